@@ -1,0 +1,35 @@
+# `make search` and `make test` build the environment first; nothing but Python 3.11+, pip and make is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: search install test test-slow check lint lock clean
+
+search: install
+	$(BIN)/temper search digits
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+test: install
+	$(BIN)/python -m pytest
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+# Freeze what is installed, once it is what pyproject.toml asks for and the tests pass.
+lock:
+	$(BIN)/pip freeze --exclude-editable --exclude temper-search > requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,75 @@
+"""A Ray session: a private local one, or a cluster that is there already."""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from trainables.errors import InvalidInput
+
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare_environment(address: str | None) -> None:
+    """Set what Ray reads when it is imported; call it before anything imports Ray.
+
+    A local session gets a token of its own, which never leaves this process and its children. For a cluster the user's
+    RAY_AUTH_MODE and token are left alone where they are set.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+@contextmanager
+def session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
+    """Start or join Ray, and leave it as it was.
+
+    Args:
+        address: of a cluster (`auto`, `host:port`, `ray://host:port`); None: start one in a folder of its own on this
+            machine, ended with the context.
+        cpus: logical CPUs of the local one; None: this machine's.
+
+    Raises:
+        InvalidInput: no cluster answers at the address.
+    """
+    import ray
+
+    if address is not None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InvalidInput(f"--address {address}: no Ray cluster answers there ({reason})") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    folder = tempfile.mkdtemp(prefix="temper-ray-")
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=folder,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Decides what to run next: the `temper` command, studies, the searcher and the runner."""

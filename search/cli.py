@@ -1,0 +1,169 @@
+"""The `temper` command. Holds no logic of its own; heavy imports wait until a command needs them."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+
+from search.study import Study, load, shipped
+from trainables.errors import TemperError
+
+INTERRUPTED = 130
+SETTING = click.option("--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="temper-search")
+def temper() -> None:
+    """Find compressed networks that are as robust as full adversarial training, for less compute.
+
+    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded, 130 interrupted.
+    """
+
+
+@temper.command()
+@click.argument("study")
+@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
+@click.option("--name", help="Name of the run.  [default: study name and time]")
+@SETTING
+@click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
+@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+def search(
+    study: str, storage: str, name: str | None, settings: tuple[str, ...], address: str | None, dry_run: bool
+) -> None:
+    """Run STUDY: a shipped study's name, or a YAML file."""
+    started = time.perf_counter()
+    loaded = load(study, settings)
+    if dry_run:
+        _plan(loaded)
+        return
+    from cluster.session import prepare_environment
+
+    prepare_environment(address)  # before Ray is imported
+    from search import runner, store
+
+    folder = store.open_run(storage, name or store.default_name(loaded))
+    try:
+        timing = runner.search(
+            loaded, folder, address=address, command=_command(), started=started, show=click.echo
+        )
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nInterrupted. What finished is kept in {folder}; `temper report {folder}` shows it.", err=True
+        )
+        _leave(INTERRUPTED)
+    run = runner.derive(folder)
+    sentence = runner.conclude(run)
+    click.echo(
+        f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
+        f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
+    )
+    click.echo(f"\n{sentence}\n")
+    click.echo(f"Report   {folder}/report.html")
+    click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
+    click.echo(f"Next     temper export {folder} --pick knee --format yaml")
+
+
+@temper.command()
+@click.argument("study")
+@SETTING
+def validate(study: str, settings: tuple[str, ...]) -> None:
+    """Check STUDY and list everything that is wrong with it."""
+    loaded = load(study, settings)
+    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {loaded.budget.trials} proposals)")
+
+
+@temper.command()
+def studies() -> None:
+    """List the studies that come with Temper."""
+    for name in shipped():
+        click.echo(f"{name:22s} {load(name).description}")
+
+
+@temper.command()
+@click.argument("run")
+@click.option("--pick", type=click.Choice(["knee", "parity", "max-robust", "all"]), default="knee", show_default=True)
+@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv"]), default="yaml", show_default=True)
+def export(run: str, pick: str, form: str) -> None:
+    """Print Pareto-optimal recipes of RUN, a run directory."""
+    from analysis import export as exporting
+    from analysis.trials import read_run
+    from trainables.storage import Folder
+
+    found = read_run(Folder(run))
+    click.echo(exporting.render(exporting.pick(found, pick), found, form), nl=False)
+
+
+@temper.command()
+@click.argument("recipe")
+def reproduce(recipe: str) -> None:
+    """Train one exported RECIPE (YAML or JSON) again, without Ray, and compare its numbers."""
+    from search.reproduce import reproduce as again
+
+    click.echo(again(recipe))
+
+
+@temper.command()
+@click.argument("run")
+def report(run: str) -> None:
+    """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
+    from cluster.session import prepare_environment
+
+    prepare_environment(None)
+    from search import runner
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    sentence = runner.conclude(runner.derive(folder))
+    click.echo(f"{sentence}\n\nReport   {folder}/report.html")
+
+
+def main() -> NoReturn:
+    """Entry point: turns what Temper raises into one message and an exit code."""
+    sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
+
+
+def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except TemperError as error:
+            click.echo(str(error), err=True)
+            return error.exit_code
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            return INTERRUPTED
+
+    return guarded
+
+
+def _plan(study: Study) -> None:
+    from search.space import fixed_recipes
+
+    protocol = study.protocol
+    click.echo(f"{study.name}: {study.description}")
+    click.echo(f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}")
+    click.echo(f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}")
+    for fixed in fixed_recipes(study):
+        click.echo(f"  {fixed.role:9s} {fixed.name:14s} {fixed.recipe.schedule.epochs:3d} epochs  {fixed.recipe.id}")
+    click.echo(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
+    resources = study.resources
+    click.echo(f"each trial on {resources.cpu} CPU and {resources.gpu:g} GPU")
+
+
+def _command() -> str:
+    return " ".join(["temper", *sys.argv[1:]])
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # Ray's threads may not join after an interrupt

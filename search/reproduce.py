@@ -1,0 +1,89 @@
+"""Trains one exported recipe again, in this process and without Ray, and compares the numbers."""
+
+import math
+from typing import Any
+
+import torch
+import yaml
+from pydantic import ConfigDict
+
+from trainables.config import Frozen, parse
+from trainables.data import load_splits
+from trainables.errors import InvalidInput, TemperError
+from trainables.pipeline import run, set_conditions
+from trainables.recipe import Evaluation, Recipe
+
+EXACT = ("robust_accuracy", "clean_accuracy", "train_flops", "end_to_end_flops", "inference_macs", "parameters")
+STANDARD_ERRORS = 4.0  # tolerance for another machine: this many standard errors of a difference of two accuracies
+
+
+class Exported(Frozen):
+    """One exported recipe with what it was scored on and what came out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    recipe: Recipe
+    evaluation: Evaluation
+    environment: dict[str, Any]
+    metrics: dict[str, float]
+
+
+def reproduce(path: str) -> str:
+    """Run an exported recipe, its base included, and say how the numbers compare.
+
+    Returns:
+        The comparison, a line per number.
+
+    Raises:
+        InvalidInput: the file is missing or is no single exported recipe.
+        TemperError: the numbers differ: at all on the same machine, thread count and versions; elsewhere FLOPs at all
+            or accuracies by more than 4 standard errors of their difference.
+    """
+    exported = _read(path)
+    threads, device = int(exported.environment.get("threads", 1)), str(exported.environment.get("device", "cpu"))
+    if device == "cuda" and not torch.cuda.is_available():
+        device = "cpu"
+    set_conditions(threads)
+    splits = load_splits(exported.recipe.data)
+    pipeline = run(exported.recipe, exported.evaluation, splits, torch.device(device))
+    if pipeline.reason is not None:
+        raise TemperError(f"{path}: {pipeline.reason}; the export has finished numbers")
+    metrics = pipeline.metrics()
+    same = _here(threads, device, splits.fingerprint()).items() <= exported.environment.items()
+    lines, wrong = [], []
+    for name in EXACT:
+        before, after = exported.metrics[name], metrics[name]
+        tolerance = 0.0 if same or not name.endswith("accuracy") else _tolerance(before, len(splits.validation))
+        verdict = "same" if before == after else f"within {tolerance:.4f}"
+        if abs(before - after) > tolerance:
+            verdict = f"differs, allowed {tolerance:.4f}"
+            wrong.append(name)
+        lines.append(f"{name:18s} exported {before:<22.17g} reproduced {after:<22.17g} {verdict}")
+    where = "same machine, threads and versions: bitwise" if same else "another environment: 4 standard errors"
+    text = "\n".join([f"recipe {exported.recipe.id} ({where})", *lines])
+    if wrong:
+        raise TemperError(f"{text}\nnot reproduced: {', '.join(wrong)}")
+    return text
+
+
+def _read(path: str) -> Exported:
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = yaml.safe_load(file)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}; expected a file from `temper export`") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{path}: got {type(data).__name__}, expected one exported recipe (--pick knee)")
+    return parse(Exported, data, where=path)
+
+
+def _here(threads: int, device: str, data: str) -> dict[str, Any]:
+    from search.store import environment
+
+    return environment(threads, device) | {"data": data}
+
+
+def _tolerance(accuracy: float, examples: int) -> float:
+    return STANDARD_ERRORS * math.sqrt(2 * max(accuracy * (1 - accuracy), 1 / examples) / examples)

@@ -1,0 +1,145 @@
+"""Runs a study on Ray Tune, then derives everything that a person looks at."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+
+from analysis.parity import verdict
+from analysis.report import write_report
+from analysis.trials import Run, State, read_run
+from cluster.resources import nodes, slots
+from cluster.session import session
+from search.progress import Progress
+from search.searcher import Outcome, ParetoSearcher, Proposal
+from search.space import base_recipe, fixed_recipes
+from search.store import Record, write_study_database
+from search.study import Study
+from search.tensorboard import write_tensorboard
+from trainables.data import load_splits
+from trainables.errors import NoTrialSucceeded
+from trainables.storage import Folder
+from trainables.trial import RecipeTrainable, Setting, Shelf
+
+TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the wall time went.
+
+    Attributes:
+        wall: seconds from the start of the command to the end of the last trial.
+        slots: trials at once.
+        busy: seconds that trials kept slots busy, summed.
+    """
+
+    wall: float
+    slots: int
+    busy: float
+
+    @property
+    def orchestration(self) -> float:
+        """Share of slot time in which no trial computed: start-up, waiting, decisions; 0–1."""
+        return 1 - self.busy / (self.wall * self.slots)
+
+
+def search(
+    study: Study, folder: Folder, *, address: str | None, command: str, started: float, show: Callable[[str], None]
+) -> Timing:
+    """Run every recipe of a study into a new run directory.
+
+    Args:
+        study: what to run.
+        folder: from `open_run`.
+        address: of a Ray cluster, None for a local one.
+        command: as typed, for the record.
+        started: `time.perf_counter()` when the command began.
+        show: prints a line.
+
+    Raises:
+        InvalidInput: data missing, cluster missing, or a trial that fits on no node; nothing is written then.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    splits = load_splits(study.data)
+    resources = study.resources
+    with session(address):
+        at_once = slots(nodes(), cpu=resources.cpu, gpu=resources.gpu, at_most=resources.max_concurrent)
+        fixed = fixed_recipes(study)
+        record = Record(folder)
+        device = "cuda" if resources.gpu else "cpu"
+        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
+        reference = next(one.recipe.id for one in fixed if one.name == study.reference)
+        progress = Progress(len(fixed) + study.budget.trials, at_once, reference, started, show)
+        show(f"{progress.total} recipes, {at_once} at once, into {folder}")
+
+        def proposed(proposal: Proposal) -> None:
+            record.proposed(proposal)
+            progress.proposed(proposal)
+
+        def ended(proposal: Proposal, outcome: Outcome) -> None:
+            record.ended(proposal, outcome)
+            progress.ended(proposal, outcome)
+
+        failures = _Failures()
+        searcher = ParetoSearcher(study, proposed=proposed, ended=ended, why_failed=failures.reasons.get)
+        setting = Setting(
+            evaluation=study.protocol,
+            trials=folder.child("trials"),
+            bases=frozenset({base_recipe(study).id}),
+            threads=resources.cpu,
+            use_gpu=resources.gpu > 0,
+        )
+        trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=Shelf.remote())
+        tune.Tuner(
+            tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=failures,
+                num_samples=progress.total,
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=TUNE_STATE,
+                storage_path=str(folder),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=study.budget.retries),
+            ),
+        ).fit()
+        timing = Timing(time.perf_counter() - started, at_once, progress.busy)
+    folder.child(TUNE_STATE).remove()
+    return timing
+
+
+def derive(folder: Folder) -> Run:
+    """Rebuild every derived file of a run from its trials/. Raises InvalidInput if the folder is no run."""
+    run = read_run(folder)
+    write_report(run)
+    write_study_database(folder)
+    write_tensorboard(run)
+    return run
+
+
+def conclude(run: Run) -> str:
+    """The verdict in one sentence. Raises NoTrialSucceeded with the reasons if no trial did."""
+    if not any(trial.state is State.COMPLETE for trial in run.trials):
+        reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
+        raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
+    return verdict(run)
+
+
+class _Failures(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
+    """First come, first served. Notes why a trial failed, which Tune tells schedulers but not searchers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, str] = {}
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+        self.reasons[trial.trial_id] = lines[-1] if lines else "failed without a message"

@@ -1,0 +1,211 @@
+"""Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from search.space import Fixed, Role, fixed_recipes, propose
+from search.study import DIRECTIONS, Study
+from trainables.errors import TemperError
+from trainables.recipe import Recipe
+
+MOST_DUPLICATES = 50  # proposals in a row that were made before; the space is exhausted then
+
+
+class State(StrEnum):
+    """How a trial ended. PRUNED teaches the sampler to stay away, FAIL (infrastructure) teaches it nothing."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One recipe and why it runs.
+
+    Attributes:
+        number: order of proposing, from 0.
+        params: what Optuna chose, empty for fixed recipes.
+        distributions: what it chose from, as Optuna's JSON.
+    """
+
+    recipe: Recipe
+    role: Role
+    name: str | None
+    number: int
+    params: dict[str, Any] = field(default_factory=dict)
+    distributions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one trial ended.
+
+    Attributes:
+        metrics: final numbers of a complete trial, else None.
+        seconds: time that the trial kept its slot busy.
+        robust_correct: per validation example, packed bits as hex; `examples` of them.
+    """
+
+    state: State
+    reason: str | None
+    metrics: dict[str, float] | None
+    seconds: float
+    robust_correct: str | None = None
+    examples: int | None = None
+
+
+class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Emits the base, the baselines, then `budget.trials` proposals of multivariate TPE.
+
+    Its state is a function of the recipes proposed and their outcomes, so it is never saved.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        proposed: Callable[[Proposal], None],
+        ended: Callable[[Proposal, Outcome], None],
+        why_failed: Callable[[str], str | None] = lambda trial_id: None,
+    ) -> None:
+        """Take a study and whom to tell.
+
+        Args:
+            study: what to search.
+            proposed: called once before each recipe runs.
+            ended: called once when it ended, before the sampler hears of it.
+            why_failed: the error that ended a trial, by Tune's trial id.
+        """
+        super().__init__()
+        self._study, self._proposed, self._ended, self._why_failed = study, proposed, ended, why_failed
+        self._waiting: list[Fixed] = list(fixed_recipes(study))
+        self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
+        self._outcomes: dict[str, Outcome | None] = {}
+        self._left = study.budget.trials
+        self._optuna = optuna.create_study(
+            directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
+            sampler=sampler_of(study),
+        )
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """Objectives and space come from the study, not from Tune."""
+        return not metric and not config
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next recipe as `{"id", "recipe"}`, None while a parent is missing, or FINISHED."""
+        made = self._next_fixed() or self._next_proposal()
+        if made is None:
+            return Searcher.FINISHED if self._nothing_left() else None
+        proposal, trial = made
+        self._running[trial_id] = proposal, trial
+        self._outcomes[proposal.recipe.id] = None
+        self._proposed(proposal)
+        return {"id": proposal.recipe.id, "recipe": proposal.recipe.model_dump(mode="json")}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Record how a trial ended, then tell Optuna."""
+        proposal, trial = self._running.pop(trial_id)
+        outcome = outcome_of(result, self._why_failed(trial_id) if error else None, self._study.objectives)
+        self._outcomes[proposal.recipe.id] = outcome
+        self._ended(proposal, outcome)
+        if trial is not None:
+            self._tell(trial, outcome)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the run directory's trials/ is the record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Refused: state comes from trials/, never from a pickle."""
+        raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
+
+    def _next_fixed(self) -> tuple[Proposal, None] | None:
+        for fixed in self._waiting:
+            if self._parent_state(fixed.recipe) is State.COMPLETE:
+                self._waiting.remove(fixed)
+                return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes)), None
+        return None
+
+    def _next_proposal(self) -> tuple[Proposal, optuna.Trial] | None:
+        base = fixed_recipes(self._study)[0].recipe
+        if self._waiting or self._left == 0 or self._state(base) is not State.COMPLETE:
+            return None
+        for _ in range(MOST_DUPLICATES):
+            trial = self._optuna.ask()
+            recipe = propose(trial, self._study)
+            if recipe.id not in self._outcomes:
+                self._left -= 1
+                distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
+                return Proposal(recipe, "proposed", None, len(self._outcomes), trial.params, distributions), trial
+            known = self._outcomes[recipe.id]
+            if known is None:
+                self._optuna.tell(trial, state=TrialState.FAIL)  # it is running: say nothing twice
+            else:
+                self._tell(trial, known)
+        self._left = 0
+        return None
+
+    def _nothing_left(self) -> bool:
+        """All was emitted, or what is left waits for a parent that will never be."""
+        base = self._state(fixed_recipes(self._study)[0].recipe)
+        base_lost = base in (State.PRUNED, State.FAIL)
+        return base_lost or (not self._waiting and self._left == 0)
+
+    def _parent_state(self, recipe: Recipe) -> State | None:
+        return State.COMPLETE if recipe.base is None else self._state(recipe.base)
+
+    def _state(self, recipe: Recipe) -> State | None:
+        outcome = self._outcomes.get(recipe.id)
+        return outcome.state if outcome else None
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        if outcome.state is State.COMPLETE and outcome.metrics is not None:
+            self._optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
+        else:
+            state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
+            self._optuna.tell(trial, state=state)
+
+
+def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
+    """Multivariate, grouped TPE, which suits a conditional space; running trials count as bad (constant liar)."""
+    return optuna.samplers.TPESampler(
+        multivariate=True,
+        group=True,
+        constant_liar=True,
+        n_startup_trials=study.sampler.startup_trials,
+        seed=study.seed,
+    )
+
+
+def outcome_of(result: dict[str, Any] | None, error: str | None, objectives: Sequence[str]) -> Outcome:
+    """What Tune's last result says. A trial that ended without a final row was lost to its infrastructure."""
+    seconds = float((result or {}).get("busy_seconds", 0.0))
+    if error or not result or not result.get("finished"):
+        return Outcome(State.FAIL, error or "ended before its last epoch", None, seconds)
+    if result.get("reason"):
+        return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
+    metrics = {name: float(value) for name, value in result["metrics"].items()}
+    if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
+        return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
+    return Outcome(State.COMPLETE, None, metrics, seconds, result["robust_correct"], result["examples"])
+
+
+def frozen_trial(params: dict[str, Any], distributions: dict[str, str], state: State, values: list[float]) -> Any:
+    """An Optuna trial out of the record, to rebuild its storage."""
+    decoded: dict[str, BaseDistribution] = {
+        name: optuna.distributions.json_to_distribution(text) for name, text in distributions.items()
+    }
+    return optuna.trial.create_trial(
+        params=params,
+        distributions=decoded,
+        state=TrialState[state.name],
+        values=values if state is State.COMPLETE else None,
+    )

@@ -1,0 +1,190 @@
+"""Writes the run directory: what is true (study.yaml, run.json, trials/) and study.db, derived from it."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+
+from analysis.trials import read_run
+from search.searcher import Outcome, Proposal, State, frozen_trial
+from search.space import base_recipe, fixed_recipes
+from search.study import DIRECTIONS, Study
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+PACKAGES = ("ray", "torch", "torchvision", "optuna", "torch-pruning", "numpy", "pandas", "scikit-learn")
+
+
+def open_run(storage: str, name: str) -> Folder:
+    """The folder of a new run, checked to be new and writable; nothing is left behind when it is refused.
+
+    Raises:
+        InvalidInput: a name that is no folder name, a run that exists, a storage that cannot be written.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
+        raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
+    folder = Folder(storage).child(name)
+    try:
+        if folder.exists():
+            raise InvalidInput(f"{folder}: exists already; choose another --name, or remove it")
+        folder.write("study.yaml", b"")
+        folder.remove()
+    except OSError as error:
+        raise InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another --storage") from None
+    return folder
+
+
+@dataclass
+class Record:
+    """Writes what happens into a run's folder, in the order in which it happens."""
+
+    folder: Folder
+    endings: int = 0
+
+    def begin(self, study: Study, *, command: str, data_fingerprint: str, device: str) -> None:
+        """Write study.yaml and run.json, once."""
+        self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
+        fixed = fixed_recipes(study)
+        self.folder.write_json(
+            "run.json",
+            {
+                "format": 1,
+                "study": study.name,
+                "name": self.folder.parts[-1],
+                "seed": study.seed,
+                "objectives": [{"metric": name, "direction": DIRECTIONS[name]} for name in study.objectives],
+                "threat_model": study.threat_model.model_dump(),
+                "base": base_recipe(study).id,
+                "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
+                "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
+                "parity_margin": study.parity_margin,
+                "evaluation": study.protocol.model_dump(),
+                "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
+                "provenance": provenance(command),
+            },
+        )
+
+    def proposed(self, proposal: Proposal) -> None:
+        """Write trials/<id>/recipe.json, once."""
+        self._trial(proposal).write_json(
+            "recipe.json",
+            {
+                "id": proposal.recipe.id,
+                "role": proposal.role,
+                "name": proposal.name,
+                "number": proposal.number,
+                "params": proposal.params,
+                "distributions": proposal.distributions,
+                "recipe": proposal.recipe.model_dump(mode="json"),
+            },
+        )
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Write trials/<id>/outcome.json, once."""
+        self._trial(proposal).write_json(
+            "outcome.json",
+            {
+                "id": proposal.recipe.id,
+                "state": outcome.state.value,
+                "reason": outcome.reason,
+                "order": self.endings,
+                "seconds": outcome.seconds,
+                "robust_correct": outcome.robust_correct,
+                "examples": outcome.examples,
+                "metrics": outcome.metrics,
+            },
+        )
+        self.endings += 1
+
+    def _trial(self, proposal: Proposal) -> Folder:
+        return self.folder.child("trials", proposal.recipe.id)
+
+
+def environment(threads: int, device: str) -> dict[str, Any]:
+    """What decides whether a recipe gives bitwise the same numbers again."""
+    return {
+        "threads": threads,
+        "device": device,
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "torch-pruning": version("torch-pruning"),
+    }
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Where a run came from. The git commit is that of the code, and None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    lock = root / "requirements.lock"
+    return {
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": _git(root, "rev-parse", "HEAD"),
+        "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
+        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
+        "hardware": {"machine": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()},
+    }
+
+
+def write_study_database(folder: Folder) -> None:
+    """Rebuild study.db, the Optuna storage that optuna-dashboard opens, from trials/."""
+    run = read_run(folder)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    objectives = run.info["objectives"]
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "study.db"
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        study = optuna.create_study(
+            storage=storage,
+            study_name=run.info["name"],
+            directions=["maximize" if one["direction"] == "max" else "minimize" for one in objectives],
+        )
+        study.set_metric_names([one["metric"] for one in objectives])
+        for trial in run.trials:
+            if trial.role != "proposed" or trial.state.value == "running":
+                continue
+            record = folder.child("trials", trial.id).read_json("recipe.json")
+            values = [trial.metrics[one["metric"]] for one in objectives] if trial.metrics else []
+            frozen = frozen_trial(trial.params, record["distributions"], State(trial.state.value), values)
+            frozen.user_attrs = {"recipe": trial.id, "reason": trial.reason}
+            study.add_trial(frozen)
+        storage.engine.dispose()
+        folder.write("study.db", path.read_bytes())
+
+
+def default_name(study: Study) -> str:
+    """Study name plus local time."""
+    return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """The processor's name: Linux tells it in /proc, others through platform."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,270 @@
+"""A study: one search, described by one YAML file. Every default of it lives here."""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from trainables.config import Frozen, parse
+from trainables.errors import InvalidInput
+from trainables.recipe import (
+    NFGSM,
+    PGD,
+    Data,
+    Epsilon,
+    Evaluation,
+    Network,
+    PositiveFloat,
+    PositiveInt,
+    PruningRatio,
+    Schedule,
+    Scoring,
+)
+
+DIRECTIONS: dict[str, Literal["max", "min"]] = {
+    "robust_accuracy": "max",
+    "clean_accuracy": "max",
+    "train_flops": "min",
+    "end_to_end_flops": "min",
+    "inference_macs": "min",
+    "model_bytes": "min",
+    "device_seconds": "min",
+}
+COMPUTE = ("train_flops", "end_to_end_flops")
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
+
+
+class _Range(Frozen):
+    """Bounds of a searched number, both included."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = getattr(self, "low"), getattr(self, "high")  # noqa: B009  declared with its own bounds below
+        if low > high:
+            raise ValueError(f"got low {low} above high {high}, expected low <= high")
+        return self
+
+
+class RatioRange(_Range):
+    """Pruning ratios, in steps; 0 leaves the network dense."""
+
+    low: PruningRatio = 0.0
+    high: PruningRatio = 0.8
+    step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+
+
+class EpsilonRange(_Range):
+    """Training radii, in [0, 1] pixel units."""
+
+    low: Epsilon
+    high: Epsilon
+
+
+class IntRange(_Range):
+    """Whole numbers."""
+
+    low: PositiveInt
+    high: PositiveInt
+    log: bool = False
+
+
+class RateRange(_Range):
+    """Learning rates, searched by their logarithm."""
+
+    low: PositiveFloat
+    high: PositiveFloat
+
+
+class CompressionSpace(Frozen):
+    """How much to compress, and by what."""
+
+    pruning_ratio: RatioRange = RatioRange()
+    importance: Annotated[tuple[Literal["l1", "l2"], ...], Field(min_length=1)] = ("l1",)
+    scope: Annotated[tuple[Literal["global", "uniform"], ...], Field(min_length=1)] = ("global", "uniform")
+
+
+class PerturbationSpace(Frozen):
+    """What to train against; `steps` counts for PGD only."""
+
+    kind: Annotated[tuple[Literal["n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
+    epsilon: EpsilonRange
+    steps: IntRange = IntRange(low=2, high=10)
+
+
+class ScheduleSpace(Frozen):
+    """How long and how fast to fine-tune."""
+
+    epochs: IntRange
+    learning_rate: RateRange
+    batch_size: PositiveInt = 64
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+class Space(Frozen):
+    """What is searched."""
+
+    compression: CompressionSpace = CompressionSpace()
+    perturbation: PerturbationSpace
+    schedule: ScheduleSpace
+
+
+class Baseline(Frozen):
+    """Adversarial training from scratch, dense, fixed by hand."""
+
+    name: Name
+    perturbation: Annotated[NFGSM | PGD, Field(discriminator="kind")]
+    schedule: Schedule
+
+
+class ThreatModel(Frozen):
+    """What the study evaluates against."""
+
+    norm: Literal["linf"] = "linf"
+    epsilon: Epsilon
+
+
+class Budget(Frozen):
+    """How much to run.
+
+    Attributes:
+        trials: proposals, beside the base and the baselines.
+        retries: times a trial that lost its process is started again, from its checkpoint.
+    """
+
+    trials: PositiveInt = 20
+    retries: Annotated[int, Field(ge=0)] = 1
+
+
+class Sampler(Frozen):
+    """Multivariate TPE; its first proposals are random."""
+
+    startup_trials: PositiveInt = 8
+
+
+class Resources(Frozen):
+    """What each trial gets.
+
+    Attributes:
+        cpu: CPUs, and so threads.
+        gpu: share of a GPU; 0: compute on the CPU.
+        max_concurrent: trials at once at most; None: as many as the cluster has room for.
+    """
+
+    cpu: PositiveInt = 1
+    gpu: Annotated[float, Field(ge=0)] = 0.0
+    max_concurrent: PositiveInt | None = None
+
+
+class Study(Frozen):
+    """One search.
+
+    Attributes:
+        pretraining: schedule of the ordinary base, which every proposal starts from.
+        baselines: adversarial training to compare with.
+        reference: the baseline that ratios and the verdict are held against.
+        objectives: metric names; each knows its direction.
+        parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
+    """
+
+    name: Name
+    description: str = ""
+    data: Data
+    model: Network
+    threat_model: ThreatModel
+    evaluation: Scoring = Scoring()
+    pretraining: Schedule
+    baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
+    reference: str
+    space: Space
+    objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
+    budget: Budget = Budget()
+    sampler: Sampler = Sampler()
+    resources: Resources = Resources()
+    parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("baselines")
+    @classmethod
+    def _named_apart(cls, baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
+        names = [baseline.name for baseline in baselines]
+        if len(set(names)) < len(names):
+            raise ValueError(f"got names {names}, expected each once")
+        return baselines
+
+    @field_validator("reference")
+    @classmethod
+    def _is_a_baseline(cls, reference: str, info: ValidationInfo) -> str:
+        names = [baseline.name for baseline in info.data.get("baselines", ())]
+        if names and reference not in names:
+            raise ValueError(f"got {reference!r}, expected one of the baselines: {', '.join(names)}")
+        return reference
+
+    @field_validator("objectives")
+    @classmethod
+    def _known(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        known = ", ".join(DIRECTIONS)
+        if unknown := [name for name in objectives if name not in DIRECTIONS]:
+            raise ValueError(f"got {', '.join(unknown)}, expected names out of {known}")
+        if len(set(objectives)) < len(objectives) or "robust_accuracy" not in objectives:
+            raise ValueError(f"got {list(objectives)}, expected robust_accuracy and other names, each once")
+        if not set(objectives) & set(COMPUTE):
+            raise ValueError(f"got {list(objectives)}, expected {' or '.join(COMPUTE)} among them")
+        return objectives
+
+    @property
+    def protocol(self) -> Evaluation:
+        """How every recipe of the study is scored."""
+        return Evaluation(epsilon=self.threat_model.epsilon, **self.evaluation.model_dump())
+
+
+def shipped() -> dict[str, Path]:
+    """Name to file of the studies that come with Temper."""
+    folder = Path(str(files("search") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(study: str, settings: Sequence[str] = ()) -> Study:
+    """Read a shipped study by name or any by path, change it by `path.to.key=value`, and validate it.
+
+    Raises:
+        InvalidInput: no such study, not YAML, or every problem of its content.
+    """
+    path = shipped().get(study, Path(study))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InvalidInput(
+            f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{study}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
+    for setting in settings:
+        _apply(data, setting)
+    return parse(Study, data)
+
+
+def _apply(data: dict[str, Any], setting: str) -> None:
+    """Set one `path.to.key=value` in nested dicts and lists; the value is YAML."""
+    path, equals, text = setting.partition("=")
+    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
+        raise InvalidInput(f"--set {setting}: expected path.to.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InvalidInput(f"--set {setting}: {text!r} is not a YAML value") from None
+    *parents, last = path.split(".")
+    place: Any = data
+    try:
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise InvalidInput(f"--set {setting}: nothing in the study lies at {path}") from None

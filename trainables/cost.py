@@ -1,0 +1,101 @@
+"""The compute ledger: FLOPs measured on the network as it is, times the examples that took each path."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """FLOPs per example of the three ways through a network; FLOPs = 2 × multiply-accumulates.
+
+    Attributes:
+        forward: one forward pass.
+        input_gradient: forward and backward to the input, parameters frozen: what an attack's step takes.
+        full: forward and backward to the parameters: what an update takes (the first layer has no input gradient).
+    """
+
+    forward: float
+    input_gradient: float
+    full: float
+
+
+def measure(model: nn.Module, example: Tensor) -> PassCost:
+    """Count the three passes of one image (1, channels, height, width); the model is left as it was.
+
+    Convolutions and matrix products are counted, as `torch.utils.flop_counter` defines them.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    label = torch.zeros(1, dtype=torch.long, device=example.device)
+    model.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as forward:
+            model(example)
+        model.requires_grad_(False)
+        shift = torch.zeros_like(example, requires_grad=True)
+        with FlopCounterMode(display=False) as attack:
+            cross_entropy(model(example + shift), label).backward()
+        model.requires_grad_(True)
+        with FlopCounterMode(display=False) as update:
+            cross_entropy(model(example), label).backward()
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad, gradient in wanted:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = gradient
+    return PassCost(*(float(counter.get_total_flops()) for counter in (forward, attack, update)))
+
+
+@dataclass
+class Ledger:
+    """FLOPs spent so far, by phase.
+
+    Attributes:
+        base: ordinary pretraining, this recipe's own or its ancestors'.
+        ancestors: marginal compute of what this recipe starts from, e.g. an adversarially trained base.
+        compression: shrinking the network.
+        attack: finding perturbations to train on.
+        update: gradient steps on the weights.
+        validation: measuring accuracy; the study's choice and not the recipe's, so in no total.
+    """
+
+    base: float = 0.0
+    ancestors: float = 0.0
+    compression: float = 0.0
+    attack: float = 0.0
+    update: float = 0.0
+    validation: float = 0.0
+
+    @property
+    def marginal(self) -> float:
+        """All training compute but ordinary pretraining."""
+        return self.ancestors + self.compression + self.attack + self.update
+
+    @property
+    def end_to_end(self) -> float:
+        """All training compute, ordinary pretraining included."""
+        return self.base + self.marginal
+
+    def add(self, phase: str, flops_per_example: float, examples: int = 1) -> None:
+        """Charge `examples` passes to a phase."""
+        setattr(self, phase, getattr(self, phase) + flops_per_example * examples)
+
+    def inherit(self, ancestor: "Ledger") -> None:
+        """Charge what the starting weights cost: ordinary pretraining apart from everything else."""
+        self.base += ancestor.base
+        self.ancestors += ancestor.marginal
+
+    def as_dict(self) -> dict[str, float]:
+        """Phase to FLOPs, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, phases: Mapping[str, float]) -> "Ledger":
+        """The inverse of `as_dict`. Raises KeyError for a missing phase."""
+        return cls(**{field.name: float(phases[field.name]) for field in fields(cls)})

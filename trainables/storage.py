@@ -1,0 +1,96 @@
+"""A folder on local disk, NFS or object storage: the only way that Temper reads and writes a run directory."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from trainables.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of a filesystem. Cheap to copy and to send to another process.
+
+    Attributes:
+        uri: what the user wrote: a path or an `s3://`, `gs://`, … URI.
+        parts: the path below it.
+    """
+
+    uri: str
+    parts: tuple[str, ...] = ()
+
+    def child(self, *parts: str) -> "Folder":
+        """The folder below this one. Raises InvalidInput for a part that would lead out of it."""
+        for part in parts:
+            if part in ("", ".", "..") or "/" in part or "\\" in part:
+                raise InvalidInput(f"{part!r}: not a name for a folder or file")
+        return Folder(self.uri, (*self.parts, *parts))
+
+    def __str__(self) -> str:
+        return "/".join([self.uri.rstrip("/") or "/", *self.parts])
+
+    @property
+    def local(self) -> Path | None:
+        """The folder as a local path, or None where the storage is remote."""
+        if "://" in self.uri and not self.uri.startswith("file://"):
+            return None
+        return Path(self.uri.removeprefix("file://")).absolute().joinpath(*self.parts)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file whole: a reader sees all of it or nothing of it.
+
+        Local files are written beside their place and moved there; object stores publish on close.
+        """
+        system, folder = self._resolve()
+        system.create_dir(folder, recursive=True)
+        target = f"{folder}/{name}"
+        staging = f"{target}.partial" if isinstance(system, fs.LocalFileSystem) else target
+        with system.open_output_stream(staging) as stream:
+            stream.write(content)
+        if staging != target:
+            system.move(staging, target)
+
+    def read(self, name: str) -> bytes:
+        """The content of one file. Raises FileNotFoundError."""
+        system, folder = self._resolve()
+        with system.open_input_stream(f"{folder}/{name}") as stream:
+            return bytes(stream.read())
+
+    def write_json(self, name: str, content: object) -> None:
+        """Write plain data as indented JSON; refuses NaN and infinities, which JSON has no words for."""
+        self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read JSON. Raises FileNotFoundError, or ValueError for a torn file."""
+        return json.loads(self.read(name))
+
+    def names(self) -> list[str]:
+        """The sorted names of what lies in the folder; empty if there is no such folder."""
+        system, folder = self._resolve()
+        found = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        return sorted(info.base_name for info in found if not info.base_name.endswith(".partial"))
+
+    def exists(self, name: str = "") -> bool:
+        """Whether the folder, or the file or folder `name` in it, is there."""
+        system, folder = self._resolve()
+        info = system.get_file_info(f"{folder}/{name}" if name else folder)
+        return bool(info.type != fs.FileType.NotFound)
+
+    def remove(self) -> None:
+        """Delete the folder and everything in it, if it is there."""
+        if self.exists():
+            system, folder = self._resolve()
+            system.delete_dir(folder)
+
+    def _resolve(self) -> tuple[fs.FileSystem, str]:
+        local = self.local
+        if local is not None:
+            return fs.LocalFileSystem(), str(local)
+        try:
+            system, root = fs.FileSystem.from_uri(self.uri)
+        except (ValueError, OSError) as error:
+            raise InvalidInput(f"{self.uri}: cannot be opened as storage ({error})") from error
+        return system, "/".join([root, *self.parts])

@@ -1,0 +1,111 @@
+"""A recipe as a Ray Tune trainable. The only module here that knows Ray."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray import tune
+
+from trainables.data import Splits
+from trainables.pipeline import Pipeline, Trained, set_conditions
+from trainables.recipe import Evaluation, Recipe
+from trainables.storage import Folder
+
+
+@ray.remote(num_cpus=0)
+class Shelf:
+    """Keeps finished bases in the object store, so that each node copies them once.
+
+    It owns the objects: those of a trial's process would vanish with the process.
+    """
+
+    def __init__(self) -> None:
+        self._references: dict[str, ray.ObjectRef] = {}
+
+    def put(self, recipe_id: str, trained: Trained) -> None:
+        """Store one base."""
+        self._references[recipe_id] = ray.put(trained)
+
+    def get(self, recipe_id: str) -> list[Any]:
+        """Its reference, in a list so that Ray does not fetch it here. Raises KeyError."""
+        return [self._references[recipe_id]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a run share.
+
+    Attributes:
+        trials: the run's trials/ folder.
+        bases: ids of the recipes that others start from.
+        threads: CPU threads a trial.
+        use_gpu: compute on the GPU that Ray assigned.
+    """
+
+    evaluation: Evaluation
+    trials: Folder
+    bases: frozenset[str]
+    threads: int
+    use_gpu: bool
+
+
+class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
+    """One Tune iteration is one epoch.
+
+    Checkpoints go to the run directory and not through Tune, so that a retry in a fresh process and a resumed search
+    continue from the same place. A reused actor builds everything anew.
+    """
+
+    def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, shelf: Any) -> None:
+        """Args as `tune.with_parameters` delivers them out of the object store."""
+        self._setting, self._splits, self._shelf = setting, splits, shelf
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next recipe in the same process."""
+        self._pipeline = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; the last one's result carries the final numbers."""
+        started = time.perf_counter()
+        assert self._pipeline is not None
+        pipeline: Pipeline = self._pipeline
+        if not pipeline.finished:
+            pipeline.step()
+            pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
+        result: dict[str, Any] = dict(pipeline.history[-1])
+        if pipeline.finished:
+            result |= self._final(pipeline)
+        self._busy += time.perf_counter() - started
+        return result | {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
+
+    def _start(self, config: dict[str, Any]) -> None:
+        started = time.perf_counter()
+        setting = self._setting
+        set_conditions(setting.threads)
+        recipe = Recipe.model_validate(config["recipe"])
+        base = ray.get(ray.get(self._shelf.get.remote(recipe.base.id))[0]) if recipe.base else None
+        device = torch.device("cuda" if setting.use_gpu else "cpu")
+        self._pipeline: Pipeline | None = Pipeline(recipe, setting.evaluation, self._splits, base, device)
+        self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
+        self._busy = time.perf_counter() - started
+
+    def _final(self, pipeline: Pipeline) -> dict[str, Any]:
+        if pipeline.reason is not None or pipeline.score is None:
+            return {"reason": pipeline.reason}
+        if pipeline.recipe.id in self._setting.bases:
+            ray.get(self._shelf.put.remote(pipeline.recipe.id, pipeline.trained()))
+        correct = pipeline.score.robust
+        return {
+            "reason": None,
+            "metrics": pipeline.metrics(),
+            "robust_correct": np.packbits(correct).tobytes().hex(),
+            "examples": len(correct),
+        }
