@@ -103,11 +103,14 @@ def search(
                 num_samples=progress.total,
                 max_concurrent_trials=at_once,
                 reuse_actors=True,
+                trial_name_creator=_trial_id,
+                trial_dirname_creator=_trial_id,
             ),
             run_config=tune.RunConfig(
                 name=TUNE_STATE,
                 storage_path=str(folder),
                 verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=study.budget.retries),
             ),
         ).fit()
@@ -131,6 +134,10 @@ def conclude(run: Run) -> str:
         reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
         raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
     return verdict(run)
+
+
+def _trial_id(trial: Any) -> str:
+    return str(trial.trial_id)
 
 
 class _Failures(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types

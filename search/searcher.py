@@ -1,6 +1,7 @@
 """Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -114,7 +115,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a trial ended, then tell Optuna."""
         proposal, trial = self._running.pop(trial_id)
-        outcome = outcome_of(result, self._why_failed(trial_id) if error else None, self._study.objectives)
+        outcome = outcome_of(result, (self._why_failed(trial_id) or "failed without a message") if error else None, self._study.objectives)
         self._outcomes[proposal.recipe.id] = outcome
         self._ended(proposal, outcome)
         if trial is not None:
@@ -176,13 +177,15 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
 def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
     """Multivariate, grouped TPE, which suits a conditional space; running trials count as bad (constant liar)."""
-    return optuna.samplers.TPESampler(
-        multivariate=True,
-        group=True,
-        constant_liar=True,
-        n_startup_trials=study.sampler.startup_trials,
-        seed=study.seed,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # all three options are marked so
+        return optuna.samplers.TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=study.sampler.startup_trials,
+            seed=study.seed,
+        )
 
 
 def outcome_of(result: dict[str, Any] | None, error: str | None, objectives: Sequence[str]) -> Outcome:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -153,7 +154,9 @@ def write_study_database(folder: Folder) -> None:
             study_name=run.info["name"],
             directions=["maximize" if one["direction"] == "max" else "minimize" for one in objectives],
         )
-        study.set_metric_names([one["metric"] for one in objectives])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names([one["metric"] for one in objectives])
         for trial in run.trials:
             if trial.role != "proposed" or trial.state.value == "running":
                 continue

@@ -86,6 +86,12 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         self._busy += time.perf_counter() - started
         return result | {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
 
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing to load: `setup` has continued from the run directory."""
+
     def _start(self, config: dict[str, Any]) -> None:
         started = time.perf_counter()
         setting = self._setting

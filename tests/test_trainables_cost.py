@@ -1,0 +1,92 @@
+"""The ledger against counts by hand, layer by layer."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.attacks import attack_of
+from trainables.cost import Ledger, PassCost, measure
+from trainables.data import Examples, Splits
+from trainables.models import build
+from trainables.pipeline import Pipeline
+from trainables.recipe import NFGSM, PGD, Data, Evaluation, Network, NoPerturbation, Perturbation, Recipe, Schedule
+
+DATA = Data(name="digits", validation_size=10)
+# Multiply-accumulates of each layer of the eight-layer network on a 28×28 image: pixels × 9 × in × out, then in × out.
+EIGHT_LAYERS = [
+    784 * 9 * 1 * 32,
+    784 * 9 * 32 * 32,
+    196 * 9 * 32 * 64,
+    196 * 9 * 64 * 64,
+    49 * 9 * 64 * 128,
+    49 * 9 * 128 * 128,
+    (3 * 3 * 128) * 256,
+    256 * 10,
+]
+
+
+def by_hand(macs: list[int]) -> PassCost:
+    """2 FLOPs a MAC; a backward pass to the input costs each layer once more, to the weights once more again."""
+    forward = 2 * sum(macs)
+    return PassCost(forward, 2 * forward, 3 * forward - 2 * macs[0])
+
+
+def test_two_layers_equal_a_hand_count() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 10))
+    assert measure(model, torch.rand(1, 1, 8, 8)) == by_hand([64 * 9 * 4, 4 * 64 * 10])
+
+
+@pytest.mark.parametrize("normalization", [True, False])
+def test_eight_layers_equal_a_hand_count(normalization: bool) -> None:
+    model = build(Network(name="eight_layer", normalization=normalization), "fashion_mnist", (1, 28, 28))
+    assert measure(model, torch.rand(1, 1, 28, 28)) == by_hand(EIGHT_LAYERS)
+
+
+def test_measuring_leaves_the_model_as_it_was() -> None:
+    model = build(Network(name="small"), "digits", (1, 8, 8)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure(model, torch.rand(1, 1, 8, 8))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("perturbation", "passes"),
+    [(NoPerturbation(), 0), (NFGSM(epsilon=0.1), 1), (PGD(epsilon=0.1, steps=1), 1), (PGD(epsilon=0.1, steps=7), 7)],
+)
+@pytest.mark.parametrize("network", ["small", "eight_layer"])
+def test_an_epoch_is_charged_by_the_hand_count(perturbation: Perturbation, passes: int, network: str) -> None:
+    side, macs = {"small": (8, [64 * 9 * 32, 64 * 9 * 32**2, 16 * 9 * 32 * 64, 16 * 9 * 64**2, 256 * 64, 640])}.get(
+        network, (28, EIGHT_LAYERS)
+    )
+    splits = random_splits(side)
+    recipe = Recipe(
+        data=DATA,
+        model=Network.model_validate({"name": network}),
+        perturbation=perturbation,
+        schedule=Schedule(epochs=1, learning_rate=0.01, batch_size=8),
+    )
+    pipeline = Pipeline(recipe, Evaluation(epsilon=0.1, steps=1), splits, None, torch.device("cpu"))
+    pipeline.step()
+    assert attack_of(perturbation).passes == passes
+    cost, ledger = by_hand(macs), pipeline.ledger
+    assert ledger.attack == 20 * passes * cost.input_gradient
+    ordinary = isinstance(perturbation, NoPerturbation)
+    assert (ledger.base if ordinary else ledger.update) == 20 * cost.full
+    assert ledger.marginal == (0 if ordinary else 20 * (passes * cost.input_gradient + cost.full))
+
+
+def test_ancestors_are_charged_unless_ordinary() -> None:
+    ledger = Ledger(update=5, attack=2)
+    ledger.inherit(Ledger(base=100, attack=10, update=20, validation=7))
+    assert (ledger.marginal, ledger.end_to_end) == (37, 137)
+    assert Ledger.from_dict(ledger.as_dict()) == ledger
+
+
+def random_splits(side: int) -> Splits:
+    generator = torch.Generator().manual_seed(0)
+    def examples(count: int) -> Examples:
+        images = torch.rand(count, 1, side, side, generator=generator).numpy()
+        return Examples(images, torch.arange(count).remainder(10).numpy())
+    return Splits(examples(20), examples(10))

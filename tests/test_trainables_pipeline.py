@@ -1,0 +1,163 @@
+"""A recipe from start to numbers: bases, pruning, divergence, checkpoints, and the untouched test split."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import trainables.data as data_module
+from trainables.data import Splits, load_splits, load_test
+from trainables.errors import InvalidInput, TemperError
+from trainables.pipeline import Pipeline, Trained, run, set_conditions
+from trainables.recipe import NFGSM, ChannelPruning, Data, Evaluation, Network, Recipe, Schedule
+from trainables.storage import Folder
+from trainables.training import one_cycle
+
+CPU = torch.device("cpu")
+DATA = Data(name="digits", train_size=200, validation_size=100)
+EVALUATION = Evaluation(epsilon=0.2, steps=3, progress_steps=1)
+BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
+TUNED = BASE.model_copy(
+    update={
+        "base": BASE,
+        "compression": ChannelPruning(pruning_ratio=0.5),
+        "perturbation": NFGSM(epsilon=0.2),
+        "schedule": Schedule(epochs=3, learning_rate=0.1),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    set_conditions(1)
+    return load_splits(DATA)
+
+
+@pytest.fixture(scope="module")
+def base(splits: Splits) -> Trained:
+    return run(BASE, EVALUATION, splits, CPU).trained()
+
+
+def numbers(pipeline: Pipeline) -> dict[str, float]:
+    return {name: value for name, value in pipeline.metrics().items() if name != "device_seconds"}
+
+
+def test_half_the_channels_leave_a_quarter_of_the_macs(splits: Splits, base: Trained) -> None:
+    dense = Pipeline(BASE, EVALUATION, splits, None, CPU)
+    for scope in ("global", "uniform"):
+        pruning = ChannelPruning.model_validate({"pruning_ratio": 0.5, "scope": scope})
+        pruned = Pipeline(TUNED.model_copy(update={"compression": pruning}), EVALUATION, splits, base, CPU)
+        ratio = pruned.cost.forward / dense.cost.forward
+        assert (0.24 < ratio < 0.27) if scope == "uniform" else (0.1 < ratio < 0.5)
+        assert pruned.model(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_a_recipe_is_reproduced_bitwise_with_its_base(splits: Splits, base: Trained) -> None:
+    assert numbers(run(TUNED, EVALUATION, splits, CPU, base)) == numbers(run(TUNED, EVALUATION, splits, CPU))
+
+
+@pytest.mark.parametrize("epochs_before", [1, 2, 3])
+def test_a_checkpoint_continues_to_the_same_numbers(
+    splits: Splits, base: Trained, tmp_path: Path, epochs_before: int
+) -> None:
+    straight = run(TUNED, EVALUATION, splits, CPU, base)
+    first = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    for _ in range(epochs_before):
+        first.step()
+        first.save(Folder(str(tmp_path)))
+    second = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    second.restore(Folder(str(tmp_path)))
+    assert second.epoch == epochs_before
+    while not second.finished:
+        second.step()
+    assert numbers(second) == numbers(straight)
+    assert second.trained().weights == straight.trained().weights
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before(splits: Splits, base: Trained, tmp_path: Path) -> None:
+    pipeline = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    for _ in range(2):
+        pipeline.step()
+        pipeline.save(Folder(str(tmp_path)))
+    torn = tmp_path / "2" / "weights.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    again = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    again.restore(Folder(str(tmp_path)))
+    assert again.epoch == 1
+
+
+def test_divergence_ends_a_recipe_with_its_reason(splits: Splits) -> None:
+    wild = BASE.model_copy(update={"schedule": Schedule(epochs=3, learning_rate=1e30)})
+    pipeline = run(wild, EVALUATION, splits, CPU)
+    assert pipeline.reason is not None
+    assert pipeline.reason.startswith("diverged")
+    assert pipeline.history[-1]["loss"] is None
+    with pytest.raises(TemperError):
+        pipeline.metrics()
+
+
+def test_a_missing_base_is_refused(splits: Splits) -> None:
+    with pytest.raises(TemperError, match="base was not given"):
+        Pipeline(TUNED, EVALUATION, splits, None, CPU)
+
+
+def test_spoiled_test_examples_change_nothing(
+    splits: Splits, base: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = numbers(run(TUNED, EVALUATION, splits, CPU, base))
+    real = data_module.load_digits
+
+    def spoiled(**arguments: Any) -> Any:
+        images, labels = real(**arguments)
+        test = np.random.default_rng(0).permutation(len(labels))[: data_module.DIGITS_TEST_SIZE]
+        images[test], labels[test] = np.nan, 0
+        return images, labels
+
+    monkeypatch.setattr(data_module, "load_digits", spoiled)
+    assert np.isnan(load_test(DATA).images).all()
+    assert numbers(run(TUNED, EVALUATION, load_splits(DATA), CPU)) == before
+
+
+def test_opening_the_test_split_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert len(load_test(DATA)) == 300
+    assert "test split of digits was opened" in caplog.text
+
+
+def test_too_many_images_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="expected at most 1497"):
+        load_splits(Data(name="digits", train_size=1400, validation_size=200))
+
+
+def test_fashion_mnist_is_read_from_debians_package() -> None:
+    if not data_module.DEBIAN_FASHION_MNIST.exists():
+        pytest.skip("dataset-fashion-mnist is not installed")
+    splits = load_splits(Data(name="fashion_mnist", train_size=1000, validation_size=500))
+    assert splits.train.images.shape == (1000, 1, 28, 28)
+    assert float(splits.train.images.max()) == 1.0
+    assert np.bincount(splits.validation.labels).tolist() == [50] * 10
+
+
+def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise RuntimeError("offline")
+
+    monkeypatch.setattr(data_module, "DEBIAN_FASHION_MNIST", tmp_path / "none")
+    monkeypatch.setattr(data_module, "FashionMNIST", offline)
+    monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
+    with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
+        load_splits(Data(name="fashion_mnist", validation_size=500))
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("total", [3, 10, 101])
+def test_one_cycle_equals_torch(total: int) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=total, cycle_momentum=False)
+    for step in range(total):
+        assert one_cycle(step, total, 0.3) == pytest.approx(optimizer.param_groups[0]["lr"])
+        if step < total - 1:
+            scheduler.step()
