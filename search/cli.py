@@ -13,7 +13,9 @@ from search.study import Study, load, shipped
 from trainables.errors import TemperError
 
 INTERRUPTED = 130
-SETTING = click.option("--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study.")
+SETTING = click.option(
+    "--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,13 +50,9 @@ def search(
 
     folder = store.open_run(storage, name or store.default_name(loaded))
     try:
-        timing = runner.search(
-            loaded, folder, address=address, command=_command(), started=started, show=click.echo
-        )
+        timing = runner.search(loaded, folder, address=address, command=_command(), started=started, show=click.echo)
     except KeyboardInterrupt:
-        click.echo(
-            f"\nInterrupted. What finished is kept in {folder}; `temper report {folder}` shows it.", err=True
-        )
+        click.echo(f"\nInterrupted. What finished is kept in {folder}; `temper report {folder}` shows it.", err=True)
         _leave(INTERRUPTED)
     run = runner.derive(folder)
     sentence = runner.conclude(run)

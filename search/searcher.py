@@ -115,7 +115,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a trial ended, then tell Optuna."""
         proposal, trial = self._running.pop(trial_id)
-        outcome = outcome_of(result, (self._why_failed(trial_id) or "failed without a message") if error else None, self._study.objectives)
+        failure = (self._why_failed(trial_id) or "failed without a message") if error else None
+        outcome = outcome_of(result, failure, self._study.objectives)
         self._outcomes[proposal.recipe.id] = outcome
         self._ended(proposal, outcome)
         if trial is not None:
@@ -195,7 +196,8 @@ def outcome_of(result: dict[str, Any] | None, error: str | None, objectives: Seq
         return Outcome(State.FAIL, error or "ended before its last epoch", None, seconds)
     if result.get("reason"):
         return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
-    metrics = {name: float(value) for name, value in result["metrics"].items()}
+    prefix = "metrics/"  # Tune flattens what it hands to a searcher
+    metrics = {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}
     if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
         return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
     return Outcome(State.COMPLETE, None, metrics, seconds, result["robust_correct"], result["examples"])

@@ -43,7 +43,9 @@ def open_run(storage: str, name: str) -> Folder:
         folder.write("study.yaml", b"")
         folder.remove()
     except OSError as error:
-        raise InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another --storage") from None
+        raise InvalidInput(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another --storage"
+        ) from None
     return folder
 
 
@@ -176,7 +178,9 @@ def default_name(study: Study) -> str:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -239,9 +239,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
-        raise InvalidInput(
-            f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}"
-        ) from None
+        raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{study}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):

@@ -86,7 +86,9 @@ def test_ancestors_are_charged_unless_ordinary() -> None:
 
 def random_splits(side: int) -> Splits:
     generator = torch.Generator().manual_seed(0)
+
     def examples(count: int) -> Examples:
         images = torch.rand(count, 1, side, side, generator=generator).numpy()
         return Examples(images, torch.arange(count).remainder(10).numpy())
+
     return Splits(examples(20), examples(10))

@@ -104,9 +104,7 @@ def test_a_missing_base_is_refused(splits: Splits) -> None:
         Pipeline(TUNED, EVALUATION, splits, None, CPU)
 
 
-def test_spoiled_test_examples_change_nothing(
-    splits: Splits, base: Trained, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_spoiled_test_examples_change_nothing(splits: Splits, base: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     before = numbers(run(TUNED, EVALUATION, splits, CPU, base))
     real = data_module.load_digits
 

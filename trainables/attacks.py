@@ -100,9 +100,7 @@ def attack_of(perturbation: Perturbation) -> Attack:
         case NFGSM():
             return NFgsmAttack(epsilon=perturbation.epsilon)
         case PGD():
-            return PgdAttack(
-                epsilon=perturbation.epsilon, steps=perturbation.steps, step_size=perturbation.step_size
-            )
+            return PgdAttack(epsilon=perturbation.epsilon, steps=perturbation.steps, step_size=perturbation.step_size)
 
 
 def perturb(attack: Attack, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor:

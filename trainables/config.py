@@ -57,7 +57,12 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     return f"{path or 'top level'}: got {got!r}, expected {expected or _expected(kind, context, problem['msg'])}"
 
 
-_BOUNDS = {"greater_than": "> {gt}", "greater_than_equal": ">= {ge}", "less_than": "< {lt}", "less_than_equal": "<= {le}"}
+_BOUNDS = {
+    "greater_than": "> {gt}",
+    "greater_than_equal": ">= {ge}",
+    "less_than": "< {lt}",
+    "less_than_equal": "<= {le}",
+}
 _TYPES = {
     "int": "a whole number",
     "float": "a number",

@@ -162,9 +162,7 @@ class Pipeline:
         }
         files = {
             "weights.safetensors": self.trained().weights,
-            "optimizer.safetensors": save_tensors(
-                _contiguous({**buffers, "generator": self._generator.get_state()})
-            ),
+            "optimizer.safetensors": save_tensors(_contiguous({**buffers, "generator": self._generator.get_state()})),
         }
         write(folder, self.epoch, files, state)
 

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from trainables.config import Frozen
 
-Epsilon = Annotated[float, Field(gt=0, le=0.5, description="a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)")]
+Epsilon = Annotated[
+    float, Field(gt=0, le=0.5, description="a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)")
+]
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]

@@ -1,0 +1,74 @@
+"""Writes what a person reads of a run: report.html (offline), the frontier as files, the picture and the curves."""
+
+import io
+import json
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment
+from plotly.offline import get_plotlyjs
+
+from analysis.figures import draw_frontier_html, draw_frontier_png
+from analysis.frontier import finished, frontier
+from analysis.parity import verdict
+from analysis.trials import Run, curves, summary
+
+
+def write_report(run: Run) -> None:
+    """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html."""
+    table = finished(run)
+    members = table[table["on_frontier"]] if len(table) else table
+    buffer = io.BytesIO()
+    curves(run).to_parquet(buffer)
+    run.folder.write("trials.parquet", buffer.getvalue())
+    run.folder.write_json(
+        "frontier.json",
+        [{"id": t.id, "role": t.role, "name": t.name, "recipe": t.recipe, "metrics": t.metrics} for t in frontier(run)],
+    )
+    run.folder.write("frontier.csv", members.to_csv(index=False).encode())
+    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
+    run.folder.write("report.html", render(run, table).encode())
+
+
+def render(run: Run, table: pd.DataFrame) -> str:
+    """The report as one page; every text out of the run is escaped."""
+    template = Environment(autoescape=True).from_string(
+        (files("analysis") / "report.html.j2").read_text(encoding="utf-8")
+    )
+    tables = []
+    if len(table):
+        tables = [
+            ("Frontier", _rows(table[table["on_frontier"]])),
+            ("Baselines", _rows(table[table["role"] == "baseline"])),
+        ]
+    return template.render(
+        info=run.info,
+        verdict=verdict(run),
+        plotly_js=get_plotlyjs(),
+        figure=draw_frontier_html(table, run.info),
+        tables=tables,
+        trials=[
+            {"label": summary(t.recipe), "role": t.name or t.role, "state": t.state.value, "reason": t.reason or ""}
+            for t in run.trials
+        ],
+        provenance=json.dumps(run.info["provenance"], indent=1),
+    )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    def cost(row: dict[Any, Any], metric: str, ratio: str) -> str:
+        share = f" ({row[ratio]:.1%})" if ratio in row else ""
+        return f"{row[metric]:.3g}{share}"
+
+    return [
+        {
+            "label": f"{row['name']}: {row['recipe']}" if isinstance(row["name"], str) else row["recipe"],
+            "robust": f"{row['robust_accuracy']:.3f} ± {row['robust_accuracy_stderr']:.3f}",
+            "clean": f"{row['clean_accuracy']:.3f}",
+            "marginal": cost(row, "train_flops", "marginal_ratio"),
+            "end_to_end": cost(row, "end_to_end_flops", "end_to_end_ratio"),
+            "macs": f"{row['inference_macs']:.3g}",
+        }
+        for row in table.sort_values("train_flops").to_dict("records")
+    ]

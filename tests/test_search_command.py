@@ -1,0 +1,161 @@
+"""The command as a user runs it: whole searches, and refusals that leave nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+SMALL = [
+    "data.train_size=200",
+    "data.validation_size=100",
+    "pretraining.epochs=3",
+    "budget.trials=4",
+    "space.schedule.epochs.low=1",
+    "space.schedule.epochs.high=2",
+    "resources.max_concurrent=1",
+    *(f"baselines.{number}.schedule.epochs=1" for number in range(4)),
+    *(f"baselines.{number}.name=b{number}" for number in range(4)),
+    "reference=b0",
+]
+
+
+def temper(*arguments: str, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    changes = [part for setting in settings or [] for part in ("--set", setting)]
+    return subprocess.run(
+        [sys.executable, "-m", "search", *arguments, *changes],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "default"},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    storage = tmp_path_factory.mktemp("runs")
+    # The four baselines are shortened to one epoch, which would make two pairs the same recipe: give each its own rate.
+    rates = [f"baselines.{number}.schedule.learning_rate={0.05 + number / 100}" for number in range(4)]
+    for name in ("first", "second"):
+        done = temper("search", "digits", "--storage", str(storage), "--name", name, settings=SMALL + rates)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "orchestration" in done.stdout
+        assert "temper export" in done.stdout
+    return storage / "first"
+
+
+def test_a_run_directory_is_as_designed(run: Path) -> None:
+    assert {path.name for path in run.iterdir()} == {
+        "study.yaml", "run.json", "trials", "study.db", "trials.parquet", "frontier.json", "frontier.csv",
+        "figures", "report.html", "tensorboard",
+    }  # fmt: skip
+    assert len(list((run / "trials").iterdir())) == 9
+    for trial in (run / "trials").iterdir():
+        assert json.loads((trial / "outcome.json").read_text())["state"] == "complete"
+    curves = pd.read_parquet(run / "trials.parquet")
+    assert set(curves["role"]) == {"base", "baseline", "proposed"}
+    page = (run / "report.html").read_text()
+    assert "https://cdn" not in page.split("<body>")[1]
+    assert (run / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_runs_with_one_worker_give_the_same_numbers(run: Path) -> None:
+    timed = ("device_seconds",)
+
+    def outcomes(folder: Path) -> dict[str, dict[str, float]]:
+        found = {}
+        for trial in (folder / "trials").iterdir():
+            metrics = json.loads((trial / "outcome.json").read_text())["metrics"]
+            found[trial.name] = {name: value for name, value in metrics.items() if name not in timed}
+        return found
+
+    assert outcomes(run) == outcomes(run.with_name("second"))
+
+
+def test_optuna_opens_the_database(run: Path) -> None:
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
+    assert study.metric_names == ["robust_accuracy", "train_flops"]
+
+
+def test_tensorboard_has_curves_by_trial_and_of_the_search(run: Path) -> None:
+    for folder in (run / "tensorboard").iterdir():
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        tags = set(events.Tags()["scalars"])
+        wanted = {"search/hypervolume"} if folder.name == "search" else {"train/loss", "compute/train_flops"}
+        assert wanted <= tags
+
+
+def test_an_exported_recipe_is_reproduced_bitwise(run: Path, tmp_path: Path) -> None:
+    exported = temper("export", str(run), "--pick", "max-robust")
+    assert exported.returncode == 0, exported.stderr
+    file = tmp_path / "recipe.yaml"
+    file.write_text(exported.stdout)
+    again = temper("reproduce", str(file))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "bitwise" in again.stdout
+    assert again.stdout.count(" same") == 6
+    content = yaml.safe_load(exported.stdout)
+    content["metrics"]["robust_accuracy"] += 1e-6
+    file.write_text(yaml.safe_dump(content))
+    assert temper("reproduce", str(file)).returncode == 1
+
+
+def test_a_report_is_rebuilt_from_the_trials_alone(run: Path) -> None:
+    frontier = (run / "frontier.json").read_text()
+    (run / "frontier.json").unlink()
+    assert temper("report", str(run)).returncode == 0
+    assert (run / "frontier.json").read_text() == frontier
+
+
+def test_a_run_that_exists_is_refused(run: Path) -> None:
+    done = temper("search", "digits", "--storage", str(run.parent), "--name", "first")
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "no such study"),
+        (["digits", "--set", "budget.trails=3"], "budget.trails: unknown key, did you mean trials?"),
+        (
+            ["digits", "--set", "space.compression.pruning_ratio.high=1.2"],
+            "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
+        ),
+        (["digits", "--set", "threat_model.epsilon=8"], "threat_model.epsilon: got 8, expected a number in (0, 0.5]"),
+        (["digits", "--name", "a/b"], "expected letters, digits"),
+        (["digits", "--name", ".."], "expected letters, digits"),
+        (["digits", "--storage", "/proc/nowhere"], "cannot be written"),
+        (["digits", "--set", "resources.cpu=4096"], "resources: got 4096 CPU a trial"),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = temper("search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = temper("search", "digits", "--dry-run", "--storage", str(tmp_path / "runs"))
+    assert done.returncode == 0
+    assert "pgd_at_20" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_success_is_exit_3(tmp_path: Path) -> None:
+    settings = [*SMALL, "pretraining.learning_rate=1e30"]
+    settings += [f"baselines.{number}.schedule.learning_rate={number + 1}e30" for number in range(4)]
+    done = temper("search", "digits", "--storage", str(tmp_path), "--name", "lost", settings=settings)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "diverged" in done.stderr
