@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
@@ -94,7 +95,9 @@ def search(
             threads=resources.cpu,
             use_gpu=resources.gpu > 0,
         )
-        trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=Shelf.remote())
+        trainable = tune.with_parameters(
+            RecipeTrainable, setting=setting, splits=splits, shelf=ray.remote(num_cpus=0)(Shelf).remote()
+        )
         tune.Tuner(
             tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
             tune_config=tune.TuneConfig(

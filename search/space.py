@@ -77,7 +77,7 @@ def _compression(trial: Trial, study: Study) -> Compression:
         return NoCompression()
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning(pruning_ratio=ratio, importance=importance, scope=scope)
+    return ChannelPruning.model_validate({"pruning_ratio": ratio, "importance": importance, "scope": scope})
 
 
 def _perturbation(trial: Trial, study: Study) -> Perturbation:

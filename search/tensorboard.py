@@ -39,17 +39,17 @@ def _label(trial: Trial) -> str:
 
 
 def _write_trial(folder: Path, trial: Trial, objectives: list[str]) -> None:
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
         for row in trial.history:
             for key, tag in CURVES.items():
                 if row.get(key) is not None:
-                    writer.add_scalar(tag, row[key], row["epoch"])  # type: ignore[no-untyped-call]
+                    writer.add_scalar(tag, row[key], row["epoch"])
         if trial.metrics:
             results = {f"objective/{name}": trial.metrics[name] for name in objectives}
             for summary in hparams(_hyperparameters(trial), results):  # type: ignore[no-untyped-call]
-                writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+                writer._get_file_writer().add_summary(summary)
             for tag, value in results.items():
-                writer.add_scalar(tag, value, int(trial.metrics["epochs"]))  # type: ignore[no-untyped-call]
+                writer.add_scalar(tag, value, int(trial.metrics["epochs"]))
 
 
 def _hyperparameters(trial: Trial) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def _hyperparameters(trial: Trial) -> dict[str, Any]:
 
 
 def _write_search(folder: Path, run: Run) -> None:
-    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as writer:
         for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
-            writer.add_scalar("search/hypervolume", row["hypervolume"], step)  # type: ignore[no-untyped-call]
-            writer.add_scalar("search/frontier_size", row["frontier_size"], step)  # type: ignore[no-untyped-call]
+            writer.add_scalar("search/hypervolume", row["hypervolume"], step)
+            writer.add_scalar("search/frontier_size", row["frontier_size"], step)
 
 
 def _copy(source: Path, target: Folder) -> None:

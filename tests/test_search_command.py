@@ -139,7 +139,9 @@ def test_a_run_that_exists_is_refused(run: Path) -> None:
     ],
 )
 def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = temper("search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments)
+    done = temper(
+        "search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments
+    )
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr

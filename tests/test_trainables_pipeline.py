@@ -106,7 +106,7 @@ def test_a_missing_base_is_refused(splits: Splits) -> None:
 
 def test_spoiled_test_examples_change_nothing(splits: Splits, base: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     before = numbers(run(TUNED, EVALUATION, splits, CPU, base))
-    real = data_module.load_digits
+    from sklearn.datasets import load_digits as real
 
     def spoiled(**arguments: Any) -> Any:
         images, labels = real(**arguments)

@@ -39,10 +39,10 @@ def measure(model: nn.Module, example: Tensor) -> PassCost:
         model.requires_grad_(False)
         shift = torch.zeros_like(example, requires_grad=True)
         with FlopCounterMode(display=False) as attack:
-            cross_entropy(model(example + shift), label).backward()
+            torch.autograd.backward(cross_entropy(model(example + shift), label))
         model.requires_grad_(True)
         with FlopCounterMode(display=False) as update:
-            cross_entropy(model(example), label).backward()
+            torch.autograd.backward(cross_entropy(model(example), label))
     finally:
         for module, training in modes:
             module.training = training

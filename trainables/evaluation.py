@@ -60,7 +60,7 @@ def evaluate(
     generator = torch.Generator(x.device).manual_seed(ATTACK_SEED)
     clean, robust = [], []
     try:
-        for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        for images, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
             with torch.no_grad():
                 right = model(images).argmax(1) == labels
             survives = right.clone()

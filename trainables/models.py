@@ -43,7 +43,7 @@ def build(network: Network, data: str, image_shape: tuple[int, ...], classes: in
         layers.append(nn.MaxPool2d(2))
         height, width = height // 2, width // 2
     layers += [nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, classes)]
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 # 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of the hidden linear layer.
@@ -82,7 +82,7 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             else:
                 module.num_features = weight.shape[0]
     model.load_state_dict(dict(state))
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def inference_macs_and_parameters(model: nn.Module, forward_flops: float) -> tuple[int, int]:

@@ -35,4 +35,4 @@ def prune_channels(model: nn.Module, pruning: ChannelPruning, example: Tensor) -
     for parameter in model.parameters():
         parameter.grad = None
     model.train(training)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)

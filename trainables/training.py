@@ -85,7 +85,7 @@ def train_epoch(
         update_phase: where the updates are charged: `update`, or `base` in ordinary pretraining.
     """
     model.train()
-    batches = torch.randperm(len(x), generator=generator, device=x.device).split(schedule.batch_size)
+    batches = torch.split(torch.randperm(len(x), generator=generator, device=x.device), schedule.batch_size)
     first, total = epoch * len(batches), schedule.epochs * len(batches)
     losses: list[Tensor] = []
     rate = 0.0

@@ -15,9 +15,8 @@ from trainables.recipe import Evaluation, Recipe
 from trainables.storage import Folder
 
 
-@ray.remote(num_cpus=0)
 class Shelf:
-    """Keeps finished bases in the object store, so that each node copies them once.
+    """An actor that keeps finished bases in the object store, so that each node copies them once.
 
     It owns the objects: those of a trial's process would vanish with the process.
     """
@@ -62,6 +61,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
     def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, shelf: Any) -> None:
         """Args as `tune.with_parameters` delivers them out of the object store."""
         self._setting, self._splits, self._shelf = setting, splits, shelf
+        self._pipeline: Pipeline | None = None
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -99,7 +99,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         recipe = Recipe.model_validate(config["recipe"])
         base = ray.get(ray.get(self._shelf.get.remote(recipe.base.id))[0]) if recipe.base else None
         device = torch.device("cuda" if setting.use_gpu else "cpu")
-        self._pipeline: Pipeline | None = Pipeline(recipe, setting.evaluation, self._splits, base, device)
+        self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device)
         self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
         self._busy = time.perf_counter() - started
 
