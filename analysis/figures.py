@@ -1,6 +1,7 @@
 """The frontier as a picture (PNG) and as an interactive figure (HTML), both drawn from one table."""
 
 import io
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -48,7 +49,7 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
         members = table[table["on_frontier"]].sort_values("train_flops")
         axes.step(members["train_flops"], members["robust_accuracy"], where="post", color="#555", linewidth=1)
         axes.set_xscale("log")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper left")
     axes.set_xlabel("marginal training compute (FLOPs)")
     axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
     threat = info["threat_model"]
@@ -68,7 +69,7 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
         if not len(part):
             continue
         hover = [
-            f"{row['recipe']}<br>{row['id']}<br>robust {row['robust_accuracy']:.3f} ± "
+            f"{escape(row['recipe'])}<br>{escape(row['id'])}<br>robust {row['robust_accuracy']:.3f} ± "
             f"{row['robust_accuracy_stderr']:.3f}, clean {row['clean_accuracy']:.3f}<br>"
             f"{row['train_flops']:.3g} FLOPs marginal, {row['end_to_end_flops']:.3g} end-to-end"
             for _, row in part.iterrows()

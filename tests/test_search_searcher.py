@@ -1,0 +1,115 @@
+"""The searcher without Ray: order, waiting for the base, and what the sampler is told."""
+
+import math
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from search.searcher import Outcome, ParetoSearcher, Proposal, State, outcome_of
+from search.study import Study, load, shipped
+from trainables.errors import InvalidInput
+
+NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
+
+
+def done(robust: float, flops: float) -> dict[str, Any]:
+    return NUMBERS | {"metrics/robust_accuracy": robust, "metrics/train_flops": flops}
+
+
+class Log:
+    """What the searcher announced."""
+
+    def __init__(self, study: Study) -> None:
+        self.proposals: list[Proposal] = []
+        self.outcomes: list[Outcome] = []
+        self.searcher = ParetoSearcher(
+            study,
+            proposed=self.proposals.append,
+            ended=lambda _, outcome: self.outcomes.append(outcome),
+            why_failed={"t1": "MemoryError: too much"}.get,
+        )
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log(load("digits", ["budget.trials=3"]))
+
+
+def test_base_and_baselines_come_first_and_proposals_wait_for_the_base(log: Log) -> None:
+    suggestions = [log.searcher.suggest(f"t{number}") for number in range(6)]
+    assert [proposal.role for proposal in log.proposals] == ["base"] + ["baseline"] * 4
+    assert suggestions[5] is None
+    log.searcher.on_trial_complete("t0", done(0.1, 0.0))
+    made = log.searcher.suggest("t6")
+    assert isinstance(made, dict)
+    assert log.proposals[-1].role == "proposed"
+    assert log.proposals[-1].recipe.base == log.proposals[0].recipe
+    assert made["id"] == log.proposals[-1].recipe.id
+    assert len(log.proposals[-1].params) == len(log.proposals[-1].distributions)
+    for number in range(7, 9):
+        assert isinstance(log.searcher.suggest(f"t{number}"), dict)
+    assert log.searcher.suggest("t9") == Searcher.FINISHED
+    assert len({proposal.recipe.id for proposal in log.proposals}) == 8
+
+
+def test_a_lost_base_ends_the_search_after_the_baselines(log: Log) -> None:
+    for number in range(5):
+        log.searcher.suggest(f"t{number}")
+    log.searcher.on_trial_complete("t0", None, error=True)
+    assert log.searcher.suggest("t5") == Searcher.FINISHED
+
+
+def test_an_error_is_fail_with_its_message(log: Log) -> None:
+    log.searcher.suggest("t1")
+    log.searcher.on_trial_complete("t1", None, error=True)
+    assert log.outcomes == [Outcome(State.FAIL, "MemoryError: too much", None, 0.0)]
+
+
+def test_what_a_last_result_means() -> None:
+    objectives = ("robust_accuracy", "train_flops")
+    complete = outcome_of(done(0.5, 10.0), None, objectives)
+    assert complete.state is State.COMPLETE
+    assert complete.metrics == {"robust_accuracy": 0.5, "train_flops": 10.0}
+    diverged = outcome_of({"finished": True, "reason": "diverged: nan"}, None, objectives)
+    assert (diverged.state, diverged.reason, diverged.metrics) == (State.PRUNED, "diverged: nan", None)
+    assert outcome_of(done(math.nan, 10.0), None, objectives).state is State.PRUNED
+    assert outcome_of({"epoch": 3, "finished": False}, None, objectives).state is State.FAIL
+    assert outcome_of(None, None, objectives).state is State.FAIL
+
+
+def test_the_same_seed_proposes_the_same(log: Log) -> None:
+    other = Log(load("digits", ["budget.trials=3"]))
+    for one in (log, other):
+        for number in range(5):
+            one.searcher.suggest(f"t{number}")
+        one.searcher.on_trial_complete("t0", done(0.1, 0.0))
+        for number in range(5, 8):
+            one.searcher.suggest(f"t{number}")
+            one.searcher.on_trial_complete(f"t{number}", done(0.5, 1e9 * number))
+    assert log.proposals == other.proposals
+
+
+def test_every_shipped_study_is_valid() -> None:
+    assert sorted(shipped()) == ["digits", "fashion_mnist", "fashion_mnist_small"]
+    for name in shipped():
+        assert load(name).name == name
+
+
+def test_all_problems_of_a_study_come_at_once() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load("digits", [
+            "space.compression.pruning_ratio.high=1.2", "threat_model.epsilon=8", "budget.trails=3", "reference=foo",
+            "baselines.0.perturbation.stps=3", "space.schedule.epochs.low=30", "model.name=resnet", "seed=x",
+        ])  # fmt: skip
+    assert sorted(caught.value.problems) == [
+        "baselines.0.perturbation.stps: unknown key, did you mean steps?",
+        "budget.trails: unknown key, did you mean trials?",
+        "model.name: got 'resnet', expected 'small' or 'eight_layer'",
+        "seed: got 'x', expected a whole number",
+        "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
+        "space.schedule.epochs: got low 30 above high 20, expected low <= high",
+        "threat_model.epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)",
+    ]
+    with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
+        load("digits", ["reference=foo"])
