@@ -1,41 +1,14 @@
 """The command as a user runs it: whole searches, and refusals that leave nothing behind."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
 import pandas as pd
 import pytest
 import yaml
+from command import SMALL, temper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-SMALL = [
-    "data.train_size=200",
-    "data.validation_size=100",
-    "pretraining.epochs=3",
-    "budget.trials=4",
-    "space.schedule.epochs.low=1",
-    "space.schedule.epochs.high=2",
-    "resources.max_concurrent=1",
-    *(f"baselines.{number}.schedule.epochs=1" for number in range(4)),
-    *(f"baselines.{number}.name=b{number}" for number in range(4)),
-    "reference=b0",
-]
-
-
-def temper(*arguments: str, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:
-    changes = [part for setting in settings or [] for part in ("--set", setting)]
-    return subprocess.run(
-        [sys.executable, "-m", "search", *arguments, *changes],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env=os.environ | {"PYTHONWARNINGS": "default"},
-    )
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.test_search_command import SMALL, temper
+from command import SMALL, temper
 
 pytestmark = pytest.mark.slow
 
