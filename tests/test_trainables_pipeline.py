@@ -1,5 +1,6 @@
 """A recipe from start to numbers: bases, pruning, divergence, checkpoints, and the untouched test split."""
 
+import gzip
 import logging
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,21 @@ def test_fashion_mnist_is_read_from_debians_package() -> None:
     assert splits.train.images.shape == (1000, 1, 28, 28)
     assert float(splits.train.images.max()) == 1.0
     assert np.bincount(splits.validation.labels).tolist() == [50] * 10
+
+
+def test_spoiled_fashion_mnist_test_files_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not data_module.DEBIAN_FASHION_MNIST.exists():
+        pytest.skip("dataset-fashion-mnist is not installed")
+    data = Data(name="fashion_mnist", train_size=100, validation_size=100)
+    before = load_splits(data).fingerprint()
+    for file in data_module.DEBIAN_FASHION_MNIST.glob("train-*.gz"):
+        (tmp_path / file.name).symlink_to(file)
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"t10k-{kind}-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\1\0\0\0\7spoiled"[:9]))
+    monkeypatch.setattr(data_module, "DEBIAN_FASHION_MNIST", tmp_path)
+    assert load_splits(data).fingerprint() == before
+    with pytest.raises(InvalidInput, match="damaged"):
+        load_test(data)
 
 
 def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
