@@ -9,10 +9,12 @@ search: install
 
 install: .venv/.installed
 
+# An install that was cut short leaves `.installing` behind and packages torn: the next one starts from an empty .venv.
 .venv/.installed: pyproject.toml requirements.lock
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(wildcard .venv/.installing),--clear) .venv
+	touch .venv/.installing
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
-	touch $@
+	mv .venv/.installing $@
 
 test: install
 	$(BIN)/python -m pytest

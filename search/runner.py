@@ -90,7 +90,7 @@ def search(
         searcher = ParetoSearcher(study, proposed=proposed, ended=ended, why_failed=failures.reasons.get)
         setting = Setting(
             evaluation=study.protocol,
-            trials=folder.child("trials"),
+            trials=folder.anchored().child("trials"),
             bases=frozenset({base_recipe(study).id}),
             threads=resources.cpu,
             use_gpu=resources.gpu > 0,
@@ -111,7 +111,7 @@ def search(
             ),
             run_config=tune.RunConfig(
                 name=TUNE_STATE,
-                storage_path=str(folder),
+                storage_path=str(folder.anchored()),
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=study.budget.retries),

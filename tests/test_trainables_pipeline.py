@@ -115,7 +115,7 @@ def test_spoiled_test_examples_change_nothing(splits: Splits, base: Trained, mon
         images[test], labels[test] = np.nan, 0
         return images, labels
 
-    monkeypatch.setattr(data_module, "load_digits", spoiled)
+    monkeypatch.setattr("sklearn.datasets.load_digits", spoiled)
     assert np.isnan(load_test(DATA).images).all()
     assert numbers(run(TUNED, EVALUATION, load_splits(DATA), CPU)) == before
 
@@ -160,7 +160,7 @@ def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch:
         raise RuntimeError("offline")
 
     monkeypatch.setattr(data_module, "DEBIAN_FASHION_MNIST", tmp_path / "none")
-    monkeypatch.setattr(data_module, "FashionMNIST", offline)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", offline)
     monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
     with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
         load_splits(Data(name="fashion_mnist", validation_size=500))

@@ -1,4 +1,8 @@
-"""Data sets as arrays: images in [0, 1], split once into train and validation; the test split apart."""
+"""Data sets as arrays: images in [0, 1], split once into train and validation; the test split apart.
+
+scikit-learn and torchvision are imported where a set is read: a trial's process is handed its arrays ready-made, and
+without the two it starts 2.5 s sooner (measured).
+"""
 
 import gzip
 import hashlib
@@ -10,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-from torchvision.datasets import FashionMNIST
 
 from trainables.errors import InvalidInput
 from trainables.recipe import Data
@@ -65,6 +66,8 @@ def load_splits(data: Data) -> Splits:
     Raises:
         InvalidInput: no copy of the data set can be found, or it has fewer images than asked for.
     """
+    from sklearn.model_selection import train_test_split
+
     pool = _TRAIN_FILES[data.name]()
     wanted = data.validation_size + (data.train_size or 1)
     if wanted > len(pool):
@@ -91,6 +94,8 @@ def _take(pool: Examples, index: NDArray[np.intp]) -> Examples:
 
 def _digits() -> Examples:
     """All 1,797 handwritten digits of scikit-learn, in a fixed order; pixels come as 0 … 16."""
+    from sklearn.datasets import load_digits
+
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
     pixels = (images[order] / 16.0).astype(np.float32).reshape(-1, 1, 8, 8)
@@ -120,6 +125,8 @@ def _fashion_mnist_folder() -> Path:
     root = Path(os.environ.get("TEMPER_DATA", Path.home() / ".cache" / "temper"))
     raw = root / "FashionMNIST" / "raw"
     if not (raw / "train-images-idx3-ubyte").exists():
+        from torchvision.datasets import FashionMNIST
+
         try:
             FashionMNIST(str(root), download=True)
         except (RuntimeError, OSError) as error:

@@ -39,6 +39,10 @@ class Folder:
             return None
         return Path(self.uri.removeprefix("file://")).absolute().joinpath(*self.parts)
 
+    def anchored(self) -> "Folder":
+        """The same folder by absolute path: what another process, with another working directory, must be given."""
+        return self if self.local is None else Folder(str(self.local))
+
     def write(self, name: str, content: bytes) -> None:
         """Write one file whole: a reader sees all of it or nothing of it.
 
