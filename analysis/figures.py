@@ -4,12 +4,39 @@ import io
 from html import escape
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.frontier import CANDIDATES, non_dominated
+
 COLOURS = {"baseline": "#c2410c", "proposed": "#1d4ed8", "confirm": "#15803d"}
+NORMS = {"linf": "L∞", "l2": "L2"}
+
+
+def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
+    """The baselines and proposals that none beats in robust accuracy and one kind of compute, cheapest first.
+
+    Args:
+        table: of `analysis.frontier.finished`, may be empty.
+        compute: its column, `train_flops` or `end_to_end_flops`.
+
+    Returns:
+        Two columns, compute (FLOPs) and robust_accuracy (0–1), both strictly rising.
+    """
+    if not len(table):
+        return pd.DataFrame({compute: [], "robust_accuracy": []})
+    plane = table.loc[table["role"].isin(CANDIDATES), [compute, "robust_accuracy"]].drop_duplicates()
+    costs = plane.to_numpy(dtype=np.float64) * np.array([1.0, -1.0])
+    return plane[non_dominated(costs)].sort_values(compute).reset_index(drop=True)
+
+
+def title(info: dict[str, Any]) -> str:
+    """The study and its threat model."""
+    threat = info["threat_model"]
+    return f"{info['study']}: {NORMS[threat['norm']]} ε = {threat['epsilon']:g}"
 
 
 def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
@@ -45,15 +72,14 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
                 ha="right",
                 fontsize=8,
             )
-    if len(table):
-        members = table[table["on_frontier"]].sort_values("train_flops")
-        axes.step(members["train_flops"], members["robust_accuracy"], where="post", color="#555", linewidth=1)
+    steps = staircase(table, "train_flops")
+    if len(steps):
+        axes.step(steps["train_flops"], steps["robust_accuracy"], where="post", color="#555", linewidth=1, zorder=0)
         axes.set_xscale("log")
         axes.legend(loc="upper left")
     axes.set_xlabel("marginal training compute (FLOPs)")
     axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
-    threat = info["threat_model"]
-    axes.set_title(f"{info['study']}: {threat['norm']} ε = {threat['epsilon']:g}".replace("$", r"\$"))
+    axes.set_title(title(info).replace("$", r"\$"))
     axes.grid(alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -63,41 +89,52 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
 def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
     """The same as an interactive figure (a div without plotly.js), marginal or end-to-end by a button."""
     figure = go.Figure()
-    by_axis: dict[str, list[list[float]]] = {"train_flops": [], "end_to_end_flops": []}
-    groups = [(role, table[table["role"] == role]) for role in COLOURS] if len(table) else []
-    for role, part in groups:
+    steps = {axis: staircase(table, axis) for axis in ("train_flops", "end_to_end_flops")}
+    columns = {axis: [part[axis].tolist()] for axis, part in steps.items()}  # by axis, the x of each trace
+    rows = {axis: [part["robust_accuracy"].tolist()] for axis, part in steps.items()}  # … and its y
+    figure.add_scatter(
+        x=columns["train_flops"][0],
+        y=rows["train_flops"][0],
+        mode="lines",
+        name="frontier",
+        line={"shape": "hv", "color": "#555", "width": 1},
+        hoverinfo="skip",
+    )
+    for role, colour in COLOURS.items():
+        part = table[table["role"] == role] if len(table) else table
         if not len(part):
             continue
-        hover = [
-            f"{escape(row['recipe'])}<br>{escape(row['id'])}<br>robust {row['robust_accuracy']:.3f} ± "
-            f"{row['robust_accuracy_stderr']:.3f}, clean {row['clean_accuracy']:.3f}<br>"
-            f"{row['train_flops']:.3g} FLOPs marginal, {row['end_to_end_flops']:.3g} end-to-end"
-            for _, row in part.iterrows()
-        ]
-        for axis, values in by_axis.items():
-            values.append(part[axis].tolist())
+        for axis in steps:
+            columns[axis].append(part[axis].tolist())
+            rows[axis].append(part["robust_accuracy"].tolist())
         figure.add_scatter(
-            x=part["train_flops"].tolist(),
-            y=part["robust_accuracy"].tolist(),
+            x=columns["train_flops"][-1],
+            y=rows["train_flops"][-1],
             error_y={"array": part["robust_accuracy_stderr"].tolist(), "thickness": 0.7},
-            mode="markers",
+            mode="markers+text" if role == "baseline" else "markers",
             name=role,
-            text=hover,
+            text=[escape(str(name)) for name in part["name"]] if role == "baseline" else None,
+            textposition="top left",
+            hovertext=[_hover(row) for _, row in part.iterrows()],
             hoverinfo="text",
             marker={
-                "color": COLOURS[role],
+                "color": colour,
                 "size": [12 if member else 7 for member in part["on_frontier"]],
                 "symbol": "diamond" if role == "baseline" else "circle",
             },
         )
     buttons = [
-        {"label": label, "method": "update", "args": [{"x": by_axis[axis]}, {"xaxis.title.text": f"{label} (FLOPs)"}]}
-        for label, axis in (("marginal compute", "train_flops"), ("end-to-end compute", "end_to_end_flops"))
+        {
+            "label": f"{label} compute",
+            "method": "update",
+            "args": [{"x": columns[axis], "y": rows[axis]}, {"xaxis.title.text": f"{label} training compute (FLOPs)"}],
+        }
+        for label, axis in (("marginal", "train_flops"), ("end-to-end", "end_to_end_flops"))
     ]
     figure.update_layout(
         template="plotly_white",
         height=520,
-        xaxis={"type": "log", "title": "marginal compute (FLOPs)"},
+        xaxis={"type": "log", "title": "marginal training compute (FLOPs)", "exponentformat": "power", "dtick": 1},
         yaxis={"title": f"robust accuracy, PGD-{info['evaluation']['steps']}"},
         updatemenus=[
             {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.12, "xanchor": "left"}
@@ -105,3 +142,11 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
         margin={"t": 60},
     )
     return str(figure.to_html(full_html=False, include_plotlyjs=False))
+
+
+def _hover(row: "pd.Series[Any]") -> str:
+    return (
+        f"{escape(row['recipe'])}<br>{escape(row['id'])}<br>robust {row['robust_accuracy']:.3f} ± "
+        f"{row['robust_accuracy_stderr']:.3f}, clean {row['clean_accuracy']:.3f}<br>"
+        f"{row['train_flops']:.3g} FLOPs marginal, {row['end_to_end_flops']:.3g} end-to-end"
+    )

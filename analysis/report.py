@@ -9,23 +9,21 @@ import pandas as pd
 from jinja2 import Environment
 from plotly.offline import get_plotlyjs
 
-from analysis.figures import draw_frontier_html, draw_frontier_png
+from analysis.export import record
+from analysis.figures import draw_frontier_html, draw_frontier_png, title
 from analysis.frontier import finished, frontier
 from analysis.parity import verdict
-from analysis.trials import Run, curves, summary
+from analysis.trials import Run, Trial, curves, summary
 
 
 def write_report(run: Run) -> None:
     """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html."""
     table = finished(run)
-    members = table[table["on_frontier"]] if len(table) else table
+    members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
     buffer = io.BytesIO()
     curves(run).to_parquet(buffer)
     run.folder.write("trials.parquet", buffer.getvalue())
-    run.folder.write_json(
-        "frontier.json",
-        [{"id": t.id, "role": t.role, "name": t.name, "recipe": t.recipe, "metrics": t.metrics} for t in frontier(run)],
-    )
+    run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
     run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
     run.folder.write("report.html", render(run, table).encode())
@@ -40,20 +38,35 @@ def render(run: Run, table: pd.DataFrame) -> str:
     if len(table):
         tables = [
             ("Frontier", _rows(table[table["on_frontier"]])),
-            ("Baselines", _rows(table[table["role"] == "baseline"])),
+            ("Base and baselines", _rows(table[table["role"].isin(["base", "baseline"])])),
         ]
     return template.render(
         info=run.info,
+        title=title(run.info),
         verdict=verdict(run),
         plotly_js=get_plotlyjs(),
         figure=draw_frontier_html(table, run.info),
         tables=tables,
-        trials=[
-            {"label": summary(t.recipe), "role": t.name or t.role, "state": t.state.value, "reason": t.reason or ""}
-            for t in run.trials
-        ],
+        trials=[_trial(trial) for trial in run.trials],
+        unreadable=run.unreadable,
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
+
+
+def _trial(trial: Trial) -> dict[str, str]:
+    def number(name: str, form: str) -> str:
+        return format(trial.metrics[name], form) if name in trial.metrics else ""
+
+    return {
+        "label": summary(trial.recipe),
+        "role": trial.name or trial.role,
+        "id": trial.id,
+        "state": trial.state.value + (f": {trial.reason}" if trial.reason else ""),
+        "robust": number("robust_accuracy", ".3f"),
+        "clean": number("clean_accuracy", ".3f"),
+        "marginal": number("train_flops", ".3g"),
+        "seconds": f"{trial.seconds:.1f}" if trial.seconds else "",
+    }
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:

@@ -47,10 +47,13 @@ def search(
 
     prepare_environment(address)  # before Ray is imported
     from search import runner, store
+    from search.progress import Terminal
 
     folder = store.open_run(storage, name or store.default_name(loaded))
     try:
-        timing = runner.search(loaded, folder, address=address, command=_command(), started=started, show=click.echo)
+        timing = runner.search(
+            loaded, folder, address=address, command=_command(), started=started, terminal=Terminal()
+        )
     except KeyboardInterrupt:
         click.echo(f"\nInterrupted. What finished is kept in {folder}; `temper report {folder}` shows it.", err=True)
         _leave(INTERRUPTED)

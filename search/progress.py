@@ -1,15 +1,36 @@
-"""What a person reads while a search runs: one line a trial, plain text, and how long it may still take."""
+"""What a person reads while a search runs: one line a trial and, on a terminal, a line that says how far it is."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from analysis.trials import summary
-from search.searcher import Outcome, Proposal, State
+from analysis.trials import State, summary
+from search.events import Listener, Outcome, Proposal
+
+CLEAR = "\r\x1b[K"  # to the start of the line, and erase it
+
+
+class Terminal:
+    """Prints lines; on a terminal, keeps one more line below them up to date."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._status = ""
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        print(f"{CLEAR}{text}\n{self._status}" if self._live else text, end="" if self._live else "\n", flush=True)
+
+    def status(self, text: str) -> None:
+        """Replace the line at the bottom; nothing where output goes to a file."""
+        self._status = text
+        if self._live:
+            print(CLEAR + text, end="", flush=True)
 
 
 @dataclass
-class Progress:
+class Progress(Listener):
     """Prints what happens.
 
     Attributes:
@@ -17,44 +38,62 @@ class Progress:
         slots: trials at once.
         reference: id of the baseline that compute is compared with.
         started: clock reading when the command began, s.
+        show: prints a line.
+        status: replaces the line at the bottom.
     """
 
     total: int
     slots: int
     reference: str
     started: float
-    show: Callable[[str], None] = print
+    show: Callable[[str], None]
+    status: Callable[[str], None] = lambda text: None
     busy: float = field(default=0.0, init=False)
-    _done: int = field(default=0, init=False)
-    _best: float = field(default=0.0, init=False)
-    _reference_flops: float | None = field(default=None, init=False)
+    _ended: list[tuple[Proposal, Outcome]] = field(default_factory=list, init=False)
 
-    def proposed(self, proposal: Proposal) -> None:
-        """Nothing to say yet: a trial gets its line when it ends."""
+    def begin(self) -> None:
+        """The head of the table that the trials' lines make up."""
+        wide = len(str(self.total))
+        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':14s} robust  clean  train FLOPs          recipe")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """One line for the trial that just ended."""
-        self._done += 1
+        self._ended.append((proposal, outcome))
         self.busy += outcome.seconds
-        elapsed = time.perf_counter() - self.started
-        remaining = (self.total - self._done) * self.busy / self._done / self.slots
-        head = f"[{self._done:>{len(str(self.total))}}/{self.total}] {elapsed:5.0f} s"
-        tail = f"about {remaining:.0f} s left" if self._done < self.total else "done"
-        what = f"{proposal.name or proposal.role}: {summary(proposal.recipe.model_dump(mode='json'))}"
-        self.show(f"{head}  {self._result(proposal, outcome)}  {what}  ({tail})")
-
-    def _result(self, proposal: Proposal, outcome: Outcome) -> str:
-        if outcome.state is not State.COMPLETE or outcome.metrics is None:
-            return f"{outcome.state.value.upper()} {outcome.reason}"
-        metrics = outcome.metrics
-        flops = metrics["train_flops"]
-        if proposal.recipe.id == self.reference:
-            self._reference_flops = flops
-        if proposal.role == "proposed":
-            self._best = max(self._best, metrics["robust_accuracy"])
-        share = f" = {flops / self._reference_flops:5.1%} of reference" if self._reference_flops else ""
-        best = f" (best proposed {self._best:.3f})" if self._best else ""
-        return (
-            f"robust {metrics['robust_accuracy']:.3f}{best} clean {metrics['clean_accuracy']:.3f} "
-            f"train {flops:.3g} FLOPs{share}"
+        wide = len(str(self.total))
+        what = summary(proposal.recipe.model_dump(mode="json"))
+        self.show(
+            f"{len(self._ended):>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
+            f"{proposal.name or proposal.role:14s} {self._result(outcome)}  {what}"
         )
+        self.status(self._summary())
+
+    def _result(self, outcome: Outcome) -> str:
+        if outcome.metrics is None:
+            return f"{outcome.state.value.upper()}: {outcome.reason};"
+        metrics = outcome.metrics
+        flops, whole = metrics["train_flops"], self._reference_flops()
+        share = f"= {flops / whole:6.1%}" if whole else ""
+        return f"{metrics['robust_accuracy']:6.3f} {metrics['clean_accuracy']:6.3f}  {flops:11.3g} {share:8s}"
+
+    def _summary(self) -> str:
+        done = f"{len(self._ended)} of {self.total} done"
+        proposed = [outcome.metrics for proposal, outcome in self._ended if proposal.role == "proposed"]
+        finished = [metrics for metrics in proposed if metrics is not None]
+        best = ""
+        if finished:
+            top = max(finished, key=lambda metrics: metrics["robust_accuracy"])
+            best = f", most robust proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
+        return f"{done}{best}, about {self._seconds_left():.0f} s left"
+
+    def _seconds_left(self) -> float:
+        """From what proposals took so far, or everything while none has ended; what runs now counts as not begun."""
+        seconds = [outcome.seconds for proposal, outcome in self._ended if proposal.role == "proposed"]
+        seconds = seconds or [outcome.seconds for _, outcome in self._ended]
+        return (self.total - len(self._ended)) * sum(seconds) / len(seconds) / self.slots
+
+    def _reference_flops(self) -> float | None:
+        for proposal, outcome in self._ended:
+            if proposal.recipe.id == self.reference and outcome.state is State.COMPLETE and outcome.metrics:
+                return outcome.metrics["train_flops"]
+        return None

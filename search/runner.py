@@ -1,7 +1,7 @@
 """Runs a study on Ray Tune, then derives everything that a person looks at."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,18 @@ from analysis.report import write_report
 from analysis.trials import Run, State, read_run
 from cluster.resources import nodes, slots
 from cluster.session import session
-from search.progress import Progress
-from search.searcher import Outcome, ParetoSearcher, Proposal
+from cluster.shelf import Shelf
+from search.events import Listener
+from search.progress import Progress, Terminal
+from search.searcher import ParetoSearcher
 from search.space import base_recipe, fixed_recipes
 from search.store import Record, write_study_database
 from search.study import Study
-from search.tensorboard import write_tensorboard
-from trainables.data import load_splits
+from search.tensorboard import LiveCurves, write_tensorboard
+from trainables.data import Splits, load_splits
 from trainables.errors import NoTrialSucceeded
 from trainables.storage import Folder
-from trainables.trial import RecipeTrainable, Setting, Shelf
+from trainables.trial import RecipeTrainable, Setting
 
 TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
 
@@ -50,7 +52,7 @@ class Timing:
 
 
 def search(
-    study: Study, folder: Folder, *, address: str | None, command: str, started: float, show: Callable[[str], None]
+    study: Study, folder: Folder, *, address: str | None, command: str, started: float, terminal: Terminal
 ) -> Timing:
     """Run every recipe of a study into a new run directory.
 
@@ -60,66 +62,66 @@ def search(
         address: of a Ray cluster, None for a local one.
         command: as typed, for the record.
         started: `time.perf_counter()` when the command began.
-        show: prints a line.
+        terminal: prints lines and the status.
 
     Raises:
         InvalidInput: data missing, cluster missing, or a trial that fits on no node; nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     splits = load_splits(study.data)
+    fixed, resources = fixed_recipes(study), study.resources
+    try:
+        with session(address), LiveCurves(folder, study.objectives) as curves:
+            at_once = slots(nodes(), cpu=resources.cpu, gpu=resources.gpu, at_most=resources.max_concurrent)
+            record = Record(folder)
+            device = "cuda" if resources.gpu else "cpu"
+            record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
+            reference = next(one.recipe.id for one in fixed if one.name == study.reference)
+            total = len(fixed) + study.budget.trials
+            progress = Progress(total, at_once, reference, started, terminal.line, terminal.status)
+            terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
+            progress.begin()
+            _fit(study, folder, splits, [record, curves, progress], at_once=at_once, total=total)
+            return Timing(time.perf_counter() - started, at_once, progress.busy)
+    finally:
+        terminal.status("")
+        folder.child(TUNE_STATE).remove()
+
+
+def _fit(
+    study: Study, folder: Folder, splits: Splits, listeners: Sequence[Listener], *, at_once: int, total: int
+) -> None:
+    """Hand the study to Ray Tune and wait for it to end."""
     resources = study.resources
-    with session(address):
-        at_once = slots(nodes(), cpu=resources.cpu, gpu=resources.gpu, at_most=resources.max_concurrent)
-        fixed = fixed_recipes(study)
-        record = Record(folder)
-        device = "cuda" if resources.gpu else "cpu"
-        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
-        reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-        progress = Progress(len(fixed) + study.budget.trials, at_once, reference, started, show)
-        show(f"{progress.total} recipes, {at_once} at once, into {folder}")
-
-        def proposed(proposal: Proposal) -> None:
-            record.proposed(proposal)
-            progress.proposed(proposal)
-
-        def ended(proposal: Proposal, outcome: Outcome) -> None:
-            record.ended(proposal, outcome)
-            progress.ended(proposal, outcome)
-
-        failures = _Failures()
-        searcher = ParetoSearcher(study, proposed=proposed, ended=ended, why_failed=failures.reasons.get)
-        setting = Setting(
-            evaluation=study.protocol,
-            trials=folder.anchored().child("trials"),
-            bases=frozenset({base_recipe(study).id}),
-            threads=resources.cpu,
-            use_gpu=resources.gpu > 0,
-        )
-        trainable = tune.with_parameters(
-            RecipeTrainable, setting=setting, splits=splits, shelf=ray.remote(num_cpus=0)(Shelf).remote()
-        )
-        tune.Tuner(
-            tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=failures,
-                num_samples=progress.total,
-                max_concurrent_trials=at_once,
-                reuse_actors=True,
-                trial_name_creator=_trial_id,
-                trial_dirname_creator=_trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name=TUNE_STATE,
-                storage_path=str(folder.anchored()),
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=study.budget.retries),
-            ),
-        ).fit()
-        timing = Timing(time.perf_counter() - started, at_once, progress.busy)
-    folder.child(TUNE_STATE).remove()
-    return timing
+    setting = Setting(
+        evaluation=study.protocol,
+        trials=folder.anchored().child("trials"),
+        bases=frozenset({base_recipe(study).id}),
+        threads=resources.cpu,
+        use_gpu=resources.gpu > 0,
+    )
+    shelf = ray.remote(num_cpus=0)(Shelf).remote()
+    trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
+    failures = _Failures()
+    tune.Tuner(
+        tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
+        tune_config=tune.TuneConfig(
+            search_alg=ParetoSearcher(study, listeners, failures.reasons.get),
+            scheduler=failures,
+            num_samples=total,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
+            trial_name_creator=_trial_id,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_STATE,
+            storage_path=str(folder.anchored()),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=study.budget.retries),
+        ),
+    ).fit()
 
 
 def derive(folder: Folder) -> Run:

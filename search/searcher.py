@@ -3,8 +3,6 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import optuna
@@ -12,56 +10,14 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.space import Fixed, Role, fixed_recipes, propose
+from analysis.trials import State
+from search.events import Listener, Outcome, Proposal
+from search.space import Fixed, fixed_recipes, propose
 from search.study import DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
 MOST_DUPLICATES = 50  # proposals in a row that were made before; the space is exhausted then
-
-
-class State(StrEnum):
-    """How a trial ended. PRUNED teaches the sampler to stay away, FAIL (infrastructure) teaches it nothing."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """One recipe and why it runs.
-
-    Attributes:
-        number: order of proposing, from 0.
-        params: what Optuna chose, empty for fixed recipes.
-        distributions: what it chose from, as Optuna's JSON.
-    """
-
-    recipe: Recipe
-    role: Role
-    name: str | None
-    number: int
-    params: dict[str, Any] = field(default_factory=dict)
-    distributions: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one trial ended.
-
-    Attributes:
-        metrics: final numbers of a complete trial, else None.
-        seconds: time that the trial kept its slot busy.
-        robust_correct: per validation example, packed bits as hex; `examples` of them.
-    """
-
-    state: State
-    reason: str | None
-    metrics: dict[str, float] | None
-    seconds: float
-    robust_correct: str | None = None
-    examples: int | None = None
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -73,21 +29,18 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def __init__(
         self,
         study: Study,
-        *,
-        proposed: Callable[[Proposal], None],
-        ended: Callable[[Proposal, Outcome], None],
+        listeners: Sequence[Listener],
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
     ) -> None:
         """Take a study and whom to tell.
 
         Args:
             study: what to search.
-            proposed: called once before each recipe runs.
-            ended: called once when it ended, before the sampler hears of it.
+            listeners: told of everything, each before the next.
             why_failed: the error that ended a trial, by Tune's trial id.
         """
         super().__init__()
-        self._study, self._proposed, self._ended, self._why_failed = study, proposed, ended, why_failed
+        self._study, self._listeners, self._why_failed = study, listeners, why_failed
         self._waiting: list[Fixed] = list(fixed_recipes(study))
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
@@ -109,16 +62,25 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         proposal, trial = made
         self._running[trial_id] = proposal, trial
         self._outcomes[proposal.recipe.id] = None
-        self._proposed(proposal)
+        for listener in self._listeners:
+            listener.proposed(proposal)
         return {"id": proposal.recipe.id, "recipe": proposal.recipe.model_dump(mode="json")}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Pass an epoch's row on. The sampler learns from what is finished only."""
+        for listener in self._listeners:
+            listener.reported(self._running[trial_id][0], result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a trial ended, then tell Optuna."""
+        if result and not error:
+            self.on_trial_result(trial_id, result)
         proposal, trial = self._running.pop(trial_id)
         failure = (self._why_failed(trial_id) or "failed without a message") if error else None
         outcome = outcome_of(result, failure, self._study.objectives)
         self._outcomes[proposal.recipe.id] = outcome
-        self._ended(proposal, outcome)
+        for listener in self._listeners:
+            listener.ended(proposal, outcome)
         if trial is not None:
             self._tell(trial, outcome)
 

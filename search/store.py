@@ -18,8 +18,9 @@ from typing import Any
 import optuna
 import yaml
 
-from analysis.trials import read_run
-from search.searcher import Outcome, Proposal, State, frozen_trial
+from analysis.trials import State, read_run
+from search.events import Listener, Outcome, Proposal
+from search.searcher import frozen_trial
 from search.space import base_recipe, fixed_recipes
 from search.study import DIRECTIONS, Study
 from trainables.errors import InvalidInput
@@ -50,7 +51,7 @@ def open_run(storage: str, name: str) -> Folder:
 
 
 @dataclass
-class Record:
+class Record(Listener):
     """Writes what happens into a run's folder, in the order in which it happens."""
 
     folder: Folder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from runs import INFO, add, start, worked_example
+from run_directories import INFO, add, start, worked_example
 
 from analysis.export import pick, render
 from analysis.trials import Run, read_run

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import add, start, worked_example
+from run_directories import add, start, worked_example
 
 from analysis.frontier import finished, frontier, hypervolume, hypervolume_history, non_dominated, to_costs
 from analysis.trials import read_run

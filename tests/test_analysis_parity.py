@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import add, start, worked_example
+from run_directories import add, start, worked_example
 
 from analysis.parity import at_parity, lower_bound, verdict
 from analysis.trials import read_run

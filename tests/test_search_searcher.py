@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from search.searcher import Outcome, ParetoSearcher, Proposal, State, outcome_of
+from analysis.trials import State
+from search.events import Listener, Outcome, Proposal
+from search.searcher import ParetoSearcher, outcome_of
 from search.study import Study, load, shipped
 from trainables.errors import InvalidInput
 
@@ -17,18 +19,23 @@ def done(robust: float, flops: float) -> dict[str, Any]:
     return NUMBERS | {"metrics/robust_accuracy": robust, "metrics/train_flops": flops}
 
 
-class Log:
+class Log(Listener):
     """What the searcher announced."""
 
     def __init__(self, study: Study) -> None:
         self.proposals: list[Proposal] = []
+        self.rows: list[tuple[Proposal, dict[str, Any]]] = []
         self.outcomes: list[Outcome] = []
-        self.searcher = ParetoSearcher(
-            study,
-            proposed=self.proposals.append,
-            ended=lambda _, outcome: self.outcomes.append(outcome),
-            why_failed={"t1": "MemoryError: too much"}.get,
-        )
+        self.searcher = ParetoSearcher(study, [self], {"t1": "MemoryError: too much"}.get)
+
+    def proposed(self, proposal: Proposal) -> None:
+        self.proposals.append(proposal)
+
+    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+        self.rows.append((proposal, row))
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
 
 
 @pytest.fixture
@@ -64,6 +71,14 @@ def test_an_error_is_fail_with_its_message(log: Log) -> None:
     log.searcher.suggest("t1")
     log.searcher.on_trial_complete("t1", None, error=True)
     assert log.outcomes == [Outcome(State.FAIL, "MemoryError: too much", None, 0.0)]
+
+
+def test_listeners_hear_of_every_epoch_once(log: Log) -> None:
+    log.searcher.suggest("t0")
+    first, last = {"epoch": 1, "finished": False}, done(0.1, 0.0) | {"epoch": 2}
+    log.searcher.on_trial_result("t0", first)
+    log.searcher.on_trial_complete("t0", last)
+    assert log.rows == [(log.proposals[0], first), (log.proposals[0], last)]
 
 
 def test_what_a_last_result_means() -> None:

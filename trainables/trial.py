@@ -10,27 +10,9 @@ import torch
 from ray import tune
 
 from trainables.data import Splits
-from trainables.pipeline import Pipeline, Trained, set_conditions
+from trainables.pipeline import Pipeline, set_conditions
 from trainables.recipe import Evaluation, Recipe
 from trainables.storage import Folder
-
-
-class Shelf:
-    """An actor that keeps finished bases in the object store, so that each node copies them once.
-
-    It owns the objects: those of a trial's process would vanish with the process.
-    """
-
-    def __init__(self) -> None:
-        self._references: dict[str, ray.ObjectRef] = {}
-
-    def put(self, recipe_id: str, trained: Trained) -> None:
-        """Store one base."""
-        self._references[recipe_id] = ray.put(trained)
-
-    def get(self, recipe_id: str) -> list[Any]:
-        """Its reference, in a list so that Ray does not fetch it here. Raises KeyError."""
-        return [self._references[recipe_id]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +41,14 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
     """
 
     def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, shelf: Any) -> None:
-        """Args as `tune.with_parameters` delivers them out of the object store."""
+        """Args as `tune.with_parameters` delivers them out of the object store.
+
+        Args:
+            config: the recipe, as plain data.
+            setting: of the run.
+            splits: its data.
+            shelf: handle of the actor that keeps bases: `put(id, Trained)`, `get(id)`.
+        """
         self._setting, self._splits, self._shelf = setting, splits, shelf
         self._pipeline: Pipeline | None = None
         self._start(config)
