@@ -54,7 +54,8 @@ class Progress(Listener):
     def begin(self) -> None:
         """The head of the table that the trials' lines make up."""
         wide = len(str(self.total))
-        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':14s} robust  clean  train FLOPs          recipe")
+        columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
+        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':14s} {columns}  recipe")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """One line for the trial that just ended."""

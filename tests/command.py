@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 SMALL = [
     "data.train_size=200",
@@ -18,7 +19,9 @@ SMALL = [
 ]
 
 
-def temper(*arguments: str, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+def temper(
+    *arguments: str, settings: list[str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     changes = [part for setting in settings or [] for part in ("--set", setting)]
     return subprocess.run(
         [sys.executable, "-m", "search", *arguments, *changes],
@@ -26,5 +29,6 @@ def temper(*arguments: str, settings: list[str] | None = None) -> subprocess.Com
         text=True,
         timeout=240,
         check=False,
+        cwd=cwd,
         env=os.environ | {"PYTHONWARNINGS": "default"},
     )

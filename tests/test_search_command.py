@@ -13,15 +13,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    storage = tmp_path_factory.mktemp("runs")
+    """The first of two equal runs, made as by default: below runs/ of the working directory."""
+    place = tmp_path_factory.mktemp("place")
     # The four baselines are shortened to one epoch, which would make two pairs the same recipe: give each its own rate.
     rates = [f"baselines.{number}.schedule.learning_rate={0.05 + number / 100}" for number in range(4)]
     for name in ("first", "second"):
-        done = temper("search", "digits", "--storage", str(storage), "--name", name, settings=SMALL + rates)
+        done = temper("search", "digits", "--name", name, settings=SMALL + rates, cwd=place)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "orchestration" in done.stdout
-        assert "temper export" in done.stdout
-    return storage / "first"
+        assert f"temper export runs/{name}" in done.stdout
+    return place / "runs" / "first"
 
 
 def test_a_run_directory_is_as_designed(run: Path) -> None:
