@@ -27,6 +27,8 @@ class Trial:
 
     Attributes:
         number: order of proposing; `order`: of finishing, None while unfinished.
+        params: what the sampler chose; `distributions`: out of what, as its library writes it.
+        started: when it was proposed, ISO 8601; `ended`: None while unfinished.
         metrics: final numbers, empty unless complete.
         history: one row per epoch.
         robust_correct: (examples,) whether each validation image is right under attack.
@@ -37,10 +39,13 @@ class Trial:
     name: str | None
     number: int
     params: dict[str, Any]
+    distributions: dict[str, str]
     recipe: dict[str, Any]
     state: State
     reason: str | None
     order: int | None
+    started: str | None
+    ended: str | None
     seconds: float
     metrics: dict[str, float]
     history: tuple[dict[str, Any], ...]
@@ -101,10 +106,13 @@ def _read_trial(folder: Folder) -> Trial:
         name=record["name"],
         number=record["number"],
         params=record["params"],
+        distributions=record["distributions"],
         recipe=record["recipe"],
         state=State(outcome["state"]),
         reason=outcome.get("reason"),
         order=outcome.get("order"),
+        started=record["started"],
+        ended=outcome.get("ended"),
         seconds=outcome.get("seconds", 0.0),
         metrics=outcome.get("metrics") or {},
         history=_history(folder.child("checkpoint")),

@@ -4,12 +4,14 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from trainables.errors import InvalidInput
 
+CONNECT_SECONDS = 5.0
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
@@ -50,9 +52,15 @@ def session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
     import ray
 
     if address is not None:
+        _knock(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except ray.exceptions.AuthenticationError as error:
+            raise InvalidInput(
+                f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
+                "RAY_AUTH_TOKEN_PATH, or RAY_AUTH_MODE=disabled for a cluster that asks for none"
+            ) from error
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InvalidInput(f"--address {address}: no Ray cluster answers there ({reason})") from error
         try:
@@ -74,3 +82,14 @@ def session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _knock(address: str) -> None:
+    """Refuse within seconds an address where nothing listens; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # auto, or something that Ray refuses at once
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InvalidInput(f"--address {address}: no Ray cluster answers there ({error})") from None

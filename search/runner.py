@@ -128,7 +128,7 @@ def derive(folder: Folder) -> Run:
     """Rebuild every derived file of a run from its trials/. Raises InvalidInput if the folder is no run."""
     run = read_run(folder)
     write_report(run)
-    write_study_database(folder)
+    write_study_database(run)
     write_tensorboard(run)
     return run
 

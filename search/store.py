@@ -18,7 +18,7 @@ from typing import Any
 import optuna
 import yaml
 
-from analysis.trials import State, read_run
+from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
 from search.searcher import frozen_trial
 from search.space import base_recipe, fixed_recipes
@@ -89,6 +89,7 @@ class Record(Listener):
                 "role": proposal.role,
                 "name": proposal.name,
                 "number": proposal.number,
+                "started": _now(),
                 "params": proposal.params,
                 "distributions": proposal.distributions,
                 "recipe": proposal.recipe.model_dump(mode="json"),
@@ -104,6 +105,7 @@ class Record(Listener):
                 "state": outcome.state.value,
                 "reason": outcome.reason,
                 "order": self.endings,
+                "ended": _now(),
                 "seconds": outcome.seconds,
                 "robust_correct": outcome.robust_correct,
                 "examples": outcome.examples,
@@ -135,7 +137,7 @@ def provenance(command: str) -> dict[str, Any]:
     lock = root / "requirements.lock"
     return {
         "command": command,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": _now(),
         "git_commit": _git(root, "rev-parse", "HEAD"),
         "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
         "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
@@ -144,9 +146,8 @@ def provenance(command: str) -> dict[str, Any]:
     }
 
 
-def write_study_database(folder: Folder) -> None:
-    """Rebuild study.db, the Optuna storage that optuna-dashboard opens, from trials/."""
-    run = read_run(folder)
+def write_study_database(run: Run) -> None:
+    """Rebuild study.db, the Optuna storage that optuna-dashboard opens: the proposals that ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = run.info["objectives"]
     with tempfile.TemporaryDirectory() as place:
@@ -161,20 +162,29 @@ def write_study_database(folder: Folder) -> None:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([one["metric"] for one in objectives])
         for trial in run.trials:
-            if trial.role != "proposed" or trial.state.value == "running":
+            if trial.role != "proposed" or trial.state is State.RUNNING:
                 continue
-            record = folder.child("trials", trial.id).read_json("recipe.json")
             values = [trial.metrics[one["metric"]] for one in objectives] if trial.metrics else []
-            frozen = frozen_trial(trial.params, record["distributions"], State(trial.state.value), values)
+            frozen = frozen_trial(trial.params, trial.distributions, trial.state, values)
+            frozen.datetime_start, frozen.datetime_complete = _local(trial.started), _local(trial.ended)
             frozen.user_attrs = {"recipe": trial.id, "reason": trial.reason}
             study.add_trial(frozen)
         storage.engine.dispose()
-        folder.write("study.db", path.read_bytes())
+        run.folder.write("study.db", path.read_bytes())
 
 
 def default_name(study: Study) -> str:
     """Study name plus local time."""
     return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _local(moment: str | None) -> datetime | None:
+    """Optuna keeps local times without a zone."""
+    return datetime.fromisoformat(moment).astimezone().replace(tzinfo=None) if moment else None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -15,6 +15,8 @@ SMALL = [
     "resources.max_concurrent=1",
     *(f"baselines.{number}.schedule.epochs=1" for number in range(4)),
     *(f"baselines.{number}.name=b{number}" for number in range(4)),
+    # At one epoch each, two pairs of baselines would be the same recipe but for their rates.
+    *(f"baselines.{number}.schedule.learning_rate={0.05 + number / 100}" for number in range(4)),
     "reference=b0",
 ]
 

@@ -55,6 +55,13 @@ def recipe(epochs: int = 6, pruning_ratio: float | None = None, scratch: bool = 
     }
 
 
+def propose(folder: Folder, record: dict[str, Any]) -> None:
+    """A trial's recipe.json."""
+    folder.write_json(
+        "recipe.json", {"params": {}, "distributions": {}, "started": "2026-11-24T08:00:00.000+00:00"} | record
+    )
+
+
 def add(
     root: Path,
     id: str,
@@ -73,9 +80,7 @@ def add(
     """One trial; `state` None leaves it without an outcome."""
     folder = Folder(str(root)).child("trials", id)
     made = recipe(scratch=role == "baseline", pruning_ratio=0.5 if role == "proposed" else None)
-    folder.write_json(
-        "recipe.json", {"id": id, "role": role, "name": name, "number": number, "params": {}, "recipe": made}
-    )
+    propose(folder, {"id": id, "role": role, "name": name, "number": number, "recipe": made})
     if state is None:
         return
     metrics = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from run_directories import add, start
+from run_directories import add, propose, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from analysis.trials import State, read_run
@@ -43,10 +43,7 @@ def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path:
     }  # fmt: skip
     trial = folder.child("trials", RECIPE.id)
     start(tmp_path, base=RECIPE.id)
-    trial.write_json(
-        "recipe.json",
-        {"id": RECIPE.id, "role": "base", "name": "base", "number": 0, "params": {}, "recipe": RECIPE.model_dump()},
-    )
+    propose(trial, {"id": RECIPE.id, "role": "base", "name": "base", "number": 0, "recipe": RECIPE.model_dump()})
     trial.write_json("outcome.json", {"state": "complete", "metrics": METRICS, "seconds": 1.0, "order": 0})
     trial.child("checkpoint", "2").write_json("state.json", {"history": ROWS})
     write_tensorboard(read_run(folder))
