@@ -10,6 +10,7 @@ from trainables.data import Examples, Splits
 from trainables.models import build
 from trainables.pipeline import Pipeline
 from trainables.recipe import NFGSM, PGD, Data, Evaluation, Network, NoPerturbation, Perturbation, Recipe, Schedule
+from trainables.training import optimizer_of, train_epoch
 
 DATA = Data(name="digits", validation_size=10)
 # Multiply-accumulates of each layer of the eight-layer network on a 28×28 image: pixels × 9 × in × out, then in × out.
@@ -51,10 +52,33 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
     assert all(module.training for module in model.modules())
 
 
-@pytest.mark.parametrize(
-    ("perturbation", "passes"),
-    [(NoPerturbation(), 0), (NFGSM(epsilon=0.1), 1), (PGD(epsilon=0.1, steps=1), 1), (PGD(epsilon=0.1, steps=7), 7)],
-)
+PERTURBATIONS: list[tuple[Perturbation, int]] = [
+    (NoPerturbation(), 0),
+    (NFGSM(epsilon=0.1), 1),
+    (PGD(epsilon=0.1, steps=1), 1),
+    (PGD(epsilon=0.1, steps=7), 7),
+]
+
+
+@pytest.mark.parametrize(("perturbation", "passes"), PERTURBATIONS)
+def test_an_epoch_of_two_layers_is_charged_by_the_hand_count(perturbation: Perturbation, passes: int) -> None:
+    """Convolution 1 → 4 on 8×8 pixels, then 256 → 10, by hand."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 10))
+    x, y = torch.rand(20, 1, 8, 8), torch.arange(20).remainder(10)
+    ledger, schedule = Ledger(), Schedule(epochs=1, learning_rate=0.01, batch_size=8)
+    cost = measure(model, x[:1])
+    train_epoch(
+        model, optimizer_of(model, schedule), x, y, attack_of(perturbation), schedule=schedule, epoch=0,
+        generator=torch.Generator().manual_seed(0), cost=cost, ledger=ledger,
+    )  # fmt: skip
+    convolution, linear = 2 * 64 * 9 * 4, 2 * 256 * 10  # FLOPs of one forward pass
+    input_gradient = 2 * (convolution + linear)
+    update = 2 * convolution + 3 * linear  # the first layer has no input gradient
+    assert ledger.attack == 20 * passes * input_gradient
+    assert ledger.update == 20 * update
+
+
+@pytest.mark.parametrize(("perturbation", "passes"), PERTURBATIONS)
 @pytest.mark.parametrize("network", ["small", "eight_layer"])
 def test_an_epoch_is_charged_by_the_hand_count(perturbation: Perturbation, passes: int, network: str) -> None:
     side, macs = {"small": (8, [64 * 9 * 32, 64 * 9 * 32**2, 16 * 9 * 32 * 64, 16 * 9 * 64**2, 256 * 64, 640])}.get(
