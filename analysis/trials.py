@@ -130,15 +130,31 @@ def _history(folder: Folder) -> tuple[dict[str, Any], ...]:
 
 
 def summary(recipe: dict[str, Any]) -> str:
-    """A recipe in a few words, for people."""
-    compression, attack, schedule = recipe["compression"], recipe["perturbation"], recipe["schedule"]
+    """A recipe in a few words, for people; what is as usual is not said."""
+    compression, schedule = recipe["compression"], recipe["schedule"]
     parts = ["dense"]
     if compression["method"] != "none":
         parts = [f"prune {compression['pruning_ratio']:.0%} {compression['importance']} {compression['scope']}"]
-    kinds = {"none": "ordinary", "n_fgsm": "N-FGSM", "pgd": f"PGD-{attack.get('steps')}"}
-    parts.append(kinds[attack["kind"]] + (f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else ""))
+    parts.append(_perturbation(recipe["perturbation"]))
+    if recipe["loop"]["kind"] == "free":
+        parts.append(f"free ×{recipe['loop']['replays']}")
+    loss = recipe["loss"]
+    parts += {
+        "cross_entropy": [f"smoothing {loss['label_smoothing']:g}"] if loss.get("label_smoothing") else [],
+        "mixed": [f"{loss.get('clean_weight', 0):.0%} clean"],
+        "trades": [f"TRADES β {loss.get('beta', 0):g}"],
+    }[loss["kind"]]
     parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
+    parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
+    parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
+    parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))
+
+
+def _perturbation(attack: dict[str, Any]) -> str:
+    names = {"none": "ordinary", "fgsm": "FGSM", "n_fgsm": "N-FGSM", "pgd": f"PGD-{attack.get('steps')}"}
+    norm = " L2" if attack.get("norm") == "l2" else ""
+    return names[attack["kind"]] + norm + (f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else "")
 
 
 def curves(run: Run) -> pd.DataFrame:

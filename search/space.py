@@ -1,21 +1,13 @@
 """From a study to recipes: the fixed ones, and proposals out of the conditional space."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from optuna import Trial
 
 from search.study import Study
-from trainables.recipe import (
-    NFGSM,
-    PGD,
-    ChannelPruning,
-    Compression,
-    NoCompression,
-    Perturbation,
-    Recipe,
-    Schedule,
-)
+from trainables.recipe import ChannelPruning, Compression, NoCompression, Recipe
+from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 Role = Literal["base", "baseline", "proposed", "confirm"]
 
@@ -31,7 +23,14 @@ class Fixed:
 
 def base_recipe(study: Study) -> Recipe:
     """Ordinary pretraining: no attack, no compression."""
-    return Recipe(data=study.data, model=study.model, schedule=study.pretraining, seed=study.seed)
+    return Recipe(
+        data=study.data,
+        model=study.model,
+        augmentation=study.augmentation,
+        schedule=study.pretraining,
+        keep=study.keep,
+        seed=study.seed,
+    )
 
 
 def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
@@ -44,7 +43,11 @@ def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
                 data=study.data,
                 model=study.model,
                 perturbation=baseline.perturbation,
+                loss=baseline.loss,
+                loop=baseline.loop,
+                augmentation=study.augmentation,
                 schedule=baseline.schedule,
+                keep=study.keep,
                 seed=study.seed,
             ),
         )
@@ -64,7 +67,10 @@ def propose(trial: Trial, study: Study) -> Recipe:
         base=base_recipe(study),
         compression=_compression(trial, study),
         perturbation=_perturbation(trial, study),
+        loss=_loss(trial, study),
+        augmentation=study.augmentation,
         schedule=_schedule(trial, study),
+        keep=study.keep,
         seed=study.seed,
     )
 
@@ -84,19 +90,33 @@ def _perturbation(trial: Trial, study: Study) -> Perturbation:
     space = study.space.perturbation
     kind = trial.suggest_categorical("perturbation", space.kind)
     epsilon = round(trial.suggest_float("epsilon", space.epsilon.low, space.epsilon.high), 6)
+    if kind == "fgsm":
+        return FGSM(epsilon=epsilon, warm_up=space.warm_up)
     if kind == "n_fgsm":
-        return NFGSM(epsilon=epsilon)
+        return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
     steps = trial.suggest_int("attack_steps", space.steps.low, space.steps.high, log=space.steps.log)
-    return PGD(epsilon=epsilon, steps=steps)
+    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
+
+
+def _loss(trial: Trial, study: Study) -> Loss:
+    """One of the space's losses, which Optuna sees as their JSON."""
+    losses = {loss.model_dump_json(): loss for loss in study.space.loss}
+    return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else study.space.loss[0]
 
 
 def _schedule(trial: Trial, study: Study) -> Schedule:
     space = study.space.schedule
     rate = trial.suggest_float("learning_rate", space.learning_rate.low, space.learning_rate.high, log=True)
+    shape = space.shape[0]
+    if len(space.shape) > 1:
+        shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
     return Schedule(
         epochs=trial.suggest_int("epochs", space.epochs.low, space.epochs.high, log=space.epochs.log),
         learning_rate=float(f"{rate:.6g}"),
+        shape=shape,
         batch_size=space.batch_size,
+        optimizer=space.optimizer,
         momentum=space.momentum,
         weight_decay=space.weight_decay,
+        averaging=space.averaging,
     )

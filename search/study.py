@@ -11,18 +11,23 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
-from trainables.recipe import (
+from trainables.recipe import Data, Evaluation, Network, PruningRatio, Scoring, unfit
+from trainables.regime import (
+    FGSM,
     NFGSM,
     PGD,
-    Data,
-    Epsilon,
-    Evaluation,
-    Network,
+    Augmentation,
+    CrossEntropy,
+    Loop,
+    Loss,
+    Norm,
+    OrdinaryLoop,
     PositiveFloat,
     PositiveInt,
-    PruningRatio,
     Schedule,
-    Scoring,
+    Shape,
+    Share,
+    radius,
 )
 
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
@@ -58,10 +63,10 @@ class RatioRange(_Range):
 
 
 class EpsilonRange(_Range):
-    """Training radii, in [0, 1] pixel units."""
+    """Training radii, for pixels in [0, 1]."""
 
-    low: Epsilon
-    high: Epsilon
+    low: PositiveFloat
+    high: PositiveFloat
 
 
 class IntRange(_Range):
@@ -88,11 +93,26 @@ class CompressionSpace(Frozen):
 
 
 class PerturbationSpace(Frozen):
-    """What to train against; `steps` counts for PGD only."""
+    """What to train against; `steps` counts for PGD only, and only PGD has an L2 form."""
 
-    kind: Annotated[tuple[Literal["n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
+    norm: Norm = "linf"
+    kind: Annotated[tuple[Literal["fgsm", "n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
     epsilon: EpsilonRange
     steps: IntRange = IntRange(low=2, high=10)
+    warm_up: Share = 0.0
+
+    @field_validator("kind")
+    @classmethod
+    def _has_the_norm(cls, kind: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("norm") == "l2" and set(kind) != {"pgd"}:
+            raise ValueError(f"got {list(kind)} with norm l2, expected [pgd]")
+        return kind
+
+    @field_validator("epsilon")
+    @classmethod
+    def _in_pixels(cls, epsilon: EpsilonRange, info: ValidationInfo) -> EpsilonRange:
+        radius(epsilon.high, info)
+        return epsilon
 
 
 class ScheduleSpace(Frozen):
@@ -100,9 +120,12 @@ class ScheduleSpace(Frozen):
 
     epochs: IntRange
     learning_rate: RateRange
+    shape: Annotated[tuple[Shape, ...], Field(min_length=1)] = ("one_cycle",)
     batch_size: PositiveInt = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class Space(Frozen):
@@ -110,6 +133,7 @@ class Space(Frozen):
 
     compression: CompressionSpace = CompressionSpace()
     perturbation: PerturbationSpace
+    loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
     schedule: ScheduleSpace
 
 
@@ -117,15 +141,28 @@ class Baseline(Frozen):
     """Adversarial training from scratch, dense, fixed by hand."""
 
     name: Name
-    perturbation: Annotated[NFGSM | PGD, Field(discriminator="kind")]
+    perturbation: Annotated[FGSM | NFGSM | PGD, Field(discriminator="kind")]
+    loss: Loss = CrossEntropy()
+    loop: Loop = OrdinaryLoop()
     schedule: Schedule
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := unfit(self.perturbation, self.loss, self.loop):
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class ThreatModel(Frozen):
     """What the study evaluates against."""
 
-    norm: Literal["linf"] = "linf"
-    epsilon: Epsilon
+    norm: Norm = "linf"
+    epsilon: PositiveFloat
+
+    @field_validator("epsilon")
+    @classmethod
+    def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
+        return radius(epsilon, info)
 
 
 class Budget(Frozen):
@@ -168,6 +205,8 @@ class Study(Frozen):
         baselines: adversarial training to compare with.
         reference: the baseline that ratios and the verdict are held against.
         objectives: metric names; each knows its direction.
+        augmentation: of the training images of every recipe.
+        keep: the epoch of every recipe whose weights count.
         parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
     """
 
@@ -186,6 +225,8 @@ class Study(Frozen):
     sampler: Sampler = Sampler()
     resources: Resources = Resources()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
+    augmentation: Augmentation = Augmentation()
+    keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("baselines")
@@ -219,7 +260,7 @@ class Study(Frozen):
     @property
     def protocol(self) -> Evaluation:
         """How every recipe of the study is scored."""
-        return Evaluation(epsilon=self.threat_model.epsilon, **self.evaluation.model_dump())
+        return Evaluation(**self.threat_model.model_dump(), **self.evaluation.model_dump())
 
 
 def shipped() -> dict[str, Path]:

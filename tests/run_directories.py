@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.trials import Run, read_run
+from trainables.recipe import Recipe
 from trainables.storage import Folder
 
 INFO: dict[str, Any] = {
@@ -29,30 +30,21 @@ INFO: dict[str, Any] = {
 
 
 def recipe(epochs: int = 6, pruning_ratio: float | None = None, scratch: bool = False) -> dict[str, Any]:
-    compression: dict[str, Any] = {"method": "none"}
-    if pruning_ratio is not None:
-        compression = {
-            "method": "channel_pruning",
-            "pruning_ratio": pruning_ratio,
-            "importance": "l1",
-            "scope": "global",
-        }
-    ordinary: dict[str, Any] = {
-        "data": {"name": "digits", "train_size": None},
-        "model": {"name": "small", "normalization": True},
-        "base": None,
-        "compression": {"method": "none"},
-        "perturbation": {"kind": "none"},
+    """A recipe as a run directory holds it: every default written out."""
+    ordinary = {
+        "data": {"name": "digits", "validation_size": 100},
+        "model": {"name": "small"},
         "schedule": {"epochs": 5, "learning_rate": 0.1},
-        "seed": 0,
     }
-    return {
+    tuned: dict[str, Any] = {
         **ordinary,
         "base": None if scratch else ordinary,
-        "compression": compression,
         "perturbation": {"kind": "n_fgsm", "epsilon": 0.2},
         "schedule": {"epochs": epochs, "learning_rate": 0.1},
     }
+    if pruning_ratio is not None:
+        tuned["compression"] = {"method": "channel_pruning", "pruning_ratio": pruning_ratio}
+    return Recipe.model_validate(tuned).model_dump(mode="json")
 
 
 def propose(folder: Folder, record: dict[str, Any]) -> None:

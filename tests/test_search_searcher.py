@@ -3,14 +3,18 @@
 import math
 from typing import Any
 
+import optuna
 import pytest
 from ray.tune.search import Searcher
 
-from analysis.trials import State
+from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
 from search.searcher import ParetoSearcher, outcome_of
+from search.space import propose
 from search.study import Study, load, shipped
 from trainables.errors import InvalidInput
+from trainables.recipe import Recipe
+from trainables.regime import PGD
 
 NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
 
@@ -103,6 +107,42 @@ def test_the_same_seed_proposes_the_same(log: Log) -> None:
             one.searcher.suggest(f"t{number}")
             one.searcher.on_trial_complete(f"t{number}", done(0.5, 1e9 * number))
     assert log.proposals == other.proposals
+
+
+def test_a_space_of_every_choice_proposes_recipes_that_fit_together() -> None:
+    study = load("digits", [
+        "space.perturbation.kind=[fgsm, n_fgsm, pgd]", "space.perturbation.warm_up=0.2",
+        "space.loss=[{kind: cross_entropy}, {kind: mixed}, {kind: trades, beta: 3}, {kind: trades, beta: 6}]",
+        "space.schedule.shape=[one_cycle, cosine, step, constant]", "space.schedule.averaging=0.99",
+        "augmentation.flip=true", "keep=best", "budget.trials=60",
+    ])  # fmt: skip
+    optuna_study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(0))
+    recipes = [propose(optuna_study.ask(), study) for _ in range(60)]
+    assert {recipe.perturbation.kind for recipe in recipes} == {"fgsm", "n_fgsm", "pgd"}
+    assert len({recipe.loss for recipe in recipes}) == 4
+    assert {recipe.schedule.shape for recipe in recipes} == {"one_cycle", "cosine", "step", "constant"}
+    for recipe in recipes:
+        assert recipe.augmentation.flip
+        assert recipe.keep == "best"
+        assert recipe.base is not None
+        assert recipe.base.keep == "best"
+        assert Recipe.model_validate(recipe.model_dump(mode="json")).id == recipe.id
+        assert summary(recipe.model_dump(mode="json"))
+
+
+def test_a_threat_in_l2_is_searched_in_l2() -> None:
+    in_l2 = ["threat_model={norm: l2, epsilon: 1.5}", "space.perturbation.norm=l2"]
+    with pytest.raises(InvalidInput) as caught:
+        load("digits", [*in_l2, "space.perturbation.kind=[n_fgsm, pgd]"])
+    assert caught.value.problems == ("space.perturbation.kind: got ['n_fgsm', 'pgd'] with norm l2, expected [pgd]",)
+    study = load("digits", [*in_l2, "space.perturbation.kind=[pgd]", "space.perturbation.epsilon={low: 1, high: 2}"])
+    assert (study.protocol.norm, study.protocol.epsilon) == ("l2", 1.5)
+    made = propose(optuna.create_study(directions=["maximize", "minimize"]).ask(), study).perturbation
+    assert isinstance(made, PGD)
+    assert made.norm == "l2"
+    assert 1 <= made.epsilon <= 2
+    with pytest.raises(InvalidInput, match=r"space.perturbation.epsilon: got 8, expected a number in \(0, 0.5\]"):
+        load("digits", ["space.perturbation.epsilon={low: 1, high: 8}"])
 
 
 def test_every_shipped_study_is_valid() -> None:

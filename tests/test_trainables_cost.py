@@ -1,5 +1,7 @@
 """The ledger against counts by hand, layer by layer."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,10 +9,24 @@ from torch import nn
 from trainables.attacks import attack_of
 from trainables.cost import Ledger, PassCost, measure
 from trainables.data import Examples, Splits
+from trainables.losses import CrossEntropyLoss
 from trainables.models import build
+from trainables.optimization import optimizer_of
 from trainables.pipeline import Pipeline
-from trainables.recipe import NFGSM, PGD, Data, Evaluation, Network, NoPerturbation, Perturbation, Recipe, Schedule
-from trainables.training import optimizer_of, train_epoch
+from trainables.recipe import Data, Evaluation, Network, Recipe
+from trainables.regime import (
+    FGSM,
+    NFGSM,
+    PGD,
+    Augmentation,
+    FreeLoop,
+    Mixed,
+    NoPerturbation,
+    Perturbation,
+    Schedule,
+    Trades,
+)
+from trainables.training import Trainer, train_epoch
 
 DATA = Data(name="digits", validation_size=10)
 # Multiply-accumulates of each layer of the eight-layer network on a 28×28 image: pixels × 9 × in × out, then in × out.
@@ -29,7 +45,7 @@ EIGHT_LAYERS = [
 def by_hand(macs: list[int]) -> PassCost:
     """2 FLOPs a MAC; a backward pass to the input costs each layer once more, to the weights once more again."""
     forward = 2 * sum(macs)
-    return PassCost(forward, 2 * forward, 3 * forward - 2 * macs[0])
+    return PassCost(forward, 2 * forward, 3 * forward - 2 * macs[0], 3 * forward)
 
 
 def test_two_layers_equal_a_hand_count() -> None:
@@ -54,9 +70,11 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
 
 PERTURBATIONS: list[tuple[Perturbation, int]] = [
     (NoPerturbation(), 0),
+    (FGSM(epsilon=0.1), 1),
     (NFGSM(epsilon=0.1), 1),
     (PGD(epsilon=0.1, steps=1), 1),
     (PGD(epsilon=0.1, steps=7), 7),
+    (PGD(epsilon=0.5, steps=3, norm="l2"), 3),
 ]
 
 
@@ -65,40 +83,62 @@ def test_an_epoch_of_two_layers_is_charged_by_the_hand_count(perturbation: Pertu
     """Convolution 1 → 4 on 8×8 pixels, then 256 → 10, by hand."""
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 10))
     x, y = torch.rand(20, 1, 8, 8), torch.arange(20).remainder(10)
-    ledger, schedule = Ledger(), Schedule(epochs=1, learning_rate=0.01, batch_size=8)
-    cost = measure(model, x[:1])
-    train_epoch(
-        model, optimizer_of(model, schedule), x, y, attack_of(perturbation), schedule=schedule, epoch=0,
-        generator=torch.Generator().manual_seed(0), cost=cost, ledger=ledger,
-    )  # fmt: skip
+    trainer = Trainer(
+        model=model,
+        optimizer=optimizer_of(model, Schedule(epochs=1, learning_rate=0.01)),
+        rate=lambda step: 0.01,
+        after_step=lambda: None,
+        augmentation=Augmentation(),
+        generator=torch.Generator().manual_seed(0),
+        cost=measure(model, x[:1]),
+        ledger=Ledger(),
+    )
+    train_epoch(trainer, x, y, CrossEntropyLoss(), lambda step: attack_of(perturbation), first_step=0, batch_size=8)
     convolution, linear = 2 * 64 * 9 * 4, 2 * 256 * 10  # FLOPs of one forward pass
     input_gradient = 2 * (convolution + linear)
     update = 2 * convolution + 3 * linear  # the first layer has no input gradient
-    assert ledger.attack == 20 * passes * input_gradient
-    assert ledger.update == 20 * update
+    assert trainer.ledger.attack == 20 * passes * input_gradient
+    assert trainer.ledger.update == 20 * update
+
+
+NETWORKS = {
+    "small": (8, [64 * 9 * 32, 64 * 9 * 32**2, 16 * 9 * 32 * 64, 16 * 9 * 64**2, 256 * 64, 640]),
+    "eight_layer": (28, EIGHT_LAYERS),
+}
+
+
+def charged(network: str, **parts: Any) -> tuple[Ledger, PassCost]:
+    """The ledger after one epoch over 20 images, and the network's passes by hand."""
+    side, macs = NETWORKS[network]
+    schedule = {"epochs": 1, "learning_rate": 0.01, "batch_size": 8}
+    recipe = Recipe.model_validate({"data": DATA, "model": {"name": network}, "schedule": schedule} | parts)
+    pipeline = Pipeline(recipe, Evaluation(epsilon=0.1, steps=1), random_splits(side), None, torch.device("cpu"))
+    pipeline.step()
+    return pipeline.ledger, by_hand(macs)
 
 
 @pytest.mark.parametrize(("perturbation", "passes"), PERTURBATIONS)
-@pytest.mark.parametrize("network", ["small", "eight_layer"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_an_epoch_is_charged_by_the_hand_count(perturbation: Perturbation, passes: int, network: str) -> None:
-    side, macs = {"small": (8, [64 * 9 * 32, 64 * 9 * 32**2, 16 * 9 * 32 * 64, 16 * 9 * 64**2, 256 * 64, 640])}.get(
-        network, (28, EIGHT_LAYERS)
-    )
-    splits = random_splits(side)
-    recipe = Recipe(
-        data=DATA,
-        model=Network.model_validate({"name": network}),
-        perturbation=perturbation,
-        schedule=Schedule(epochs=1, learning_rate=0.01, batch_size=8),
-    )
-    pipeline = Pipeline(recipe, Evaluation(epsilon=0.1, steps=1), splits, None, torch.device("cpu"))
-    pipeline.step()
+    ledger, cost = charged(network, perturbation=perturbation)
     assert attack_of(perturbation).passes == passes
-    cost, ledger = by_hand(macs), pipeline.ledger
     assert ledger.attack == 20 * passes * cost.input_gradient
     ordinary = isinstance(perturbation, NoPerturbation)
     assert (ledger.base if ordinary else ledger.update) == 20 * cost.full
     assert ledger.marginal == (0 if ordinary else 20 * (passes * cost.input_gradient + cost.full))
+
+
+def test_two_images_an_example_cost_two_full_passes_and_trades_its_target_a_forward() -> None:
+    pgd = PGD(epsilon=0.1, steps=3)
+    mixed, cost = charged("small", perturbation=pgd, loss=Mixed())
+    assert (mixed.attack, mixed.update) == (20 * 3 * cost.input_gradient, 20 * 2 * cost.full)
+    trades, cost = charged("small", perturbation=pgd, loss=Trades())
+    assert (trades.attack, trades.update) == (20 * (3 * cost.input_gradient + cost.forward), 20 * 2 * cost.full)
+
+
+def test_a_free_replay_costs_one_full_pass_with_the_first_layers_input_gradient() -> None:
+    ledger, cost = charged("small", perturbation=FGSM(epsilon=0.1), loop=FreeLoop(replays=3))
+    assert (ledger.attack, ledger.update) == (0, 20 * 3 * cost.full_with_input)
 
 
 def test_ancestors_are_charged_unless_ordinary() -> None:

@@ -13,9 +13,9 @@ import trainables.data as data_module
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
 from trainables.pipeline import Pipeline, Trained, run, set_conditions
-from trainables.recipe import NFGSM, ChannelPruning, Data, Evaluation, Network, Recipe, Schedule
+from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Recipe
+from trainables.regime import FGSM, NFGSM, PGD, Augmentation, FreeLoop, Schedule, Trades
 from trainables.storage import Folder
-from trainables.training import one_cycle
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=200, validation_size=100)
@@ -60,16 +60,32 @@ def test_a_recipe_is_reproduced_bitwise_with_its_base(splits: Splits, base: Trai
     assert numbers(run(TUNED, EVALUATION, splits, CPU, base)) == numbers(run(TUNED, EVALUATION, splits, CPU))
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "warm-up and augmentation": {
+        "perturbation": PGD(epsilon=0.2, steps=2, warm_up=0.5),
+        "augmentation": Augmentation(crop_padding=1, flip=True),
+    },
+    "averaged AdamW": {
+        "schedule": Schedule(epochs=3, learning_rate=0.01, shape="cosine", optimizer="adamw", averaging=0.9)
+    },
+    "TRADES, best epoch": {"loss": Trades(), "keep": "best"},
+    "free": {"perturbation": FGSM(epsilon=0.1), "loop": FreeLoop(replays=2)},
+}
+
+
 @pytest.mark.parametrize("epochs_before", [1, 2, 3])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_a_checkpoint_continues_to_the_same_numbers(
-    splits: Splits, base: Trained, tmp_path: Path, epochs_before: int
+    splits: Splits, base: Trained, tmp_path: Path, epochs_before: int, variant: str
 ) -> None:
-    straight = run(TUNED, EVALUATION, splits, CPU, base)
-    first = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    recipe = TUNED.model_copy(update=VARIANTS[variant])
+    straight = run(recipe, EVALUATION, splits, CPU, base)
+    first = Pipeline(recipe, EVALUATION, splits, base, CPU)
     for _ in range(epochs_before):
         first.step()
         first.save(Folder(str(tmp_path)))
-    second = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+    second = Pipeline(recipe, EVALUATION, splits, base, CPU)
     second.restore(Folder(str(tmp_path)))
     assert second.epoch == epochs_before
     while not second.finished:
@@ -98,6 +114,33 @@ def test_divergence_ends_a_recipe_with_its_reason(splits: Splits) -> None:
     assert pipeline.history[-1]["loss"] is None
     with pytest.raises(TemperError):
         pipeline.metrics()
+
+
+def test_the_best_epoch_is_kept_and_scored_where_the_recipe_says_so(splits: Splits, base: Trained) -> None:
+    # A rate that wrecks the model in its last epochs: best and last differ, and each is what `keep` says.
+    schedule = Schedule(epochs=4, learning_rate=0.8, shape="constant")
+    kept = {}
+    for keep in ("best", "last"):
+        recipe = TUNED.model_copy(update={"schedule": schedule, "keep": keep})
+        kept[keep] = run(recipe, EVALUATION, splits, CPU, base)
+    history = kept["best"].history
+    best = max(history, key=lambda row: float(row["robust_accuracy"] or 0))["epoch"]
+    assert best in (1, 2, 3)
+    assert kept["best"].metrics()["kept_epoch"] == best
+    assert kept["last"].metrics()["kept_epoch"] == 4
+    assert kept["best"].trained().weights != kept["last"].trained().weights
+    assert kept["best"].metrics()["robust_accuracy"] > kept["last"].metrics()["robust_accuracy"]
+    assert kept["best"].metrics()["train_flops"] == kept["last"].metrics()["train_flops"]
+
+
+def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"loss.kind: got trades without a perturbation"):
+        Recipe.model_validate(BASE.model_dump() | {"loss": {"kind": "trades"}})
+    with pytest.raises(ValueError, match=r"got free with perturbation none.*"):
+        Recipe.model_validate(BASE.model_dump() | {"loop": {"kind": "free"}})
+    with pytest.raises(ValueError, match=r"got 8, expected a number in \(0, 0.5\]"):
+        PGD(epsilon=8, steps=2)
+    assert PGD(norm="l2", epsilon=8, steps=2).epsilon == 8
 
 
 def test_a_missing_base_is_refused(splits: Splits) -> None:
@@ -164,14 +207,3 @@ def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
     with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
         load_splits(Data(name="fashion_mnist", validation_size=500))
-
-
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
-@pytest.mark.parametrize("total", [3, 10, 101])
-def test_one_cycle_equals_torch(total: int) -> None:
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=total, cycle_momentum=False)
-    for step in range(total):
-        assert one_cycle(step, total, 0.3) == pytest.approx(optimizer.param_groups[0]["lr"])
-        if step < total - 1:
-            scheduler.step()

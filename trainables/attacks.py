@@ -1,9 +1,11 @@
 """Perturbations of the input: what training adds, and what evaluation attacks with.
 
-Each is a frozen dataclass called as `attack(model, x, y, generator) -> x_adv` on images in [0, 1]. It declares how many
-input-gradient passes it makes per example and how far from x it may end; `perturb` runs it under the right conditions.
+Each is a frozen dataclass called as `attack(model, x, target, generator) -> x_adv` on images in [0, 1]. It declares how
+many input-gradient passes it makes per example and how far from x it may end; `perturb` runs it under the right
+conditions.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,31 +16,44 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.errors import TemperError
-from trainables.recipe import NFGSM, PGD, NoPerturbation, Perturbation
+from trainables.regime import FGSM, NFGSM, PGD, NoPerturbation, Norm, Perturbation
 
-ROUNDING = 1e-6  # float32 slack when a bound is checked, in pixel units
+ROUNDING = 1e-6  # float32 slack of a pixel when a bound is checked
+ROUNDING_OF_LENGTH = 1e-5  # … and of a Euclidean length, relative to it
 
 
 class Attack(Protocol):
-    """Moves images (batch, channels, height, width) in [0, 1] to raise the loss of their labels (batch,)."""
+    """Moves images (batch, channels, height, width) in [0, 1] away from their target.
+
+    The target is what the attack makes unlikely: labels (batch,), or probabilities (batch, classes), with which raising
+    the cross-entropy is raising the KL divergence from them.
+    """
 
     @property
     def passes(self) -> int:
         """Input-gradient passes per example."""
 
     @property
-    def bound(self) -> float:
-        """Largest |x_adv - x| of any pixel, in [0, 1] units."""
+    def norm(self) -> Norm:
+        """What the bound is measured in."""
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor: ...
+    @property
+    def bound(self) -> float:
+        """Largest distance of x_adv from x that it may return."""
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PgdAttack:
-    """Projected gradient ascent on the L-infinity ball, from a uniform random start (arXiv 1706.06083)."""
+    """Projected gradient ascent from a uniform start in the ball (arXiv 1706.06083), in L-infinity or L2.
+
+    An L2 step goes along the gradient divided by its length; both norms stay inside [0, 1].
+    """
 
     epsilon: float
     steps: int
+    norm: Norm = "linf"
     step_size: float | None = None
 
     @property
@@ -49,14 +64,47 @@ class PgdAttack:
     def bound(self) -> float:
         return self.epsilon
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
         step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
+        if self.norm == "l2":
+            return self._in_l2(model, x, target, generator, step_size)
         low, high = (x - self.epsilon).clamp(min=0), (x + self.epsilon).clamp(max=1)
         adversarial = (x + _uniform(x, self.epsilon, generator)).clamp(0, 1)
         for _ in range(self.steps):
-            gradient = input_gradient(model, adversarial, y)
+            gradient = input_gradient(model, adversarial, target)
             adversarial = torch.clamp(adversarial + step_size * gradient.sign(), low, high)
         return adversarial
+
+    def _in_l2(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator, step_size: float) -> Tensor:
+        direction = torch.empty_like(x).normal_(generator=generator)
+        share = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) ** (1 / x[0].numel())
+        adversarial = (x + self.epsilon * share * direction / _length(direction)).clamp(0, 1)
+        for _ in range(self.steps):
+            gradient = input_gradient(model, adversarial, target)
+            shift = adversarial + step_size * gradient / _length(gradient) - x
+            # Clamping moves every pixel towards x, so the result is inside the ball as well.
+            adversarial = (x + shift * (self.epsilon / _length(shift)).clamp(max=1)).clamp(0, 1)
+        return adversarial
+
+
+@dataclass(frozen=True, kw_only=True)
+class FgsmAttack:
+    """Fast adversarial training's step (arXiv 2001.03994, algorithm 3): uniform start, one step, projected."""
+
+    epsilon: float
+    step_size: float | None = None
+    passes: int = 1
+    norm: Norm = "linf"
+
+    @property
+    def bound(self) -> float:
+        return self.epsilon
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        step_size = 1.25 * self.epsilon if self.step_size is None else self.step_size
+        start = (x + _uniform(x, self.epsilon, generator)).clamp(0, 1)
+        stepped = start + step_size * input_gradient(model, start, target).sign()
+        return torch.clamp(stepped, (x - self.epsilon).clamp(min=0), (x + self.epsilon).clamp(max=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +115,16 @@ class NFgsmAttack:
     """
 
     epsilon: float
-
-    @property
-    def passes(self) -> int:
-        return 1
+    passes: int = 1
+    norm: Norm = "linf"
 
     @property
     def bound(self) -> float:
         return 3 * self.epsilon
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
         noisy = (x + _uniform(x, 2 * self.epsilon, generator)).clamp(0, 1)
-        return (noisy + self.epsilon * input_gradient(model, noisy, y).sign()).clamp(0, 1)
+        return (noisy + self.epsilon * input_gradient(model, noisy, target).sign()).clamp(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,52 +132,59 @@ class Unperturbed:
     """Ordinary training: x itself."""
 
     passes: int = 0
+    norm: Norm = "linf"
     bound: float = 0.0
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
         return x
 
 
-def attack_of(perturbation: Perturbation) -> Attack:
-    """The attack that a recipe's perturbation describes."""
+def attack_of(perturbation: Perturbation, share: float = 1.0) -> Attack:
+    """The attack that a recipe's perturbation describes, at a share (0–1] of its epsilon and step size."""
     match perturbation:
         case NoPerturbation():
             return Unperturbed()
+        case FGSM():
+            attack: FgsmAttack | PgdAttack = FgsmAttack(epsilon=perturbation.epsilon, step_size=perturbation.step_size)
         case NFGSM():
-            return NFgsmAttack(epsilon=perturbation.epsilon)
+            return NFgsmAttack(epsilon=share * perturbation.epsilon)
         case PGD():
-            return PgdAttack(epsilon=perturbation.epsilon, steps=perturbation.steps, step_size=perturbation.step_size)
+            attack = PgdAttack(
+                epsilon=perturbation.epsilon,
+                steps=perturbation.steps,
+                norm=perturbation.norm,
+                step_size=perturbation.step_size,
+            )
+    step_size = None if attack.step_size is None else share * attack.step_size
+    return dataclasses.replace(attack, epsilon=share * attack.epsilon, step_size=step_size)
 
 
-def perturb(attack: Attack, model: nn.Module, x: Tensor, y: Tensor, generator: Generator) -> Tensor:
+def warmed(perturbation: Perturbation, step: int, total: int) -> Attack:
+    """The attack of training step 0 … total - 1: its epsilon rises in a line over the warm-up's steps."""
+    steps = 0.0 if isinstance(perturbation, NoPerturbation) else perturbation.warm_up * total
+    return attack_of(perturbation, min(1.0, (step + 1) / steps) if steps else 1.0)
+
+
+def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
     """Run an attack in eval mode without parameter gradients, and check what it promised.
 
     Raises:
         TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite.
     """
-    with _frozen(model):
-        adversarial = attack(model, x, y, generator).detach()
-    distance = (adversarial - x).abs().amax() if len(x) else torch.tensor(0.0)
-    inside = (adversarial >= 0).all() & (adversarial <= 1).all() & (distance <= attack.bound + ROUNDING)
+    with frozen(model):
+        adversarial = attack(model, x, target, generator).detach()
+    shift = adversarial - x
+    distances = shift.abs() if attack.norm == "linf" else _length(shift)
+    distance = distances.amax() if len(x) else torch.tensor(0.0)
+    allowed = attack.bound * (1 + (ROUNDING_OF_LENGTH if attack.norm == "l2" else 0)) + ROUNDING
+    inside = (adversarial >= 0).all() & (adversarial <= 1).all() & (distance <= allowed)
     if not bool(inside):  # NaN compares false, so it lands here too
         raise TemperError(f"{attack}: left its bound: |x_adv - x| = {float(distance):.4g}, allowed {attack.bound:.4g}")
     return adversarial
 
 
-def input_gradient(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Gradient of the summed cross-entropy by the images; the sum keeps one example's gradient free of the batch."""
-    leaf = x.detach().requires_grad_(True)
-    loss = cross_entropy(model(leaf), y, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, leaf)
-    return gradient
-
-
-def _uniform(x: Tensor, radius: float, generator: Generator) -> Tensor:
-    return torch.empty_like(x).uniform_(-radius, radius, generator=generator)
-
-
 @contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
+def frozen(model: nn.Module) -> Iterator[None]:
     """Eval mode (BatchNorm statistics stay) and no parameter gradients (2k+3 instead of 3k+3 forwards)."""
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -143,3 +196,20 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in wanted:
             parameter.requires_grad_(requires_grad)
+
+
+def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
+    """Gradient of the summed cross-entropy by the images; the sum keeps one example's gradient free of the batch."""
+    leaf = x.detach().requires_grad_(True)
+    loss = cross_entropy(model(leaf), target, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    return gradient
+
+
+def _uniform(x: Tensor, radius: float, generator: Generator) -> Tensor:
+    return torch.empty_like(x).uniform_(-radius, radius, generator=generator)
+
+
+def _length(x: Tensor) -> Tensor:
+    """Euclidean length of each image (batch, 1, 1, 1), kept off 0."""
+    return x.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)

@@ -11,21 +11,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class PassCost:
-    """FLOPs per example of the three ways through a network; FLOPs = 2 × multiply-accumulates.
+    """FLOPs per example of the ways through a network; FLOPs = 2 × multiply-accumulates.
 
     Attributes:
         forward: one forward pass.
         input_gradient: forward and backward to the input, parameters frozen: what an attack's step takes.
         full: forward and backward to the parameters: what an update takes (the first layer has no input gradient).
+        full_with_input: forward and backward to both: what a step of free training takes.
     """
 
     forward: float
     input_gradient: float
     full: float
+    full_with_input: float
 
 
 def measure(model: nn.Module, example: Tensor) -> PassCost:
-    """Count the three passes of one image (1, channels, height, width); the model is left as it was.
+    """Count the passes of one image (1, channels, height, width); the model is left as it was.
 
     Convolutions and matrix products are counted, as `torch.utils.flop_counter` defines them.
     """
@@ -43,13 +45,15 @@ def measure(model: nn.Module, example: Tensor) -> PassCost:
         model.requires_grad_(True)
         with FlopCounterMode(display=False) as update:
             torch.autograd.backward(cross_entropy(model(example), label))
+        with FlopCounterMode(display=False) as both:
+            torch.autograd.backward(cross_entropy(model(example + shift), label))
     finally:
         for module, training in modes:
             module.training = training
         for parameter, requires_grad, gradient in wanted:
             parameter.requires_grad_(requires_grad)
             parameter.grad = gradient
-    return PassCost(*(float(counter.get_total_flops()) for counter in (forward, attack, update)))
+    return PassCost(*(float(counter.get_total_flops()) for counter in (forward, attack, update, both)))
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
 
+import copy
+import math
 import time
 import warnings
 from dataclasses import dataclass
@@ -7,21 +9,24 @@ from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.attacks import PgdAttack, attack_of
-from trainables.checkpoint import read_newest, write
+from trainables.attacks import PgdAttack, warmed
+from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
+from trainables.conditions import catastrophic_overfitting, diverged
 from trainables.cost import Ledger, measure
 from trainables.data import Splits
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
+from trainables.losses import loss_of
 from trainables.models import build, load_compressed
+from trainables.optimization import average_of, learning_rate, optimizer_of
 from trainables.pruning import prune_channels
 from trainables.recipe import Evaluation, Recipe
+from trainables.regime import FGSM, FreeLoop
 from trainables.storage import Folder
-from trainables.training import optimizer_of, train_epoch
+from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
 
 Row = dict[str, float | int | None]
 
@@ -76,7 +81,7 @@ class Pipeline:
         self._example = self._train[0][:1]
         self._compress()
         self.cost = measure(self.model, self._example)
-        self._optimizer = optimizer_of(self.model, recipe.schedule)
+        self._ready_to_train()
         self.device_seconds += time.perf_counter() - started
 
     @property
@@ -86,49 +91,48 @@ class Pipeline:
 
     @property
     def finished(self) -> bool:
-        """The schedule is complete, or training diverged (then `reason` says so)."""
+        """The schedule is complete, or training has failed (then `reason` says how)."""
         return self.reason is not None or self.epoch >= self.recipe.schedule.epochs
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The weights that are scored and kept: the averaged ones if the schedule averages."""
+        return self.model if self._average is None else self._average.module
 
     def step(self) -> Row:
         """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score."""
         started = time.perf_counter()
-        result = train_epoch(
-            self.model,
-            self._optimizer,
-            *self._train,
-            attack_of(self.recipe.perturbation),
-            schedule=self.recipe.schedule,
-            epoch=self.epoch,
-            generator=self._generator,
-            cost=self.cost,
-            ledger=self.ledger,
-            update_phase="base" if self.recipe.is_ordinary_pretraining else "update",
-        )
+        result = self._train_epoch()
         number = self.epoch + 1
-        if result.diverged:
-            self.reason = f"diverged: the training loss became {result.loss} in epoch {number}"
-        else:
-            self.score = self._evaluate(last=number == self.recipe.schedule.epochs)
-        seconds = time.perf_counter() - started
-        self.device_seconds += seconds
+        self.reason = diverged(result.loss, number)
         row: Row = {
             "epoch": number,
             "loss": None if result.diverged else result.loss,
             "learning_rate": result.learning_rate,
-            "clean_accuracy": None if result.diverged or self.score is None else self.score.clean_accuracy,
-            "robust_accuracy": None if result.diverged or self.score is None else self.score.robust_accuracy,
+            "train_accuracy": result.accuracy,
+            "clean_accuracy": None,
+            "robust_accuracy": None,
+        }
+        if not result.diverged:
+            row |= self._score_epoch(number)
+        row |= {
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
-            "seconds": seconds,
+            "seconds": time.perf_counter() - started,
         }
         self.history.append(row)
+        if self.reason is None:
+            examples = min(self.evaluation.progress_examples, len(self._validation[1]))
+            recipe = self.recipe
+            self.reason = catastrophic_overfitting(self.history, recipe.perturbation, recipe.loop, examples=examples)
+        self.device_seconds += time.perf_counter() - started
         return row
 
     def metrics(self) -> dict[str, float]:
         """The final numbers. Raises TemperError before the schedule is complete."""
         if self.score is None or self.reason is not None or not self.finished:
             raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
-        tensors = self.model.state_dict().values()
+        tensors = self.deployed.state_dict().values()
         return {
             "robust_accuracy": self.score.robust_accuracy,
             "robust_accuracy_stderr": self.score.robust_standard_error,
@@ -141,29 +145,30 @@ class Pipeline:
             "model_bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
             "device_seconds": self.device_seconds,
             "epochs": self.epoch,
+            "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
 
     def trained(self) -> Trained:
-        """The weights as they are now, for recipes that start from this one."""
-        return Trained(save_tensors(_contiguous(self.model.state_dict())), self.ledger.as_dict())
+        """The result, for recipes that start from this one: the weights of the epoch that the recipe keeps."""
+        best = self.recipe.keep == "best"
+        return Trained(self._best_weights if best else pack_model(self.deployed), self.ledger.as_dict())
 
     def save(self, folder: Folder) -> None:
         """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
-        buffers = {
-            f"momentum.{name}": self._optimizer.state[parameter]["momentum_buffer"]
-            for name, parameter in self.model.named_parameters()
-            if "momentum_buffer" in self._optimizer.state[parameter]
-        }
         state: dict[str, Any] = {
             "history": self.history,
             "ledger": self.ledger.as_dict(),
             "reason": self.reason,
             "device_seconds": self.device_seconds,
+            "best_epoch": self._best_epoch,
         }
         files = {
-            "weights.safetensors": self.trained().weights,
-            "optimizer.safetensors": save_tensors(_contiguous({**buffers, "generator": self._generator.get_state()})),
+            "weights.safetensors": pack_model(self.model),
+            "best.safetensors": self._best_weights,
+            "optimizer.safetensors": pack_progress(self.model, self._optimizer, self._generator),
         }
+        if self._average is not None:
+            files["average.safetensors"] = pack_model(self._average.module)
         write(folder, self.epoch, files, state)
 
     def restore(self, folder: Folder) -> None:
@@ -172,21 +177,81 @@ class Pipeline:
         if found is None:
             return
         files, state = found
-        load_compressed(self.model, load_tensors(files["weights.safetensors"]))
-        self.model.to(self.device)
-        self._optimizer = optimizer_of(self.model, self.recipe.schedule)
-        optimizer = load_tensors(files["optimizer.safetensors"])
-        for name, parameter in self.model.named_parameters():
-            if f"momentum.{name}" in optimizer:
-                buffer = optimizer[f"momentum.{name}"].to(self.device)
-                self._optimizer.state[parameter]["momentum_buffer"] = _like(buffer, parameter)
-        self._generator.set_state(optimizer["generator"])
+        load_compressed(self.model, load_tensors(files["weights.safetensors"])).to(self.device)
+        self._ready_to_train()
+        unpack_progress(files["optimizer.safetensors"], self.model, self._optimizer, self._generator)
+        if self._average is not None:
+            load_compressed(self._average.module, load_tensors(files["average.safetensors"])).to(self.device)
+            self._average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
         self.history = list(state["history"])
         self.ledger = Ledger.from_dict(state["ledger"])
         self.reason = state["reason"]
         self.device_seconds = float(state["device_seconds"])
+        self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
         if self.finished and self.reason is None:
-            self.score = self._evaluate(last=True, ledger=Ledger())
+            self.score = self._full_score(Ledger())
+
+    def _ready_to_train(self) -> None:
+        """Optimizer and average for the network as it is now; nothing is best yet."""
+        self._optimizer = optimizer_of(self.model, self.recipe.schedule)
+        self._average = average_of(self.model, self.recipe.schedule)
+        self._best_epoch, self._best_weights = 0, b""
+
+    def _train_epoch(self) -> EpochResult:
+        recipe, schedule = self.recipe, self.recipe.schedule
+        replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
+        batches = math.ceil(len(self._train[1]) / schedule.batch_size) * replays
+        first, total = self.epoch * batches, schedule.epochs * batches
+        average = self._average
+        trainer = Trainer(
+            model=self.model,
+            optimizer=self._optimizer,
+            rate=lambda step: learning_rate(schedule, step, total),
+            after_step=lambda: None if average is None else average.update_parameters(self.model),
+            augmentation=recipe.augmentation,
+            generator=self._generator,
+            cost=self.cost,
+            ledger=self.ledger,
+            update_phase="base" if recipe.is_ordinary_pretraining else "update",
+        )
+        x, y = self._train
+        size = schedule.batch_size
+        if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):
+            return free_epoch(trainer, x, y, recipe.perturbation, first_step=first, batch_size=size, replays=replays)
+        return train_epoch(
+            trainer,
+            x,
+            y,
+            loss_of(recipe.loss),
+            lambda step: warmed(recipe.perturbation, step, total),
+            first_step=first,
+            batch_size=size,
+        )
+
+    def _score_epoch(self, number: int) -> Row:
+        """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""
+        protocol = self.evaluation
+        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.progress_steps)
+        score = self._evaluate(self.deployed, attack, protocol.progress_examples, self.ledger)
+        best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
+        if best is None or score.robust_accuracy > best:
+            self._best_epoch, self._best_weights = number, pack_model(self.deployed)
+        if number == self.recipe.schedule.epochs:
+            self.score = self._full_score(self.ledger)
+        return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
+
+    def _full_score(self, ledger: Ledger) -> Score:
+        protocol = self.evaluation
+        model = self.deployed
+        if self.recipe.keep == "best":
+            model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
+        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.steps)
+        return self._evaluate(model, attack, protocol.examples, ledger)
+
+    def _evaluate(self, model: nn.Module, attack: PgdAttack, examples: int | None, ledger: Ledger) -> Score:
+        x, y = self._validation
+        size = self.evaluation.batch_size
+        return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)
 
     def _start(self, base: Trained | None) -> nn.Module:
         shape = tuple(self._train[0].shape[1:])
@@ -201,21 +266,6 @@ class Pipeline:
             with FlopCounterMode(display=False) as counter:
                 prune_channels(self.model, self.recipe.compression, self._example)
             self.ledger.add("compression", counter.get_total_flops())
-
-    def _evaluate(self, *, last: bool, ledger: Ledger | None = None) -> Score:
-        protocol = self.evaluation
-        steps, examples = (
-            (protocol.steps, protocol.examples) if last else (protocol.progress_steps, protocol.progress_examples)
-        )
-        return evaluate(
-            self.model,
-            self._validation[0][:examples],
-            self._validation[1][:examples],
-            PgdAttack(epsilon=protocol.epsilon, steps=steps),
-            batch_size=protocol.batch_size,
-            cost=self.cost,
-            ledger=self.ledger if ledger is None else ledger,
-        )
 
 
 def run(
@@ -241,13 +291,3 @@ def _view(array: Any) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
-
-
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors stores row-major tensors only."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _like(buffer: Tensor, parameter: Tensor) -> Tensor:
-    """A buffer in its parameter's memory layout, so that a restored step runs the same kernels."""
-    return torch.empty_like(parameter).copy_(buffer).detach()

@@ -2,18 +2,27 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal, Optional, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen
+from trainables.regime import (
+    Augmentation,
+    CrossEntropy,
+    Loop,
+    Loss,
+    NoPerturbation,
+    Norm,
+    OrdinaryLoop,
+    Perturbation,
+    PositiveFloat,
+    PositiveInt,
+    Schedule,
+    radius,
+)
 
-Epsilon = Annotated[
-    float, Field(gt=0, le=0.5, description="a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)")
-]
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class Data(Frozen):
@@ -60,62 +69,36 @@ class ChannelPruning(Frozen):
     scope: Literal["global", "uniform"] = "global"
 
 
-class NoPerturbation(Frozen):
-    """Ordinary training."""
-
-    kind: Literal["none"] = "none"
-
-
-class NFGSM(Frozen):
-    """One gradient step from noise of twice its size, not projected (arXiv 2202.01181)."""
-
-    kind: Literal["n_fgsm"] = "n_fgsm"
-    epsilon: Epsilon
-
-
-class PGD(Frozen):
-    """Projected gradient ascent from a random start (arXiv 1706.06083).
-
-    Attributes:
-        epsilon: radius of the L-infinity ball, in [0, 1] pixel units.
-        steps: gradient steps per batch.
-        step_size: length of a step; None: 2.5 epsilon / steps.
-    """
-
-    kind: Literal["pgd"] = "pgd"
-    epsilon: Epsilon
-    steps: PositiveInt
-    step_size: PositiveFloat | None = None
-
-
-class Schedule(Frozen):
-    """SGD with Nesterov momentum under a one-cycle learning rate (arXiv 1708.07120).
-
-    Attributes:
-        learning_rate: peak of the cycle.
-    """
-
-    epochs: PositiveInt
-    learning_rate: PositiveFloat
-    batch_size: PositiveInt = 64
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-
-
 Compression = Annotated[NoCompression | ChannelPruning, Field(discriminator="method")]
-Perturbation = Annotated[NoPerturbation | NFGSM | PGD, Field(discriminator="kind")]
 
 
 class Recipe(Frozen):
-    """Everything that determines one trained model. Its loss is cross-entropy and its loop the ordinary one."""
+    """Everything that determines one trained model.
+
+    Attributes:
+        base: the recipe whose weights it starts from; None: from scratch.
+        keep: which epoch's weights are the result: the last, or the best by the progress score on validation images
+            (both stay in the checkpoint).
+    """
 
     data: Data
     model: Network
     base: Optional["Recipe"] = None
     compression: Compression = NoCompression()
     perturbation: Perturbation = NoPerturbation()
+    loss: Loss = CrossEntropy()
+    loop: Loop = OrdinaryLoop()
+    augmentation: Augmentation = Augmentation()
     schedule: Schedule
+    keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = unfit(self.perturbation, self.loss, self.loop)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @property
     def id(self) -> str:
@@ -128,6 +111,18 @@ class Recipe(Frozen):
         """Trained without attack and without compression, itself and all it starts from."""
         own = self.compression.method == "none" and self.perturbation.kind == "none"
         return own and (self.base is None or self.base.is_ordinary_pretraining)
+
+
+def unfit(perturbation: Perturbation, loss: Loss, loop: Loop) -> list[str]:
+    """What is wrong with a perturbation, a loss and a loop together."""
+    problems = []
+    if perturbation.kind == "none" and loss.kind != "cross_entropy":
+        problems.append(f"loss.kind: got {loss.kind} without a perturbation, expected cross_entropy")
+    if loop.kind == "free" and perturbation.kind != "fgsm":
+        problems.append(f"loop.kind: got free with perturbation {perturbation.kind}, expected perturbation fgsm")
+    if loop.kind == "free" and loss.kind != "cross_entropy":
+        problems.append(f"loop.kind: got free with loss {loss.kind}, expected loss cross_entropy")
+    return problems
 
 
 class Scoring(Frozen):
@@ -152,7 +147,14 @@ class Evaluation(Scoring):
     """Scoring against a threat model.
 
     Attributes:
-        epsilon: the threat model's radius, L-infinity, in [0, 1] pixel units.
+        norm: of the threat model's ball.
+        epsilon: its radius, for pixels in [0, 1].
     """
 
-    epsilon: Epsilon
+    norm: Norm = "linf"
+    epsilon: PositiveFloat
+
+    @field_validator("epsilon")
+    @classmethod
+    def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
+        return radius(epsilon, info)

@@ -1,107 +1,207 @@
-"""One epoch of (adversarial) training."""
+"""One epoch of (adversarial) training: the ordinary loop, and the free one."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim import SGD
+from torch.nn.functional import cross_entropy, pad
+from torch.optim import Optimizer
 
-from trainables.attacks import Attack, perturb
+from trainables.attacks import ROUNDING, Attack, perturb
 from trainables.cost import Ledger, PassCost
-from trainables.recipe import Schedule
-
-WARM_UP = 0.3  # share of the steps in which the rate rises
-START_DIVISOR, END_DIVISOR = 25.0, 1e4  # first rate = peak / 25, last rate = first / 1e4, as torch's OneCycleLR
+from trainables.errors import TemperError
+from trainables.losses import TrainingLoss
+from trainables.regime import FGSM, Augmentation
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Mean training loss (NaN or infinite where training diverged) and the rate of the last step."""
+    """What an epoch of training came to.
+
+    Attributes:
+        loss: mean over the examples; NaN or infinite where training diverged.
+        learning_rate: of the last step.
+        accuracy: share of the perturbed training images that were right just before each update, 0–1.
+    """
 
     loss: float
     learning_rate: float
+    accuracy: float
 
     @property
     def diverged(self) -> bool:
         return not math.isfinite(self.loss)
 
 
-def optimizer_of(model: nn.Module, schedule: Schedule) -> SGD:
-    """SGD with Nesterov momentum; the rate is set before each step by `one_cycle`."""
-    return SGD(
-        model.parameters(),
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay,
-        nesterov=schedule.momentum > 0,
-    )
+@dataclass
+class Trainer:
+    """What an epoch works on: a model, its optimizer, and who is charged for it.
 
-
-def one_cycle(step: int, total: int, peak: float) -> float:
-    """The one-cycle rate (arXiv 1708.07120) of step 0 … total - 1, by cosine up and down.
-
-    A pure function of the step, unlike torch's OneCycleLR which it equals, so that a restart needs no scheduler state.
+    Attributes:
+        model: trained in place, left in train mode.
+        optimizer: of the model's parameters.
+        rate: of each step, from its number, counted from 0 over the whole schedule.
+        after_step: called after each update.
+        augmentation: of each batch, before it is perturbed.
+        generator: order, augmentation and noise, on the device of the images.
+        cost: FLOPs per pass of this very model.
+        ledger: charged for the passes made.
+        update_phase: where updates are charged: `update`, or `base` in ordinary pretraining.
     """
-    start, end = peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR
-    top = WARM_UP * total - 1
-    if step <= top:
-        return _cosine(start, peak, step / top)
-    return _cosine(peak, end, (step - top) / (total - 1 - top))
 
+    model: nn.Module
+    optimizer: Optimizer
+    rate: Callable[[int], float]
+    after_step: Callable[[], None]
+    augmentation: Augmentation
+    generator: Generator
+    cost: PassCost
+    ledger: Ledger
+    update_phase: str = "update"
 
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+    def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every example once, in a fresh order; images (batch, channels, height, width) in channels-last memory."""
+        for index in torch.split(torch.randperm(len(x), generator=self.generator, device=x.device), size):
+            images = augment(x[index], self.augmentation, self.generator)
+            yield images.contiguous(memory_format=torch.channels_last), y[index]
+
+    def update(self, step: int, loss: Tensor) -> tuple[float, bool]:
+        """Back-propagate and, if the loss is finite, step. Returns the step's rate, and whether it was."""
+        rate, finite = self.rate(step), bool(torch.isfinite(loss))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if finite:
+            self.optimizer.step()
+            self.after_step()
+        return rate, finite
 
 
 def train_epoch(
-    model: nn.Module,
-    optimizer: SGD,
+    trainer: Trainer,
     x: Tensor,
     y: Tensor,
-    attack: Attack,
+    loss: TrainingLoss,
+    attack: Callable[[int], Attack],
     *,
-    schedule: Schedule,
-    epoch: int,
-    generator: Generator,
-    cost: PassCost,
-    ledger: Ledger,
-    update_phase: str = "update",
+    first_step: int,
+    batch_size: int,
 ) -> EpochResult:
-    """Train on every image once, in an order drawn from the generator; stops at the first loss that is not finite.
+    """Perturb each batch and train on it once; stops at the first loss that is not finite.
 
     Args:
-        model: trained in place, left in train mode.
-        optimizer: of the model's parameters.
+        trainer: what to train.
         x: images (n, channels, height, width) in [0, 1].
         y: labels (n,).
-        attack: found in eval mode without parameter gradients, under `perturb`.
-        schedule: epochs, batch size and peak rate.
-        epoch: counted from 0.
-        generator: order and noise, on the device of x.
-        cost: FLOPs per pass of this very model.
-        ledger: charged for the passes made.
-        update_phase: where the updates are charged: `update`, or `base` in ordinary pretraining.
+        loss: what to minimise; it also says what the attack works against.
+        attack: of each step, from its number; run in eval mode without parameter gradients, under `perturb`.
+        first_step: number of the epoch's first step.
+        batch_size: images per step; the last batch may be smaller.
     """
-    model.train()
-    batches = torch.split(torch.randperm(len(x), generator=generator, device=x.device), schedule.batch_size)
-    first, total = epoch * len(batches), schedule.epochs * len(batches)
-    losses: list[Tensor] = []
-    rate = 0.0
-    for number, batch in enumerate(batches):
-        rate = one_cycle(first + number, total, schedule.learning_rate)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images, labels = x[batch].contiguous(memory_format=torch.channels_last), y[batch]
-        adversarial = perturb(attack, model, images, labels, generator)
-        loss = cross_entropy(model(adversarial), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        ledger.add("attack", cost.input_gradient * attack.passes, len(labels))
-        ledger.add(update_phase, cost.full, len(labels))
-        losses.append(loss.detach() * len(labels))
-        if not bool(torch.isfinite(loss)):
-            return EpochResult(float(loss.detach()), rate)
-        optimizer.step()
-    return EpochResult(float(torch.stack(losses).sum()) / len(x), rate)
+    trainer.model.train()
+    tally = _Tally()
+    for number, (images, labels) in enumerate(trainer.batches(x, y, batch_size), start=first_step):
+        chosen = attack(number)
+        target = loss.target(trainer.model, images, labels) if chosen.passes else labels
+        adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
+        value, logits = loss(trainer.model, images, adversarial, labels)
+        rate, finite = trainer.update(number, value)
+        cost, count = trainer.cost, len(labels)
+        trainer.ledger.add("attack", cost.input_gradient * chosen.passes + cost.forward * loss.target_passes, count)
+        trainer.ledger.add(trainer.update_phase, cost.full * loss.full_passes, count)
+        tally.add(value, logits, labels, rate)
+        if not finite:
+            break
+    return tally.result()
+
+
+def free_epoch(
+    trainer: Trainer,
+    x: Tensor,
+    y: Tensor,
+    perturbation: FGSM,
+    *,
+    first_step: int,
+    batch_size: int,
+    replays: int,
+) -> EpochResult:
+    """Free adversarial training (arXiv 1904.12843, algorithm 1): train on each batch `replays` times in a row.
+
+    Each backward pass moves the weights and, by epsilon along the sign of its input gradient, the perturbation of the
+    next one; the perturbation goes on from batch to batch and starts each epoch at 0. So it is found in train mode,
+    with parameter gradients: that is the point of the method.
+
+    Args:
+        trainer: what to train.
+        x: images (n, channels, height, width) in [0, 1].
+        y: labels (n,).
+        perturbation: its epsilon bounds the perturbation and is the step's length.
+        first_step: number of the epoch's first step; a replay is a step.
+        batch_size: images per step; the last batch may be smaller.
+        replays: m in the paper.
+    """
+    trainer.model.train()
+    tally, step = _Tally(), first_step
+    carried = torch.zeros_like(x[:batch_size])
+    for images, labels in trainer.batches(x, y, batch_size):
+        shift = carried[: len(images)]
+        for _ in range(replays):
+            adversarial = (images + shift).clamp(0, 1).requires_grad_(True)
+            if float((adversarial - images).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
+                raise TemperError(f"free training left its bound of {perturbation.epsilon:.4g}")
+            logits = trainer.model(adversarial)
+            value = cross_entropy(logits, labels)
+            rate, finite = trainer.update(step, value)
+            gradient = adversarial.grad
+            assert gradient is not None
+            shift = (shift + perturbation.epsilon * gradient.sign()).clamp(-perturbation.epsilon, perturbation.epsilon)
+            trainer.ledger.add(trainer.update_phase, trainer.cost.full_with_input, len(labels))
+            step += 1
+            tally.add(value, logits, labels, rate)
+            if not finite:
+                return tally.result()
+        carried = torch.cat([shift, carried[len(shift) :]])
+    return tally.result()
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """Move and mirror images (batch, channels, height, width), each by its own draw."""
+    count, _, height, width = images.shape
+    if augmentation.crop_padding:
+        reach = augmentation.crop_padding
+        padded = pad(images, (reach,) * 4)
+        down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator, device=images.device)
+        rows = (down + torch.arange(height, device=images.device))[:, None, :, None]
+        columns = (right + torch.arange(width, device=images.device))[:, None, None, :]
+        batch = torch.arange(count, device=images.device)[:, None, None, None]
+        channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+        images = padded[batch, channels, rows, columns]
+    if augmentation.flip:
+        mirrored = torch.rand(count, generator=generator, device=images.device) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images
+
+
+class _Tally:
+    """Sums up an epoch, on the device until it is asked."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+        self._examples = 0
+        self._rate = 0.0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, rate: float) -> None:
+        """Note one step."""
+        self._rate = rate
+        self._examples += len(labels)
+        self._losses.append(loss.detach() * len(labels))
+        self._right.append((logits.detach().argmax(1) == labels).sum())
+
+    def result(self) -> EpochResult:
+        """Means over the examples."""
+        loss = float(torch.stack(self._losses).sum()) / self._examples
+        return EpochResult(loss, self._rate, int(torch.stack(self._right).sum()) / self._examples)
