@@ -134,7 +134,9 @@ def summary(recipe: dict[str, Any]) -> str:
     compression, schedule = recipe["compression"], recipe["schedule"]
     parts = ["dense"]
     if compression["method"] != "none":
-        parts = [f"prune {compression['pruning_ratio']:.0%} {compression['importance']} {compression['scope']}"]
+        removed, kept = compression["pruning_ratio"], compression["mac_ratio"]
+        amount = f"prune {removed:.0%}" if removed is not None else f"prune to {kept:.0%} of MACs"
+        parts = [f"{amount} {compression['importance']} {compression['scope']}"]
     parts.append(_perturbation(recipe["perturbation"]))
     if recipe["loop"]["kind"] == "free":
         parts.append(f"free ×{recipe['loop']['replays']}")

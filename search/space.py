@@ -77,13 +77,18 @@ def propose(trial: Trial, study: Study) -> Recipe:
 
 def _compression(trial: Trial, study: Study) -> Compression:
     space = study.space.compression
-    low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
-    ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
-    if ratio == 0:
-        return NoCompression()
+    if space.mac_ratio is not None:
+        kept = round(trial.suggest_float("mac_ratio", space.mac_ratio.low, space.mac_ratio.high, log=True), 6)
+        amount = {"mac_ratio": kept}
+    else:
+        low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
+        ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
+        if ratio == 0:
+            return NoCompression()
+        amount = {"pruning_ratio": ratio}
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning.model_validate({"pruning_ratio": ratio, "importance": importance, "scope": scope})
+    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
 
 
 def _perturbation(trial: Trial, study: Study) -> Perturbation:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
-from trainables.recipe import Data, Evaluation, Network, PruningRatio, Scoring, unfit
+from trainables.recipe import Data, Evaluation, Importance, MacRatio, Network, PruningRatio, Scope, Scoring, unfit
 from trainables.regime import (
     FGSM,
     NFGSM,
@@ -62,6 +62,13 @@ class RatioRange(_Range):
     step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
 
 
+class MacRange(_Range):
+    """Shares of the dense network's MACs to keep."""
+
+    low: MacRatio
+    high: MacRatio
+
+
 class EpsilonRange(_Range):
     """Training radii, for pixels in [0, 1]."""
 
@@ -85,11 +92,16 @@ class RateRange(_Range):
 
 
 class CompressionSpace(Frozen):
-    """How much to compress, and by what."""
+    """How much to compress, and by what.
+
+    Attributes:
+        mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
+    """
 
     pruning_ratio: RatioRange = RatioRange()
-    importance: Annotated[tuple[Literal["l1", "l2"], ...], Field(min_length=1)] = ("l1",)
-    scope: Annotated[tuple[Literal["global", "uniform"], ...], Field(min_length=1)] = ("global", "uniform")
+    mac_ratio: MacRange | None = None
+    importance: Annotated[tuple[Importance, ...], Field(min_length=1)] = ("l1",)
+    scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
 
 
 class PerturbationSpace(Frozen):

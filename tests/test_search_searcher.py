@@ -13,7 +13,7 @@ from search.searcher import ParetoSearcher, outcome_of
 from search.space import propose
 from search.study import Study, load, shipped
 from trainables.errors import InvalidInput
-from trainables.recipe import Recipe
+from trainables.recipe import ChannelPruning, Recipe
 from trainables.regime import PGD
 
 NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
@@ -128,6 +128,25 @@ def test_a_space_of_every_choice_proposes_recipes_that_fit_together() -> None:
         assert recipe.base.keep == "best"
         assert Recipe.model_validate(recipe.model_dump(mode="json")).id == recipe.id
         assert summary(recipe.model_dump(mode="json"))
+
+
+def test_a_share_of_macs_is_searched_in_place_of_a_channel_ratio() -> None:
+    study = load("digits", [
+        "space.compression.mac_ratio={low: 0.1, high: 0.5}", "space.compression.importance=[taylor, random]",
+    ])  # fmt: skip
+    optuna_study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(0))
+    for _ in range(10):
+        trial = optuna_study.ask()
+        compression = propose(trial, study).compression
+        assert isinstance(compression, ChannelPruning)
+        assert compression.pruning_ratio is None
+        assert compression.mac_ratio is not None
+        assert 0.1 <= compression.mac_ratio <= 0.5
+        assert "pruning_ratio" not in trial.params
+    with pytest.raises(InvalidInput, match=r"space.compression.mac_ratio.high: got 1.5, expected a number in"):
+        load("digits", ["space.compression.mac_ratio={low: 0.1, high: 1.5}"])
+    with pytest.raises(ValueError, match=r"got pruning_ratio 0.5 and mac_ratio 0.5, expected one of them"):
+        ChannelPruning(pruning_ratio=0.5, mac_ratio=0.5)
 
 
 def test_a_threat_in_l2_is_searched_in_l2() -> None:

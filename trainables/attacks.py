@@ -6,8 +6,6 @@ conditions.
 """
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.errors import TemperError
+from trainables.models import frozen
 from trainables.regime import FGSM, NFGSM, PGD, NoPerturbation, Norm, Perturbation
 
 ROUNDING = 1e-6  # float32 slack of a pixel when a bound is checked
@@ -181,21 +180,6 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
     if not bool(inside):  # NaN compares false, so it lands here too
         raise TemperError(f"{attack}: left its bound: |x_adv - x| = {float(distance):.4g}, allowed {attack.bound:.4g}")
     return adversarial
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Eval mode (BatchNorm statistics stay) and no parameter gradients (2k+3 instead of 3k+3 forwards)."""
-    modes = [(module, module.training) for module in model.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad_(requires_grad)
 
 
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

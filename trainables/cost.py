@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables.models import frozen
+
 
 @dataclass(frozen=True)
 class PassCost:
@@ -26,20 +28,23 @@ class PassCost:
     full_with_input: float
 
 
+def forward_flops(model: nn.Module, example: Tensor) -> float:
+    """FLOPs of one forward pass of one image (1, channels, height, width); the model is left as it was."""
+    with frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(example)
+    return float(counter.get_total_flops())
+
+
 def measure(model: nn.Module, example: Tensor) -> PassCost:
     """Count the passes of one image (1, channels, height, width); the model is left as it was.
 
     Convolutions and matrix products are counted, as `torch.utils.flop_counter` defines them.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
     label = torch.zeros(1, dtype=torch.long, device=example.device)
-    model.eval()
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as forward:
-            model(example)
-        model.requires_grad_(False)
-        shift = torch.zeros_like(example, requires_grad=True)
+    shift = torch.zeros_like(example, requires_grad=True)
+    gradients = [parameter.grad for parameter in model.parameters()]
+    forward = forward_flops(model, example)
+    with frozen(model):  # eval mode for all of them, so that BatchNorm's statistics stay
         with FlopCounterMode(display=False) as attack:
             torch.autograd.backward(cross_entropy(model(example + shift), label))
         model.requires_grad_(True)
@@ -47,13 +52,9 @@ def measure(model: nn.Module, example: Tensor) -> PassCost:
             torch.autograd.backward(cross_entropy(model(example), label))
         with FlopCounterMode(display=False) as both:
             torch.autograd.backward(cross_entropy(model(example + shift), label))
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad, gradient in wanted:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = gradient
-    return PassCost(*(float(counter.get_total_flops()) for counter in (forward, attack, update, both)))
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    return PassCost(forward, *(float(counter.get_total_flops()) for counter in (attack, update, both)))
 
 
 @dataclass

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
-from trainables.attacks import frozen
+from trainables.models import frozen
 from trainables.regime import CrossEntropy, Loss, Mixed, Trades
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.attacks import PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, measure
+from trainables.cost import Ledger, forward_flops, measure
 from trainables.data import Splits
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
@@ -78,9 +78,10 @@ class Pipeline:
         self._train = _tensors(splits.train.images, splits.train.labels, device)
         self._validation = _tensors(splits.validation.images, splits.validation.labels, device)
         self.model = self._start(base).to(device)
-        self._example = self._train[0][:1]
+        example = self._train[0][:1]
+        self._dense_flops = forward_flops(self.model, example)
         self._compress()
-        self.cost = measure(self.model, self._example)
+        self.cost = measure(self.model, example)
         self._ready_to_train()
         self.device_seconds += time.perf_counter() - started
 
@@ -141,6 +142,7 @@ class Pipeline:
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
             "inference_macs": round(self.cost.forward / 2),
+            "mac_ratio": self.cost.forward / self._dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
             "device_seconds": self.device_seconds,
@@ -262,9 +264,12 @@ class Pipeline:
         return model
 
     def _compress(self) -> None:
-        if self.recipe.compression.method == "channel_pruning":
+        """Shrink the network; every pass that this takes is charged as it runs."""
+        compression = self.recipe.compression
+        if compression.method == "channel_pruning":
+            x, y = (part[: compression.taylor_examples] for part in self._train)
             with FlopCounterMode(display=False) as counter:
-                prune_channels(self.model, self.recipe.compression, self._example)
+                prune_channels(self.model, compression, x, y, seed=self.recipe.seed)
             self.ledger.add("compression", counter.get_total_flops())
 
 

@@ -22,6 +22,9 @@ from trainables.regime import (
     radius,
 )
 
+Importance = Literal["l1", "l2", "taylor", "random"]
+Scope = Literal["global", "uniform"]
+MacRatio = Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")]
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
 
 
@@ -55,18 +58,31 @@ class NoCompression(Frozen):
 
 
 class ChannelPruning(Frozen):
-    """Remove whole channels, one shot, before training (torch-pruning).
+    """Remove whole channels, one shot, before training (torch-pruning). Exactly one of the two ratios is given.
 
     Attributes:
         pruning_ratio: share of channels removed; MACs fall by about its square.
-        importance: norm of the weights a channel owns; the smallest go first.
+        mac_ratio: share of the MACs to keep; the channel ratio that leaves no more is found by measuring.
+        importance: what a channel is worth, the least goes first: L1 or L2 norm of its weights; first-order Taylor,
+            |weight × gradient| of the clean loss (arXiv 1906.10771); or a random number.
         scope: rank channels across the network (global) or inside each layer (uniform).
+        taylor_examples: training images that the Taylor gradient is taken on.
     """
 
     method: Literal["channel_pruning"] = "channel_pruning"
-    pruning_ratio: Annotated[float, Field(gt=0, le=0.95, description="a number in (0, 0.95]")]
-    importance: Literal["l1", "l2"] = "l1"
-    scope: Literal["global", "uniform"] = "global"
+    pruning_ratio: Annotated[float, Field(gt=0, le=0.95, description="a number in (0, 0.95]")] | None = None
+    mac_ratio: MacRatio | None = None
+    importance: Importance = "l1"
+    scope: Scope = "global"
+    taylor_examples: PositiveInt = 256
+
+    @model_validator(mode="after")
+    def _one_ratio(self) -> Self:
+        if (self.pruning_ratio is None) == (self.mac_ratio is None):
+            raise ValueError(
+                f"got pruning_ratio {self.pruning_ratio} and mac_ratio {self.mac_ratio}, expected one of them"
+            )
+        return self
 
 
 Compression = Annotated[NoCompression | ChannelPruning, Field(discriminator="method")]
