@@ -137,6 +137,8 @@ def summary(recipe: dict[str, Any]) -> str:
         removed, kept = compression["pruning_ratio"], compression["mac_ratio"]
         amount = f"prune {removed:.0%}" if removed is not None else f"prune to {kept:.0%} of MACs"
         parts = [f"{amount} {compression['importance']} {compression['scope']}"]
+    if bits := recipe["quantization"]:
+        parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
     parts.append(_perturbation(recipe["perturbation"]))
     if recipe["loop"]["kind"] == "free":
         parts.append(f"free ×{recipe['loop']['replays']}")

@@ -6,7 +6,7 @@ from typing import Literal, cast
 from optuna import Trial
 
 from search.study import Study
-from trainables.recipe import ChannelPruning, Compression, NoCompression, Recipe
+from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 Role = Literal["base", "baseline", "proposed", "confirm"]
@@ -66,6 +66,7 @@ def propose(trial: Trial, study: Study) -> Recipe:
         model=study.model,
         base=base_recipe(study),
         compression=_compression(trial, study),
+        quantization=_quantization(trial, study),
         perturbation=_perturbation(trial, study),
         loss=_loss(trial, study),
         augmentation=study.augmentation,
@@ -89,6 +90,15 @@ def _compression(trial: Trial, study: Study) -> Compression:
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
     return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
+
+
+def _quantization(trial: Trial, study: Study) -> Quantization | None:
+    space = study.space.quantization
+    weights, activations = (
+        cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
+        for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
+    )
+    return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
 
 
 def _perturbation(trial: Trial, study: Study) -> Perturbation:

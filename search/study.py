@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
-from trainables.recipe import Data, Evaluation, Importance, MacRatio, Network, PruningRatio, Scope, Scoring, unfit
+from trainables.recipe import Bits, Data, Evaluation, Importance, MacRatio, Network, PruningRatio, Scope, Scoring, unfit
 from trainables.regime import (
     FGSM,
     NFGSM,
@@ -36,6 +36,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "train_flops": "min",
     "end_to_end_flops": "min",
     "inference_macs": "min",
+    "inference_bitops": "min",
     "model_bytes": "min",
     "device_seconds": "min",
 }
@@ -104,6 +105,13 @@ class CompressionSpace(Frozen):
     scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
 
 
+class QuantizationSpace(Frozen):
+    """Bits to round to; 32 leaves floating point."""
+
+    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
+    activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
+
+
 class PerturbationSpace(Frozen):
     """What to train against; `steps` counts for PGD only, and only PGD has an L2 form."""
 
@@ -144,6 +152,7 @@ class Space(Frozen):
     """What is searched."""
 
     compression: CompressionSpace = CompressionSpace()
+    quantization: QuantizationSpace = QuantizationSpace()
     perturbation: PerturbationSpace
     loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
     schedule: ScheduleSpace

@@ -105,8 +105,8 @@ def _write_end(
 def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
     """The searched parts of a recipe, flat, so that fixed recipes stand in the same table as proposals."""
     flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
-    for group in ("compression", "perturbation", "loss", "loop", "schedule"):
-        flat |= {f"{group}.{key}": value for key, value in recipe[group].items() if value is not None}
+    for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
+        flat |= {f"{group}.{key}": value for key, value in (recipe[group] or {}).items() if value is not None}
     return flat
 
 

@@ -114,12 +114,15 @@ def test_a_space_of_every_choice_proposes_recipes_that_fit_together() -> None:
         "space.perturbation.kind=[fgsm, n_fgsm, pgd]", "space.perturbation.warm_up=0.2",
         "space.loss=[{kind: cross_entropy}, {kind: mixed}, {kind: trades, beta: 3}, {kind: trades, beta: 6}]",
         "space.schedule.shape=[one_cycle, cosine, step, constant]", "space.schedule.averaging=0.99",
+        "space.quantization={weight_bits: [32, 8, 4], activation_bits: [32, 8]}",
         "augmentation.flip=true", "keep=best", "budget.trials=60",
     ])  # fmt: skip
     optuna_study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(0))
     recipes = [propose(optuna_study.ask(), study) for _ in range(60)]
     assert {recipe.perturbation.kind for recipe in recipes} == {"fgsm", "n_fgsm", "pgd"}
     assert len({recipe.loss for recipe in recipes}) == 4
+    assert len({recipe.quantization for recipe in recipes}) == 6
+    assert None in {recipe.quantization for recipe in recipes}
     assert {recipe.schedule.shape for recipe in recipes} == {"one_cycle", "cosine", "step", "constant"}
     for recipe in recipes:
         assert recipe.augmentation.flip

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import trainables.data as data_module
+from trainables.cost import Ledger
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
 from trainables.pipeline import Pipeline, Trained, run, set_conditions
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Recipe
+from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Augmentation, FreeLoop, Schedule, Trades
 from trainables.storage import Folder
 
@@ -70,6 +71,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "schedule": Schedule(epochs=3, learning_rate=0.01, shape="cosine", optimizer="adamw", averaging=0.9)
     },
     "TRADES, best epoch": {"loss": Trades(), "keep": "best"},
+    "pruned by Taylor, then quantized": {
+        "compression": ChannelPruning(mac_ratio=0.3, importance="taylor", scope="uniform"),
+        "quantization": Quantization(weight_bits=4, activation_bits=6),
+        "schedule": Schedule(epochs=3, learning_rate=0.05, averaging=0.9),
+    },
     "free": {"perturbation": FGSM(epsilon=0.1), "loop": FreeLoop(replays=2)},
 }
 
@@ -141,6 +147,21 @@ def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got 8, expected a number in \(0, 0.5\]"):
         PGD(epsilon=8, steps=2)
     assert PGD(norm="l2", epsilon=8, steps=2).epsilon == 8
+
+
+def test_a_pruned_and_quantized_recipe_can_be_a_base(splits: Splits, base: Trained) -> None:
+    small = TUNED.model_copy(update={"quantization": Quantization(weight_bits=4, activation_bits=8)})
+    trained = run(small, EVALUATION, splits, CPU, base).trained()
+    again = BASE.model_copy(update={"base": small})
+    dense = Pipeline(again, EVALUATION, splits, trained, CPU)
+    narrow = Pipeline(small, EVALUATION, splits, base, CPU)
+    assert dense.cost == narrow.cost
+    assert set(dense.model.state_dict()) == set(Pipeline(BASE, EVALUATION, splits, None, CPU).model.state_dict())
+    assert dense.ledger.ancestors == trained_marginal(trained)
+
+
+def trained_marginal(trained: Trained) -> float:
+    return Ledger.from_dict(trained.ledger).marginal
 
 
 def test_a_missing_base_is_refused(splits: Splits) -> None:

@@ -84,18 +84,19 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         model: the uncompressed network of convolution, linear and batch-norm layers.
         state: the weights of a compressed one, with the same names.
     """
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
-            own = {key: state[f"{name}.{key}"] for key in module.state_dict()}
-            for key, value in own.items():
-                holder: nn.Parameter | Tensor = value.clone()
-                setattr(module, key, nn.Parameter(holder) if key in module._parameters else holder)
-            weight = own["weight"]
-            if isinstance(module, nn.Conv2d):
-                module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
-            elif isinstance(module, nn.Linear):
-                module.out_features, module.in_features = weight.shape[0], weight.shape[1]
-            else:
-                module.num_features = weight.shape[0]
+    for name, value in state.items():
+        owner, _, key = name.rpartition(".")
+        module = model.get_submodule(owner)
+        present = getattr(module, key)
+        if present.shape != value.shape:
+            fitting = torch.empty_like(value, device=present.device)
+            setattr(module, key, nn.Parameter(fitting) if isinstance(present, nn.Parameter) else fitting)
     model.load_state_dict(dict(state))
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.out_channels, module.in_channels = len(module.weight), module.weight.shape[1] * module.groups
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = module.weight.shape
+        elif isinstance(module, nn.BatchNorm2d):
+            module.num_features = len(module.weight)
     return model.to(memory_format=torch.channels_last)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from trainables.attacks import PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, forward_flops, measure
+from trainables.cost import Ledger, forward_bitops, forward_flops, measure
 from trainables.data import Splits
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
@@ -23,6 +23,7 @@ from trainables.losses import loss_of
 from trainables.models import build, load_compressed
 from trainables.optimization import average_of, learning_rate, optimizer_of
 from trainables.pruning import prune_channels
+from trainables.quantization import quantize, stored_bytes, unquantized
 from trainables.recipe import Evaluation, Recipe
 from trainables.regime import FGSM, FreeLoop
 from trainables.storage import Folder
@@ -81,7 +82,7 @@ class Pipeline:
         example = self._train[0][:1]
         self._dense_flops = forward_flops(self.model, example)
         self._compress()
-        self.cost = measure(self.model, example)
+        self.cost, self._bitops = measure(self.model, example), forward_bitops(self.model, example)
         self._ready_to_train()
         self.device_seconds += time.perf_counter() - started
 
@@ -133,7 +134,6 @@ class Pipeline:
         """The final numbers. Raises TemperError before the schedule is complete."""
         if self.score is None or self.reason is not None or not self.finished:
             raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
-        tensors = self.deployed.state_dict().values()
         return {
             "robust_accuracy": self.score.robust_accuracy,
             "robust_accuracy_stderr": self.score.robust_standard_error,
@@ -142,9 +142,10 @@ class Pipeline:
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
             "inference_macs": round(self.cost.forward / 2),
+            "inference_bitops": self._bitops,
             "mac_ratio": self.cost.forward / self._dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "model_bytes": sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            "model_bytes": stored_bytes(self.deployed),
             "device_seconds": self.device_seconds,
             "epochs": self.epoch,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
@@ -259,7 +260,7 @@ class Pipeline:
         shape = tuple(self._train[0].shape[1:])
         model = build(self.recipe.model, self.recipe.data.name, shape)
         if base is not None:
-            load_compressed(model, load_tensors(base.weights))
+            load_compressed(model, unquantized(load_tensors(base.weights)))
             self.ledger.inherit(Ledger.from_dict(base.ledger))
         return model
 
@@ -270,6 +271,11 @@ class Pipeline:
             x, y = (part[: compression.taylor_examples] for part in self._train)
             with FlopCounterMode(display=False) as counter:
                 prune_channels(self.model, compression, x, y, seed=self.recipe.seed)
+            self.ledger.add("compression", counter.get_total_flops())
+        quantization = self.recipe.quantization
+        if quantization is not None:
+            with FlopCounterMode(display=False) as counter:
+                quantize(self.model, quantization, self._train[0][: quantization.calibration_examples])
             self.ledger.add("compression", counter.get_total_flops())
 
 

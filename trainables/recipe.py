@@ -22,6 +22,7 @@ from trainables.regime import (
     radius,
 )
 
+Bits = Literal[2, 3, 4, 5, 6, 7, 8, 16, 32]
 Importance = Literal["l1", "l2", "taylor", "random"]
 Scope = Literal["global", "uniform"]
 MacRatio = Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")]
@@ -85,6 +86,20 @@ class ChannelPruning(Frozen):
         return self
 
 
+class Quantization(Frozen):
+    """Train with rounded weights and activations, after pruning; see `trainables.quantization`.
+
+    Attributes:
+        weight_bits: per output channel; 32: floating point.
+        activation_bits: per tensor; 32: floating point.
+        calibration_examples: training images that activation ranges are fitted to.
+    """
+
+    weight_bits: Bits = 8
+    activation_bits: Bits = 8
+    calibration_examples: PositiveInt = 256
+
+
 Compression = Annotated[NoCompression | ChannelPruning, Field(discriminator="method")]
 
 
@@ -101,6 +116,7 @@ class Recipe(Frozen):
     model: Network
     base: Optional["Recipe"] = None
     compression: Compression = NoCompression()
+    quantization: Quantization | None = None
     perturbation: Perturbation = NoPerturbation()
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
@@ -125,7 +141,8 @@ class Recipe(Frozen):
     @property
     def is_ordinary_pretraining(self) -> bool:
         """Trained without attack and without compression, itself and all it starts from."""
-        own = self.compression.method == "none" and self.perturbation.kind == "none"
+        compressed = self.compression.method != "none" or self.quantization is not None
+        own = not compressed and self.perturbation.kind == "none"
         return own and (self.base is None or self.base.is_ordinary_pretraining)
 
 

@@ -1,0 +1,167 @@
+"""Quantization-aware training: weights and activations rounded to few bits, with straight-through gradients.
+
+The network computes in floating point with values that a b-bit integer network would have (arXiv 1712.05877), so that
+training and attacks have gradients. Weights are symmetric and per output channel; activations are affine and per
+tensor. The first and the last layer stay at 8 bits or more, as is usual (arXiv 1805.06085, section 4): the pixels
+themselves have 8.
+"""
+
+import itertools
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from trainables.models import frozen
+from trainables.recipe import Quantization
+
+FLOAT = 32  # bits of what is not quantized
+OUTER_BITS = 8  # the first and the last layer's, at least
+SHARES = torch.linspace(0.05, 1.0, 20)  # of the largest value, tried as the end of the range
+SAMPLE = 65_536  # activations a layer that its range is fitted to
+
+
+class WeightQuantizer(nn.Module):
+    """A parametrization: weights (out, …) to the grid of signed b-bit integers, one scale per output channel.
+
+    The scale follows the weights: it is a share of the channel's largest magnitude, fitted once by squared error.
+    """
+
+    share: Tensor
+
+    def __init__(self, weight: Tensor, bits: int) -> None:
+        super().__init__()
+        self.bits, self.low, self.high = bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        flat, best = weight.detach().flatten(1), torch.full((len(weight),), torch.inf, device=weight.device)
+        self.register_buffer("share", torch.ones(len(weight), device=weight.device))
+        for share in SHARES.tolist():
+            error = (self._round(weight.detach(), torch.full_like(best, share)).flatten(1) - flat).square().sum(1)
+            self.share = torch.where(error < best, share, self.share)
+            best = torch.minimum(error, best)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return self._round(weight, self.share)
+
+    def _round(self, weight: Tensor, share: Tensor) -> Tensor:
+        largest = weight.detach().flatten(1).abs().amax(1).clamp(min=1e-8)
+        zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
+        return torch.fake_quantize_per_channel_affine(weight, share * largest / self.high, zero, 0, self.low, self.high)
+
+
+class ActivationQuantizer(nn.Module):
+    """Any tensor to the grid of unsigned b-bit integers over one range, which contains 0 and was fitted once."""
+
+    scale: Tensor
+    zero_point: Tensor
+
+    def __init__(self, sample: Tensor, bits: int) -> None:
+        super().__init__()
+        self.bits, self.high = bits, 2**bits - 1
+        self.register_buffer("scale", torch.ones((), device=sample.device))
+        self.register_buffer("zero_point", torch.zeros((), dtype=torch.int32, device=sample.device))
+        best = torch.inf
+        for share in SHARES.tolist():
+            ends = share * sample.min().clamp(max=0), share * sample.max().clamp(min=0)
+            scale = ((ends[1] - ends[0]) / self.high).clamp(min=1e-8)
+            zero = (-ends[0] / scale).round().to(torch.int32)
+            error = float((self._round(sample, scale, zero) - sample).square().sum())
+            if error < best:
+                best, self.scale, self.zero_point = error, scale, zero
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._round(x, self.scale, self.zero_point)
+
+    def _round(self, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, self.high)
+
+
+def quantize(model: nn.Module, quantization: Quantization, x: Tensor) -> None:
+    """Quantize every convolution and linear layer in place; its other parameters stay as they are.
+
+    Args:
+        model: the (pruned) network, in any mode, which is kept.
+        quantization: how many bits.
+        x: training images (n, channels, height, width) that activation ranges are fitted to, in one pass.
+    """
+    layers = layers_of(model)
+    bits = _bits(len(layers), quantization)
+    samples = _inputs(model, layers, x)
+    for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
+        if weight_bits < FLOAT:
+            quantizer = WeightQuantizer(layer.weight, weight_bits)
+            parametrize.register_parametrization(layer, "weight", quantizer)
+        if input_bits < FLOAT:
+            layer.add_module("input_quantizer", ActivationQuantizer(samples[name], input_bits))
+            layer.register_forward_pre_hook(_quantize_input)
+
+
+def layers_of(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers that quantization is about, by name, in the order of definition."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+
+
+def bits_of(layer: nn.Module) -> tuple[int, int]:
+    """Bits of a layer's weights and of its input."""
+    weight, inputs = FLOAT, FLOAT
+    if parametrize.is_parametrized(layer, "weight"):
+        weight = int(layer.parametrizations["weight"][0].bits)  # type: ignore[index, union-attr]
+    if isinstance(quantizer := getattr(layer, "input_quantizer", None), ActivationQuantizer):
+        inputs = quantizer.bits
+    return weight, inputs
+
+
+def stored_bytes(model: nn.Module) -> float:
+    """Bytes of what the network is made of, its quantized weights at their bits; nothing for the file around them."""
+    quantized = {
+        f"{name}.parametrizations.weight.original": bits_of(layer)[0]
+        for name, layer in layers_of(model).items()
+        if bits_of(layer)[0] < FLOAT
+    }
+    total = 0.0
+    for name, tensor in model.state_dict().items():
+        total += tensor.numel() * quantized.get(name, 8 * tensor.element_size()) / 8
+    return total
+
+
+def unquantized(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state_dict with the floating-point weights under their plain names, and nothing of the quantizers."""
+    plain = {name.replace(".parametrizations.weight.original", ".weight"): value for name, value in state.items()}
+    return {
+        name: value
+        for name, value in plain.items()
+        if ".parametrizations." not in name and ".input_quantizer." not in name
+    }
+
+
+def _bits(layers: int, quantization: Quantization) -> list[tuple[int, int]]:
+    """Bits of weights and input of each layer."""
+    inner = (quantization.weight_bits, quantization.activation_bits)
+    outer = (max(OUTER_BITS, inner[0]), max(OUTER_BITS, inner[1]))
+    return [outer if index in (0, layers - 1) else inner for index in range(layers)]
+
+
+def _inputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
+    """A sample of what each layer is fed, spread evenly over images and positions."""
+    samples: dict[str, Tensor] = {}
+    hooks = []
+    for name, layer in layers.items():
+
+        def note(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
+            flat = inputs[0].detach().flatten()
+            samples[name] = flat[:: max(1, len(flat) // SAMPLE)]
+
+        hooks.append(layer.register_forward_pre_hook(note))
+    try:
+        with frozen(model), torch.no_grad():
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return samples
+
+
+def _quantize_input(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    quantizer = layer.input_quantizer
+    assert isinstance(quantizer, ActivationQuantizer)
+    return tuple(itertools.chain([quantizer(inputs[0])], inputs[1:]))
