@@ -182,7 +182,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     assert sorted(caught.value.problems) == [
         "baselines.0.perturbation.stps: unknown key, did you mean steps?",
         "budget.trails: unknown key, did you mean trials?",
-        "model.name: got 'resnet', expected 'small' or 'eight_layer'",
+        "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function",
         "seed: got 'x', expected a whole number",
         "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
         "space.schedule.epochs: got low 30 above high 20, expected low <= high",

@@ -143,7 +143,7 @@ def test_n_fgsm_is_noise_of_two_epsilon_and_one_step_not_projected() -> None:
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 def test_every_attack_keeps_the_contract(attack: Attack) -> None:
-    model = build(Network(name="small"), "digits", (1, 8, 8)).train()
+    model = build(Network(name="small"), (1, 8, 8)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x = torch.rand(16, 1, 8, 8, generator=Generator().manual_seed(1))
     y = torch.arange(16).remainder(10)

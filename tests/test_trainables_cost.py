@@ -13,7 +13,7 @@ from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
 from trainables.pipeline import Pipeline
-from trainables.recipe import Data, Evaluation, Network, Recipe
+from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
 from trainables.regime import (
     FGSM,
     NFGSM,
@@ -55,12 +55,12 @@ def test_two_layers_equal_a_hand_count() -> None:
 
 @pytest.mark.parametrize("normalization", [True, False])
 def test_eight_layers_equal_a_hand_count(normalization: bool) -> None:
-    model = build(Network(name="eight_layer", normalization=normalization), "fashion_mnist", (1, 28, 28))
+    model = build(Network(name="eight_layer", normalization=normalization), (1, 28, 28))
     assert measure(model, torch.rand(1, 1, 28, 28)) == by_hand(EIGHT_LAYERS)
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:
-    model = build(Network(name="small"), "digits", (1, 8, 8)).train()
+    model = build(Network(name="small"), (1, 8, 8)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     measure(model, torch.rand(1, 1, 8, 8))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -134,6 +134,18 @@ def test_two_images_an_example_cost_two_full_passes_and_trades_its_target_a_forw
     assert (mixed.attack, mixed.update) == (20 * 3 * cost.input_gradient, 20 * 2 * cost.full)
     trades, cost = charged("small", perturbation=pgd, loss=Trades())
     assert (trades.attack, trades.update) == (20 * (3 * cost.input_gradient + cost.forward), 20 * 2 * cost.full)
+
+
+def test_compression_is_charged_for_every_pass_that_it_takes() -> None:
+    attack = NFGSM(epsilon=0.1)
+    ledger, cost = charged("small", perturbation=attack, compression=ChannelPruning(pruning_ratio=0.5))
+    assert ledger.compression == cost.forward  # torch-pruning follows one image through the network
+    taylor = ChannelPruning(pruning_ratio=0.5, importance="taylor", taylor_examples=12)
+    ledger, cost = charged("small", perturbation=attack, compression=taylor)
+    assert ledger.compression == cost.forward + 12 * cost.full
+    quantization = Quantization(weight_bits=4, activation_bits=4, calibration_examples=7)
+    ledger, cost = charged("small", perturbation=attack, quantization=quantization)
+    assert ledger.compression == 7 * cost.forward
 
 
 def test_a_free_replay_costs_one_full_pass_with_the_first_layers_input_gradient() -> None:

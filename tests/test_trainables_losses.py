@@ -21,7 +21,7 @@ LOSSES: list[Loss] = [
 @pytest.fixture
 def model() -> nn.Module:
     torch.manual_seed(0)
-    return build(Network(name="small"), "digits", (1, 8, 8)).train()
+    return build(Network(name="small"), (1, 8, 8)).train()
 
 
 @pytest.fixture

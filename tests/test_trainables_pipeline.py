@@ -1,6 +1,5 @@
 """A recipe from start to numbers: bases, pruning, divergence, checkpoints, and the untouched test split."""
 
-import gzip
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import trainables.data as data_module
+import trainables.sources as sources
 from trainables.cost import Ledger
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
@@ -175,12 +174,12 @@ def test_spoiled_test_examples_change_nothing(splits: Splits, base: Trained, mon
 
     def spoiled(**arguments: Any) -> Any:
         images, labels = real(**arguments)
-        test = np.random.default_rng(0).permutation(len(labels))[: data_module.DIGITS_TEST_SIZE]
-        images[test], labels[test] = np.nan, 0
+        test = np.random.default_rng(0).permutation(len(labels))[: sources.DIGITS_TEST_SIZE]
+        images[test], labels[test] = 16.0, 0
         return images, labels
 
     monkeypatch.setattr("sklearn.datasets.load_digits", spoiled)
-    assert np.isnan(load_test(DATA).images).all()
+    assert (load_test(DATA).images == 1.0).all()
     assert numbers(run(TUNED, EVALUATION, load_splits(DATA), CPU)) == before
 
 
@@ -193,38 +192,3 @@ def test_opening_the_test_split_is_logged(caplog: pytest.LogCaptureFixture) -> N
 def test_too_many_images_are_refused() -> None:
     with pytest.raises(InvalidInput, match="expected at most 1497"):
         load_splits(Data(name="digits", train_size=1400, validation_size=200))
-
-
-def test_fashion_mnist_is_read_from_debians_package() -> None:
-    if not data_module.DEBIAN_FASHION_MNIST.exists():
-        pytest.skip("dataset-fashion-mnist is not installed")
-    splits = load_splits(Data(name="fashion_mnist", train_size=1000, validation_size=500))
-    assert splits.train.images.shape == (1000, 1, 28, 28)
-    assert float(splits.train.images.max()) == 1.0
-    assert np.bincount(splits.validation.labels).tolist() == [50] * 10
-
-
-def test_spoiled_fashion_mnist_test_files_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not data_module.DEBIAN_FASHION_MNIST.exists():
-        pytest.skip("dataset-fashion-mnist is not installed")
-    data = Data(name="fashion_mnist", train_size=100, validation_size=100)
-    before = load_splits(data).fingerprint()
-    for file in data_module.DEBIAN_FASHION_MNIST.glob("train-*.gz"):
-        (tmp_path / file.name).symlink_to(file)
-    for kind in ("images-idx3", "labels-idx1"):
-        (tmp_path / f"t10k-{kind}-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\1\0\0\0\7spoiled"[:9]))
-    monkeypatch.setattr(data_module, "DEBIAN_FASHION_MNIST", tmp_path)
-    assert load_splits(data).fingerprint() == before
-    with pytest.raises(InvalidInput, match="damaged"):
-        load_test(data)
-
-
-def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: Any, **__: Any) -> None:
-        raise RuntimeError("offline")
-
-    monkeypatch.setattr(data_module, "DEBIAN_FASHION_MNIST", tmp_path / "none")
-    monkeypatch.setattr("torchvision.datasets.FashionMNIST", offline)
-    monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
-    with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
-        load_splits(Data(name="fashion_mnist", validation_size=500))

@@ -51,7 +51,7 @@ def test_random_importance_follows_the_seed() -> None:
 @pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
 def test_a_mac_ratio_is_met_from_below(importance: Importance, scope: Scope) -> None:
     torch.manual_seed(0)
-    dense = build(Network(name="small"), "digits", (1, 8, 8))
+    dense = build(Network(name="small"), (1, 8, 8))
     whole = forward_flops(dense, X[:1])
     for wanted in (0.5, 0.1):
         model = copy.deepcopy(dense).train()

@@ -80,7 +80,7 @@ def test_gradients_go_straight_through_inside_the_range_and_stop_outside() -> No
 
 def test_first_and_last_layer_stay_at_eight_bits_and_bitops_are_by_hand() -> None:
     torch.manual_seed(0)
-    model = build(Network(name="eight_layer"), "fashion_mnist", (1, 28, 28))
+    model = build(Network(name="eight_layer"), (1, 28, 28))
     x = torch.rand(8, 1, 28, 28, generator=GENERATOR)
     # Multiply-accumulates, layer by layer: pixels × 9 × in × out, then in × out.
     macs = [784 * 9 * 32, 784 * 9 * 32**2, 196 * 9 * 32 * 64, 196 * 9 * 64**2, 49 * 9 * 64 * 128, 49 * 9 * 128**2]
@@ -98,10 +98,10 @@ def test_first_and_last_layer_stay_at_eight_bits_and_bitops_are_by_hand() -> Non
 
 
 def test_weights_or_activations_alone() -> None:
-    model = build(Network(name="small"), "digits", (1, 8, 8))
+    model = build(Network(name="small"), (1, 8, 8))
     quantize(model, Quantization(weight_bits=32, activation_bits=4), torch.rand(4, 1, 8, 8))
     assert {bits_of(layer) for layer in layers_of(model).values()} == {(32, 8), (32, 4)}
-    model = build(Network(name="small"), "digits", (1, 8, 8))
+    model = build(Network(name="small"), (1, 8, 8))
     quantize(model, Quantization(weight_bits=3, activation_bits=32), torch.rand(4, 1, 8, 8))
     assert {bits_of(layer) for layer in layers_of(model).values()} == {(8, 32), (3, 32)}
 
@@ -109,7 +109,7 @@ def test_weights_or_activations_alone() -> None:
 @pytest.mark.parametrize("bits", BITS)
 def test_a_quantized_network_has_input_gradients_for_the_attack(bits: Bits) -> None:
     torch.manual_seed(0)
-    model = build(Network(name="small"), "digits", (1, 8, 8)).train()
+    model = build(Network(name="small"), (1, 8, 8)).train()
     x, y = torch.rand(32, 1, 8, 8, generator=GENERATOR), torch.arange(32).remainder(10)
     quantize(model, Quantization(weight_bits=bits, activation_bits=bits), x)
     assert model.training

@@ -1,39 +1,85 @@
 """Networks. Normalization of pixels lives inside them, so that attacks work in [0, 1]."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from trainables.errors import InvalidInput
+from trainables.own import is_reference, own_function
 from trainables.recipe import Network
+from trainables.resnets import resnet18, wide_resnet
 
-_PIXELS = {"digits": (0.305, 0.376), "fashion_mnist": (0.286, 0.353)}  # mean and deviation of the training pixels
+Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class PixelNorm(nn.Module):
-    """(x - mean) / deviation, for images (batch, channels, height, width) in [0, 1]."""
+    """(x - mean) / deviation by channel, for images (batch, channels, height, width) in [0, 1]."""
 
-    def __init__(self, mean: float, deviation: float) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, means: Sequence[float], deviations: Sequence[float]) -> None:
         super().__init__()
-        self.mean, self.deviation = mean, deviation
+        self.register_buffer("mean", torch.tensor(means).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviations).reshape(1, -1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.deviation
 
 
-def build(network: Network, data: str, image_shape: tuple[int, ...], classes: int = 10) -> nn.Module:
-    """A freshly initialised network, from torch's global generator.
+class Repeat(nn.Module):
+    """Grey images (batch, 1, height, width) as three equal channels, for networks that want colours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.expand(-1, 3, -1, -1)
+
+
+def build(
+    network: Network, image_shape: tuple[int, ...], *, classes: int = 10, pixels: Pixels = ((0.0,), (1.0,))
+) -> nn.Module:
+    """A freshly initialised network, from torch's global generator, for images in [0, 1].
 
     Args:
         network: which one.
-        data: name of the data set, for its pixel statistics.
         image_shape: (channels, height, width).
         classes: number of outputs.
+        pixels: mean and deviation of the pixels by channel; a user's own network normalizes by itself or not.
+
+    Raises:
+        InvalidInput: no such network, or it does not take such images to a score for each class.
     """
+    model: nn.Module
+    if is_reference(network.name) and not network.name.startswith("torchvision:"):
+        model = own_function(network.name, "model.name")(image_shape=image_shape, classes=classes)
+    else:
+        try:
+            model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
+        except ValueError as error:
+            raise InvalidInput(f"model.name: {network.name}: {error}") from error
+    _check(model, network.name, image_shape, classes)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
+    channels = image_shape[0]
+    if network.name.startswith("torchvision:"):
+        from torchvision.models import get_model  # late, for the sake of trials' processes: see sources
+
+        made = get_model(network.name.removeprefix("torchvision:"), weights=None, num_classes=classes)
+        return [Repeat(), made] if channels == 1 else [made]
+    if network.name == "resnet18":
+        return [resnet18(channels, classes)]
+    if network.name == "wide_resnet":
+        return [wide_resnet(channels, classes, network.depth, network.width)]
+    return _plain(network, image_shape, classes)
+
+
+def _plain(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
     channels, height, width = image_shape
     widths, hidden = _ARCHITECTURES[network.name]
-    layers: list[nn.Module] = [PixelNorm(*_PIXELS[data])]
+    layers: list[nn.Module] = []
     for block in widths:
         for out in block:
             layers.append(nn.Conv2d(channels, out, 3, padding=1, bias=not network.normalization))
@@ -43,8 +89,21 @@ def build(network: Network, data: str, image_shape: tuple[int, ...], classes: in
             channels = out
         layers.append(nn.MaxPool2d(2))
         height, width = height // 2, width // 2
-    layers += [nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, classes)]
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    return [*layers, nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, classes)]
+
+
+def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int) -> None:
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"model.name: {name} gave a {type(model).__name__}, expected a torch.nn.Module")
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):
+        raise InvalidInput(f"model.name: {name} has no linear layer, expected one that scores the classes")
+    try:
+        with frozen(model), torch.no_grad():
+            scores = model(torch.zeros(1, *image_shape))
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInput(f"model.name: {name} does not take images of shape {image_shape} ({error})") from error
+    if not isinstance(scores, Tensor) or scores.shape != (1, classes):
+        raise InvalidInput(f"model.name: {name} does not give a tensor with a score for each of {classes} classes")
 
 
 # 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of the hidden linear layer.
@@ -94,6 +153,8 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     model.load_state_dict(dict(state))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
+            if 1 < module.groups == module.in_channels:  # depthwise: a group for each channel that is left
+                module.groups = len(module.weight) // (module.out_channels // module.in_channels)
             module.out_channels, module.in_channels = len(module.weight), module.weight.shape[1] * module.groups
         elif isinstance(module, nn.Linear):
             module.out_features, module.in_features = module.weight.shape

@@ -16,7 +16,7 @@ from trainables.attacks import PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
 from trainables.cost import Ledger, forward_bitops, forward_flops, measure
-from trainables.data import Splits
+from trainables.data import Splits, pixel_statistics
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
 from trainables.losses import loss_of
@@ -78,7 +78,7 @@ class Pipeline:
         self._generator = torch.Generator(device).manual_seed(recipe.seed)
         self._train = _tensors(splits.train.images, splits.train.labels, device)
         self._validation = _tensors(splits.validation.images, splits.validation.labels, device)
-        self.model = self._start(base).to(device)
+        self.model = self._start(base, splits).to(device)
         example = self._train[0][:1]
         self._dense_flops = forward_flops(self.model, example)
         self._compress()
@@ -256,9 +256,10 @@ class Pipeline:
         size = self.evaluation.batch_size
         return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)
 
-    def _start(self, base: Trained | None) -> nn.Module:
+    def _start(self, base: Trained | None, splits: Splits) -> nn.Module:
         shape = tuple(self._train[0].shape[1:])
-        model = build(self.recipe.model, self.recipe.data.name, shape)
+        pixels = pixel_statistics(self.recipe.data, splits.train)
+        model = build(self.recipe.model, shape, classes=splits.classes, pixels=pixels)
         if base is not None:
             load_compressed(model, unquantized(load_tensors(base.weights)))
             self.ledger.inherit(Ledger.from_dict(base.ledger))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Optional, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen
+from trainables.own import is_reference
 from trainables.regime import (
     Augmentation,
     CrossEntropy,
@@ -26,6 +27,8 @@ Bits = Literal[2, 3, 4, 5, 6, 7, 8, 16, 32]
 Importance = Literal["l1", "l2", "taylor", "random"]
 Scope = Literal["global", "uniform"]
 MacRatio = Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")]
+DATA_SETS = ("digits", "fashion_mnist", "mnist", "cifar10", "cifar100", "svhn", "image_folder")
+NETWORKS = ("small", "eight_layer", "resnet18", "wide_resnet")
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
 
 
@@ -33,23 +36,62 @@ class Data(Frozen):
     """Which examples a recipe sees.
 
     Attributes:
-        name: the data set.
+        name: a known data set, `image_folder`, or the user's own as `module:function`, which is called with "train" or
+            "test" and gives images (n, channels, height, width) in [0, 1] or bytes, and class numbers (n,).
+        path: of an image folder: holds train/ and test/, each with a folder a class.
+        image_size: height and width that an image folder's images are cut to.
         train_size: training images used, the first of a fixed shuffle; None: all that validation leaves.
         validation_size: images held out of the training files to score recipes.
         split_seed: seed of that fixed shuffle.
     """
 
-    name: Literal["digits", "fashion_mnist"] = Field(description="the name of a data set")
+    name: str
+    path: str | None = None
+    image_size: PositiveInt | None = None
     train_size: Annotated[int, Field(ge=10)] | None = None
     validation_size: Annotated[int, Field(ge=10)]
     split_seed: Annotated[int, Field(ge=0)] = 0
 
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return known(name, DATA_SETS)
+
+    @model_validator(mode="after")
+    def _has_its_folder(self) -> Self:
+        folder = self.name == "image_folder"
+        if (self.path is not None) != folder or (self.image_size is not None) != folder:
+            raise ValueError(f"got name {self.name}, expected path and image_size with image_folder, and with no other")
+        return self
+
 
 class Network(Frozen):
-    """The architecture before compression."""
+    """The architecture before compression.
 
-    name: Literal["small", "eight_layer"] = Field(description="the name of a network")
+    Attributes:
+        name: a known network, `torchvision:NAME` without weights, or the user's own as `module:function`, which is
+            called with `image_shape` (channels, height, width) and `classes`, and gives a module for images in [0, 1].
+        normalization: batch normalization in `small` and `eight_layer`; the others are what they are.
+        depth: of `wide_resnet`: 6 n + 4 layers.
+        width: of `wide_resnet`: times the channels of a ResNet.
+    """
+
+    name: str
     normalization: bool = True
+    depth: PositiveInt = 28
+    width: PositiveInt = 10
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return name if name.startswith("torchvision:") else known(name, NETWORKS)
+
+
+def known(name: str, names: tuple[str, ...]) -> str:
+    """Check that a name is one of these or a reference to a function."""
+    if name not in names and not is_reference(name):
+        raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function")
+    return name
 
 
 class NoCompression(Frozen):
