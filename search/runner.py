@@ -25,6 +25,7 @@ from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard
 from trainables.data import Splits, load_splits
 from trainables.errors import NoTrialSucceeded
+from trainables.models import build
 from trainables.storage import Folder
 from trainables.trial import RecipeTrainable, Setting
 
@@ -65,10 +66,12 @@ def search(
         terminal: prints lines and the status.
 
     Raises:
-        InvalidInput: data missing, cluster missing, or a trial that fits on no node; nothing is written then.
+        InvalidInput: data missing, a network that does not fit it, no cluster, or a trial that fits on no node;
+            nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     splits = load_splits(study.data)
+    build(study.model, splits.train.images.shape[1:], classes=splits.classes)  # refused here, not in every trial
     fixed, resources = fixed_recipes(study), study.resources
     try:
         with session(address), LiveCurves(folder, study.objectives) as curves:

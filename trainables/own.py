@@ -32,7 +32,7 @@ def own_function(reference: str, where: str) -> Callable[..., Any]:
         sys.path.append(os.getcwd())  # last, so that a folder there cannot stand in for a package of Temper's
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({error})") from error
     if not callable(function):
         raise InvalidInput(f"{where}: got {reference!r}, expected a function")
