@@ -19,7 +19,7 @@ from cluster.shelf import Shelf
 from search.events import Listener
 from search.progress import Progress, Terminal
 from search.searcher import ParetoSearcher
-from search.space import base_recipe, fixed_recipes
+from search.space import fixed_recipes, parents
 from search.store import Record, write_study_database
 from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard
@@ -99,7 +99,7 @@ def _fit(
     setting = Setting(
         evaluation=study.protocol,
         trials=folder.anchored().child("trials"),
-        bases=frozenset({base_recipe(study).id}),
+        bases=parents(study),
         threads=resources.cpu,
         use_gpu=resources.gpu > 0,
     )

@@ -21,7 +21,9 @@ MOST_DUPLICATES = 50  # proposals in a row that were made before; the space is e
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Emits the base, the baselines, then `budget.trials` proposals of multivariate TPE.
+    """Emits base and baselines, each once what it starts from is there, and proposals of multivariate TPE.
+
+    What is fixed goes first; proposals need the base only, so they fill the wait for a baseline's parent.
 
     Its state is a function of the recipes proposed and their outcomes, so it is never saved.
     """
@@ -42,6 +44,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         super().__init__()
         self._study, self._listeners, self._why_failed = study, listeners, why_failed
         self._waiting: list[Fixed] = list(fixed_recipes(study))
+        self._base = self._waiting[0].recipe
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
         self._left = study.budget.trials
@@ -56,14 +59,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next recipe as `{"id", "recipe"}`, None while a parent is missing, or FINISHED."""
+        self._drop_orphans()
         made = self._next_fixed() or self._next_proposal()
         if made is None:
             return Searcher.FINISHED if self._nothing_left() else None
         proposal, trial = made
         self._running[trial_id] = proposal, trial
-        self._outcomes[proposal.recipe.id] = None
-        for listener in self._listeners:
-            listener.proposed(proposal)
+        self._announce(proposal)
         return {"id": proposal.recipe.id, "recipe": proposal.recipe.model_dump(mode="json")}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -78,9 +80,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         proposal, trial = self._running.pop(trial_id)
         failure = (self._why_failed(trial_id) or "failed without a message") if error else None
         outcome = outcome_of(result, failure, self._study.objectives)
-        self._outcomes[proposal.recipe.id] = outcome
-        for listener in self._listeners:
-            listener.ended(proposal, outcome)
+        self._conclude(proposal, outcome)
         if trial is not None:
             self._tell(trial, outcome)
 
@@ -91,16 +91,37 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Refused: state comes from trials/, never from a pickle."""
         raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
 
+    def _announce(self, proposal: Proposal) -> None:
+        self._outcomes[proposal.recipe.id] = None
+        for listener in self._listeners:
+            listener.proposed(proposal)
+
+    def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._outcomes[proposal.recipe.id] = outcome
+        for listener in self._listeners:
+            listener.ended(proposal, outcome)
+
+    def _drop_orphans(self) -> None:
+        """Conclude what starts from a recipe that ended without weights to start from."""
+        for fixed in list(self._waiting):
+            if self._parent_state(fixed.recipe) in (State.PRUNED, State.FAIL):
+                self._waiting.remove(fixed)
+                proposal = self._proposal_of(fixed)
+                self._announce(proposal)
+                self._conclude(proposal, Outcome(State.FAIL, "what it starts from did not finish", None, 0.0))
+
+    def _proposal_of(self, fixed: Fixed) -> Proposal:
+        return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes))
+
     def _next_fixed(self) -> tuple[Proposal, None] | None:
         for fixed in self._waiting:
             if self._parent_state(fixed.recipe) is State.COMPLETE:
                 self._waiting.remove(fixed)
-                return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes)), None
+                return self._proposal_of(fixed), None
         return None
 
     def _next_proposal(self) -> tuple[Proposal, optuna.Trial] | None:
-        base = fixed_recipes(self._study)[0].recipe
-        if self._waiting or self._left == 0 or self._state(base) is not State.COMPLETE:
+        if self._left == 0 or self._state(self._base) is not State.COMPLETE:
             return None
         for _ in range(MOST_DUPLICATES):
             trial = self._optuna.ask()
@@ -118,10 +139,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return None
 
     def _nothing_left(self) -> bool:
-        """All was emitted, or what is left waits for a parent that will never be."""
-        base = self._state(fixed_recipes(self._study)[0].recipe)
-        base_lost = base in (State.PRUNED, State.FAIL)
-        return base_lost or (not self._waiting and self._left == 0)
+        """All was emitted, or what is left waits for a base that will never be."""
+        lost = self._state(self._base) in (State.PRUNED, State.FAIL)
+        return not self._waiting and (lost or self._left == 0)
 
     def _parent_state(self, recipe: Recipe) -> State | None:
         return State.COMPLETE if recipe.base is None else self._state(recipe.base)

@@ -5,7 +5,7 @@ from typing import Literal, cast
 
 from optuna import Trial
 
-from search.study import Study
+from search.study import BASE, Study
 from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
@@ -34,26 +34,30 @@ def base_recipe(study: Study) -> Recipe:
 
 
 def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
-    """The base, then the baselines, in the order to run them."""
-    baselines = (
-        Fixed(
-            "baseline",
-            baseline.name,
-            Recipe(
-                data=study.data,
-                model=study.model,
-                perturbation=baseline.perturbation,
-                loss=baseline.loss,
-                loop=baseline.loop,
-                augmentation=study.augmentation,
-                schedule=baseline.schedule,
-                keep=study.keep,
-                seed=study.seed,
-            ),
+    """The base, then the baselines, in the order to run them: what a recipe starts from comes before it."""
+    made = {BASE: base_recipe(study)}
+    for baseline in study.baselines:
+        made[baseline.name] = Recipe(
+            data=study.data,
+            model=study.model,
+            base=None if baseline.base is None else made[baseline.base],
+            compression=baseline.compression,
+            quantization=baseline.quantization,
+            perturbation=baseline.perturbation,
+            loss=baseline.loss,
+            loop=baseline.loop,
+            augmentation=study.augmentation,
+            schedule=baseline.schedule,
+            keep=study.keep,
+            seed=study.seed,
         )
-        for baseline in study.baselines
-    )
-    return (Fixed("base", "base", base_recipe(study)), *baselines)
+    return tuple(Fixed("base" if name == BASE else "baseline", name, recipe) for name, recipe in made.items())
+
+
+def parents(study: Study) -> frozenset[str]:
+    """Ids of the recipes that others start from."""
+    started = (fixed.recipe.base for fixed in fixed_recipes(study))
+    return frozenset({base_recipe(study).id, *(base.id for base in started if base is not None)})
 
 
 def propose(trial: Trial, study: Study) -> Recipe:

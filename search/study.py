@@ -11,7 +11,21 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
-from trainables.recipe import Bits, Data, Evaluation, Importance, MacRatio, Network, PruningRatio, Scope, Scoring, unfit
+from trainables.recipe import (
+    Bits,
+    Compression,
+    Data,
+    Evaluation,
+    Importance,
+    MacRatio,
+    Network,
+    NoCompression,
+    PruningRatio,
+    Quantization,
+    Scope,
+    Scoring,
+    unfit,
+)
 from trainables.regime import (
     FGSM,
     NFGSM,
@@ -40,6 +54,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "model_bytes": "min",
     "device_seconds": "min",
 }
+BASE = "base"  # the ordinary base's name, among those of the baselines
 COMPUTE = ("train_flops", "end_to_end_flops")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
 
@@ -159,13 +174,30 @@ class Space(Frozen):
 
 
 class Baseline(Frozen):
-    """Adversarial training from scratch, dense, fixed by hand."""
+    """Adversarial training fixed by hand, to compare with.
+
+    Attributes:
+        base: what it starts from: None: from scratch; `base`: the ordinary base; or the name of an earlier baseline,
+            whose compute is then charged to this one too.
+        compression: before training: with no base, the compressed architecture from scratch; with an adversarially
+            trained one, compression and fine-tuning of a robust network.
+    """
 
     name: Name
+    base: Name | None = None
+    compression: Compression = NoCompression()
+    quantization: Quantization | None = None
     perturbation: Annotated[FGSM | NFGSM | PGD, Field(discriminator="kind")]
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
     schedule: Schedule
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_the_base(cls, name: str) -> str:
+        if name == BASE:
+            raise ValueError(f"got {name!r}, expected another name: it is the ordinary base's")
+        return name
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -256,6 +288,14 @@ class Study(Frozen):
         names = [baseline.name for baseline in baselines]
         if len(set(names)) < len(names):
             raise ValueError(f"got names {names}, expected each once")
+        recipes: dict[str, str] = {}
+        for number, baseline in enumerate(baselines):
+            if baseline.base not in (None, BASE, *names[:number]):
+                expected = ", ".join([BASE, *names[:number]])
+                raise ValueError(f"got base {baseline.base!r} in {baseline.name}, expected null or one of {expected}")
+            twin = recipes.setdefault(baseline.model_dump_json(exclude={"name"}), baseline.name)
+            if twin != baseline.name:
+                raise ValueError(f"got {twin} and {baseline.name} with the same recipe, expected each once")
         return baselines
 
     @field_validator("reference")

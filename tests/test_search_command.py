@@ -51,6 +51,18 @@ def test_two_runs_with_one_worker_give_the_same_numbers(run: Path) -> None:
     assert outcomes(run) == outcomes(run.with_name("second"))
 
 
+def test_a_baseline_pays_for_the_robust_one_that_it_starts_from(run: Path) -> None:
+    metrics = {}
+    for trial in (run / "trials").iterdir():
+        name = json.loads((trial / "recipe.json").read_text())["name"]
+        metrics[name] = json.loads((trial / "outcome.json").read_text())["metrics"]
+    assert metrics["b3"]["flops_ancestors"] == metrics["b0"]["train_flops"] > 0
+    assert metrics["b3"]["train_flops"] > metrics["b0"]["train_flops"]
+    assert metrics["b3"]["flops_base"] == 0
+    assert metrics["b2"]["mac_ratio"] < 0.5
+    assert metrics["b2"]["flops_ancestors"] == 0
+
+
 def test_optuna_opens_the_database(run: Path) -> None:
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4

@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 import pytest
+from command import SMALL
 from ray.tune.search import Searcher
 
 from analysis.trials import State, summary
@@ -16,6 +17,7 @@ from trainables.errors import InvalidInput
 from trainables.recipe import ChannelPruning, Recipe
 from trainables.regime import PGD
 
+THREE = [*SMALL, "budget.trials=3", "baselines.3.base=null", "baselines.3.schedule.epochs=2"]
 NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
 
 
@@ -44,7 +46,7 @@ class Log(Listener):
 
 @pytest.fixture
 def log() -> Log:
-    return Log(load("digits", ["budget.trials=3"]))
+    return Log(load("digits", THREE))
 
 
 def test_base_and_baselines_come_first_and_proposals_wait_for_the_base(log: Log) -> None:
@@ -69,6 +71,47 @@ def test_a_lost_base_ends_the_search_after_the_baselines(log: Log) -> None:
         log.searcher.suggest(f"t{number}")
     log.searcher.on_trial_complete("t0", None, error=True)
     assert log.searcher.suggest("t5") == Searcher.FINISHED
+
+
+def test_a_baseline_may_start_from_another_which_proposals_need_not_wait_for() -> None:
+    robust = "{name: pruned, base: slow, compression: {method: channel_pruning, pruning_ratio: 0.5}, "
+    robust += "perturbation: {kind: n_fgsm, epsilon: 0.2}, schedule: {epochs: 2, learning_rate: 0.1}}"
+    slow = "{name: slow, perturbation: {kind: pgd, epsilon: 0.2, steps: 7}, schedule: {epochs: 9, learning_rate: 0.1}}"
+    study = load("digits", [f"baselines=[{slow}, {robust}]", "reference=slow", "budget.trials=2"])
+    for ending in ("complete", "lost"):
+        log = Log(study)
+        assert [log.searcher.suggest(f"t{number}") is None for number in range(3)] == [False, False, True]
+        log.searcher.on_trial_complete("t0", done(0.1, 0.0))
+        log.searcher.suggest("t3")
+        assert log.proposals[-1].role == "proposed"
+        log.searcher.on_trial_complete("t1", done(0.7, 1e9) if ending == "complete" else None, error=ending == "lost")
+        log.searcher.suggest("t4")
+        named = {proposal.name: proposal for proposal in log.proposals}
+        assert named["pruned"].recipe.base == named["slow"].recipe
+        if ending == "complete":
+            assert log.proposals[-1].name == "pruned"
+        else:
+            assert log.outcomes[-1] == Outcome(State.FAIL, "what it starts from did not finish", None, 0.0)
+            assert log.proposals[-1].role == "proposed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["baselines.0.base=n_fgsm_at_5"],
+            "baselines: got base 'n_fgsm_at_5' in pgd_at_20, expected null or one",
+        ),
+        (["baselines.0.name=base"], "name: got 'base', expected another name"),
+        (
+            ["baselines.1.schedule={epochs: 20, learning_rate: 0.2}"],
+            "baselines: got pgd_at_20 and pgd_at_10 with the same recipe, expected each once",
+        ),
+    ],
+)
+def test_baselines_that_cannot_be(settings: list[str], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        load("digits", settings)
 
 
 def test_an_error_is_fail_with_its_message(log: Log) -> None:
@@ -98,7 +141,7 @@ def test_what_a_last_result_means() -> None:
 
 
 def test_the_same_seed_proposes_the_same(log: Log) -> None:
-    other = Log(load("digits", ["budget.trials=3"]))
+    other = Log(load("digits", THREE))
     for one in (log, other):
         for number in range(5):
             one.searcher.suggest(f"t{number}")
