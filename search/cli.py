@@ -147,7 +147,7 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _plan(study: Study) -> None:
-    from search.space import fixed_recipes
+    from search.recipes import fixed_recipes
 
     protocol = study.protocol
     click.echo(f"{study.name}: {study.description}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.trials import State
-from search.space import Role
+from search.recipes import Role
 from trainables.recipe import Recipe
 
 

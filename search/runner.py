@@ -18,8 +18,8 @@ from cluster.session import session
 from cluster.shelf import Shelf
 from search.events import Listener
 from search.progress import Progress, Terminal
+from search.recipes import fixed_recipes, parents
 from search.searcher import ParetoSearcher
-from search.space import fixed_recipes, parents
 from search.store import Record, write_study_database
 from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard

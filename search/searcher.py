@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.space import Fixed, fixed_recipes, propose
+from search.recipes import Fixed, fixed_recipes, propose
 from search.study import DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe

@@ -1,141 +1,123 @@
-"""From a study to recipes: the fixed ones, and proposals out of the conditional space."""
+"""What a study searches over, as data: ranges and choices for every part of a recipe."""
 
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Literal, Self
 
-from optuna import Trial
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from search.study import BASE, Study
-from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
-from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
-
-Role = Literal["base", "baseline", "proposed", "confirm"]
+from trainables.config import Frozen
+from trainables.recipe import Bits, Importance, MacRatio, PruningRatio, Scope
+from trainables.regime import CrossEntropy, Loss, Norm, PositiveFloat, PositiveInt, Shape, Share, radius
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """A recipe that nobody searches for."""
+class _Range(Frozen):
+    """Bounds of a searched number, both included."""
 
-    role: Role
-    name: str
-    recipe: Recipe
-
-
-def base_recipe(study: Study) -> Recipe:
-    """Ordinary pretraining: no attack, no compression."""
-    return Recipe(
-        data=study.data,
-        model=study.model,
-        augmentation=study.augmentation,
-        schedule=study.pretraining,
-        keep=study.keep,
-        seed=study.seed,
-    )
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = getattr(self, "low"), getattr(self, "high")  # noqa: B009  declared with its own bounds below
+        if low > high:
+            raise ValueError(f"got low {low} above high {high}, expected low <= high")
+        return self
 
 
-def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
-    """The base, then the baselines, in the order to run them: what a recipe starts from comes before it."""
-    made = {BASE: base_recipe(study)}
-    for baseline in study.baselines:
-        made[baseline.name] = Recipe(
-            data=study.data,
-            model=study.model,
-            base=None if baseline.base is None else made[baseline.base],
-            compression=baseline.compression,
-            quantization=baseline.quantization,
-            perturbation=baseline.perturbation,
-            loss=baseline.loss,
-            loop=baseline.loop,
-            augmentation=study.augmentation,
-            schedule=baseline.schedule,
-            keep=study.keep,
-            seed=study.seed,
-        )
-    return tuple(Fixed("base" if name == BASE else "baseline", name, recipe) for name, recipe in made.items())
+class RatioRange(_Range):
+    """Pruning ratios, in steps; 0 leaves the network dense."""
+
+    low: PruningRatio = 0.0
+    high: PruningRatio = 0.8
+    step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
 
 
-def parents(study: Study) -> frozenset[str]:
-    """Ids of the recipes that others start from."""
-    started = (fixed.recipe.base for fixed in fixed_recipes(study))
-    return frozenset({base_recipe(study).id, *(base.id for base in started if base is not None)})
+class MacRange(_Range):
+    """Shares of the dense network's MACs to keep."""
+
+    low: MacRatio
+    high: MacRatio
 
 
-def propose(trial: Trial, study: Study) -> Recipe:
-    """Ask Optuna for every choice of one recipe that starts from the base.
+class EpsilonRange(_Range):
+    """Training radii, for pixels in [0, 1]."""
 
-    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD.
+    low: PositiveFloat
+    high: PositiveFloat
+
+
+class IntRange(_Range):
+    """Whole numbers."""
+
+    low: PositiveInt
+    high: PositiveInt
+    log: bool = False
+
+
+class RateRange(_Range):
+    """Learning rates, searched by their logarithm."""
+
+    low: PositiveFloat
+    high: PositiveFloat
+
+
+class CompressionSpace(Frozen):
+    """How much to compress, and by what.
+
+    Attributes:
+        mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
     """
-    return Recipe(
-        data=study.data,
-        model=study.model,
-        base=base_recipe(study),
-        compression=_compression(trial, study),
-        quantization=_quantization(trial, study),
-        perturbation=_perturbation(trial, study),
-        loss=_loss(trial, study),
-        augmentation=study.augmentation,
-        schedule=_schedule(trial, study),
-        keep=study.keep,
-        seed=study.seed,
-    )
+
+    pruning_ratio: RatioRange = RatioRange()
+    mac_ratio: MacRange | None = None
+    importance: Annotated[tuple[Importance, ...], Field(min_length=1)] = ("l1",)
+    scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
 
 
-def _compression(trial: Trial, study: Study) -> Compression:
-    space = study.space.compression
-    if space.mac_ratio is not None:
-        kept = round(trial.suggest_float("mac_ratio", space.mac_ratio.low, space.mac_ratio.high, log=True), 6)
-        amount = {"mac_ratio": kept}
-    else:
-        low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
-        ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
-        if ratio == 0:
-            return NoCompression()
-        amount = {"pruning_ratio": ratio}
-    importance = trial.suggest_categorical("importance", space.importance)
-    scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
+class QuantizationSpace(Frozen):
+    """Bits to round to; 32 leaves floating point."""
+
+    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
+    activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
 
 
-def _quantization(trial: Trial, study: Study) -> Quantization | None:
-    space = study.space.quantization
-    weights, activations = (
-        cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
-        for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
-    )
-    return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
+class PerturbationSpace(Frozen):
+    """What to train against; `steps` counts for PGD only, and only PGD has an L2 form."""
+
+    norm: Norm = "linf"
+    kind: Annotated[tuple[Literal["fgsm", "n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
+    epsilon: EpsilonRange
+    steps: IntRange = IntRange(low=2, high=10)
+    warm_up: Share = 0.0
+
+    @field_validator("kind")
+    @classmethod
+    def _has_the_norm(cls, kind: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("norm") == "l2" and set(kind) != {"pgd"}:
+            raise ValueError(f"got {list(kind)} with norm l2, expected [pgd]")
+        return kind
+
+    @field_validator("epsilon")
+    @classmethod
+    def _in_pixels(cls, epsilon: EpsilonRange, info: ValidationInfo) -> EpsilonRange:
+        radius(epsilon.high, info)
+        return epsilon
 
 
-def _perturbation(trial: Trial, study: Study) -> Perturbation:
-    space = study.space.perturbation
-    kind = trial.suggest_categorical("perturbation", space.kind)
-    epsilon = round(trial.suggest_float("epsilon", space.epsilon.low, space.epsilon.high), 6)
-    if kind == "fgsm":
-        return FGSM(epsilon=epsilon, warm_up=space.warm_up)
-    if kind == "n_fgsm":
-        return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
-    steps = trial.suggest_int("attack_steps", space.steps.low, space.steps.high, log=space.steps.log)
-    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
+class ScheduleSpace(Frozen):
+    """How long and how fast to fine-tune."""
+
+    epochs: IntRange
+    learning_rate: RateRange
+    shape: Annotated[tuple[Shape, ...], Field(min_length=1)] = ("one_cycle",)
+    batch_size: PositiveInt = 64
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
-def _loss(trial: Trial, study: Study) -> Loss:
-    """One of the space's losses, which Optuna sees as their JSON."""
-    losses = {loss.model_dump_json(): loss for loss in study.space.loss}
-    return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else study.space.loss[0]
+class Space(Frozen):
+    """What is searched."""
 
-
-def _schedule(trial: Trial, study: Study) -> Schedule:
-    space = study.space.schedule
-    rate = trial.suggest_float("learning_rate", space.learning_rate.low, space.learning_rate.high, log=True)
-    shape = space.shape[0]
-    if len(space.shape) > 1:
-        shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
-    return Schedule(
-        epochs=trial.suggest_int("epochs", space.epochs.low, space.epochs.high, log=space.epochs.log),
-        learning_rate=float(f"{rate:.6g}"),
-        shape=shape,
-        batch_size=space.batch_size,
-        optimizer=space.optimizer,
-        momentum=space.momentum,
-        weight_decay=space.weight_decay,
-        averaging=space.averaging,
-    )
+    compression: CompressionSpace = CompressionSpace()
+    quantization: QuantizationSpace = QuantizationSpace()
+    perturbation: PerturbationSpace
+    loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
+    schedule: ScheduleSpace

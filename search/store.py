@@ -20,8 +20,8 @@ import yaml
 
 from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
+from search.recipes import base_recipe, fixed_recipes
 from search.searcher import frozen_trial
-from search.space import base_recipe, fixed_recipes
 from search.study import DIRECTIONS, Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder

@@ -9,21 +9,18 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from search.space import Space
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
 from trainables.recipe import (
-    Bits,
     Compression,
     Data,
     Evaluation,
-    Importance,
-    MacRatio,
     Network,
     NoCompression,
-    PruningRatio,
     Quantization,
-    Scope,
     Scoring,
+    ThreatModel,
     unfit,
 )
 from trainables.regime import (
@@ -34,14 +31,9 @@ from trainables.regime import (
     CrossEntropy,
     Loop,
     Loss,
-    Norm,
     OrdinaryLoop,
-    PositiveFloat,
     PositiveInt,
     Schedule,
-    Shape,
-    Share,
-    radius,
 )
 
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
@@ -57,120 +49,6 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 BASE = "base"  # the ordinary base's name, among those of the baselines
 COMPUTE = ("train_flops", "end_to_end_flops")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
-
-
-class _Range(Frozen):
-    """Bounds of a searched number, both included."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        low, high = getattr(self, "low"), getattr(self, "high")  # noqa: B009  declared with its own bounds below
-        if low > high:
-            raise ValueError(f"got low {low} above high {high}, expected low <= high")
-        return self
-
-
-class RatioRange(_Range):
-    """Pruning ratios, in steps; 0 leaves the network dense."""
-
-    low: PruningRatio = 0.0
-    high: PruningRatio = 0.8
-    step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
-
-
-class MacRange(_Range):
-    """Shares of the dense network's MACs to keep."""
-
-    low: MacRatio
-    high: MacRatio
-
-
-class EpsilonRange(_Range):
-    """Training radii, for pixels in [0, 1]."""
-
-    low: PositiveFloat
-    high: PositiveFloat
-
-
-class IntRange(_Range):
-    """Whole numbers."""
-
-    low: PositiveInt
-    high: PositiveInt
-    log: bool = False
-
-
-class RateRange(_Range):
-    """Learning rates, searched by their logarithm."""
-
-    low: PositiveFloat
-    high: PositiveFloat
-
-
-class CompressionSpace(Frozen):
-    """How much to compress, and by what.
-
-    Attributes:
-        mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
-    """
-
-    pruning_ratio: RatioRange = RatioRange()
-    mac_ratio: MacRange | None = None
-    importance: Annotated[tuple[Importance, ...], Field(min_length=1)] = ("l1",)
-    scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
-
-
-class QuantizationSpace(Frozen):
-    """Bits to round to; 32 leaves floating point."""
-
-    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
-    activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
-
-
-class PerturbationSpace(Frozen):
-    """What to train against; `steps` counts for PGD only, and only PGD has an L2 form."""
-
-    norm: Norm = "linf"
-    kind: Annotated[tuple[Literal["fgsm", "n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
-    epsilon: EpsilonRange
-    steps: IntRange = IntRange(low=2, high=10)
-    warm_up: Share = 0.0
-
-    @field_validator("kind")
-    @classmethod
-    def _has_the_norm(cls, kind: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("norm") == "l2" and set(kind) != {"pgd"}:
-            raise ValueError(f"got {list(kind)} with norm l2, expected [pgd]")
-        return kind
-
-    @field_validator("epsilon")
-    @classmethod
-    def _in_pixels(cls, epsilon: EpsilonRange, info: ValidationInfo) -> EpsilonRange:
-        radius(epsilon.high, info)
-        return epsilon
-
-
-class ScheduleSpace(Frozen):
-    """How long and how fast to fine-tune."""
-
-    epochs: IntRange
-    learning_rate: RateRange
-    shape: Annotated[tuple[Shape, ...], Field(min_length=1)] = ("one_cycle",)
-    batch_size: PositiveInt = 64
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
-
-
-class Space(Frozen):
-    """What is searched."""
-
-    compression: CompressionSpace = CompressionSpace()
-    quantization: QuantizationSpace = QuantizationSpace()
-    perturbation: PerturbationSpace
-    loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
-    schedule: ScheduleSpace
 
 
 class Baseline(Frozen):
@@ -204,18 +82,6 @@ class Baseline(Frozen):
         if problems := unfit(self.perturbation, self.loss, self.loop):
             raise ValueError("; ".join(problems))
         return self
-
-
-class ThreatModel(Frozen):
-    """What the study evaluates against."""
-
-    norm: Norm = "linf"
-    epsilon: PositiveFloat
-
-    @field_validator("epsilon")
-    @classmethod
-    def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
-        return radius(epsilon, info)
 
 
 class Budget(Frozen):

@@ -7,7 +7,7 @@ import pytest
 from analysis.trials import State
 from search.events import Outcome, Proposal
 from search.progress import Progress, Terminal
-from search.space import base_recipe, fixed_recipes
+from search.recipes import base_recipe, fixed_recipes
 from search.study import load
 
 STUDY = load("digits")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from command import SMALL, temper
 
-from search.space import fixed_recipes
+from search.recipes import fixed_recipes
 from search.study import load
 
 pytestmark = pytest.mark.slow

@@ -2,10 +2,14 @@
 
 import hashlib
 import logging
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trainables.errors import InvalidInput
 from trainables.recipe import Data
@@ -38,6 +42,10 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images and labels on a device; on the CPU they share the arrays' memory, so nobody may write to them."""
+        return _view(self.images).to(device), _view(self.labels).to(device)
 
 
 @dataclass(frozen=True)
@@ -102,3 +110,11 @@ def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tu
     pixels = train.images.astype(np.float64)
     means, deviations = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3)).clip(min=1e-3)
     return tuple(means.round(4).tolist()), tuple(deviations.round(4).tolist())
+
+
+def _view(array: NDArray[Any]) -> Tensor:
+    # Arrays out of Ray's object store are read-only and shared by every trial on the node; torch has no read-only
+    # tensors and warns once.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

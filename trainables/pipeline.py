@@ -3,41 +3,30 @@
 import copy
 import math
 import time
-import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
+from trainables.assembly import Trained, assemble
 from trainables.attacks import PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, forward_bitops, forward_flops, measure
-from trainables.data import Splits, pixel_statistics
+from trainables.cost import Ledger, forward_bitops, measure
+from trainables.data import Splits
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
 from trainables.losses import loss_of
-from trainables.models import build, load_compressed
+from trainables.models import load_compressed
 from trainables.optimization import average_of, learning_rate, optimizer_of
-from trainables.pruning import prune_channels
-from trainables.quantization import quantize, stored_bytes, unquantized
+from trainables.quantization import stored_bytes
 from trainables.recipe import Evaluation, Recipe
 from trainables.regime import FGSM, FreeLoop
 from trainables.storage import Folder
 from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
 
 Row = dict[str, float | int | None]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished model, to start other recipes from: weights as safetensors bytes, and what they cost."""
-
-    weights: bytes
-    ledger: dict[str, float]
 
 
 def set_conditions(threads: int) -> None:
@@ -76,12 +65,10 @@ class Pipeline:
         started = time.perf_counter()
         torch.manual_seed(recipe.seed)
         self._generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._train = _tensors(splits.train.images, splits.train.labels, device)
-        self._validation = _tensors(splits.validation.images, splits.validation.labels, device)
-        self.model = self._start(base, splits).to(device)
+        self._train, self._validation = splits.train.tensors(device), splits.validation.tensors(device)
+        assembled = assemble(recipe, base, splits, self._train, self.ledger)
+        self.model, self._dense_flops = assembled.model, assembled.dense_flops
         example = self._train[0][:1]
-        self._dense_flops = forward_flops(self.model, example)
-        self._compress()
         self.cost, self._bitops = measure(self.model, example), forward_bitops(self.model, example)
         self._ready_to_train()
         self.device_seconds += time.perf_counter() - started
@@ -256,29 +243,6 @@ class Pipeline:
         size = self.evaluation.batch_size
         return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)
 
-    def _start(self, base: Trained | None, splits: Splits) -> nn.Module:
-        shape = tuple(self._train[0].shape[1:])
-        pixels = pixel_statistics(self.recipe.data, splits.train)
-        model = build(self.recipe.model, shape, classes=splits.classes, pixels=pixels)
-        if base is not None:
-            load_compressed(model, unquantized(load_tensors(base.weights)))
-            self.ledger.inherit(Ledger.from_dict(base.ledger))
-        return model
-
-    def _compress(self) -> None:
-        """Shrink the network; every pass that this takes is charged as it runs."""
-        compression = self.recipe.compression
-        if compression.method == "channel_pruning":
-            x, y = (part[: compression.taylor_examples] for part in self._train)
-            with FlopCounterMode(display=False) as counter:
-                prune_channels(self.model, compression, x, y, seed=self.recipe.seed)
-            self.ledger.add("compression", counter.get_total_flops())
-        quantization = self.recipe.quantization
-        if quantization is not None:
-            with FlopCounterMode(display=False) as counter:
-                quantize(self.model, quantization, self._train[0][: quantization.calibration_examples])
-            self.ledger.add("compression", counter.get_total_flops())
-
 
 def run(
     recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: Trained | None = None
@@ -290,16 +254,3 @@ def run(
     while not pipeline.finished:
         pipeline.step()
     return pipeline
-
-
-def _tensors(images: Any, labels: Any, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Tensors that share memory with the arrays where they can (on CPU); nothing here writes to them."""
-    return _view(images).to(device), _view(labels).to(device)
-
-
-def _view(array: Any) -> Tensor:
-    # Arrays out of Ray's object store are read-only and shared by every trial on the node; torch has no read-only
-    # tensors and warns once. The pipeline never writes to its examples.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)

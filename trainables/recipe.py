@@ -218,11 +218,11 @@ class Scoring(Frozen):
     batch_size: PositiveInt = 256
 
 
-class Evaluation(Scoring):
-    """Scoring against a threat model.
+class ThreatModel(Frozen):
+    """What robustness is measured against.
 
     Attributes:
-        norm: of the threat model's ball.
+        norm: of the ball that an attack may move an image in.
         epsilon: its radius, for pixels in [0, 1].
     """
 
@@ -233,3 +233,7 @@ class Evaluation(Scoring):
     @classmethod
     def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
         return radius(epsilon, info)
+
+
+class Evaluation(Scoring, ThreatModel):
+    """Scoring against a threat model."""
