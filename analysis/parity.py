@@ -85,17 +85,22 @@ def label(trial: Trial) -> str:
 
 
 def _rival(run: Run, chosen: Trial) -> str:
-    budget = SAME_COMPUTE * metric(chosen, "end_to_end_flops")
-    affordable = [
+    """The best baseline within a trial's end-to-end compute or, for want of one, the cheapest."""
+    finished = [
         trial
         for trial in run.trials
         if trial.role == "baseline"
         and trial.state is State.COMPLETE
-        and metric(trial, "end_to_end_flops") <= budget
-        and math.isfinite(metric(trial, "robust_accuracy"))
+        and math.isfinite(metric(trial, "robust_accuracy") + metric(trial, "end_to_end_flops"))
     ]
+    budget = SAME_COMPUTE * metric(chosen, "end_to_end_flops")
+    affordable = [trial for trial in finished if metric(trial, "end_to_end_flops") <= budget]
     if not affordable:
-        return "no baseline that finished is that cheap end-to-end"
+        cheapest = min(finished, key=lambda trial: metric(trial, "end_to_end_flops"))
+        return (
+            f"no baseline is that cheap end-to-end, and the cheapest, {label(cheapest)}, reaches "
+            f"{metric(cheapest, 'robust_accuracy'):.3f} for {_percent(ratio(run, cheapest, 'end_to_end_flops'))}"
+        )
     best = max(affordable, key=lambda trial: metric(trial, "robust_accuracy"))
     robust = metric(best, "robust_accuracy")
     beats = ", which is no worse" if robust >= metric(chosen, "robust_accuracy") else ""

@@ -37,6 +37,7 @@ class Progress(Listener):
         total: trials that the search will run.
         slots: trials at once.
         reference: id of the baseline that compute is compared with.
+        widest: length of the longest name of a fixed recipe.
         started: clock reading when the command began, s.
         show: prints a line.
         status: replaces the line at the bottom.
@@ -45,6 +46,7 @@ class Progress(Listener):
     total: int
     slots: int
     reference: str
+    widest: int
     started: float
     show: Callable[[str], None]
     status: Callable[[str], None] = lambda text: None
@@ -55,7 +57,7 @@ class Progress(Listener):
         """The head of the table that the trials' lines make up."""
         wide = len(str(self.total))
         columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
-        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':14s} {columns}  recipe")
+        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """One line for the trial that just ended."""
@@ -65,9 +67,13 @@ class Progress(Listener):
         what = summary(proposal.recipe.model_dump(mode="json"))
         self.show(
             f"{len(self._ended):>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
-            f"{proposal.name or proposal.role:14s} {self._result(outcome)}  {what}"
+            f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)}  {what}"
         )
         self.status(self._summary())
+
+    @property
+    def _width(self) -> int:
+        return max(self.widest, len("proposed"))
 
     def _result(self, outcome: Outcome) -> str:
         if outcome.metrics is None:

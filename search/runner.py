@@ -81,7 +81,8 @@ def search(
             record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
             total = len(fixed) + study.budget.trials
-            progress = Progress(total, at_once, reference, started, terminal.line, terminal.status)
+            widest = max(len(one.name) for one in fixed)
+            progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             _fit(study, folder, splits, [record, curves, progress], at_once=at_once, total=total)

@@ -51,8 +51,11 @@ def test_the_verdict_names_the_cheapest_that_keeps_enough_and_its_rival(tmp_path
 def test_the_verdict_says_when_no_baseline_is_that_cheap(tmp_path: Path) -> None:
     start(tmp_path)
     add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)
+    add(tmp_path, "fast", role="baseline", name="fast", robust=0.3, flops=1e9)
     add(tmp_path, "a", robust=0.4, flops=1e8)
-    assert "no baseline that finished is that cheap end-to-end" in verdict(read_run(Folder(str(tmp_path))))
+    assert verdict(read_run(Folder(str(tmp_path)))).endswith(
+        "no baseline is that cheap end-to-end, and the cheapest, fast, reaches 0.300 for 10%."
+    )
 
 
 def test_the_verdict_admits_a_baseline_that_is_no_worse(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def complete(robust: float, flops: float, seconds: float = 2.0) -> Outcome:
 def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     lines: list[str] = []
     status: list[str] = []
-    progress = Progress(10, 2, REFERENCE.id, time.perf_counter(), lines.append, status.append)
+    progress = Progress(10, 2, REFERENCE.id, 14, time.perf_counter(), lines.append, status.append)
     progress.begin()
     progress.ended(Proposal(base_recipe(STUDY), "base", "base", 0), complete(0.1, 0.0))
     progress.ended(Proposal(REFERENCE, "baseline", "pgd_at_20", 1), complete(0.7, 1e12, seconds=30.0))
