@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow check lint lock clean
+.PHONY: search install test test-slow bench check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -21,6 +21,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Ratios of speeds, each measured in one run; takes about two minutes.
+bench: install
+	$(BIN)/python tests/benchmarks/training.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -124,7 +124,7 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         "threads": threads,
         "device": device,
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "python": platform.python_version(),
         "torch": version("torch"),
         "torch-pruning": version("torch-pruning"),
@@ -142,7 +142,7 @@ def provenance(command: str) -> dict[str, Any]:
         "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
         "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
         "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
-        "hardware": {"machine": platform.platform(), "processor": _processor(), "cpus": os.cpu_count()},
+        "hardware": {"machine": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
     }
 
 
@@ -197,7 +197,7 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name: Linux tells it in /proc, others through platform."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -144,6 +144,9 @@ def test_what_does_not_go_together_is_refused() -> None:
         Recipe.model_validate(BASE.model_dump() | {"loss": {"kind": "trades"}})
     with pytest.raises(ValueError, match=r"got free with perturbation none.*"):
         Recipe.model_validate(BASE.model_dump() | {"loop": {"kind": "free"}})
+    warmed = {"perturbation": {"kind": "fgsm", "epsilon": 0.1, "warm_up": 0.5}, "loop": {"kind": "free"}}
+    with pytest.raises(ValueError, match="got free with a warm_up or step_size"):
+        Recipe.model_validate(BASE.model_dump() | warmed)
     with pytest.raises(ValueError, match=r"got 8, expected a number in \(0, 0.5\]"):
         PGD(epsilon=8, steps=2)
     assert PGD(norm="l2", epsilon=8, steps=2).epsilon == 8

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from trainables.config import Frozen
 from trainables.own import is_reference
 from trainables.regime import (
+    FGSM,
     Augmentation,
     CrossEntropy,
     Loop,
@@ -195,6 +196,8 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop) -> list[str]:
         problems.append(f"loss.kind: got {loss.kind} without a perturbation, expected cross_entropy")
     if loop.kind == "free" and perturbation.kind != "fgsm":
         problems.append(f"loop.kind: got free with perturbation {perturbation.kind}, expected perturbation fgsm")
+    elif loop.kind == "free" and isinstance(perturbation, FGSM) and (perturbation.warm_up or perturbation.step_size):
+        problems.append("loop.kind: got free with a warm_up or step_size, expected neither: it steps by epsilon")
     if loop.kind == "free" and loss.kind != "cross_entropy":
         problems.append(f"loop.kind: got free with loss {loss.kind}, expected loss cross_entropy")
     return problems
