@@ -131,6 +131,8 @@ def _history(folder: Folder) -> tuple[dict[str, Any], ...]:
 
 def summary(recipe: dict[str, Any]) -> str:
     """A recipe in a few words, for people; what is as usual is not said."""
+    if recipe["weights"] and not recipe["schedule"]["epochs"]:
+        return f"weights of {recipe['weights']['path']}"
     compression, schedule = recipe["compression"], recipe["schedule"]
     parts = ["dense"]
     if compression["method"] != "none":

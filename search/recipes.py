@@ -9,6 +9,7 @@ from search.study import BASE, Study
 from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
+AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 Role = Literal["base", "baseline", "proposed", "confirm"]
 
 
@@ -22,12 +23,13 @@ class Fixed:
 
 
 def base_recipe(study: Study) -> Recipe:
-    """Ordinary pretraining: no attack, no compression."""
+    """Ordinary pretraining, or the user's file of weights as it is: no attack, no compression."""
     return Recipe(
         data=study.data,
         model=study.model,
+        weights=study.pretrained,
         augmentation=study.augmentation,
-        schedule=study.pretraining,
+        schedule=study.pretraining or AS_IT_IS,
         keep=study.keep,
         seed=study.seed,
     )

@@ -28,6 +28,7 @@ from trainables.errors import NoTrialSucceeded
 from trainables.models import build
 from trainables.storage import Folder
 from trainables.trial import RecipeTrainable, Setting
+from trainables.weights import load_weights
 
 TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
 
@@ -71,7 +72,11 @@ def search(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     splits = load_splits(study.data)
-    build(study.model, splits.train.images.shape[1:], classes=splits.classes)  # refused here, not in every trial
+    model = build(
+        study.model, splits.train.images.shape[1:], classes=splits.classes
+    )  # refused here, not in every trial
+    if study.pretrained is not None:
+        load_weights(model, study.pretrained)
     fixed, resources = fixed_recipes(study), study.resources
     try:
         with session(address), LiveCurves(folder, study.objectives) as curves:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from search.space import Space
 from trainables.config import Frozen, parse
@@ -21,6 +21,7 @@ from trainables.recipe import (
     Quantization,
     Scoring,
     ThreatModel,
+    Weights,
     unfit,
 )
 from trainables.regime import (
@@ -51,6 +52,15 @@ COMPUTE = ("train_flops", "end_to_end_flops")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
 
 
+def _trains(schedule: Schedule) -> Schedule:
+    if schedule.epochs == 0:
+        raise ValueError("got 0 epochs, expected at least 1")
+    return schedule
+
+
+TrainingSchedule = Annotated[Schedule, AfterValidator(_trains)]
+
+
 class Baseline(Frozen):
     """Adversarial training fixed by hand, to compare with.
 
@@ -68,7 +78,7 @@ class Baseline(Frozen):
     perturbation: Annotated[FGSM | NFGSM | PGD, Field(discriminator="kind")]
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
-    schedule: Schedule
+    schedule: TrainingSchedule
 
     @field_validator("name")
     @classmethod
@@ -121,6 +131,7 @@ class Study(Frozen):
 
     Attributes:
         pretraining: schedule of the ordinary base, which every proposal starts from.
+        pretrained: a file of weights to take as that base instead.
         baselines: adversarial training to compare with.
         reference: the baseline that ratios and the verdict are held against.
         objectives: metric names; each knows its direction.
@@ -135,7 +146,8 @@ class Study(Frozen):
     model: Network
     threat_model: ThreatModel
     evaluation: Scoring = Scoring()
-    pretraining: Schedule
+    pretraining: TrainingSchedule | None = None
+    pretrained: Weights | None = None
     baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
     reference: str
     space: Space
@@ -147,6 +159,13 @@ class Study(Frozen):
     augmentation: Augmentation = Augmentation()
     keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _has_one_base(self) -> Self:
+        if (self.pretraining is None) == (self.pretrained is None):
+            given = "neither" if self.pretraining is None else "both"
+            raise ValueError(f"pretraining, pretrained: got {given}, expected one of them")
+        return self
 
     @field_validator("baselines")
     @classmethod
@@ -200,7 +219,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     """Read a shipped study by name or any by path, change it by `path.to.key=value`, and validate it.
 
     Raises:
-        InvalidInput: no such study, not YAML, or every problem of its content.
+        InvalidInput: no such study, not YAML, every problem of its content, or no file of weights where it names one.
     """
     path = shipped().get(study, Path(study))
     try:
@@ -214,7 +233,12 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
         raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
     for setting in settings:
         _apply(data, setting)
-    return parse(Study, data)
+    loaded = parse(Study, data)
+    if loaded.pretrained is None:
+        return loaded
+    from trainables.weights import sealed  # late: it imports PyTorch, which other studies' validation does without
+
+    return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
 
 
 def _apply(data: dict[str, Any], setting: str) -> None:

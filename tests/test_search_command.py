@@ -94,6 +94,33 @@ def test_an_exported_recipe_is_reproduced_bitwise(run: Path, tmp_path: Path) -> 
     assert temper("reproduce", str(file)).returncode == 1
 
 
+def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:
+    base = json.loads((run / "run.json").read_text())["base"]
+    outcome = json.loads((run / "trials" / base / "outcome.json").read_text())["metrics"]
+    path = run / "trials" / base / "checkpoint" / str(int(outcome["epochs"])) / "weights.safetensors"
+    settings = [*SMALL, "pretraining=null", f"pretrained.path={path}", "budget.trials=1"]
+    done = temper("search", "digits", "--name", "given", settings=settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"weights of {path}" in done.stdout
+    given = tmp_path / "runs" / "given"
+    (taken,) = (
+        json.loads((folder / "outcome.json").read_text())["metrics"]
+        for folder in (given / "trials").iterdir()
+        if json.loads((folder / "recipe.json").read_text())["role"] == "base"
+    )
+    assert taken["robust_accuracy"] == outcome["robust_accuracy"]
+    assert taken["end_to_end_flops"] == 0 < outcome["end_to_end_flops"]
+    for wrong, message in {
+        "pretrained.path=nowhere.pt": "pretrained.path: nowhere.pt: No such file",
+        "pretrained=null": "pretraining, pretrained: got neither, expected one of them",
+        "model.name=eight_layer": "holds other tensors than the network",
+    }.items():
+        refused = temper("search", "digits", "--name", "wrong", settings=[*settings, wrong], cwd=tmp_path)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+        assert not (given.parent / "wrong").exists()
+
+
 def test_a_report_is_rebuilt_from_the_trials_alone(run: Path) -> None:
     frontier = (run / "frontier.json").read_text()
     (run / "frontier.json").unlink()

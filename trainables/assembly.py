@@ -12,6 +12,7 @@ from trainables.models import build, load_compressed
 from trainables.pruning import prune_channels
 from trainables.quantization import quantize, unquantized
 from trainables.recipe import Recipe
+from trainables.weights import load_weights
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,16 @@ def assemble(
         splits: the data, for its classes and pixels.
         train: training images and labels on the device to compute on, for Taylor importance and calibration.
         ledger: charged for every pass that compression takes, as it runs.
+
+    Raises:
+        InvalidInput: the recipe's file of weights is missing, changed, or not this network's.
     """
     images, labels = train
     pixels = pixel_statistics(recipe.data, splits.train)
     model = build(recipe.model, tuple(images.shape[1:]), classes=splits.classes, pixels=pixels)
     dense_flops = forward_flops(model, images[:1].cpu())
+    if recipe.weights is not None:
+        load_weights(model, recipe.weights)
     if base is not None:
         load_compressed(model, unquantized(load_tensors(base.weights)))
         ledger.inherit(Ledger.from_dict(base.ledger))

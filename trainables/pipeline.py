@@ -81,7 +81,7 @@ class Pipeline:
     @property
     def finished(self) -> bool:
         """The schedule is complete, or training has failed (then `reason` says how)."""
-        return self.reason is not None or self.epoch >= self.recipe.schedule.epochs
+        return self.reason is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
 
     @property
     def deployed(self) -> nn.Module:
@@ -89,20 +89,20 @@ class Pipeline:
         return self.model if self._average is None else self._average.module
 
     def step(self) -> Row:
-        """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score."""
+        """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
+
+        Weights that are taken as they are (0 epochs) are only evaluated, in one step.
+        """
         started = time.perf_counter()
-        result = self._train_epoch()
         number = self.epoch + 1
-        self.reason = diverged(result.loss, number)
-        row: Row = {
-            "epoch": number,
-            "loss": None if result.diverged else result.loss,
-            "learning_rate": result.learning_rate,
-            "train_accuracy": result.accuracy,
-            "clean_accuracy": None,
-            "robust_accuracy": None,
-        }
-        if not result.diverged:
+        row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
+        row |= {"clean_accuracy": None, "robust_accuracy": None}
+        if self.recipe.schedule.epochs:
+            result = self._train_epoch()
+            self.reason = diverged(result.loss, number)
+            row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
+            row["loss"] = None if result.diverged else result.loss
+        if self.reason is None:
             row |= self._score_epoch(number)
         row |= {
             "train_flops": self.ledger.marginal,
@@ -134,7 +134,7 @@ class Pipeline:
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_bytes": stored_bytes(self.deployed),
             "device_seconds": self.device_seconds,
-            "epochs": self.epoch,
+            "epochs": self.recipe.schedule.epochs,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
 
@@ -226,7 +226,7 @@ class Pipeline:
         best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
         if best is None or score.robust_accuracy > best:
             self._best_epoch, self._best_weights = number, pack_model(self.deployed)
-        if number == self.recipe.schedule.epochs:
+        if number >= self.recipe.schedule.epochs:
             self.score = self._full_score(self.ledger)
         return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
 

@@ -95,6 +95,18 @@ def known(name: str, names: tuple[str, ...]) -> str:
     return name
 
 
+class Weights(Frozen):
+    """A file of trained weights, of the network as it is before compression.
+
+    Attributes:
+        path: a safetensors file, or a state_dict saved by torch (loaded without unpickling objects).
+        sha256: of the file; None in a study stands for the file as it is when the study is loaded.
+    """
+
+    path: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
 class NoCompression(Frozen):
     """Keep every channel."""
 
@@ -150,7 +162,8 @@ class Recipe(Frozen):
     """Everything that determines one trained model.
 
     Attributes:
-        base: the recipe whose weights it starts from; None: from scratch.
+        base: the recipe whose weights it starts from; None: from scratch, or from `weights`.
+        weights: a file to start from. What it took to train is not known, and counts as nothing.
         keep: which epoch's weights are the result: the last, or the best by the progress score on validation images
             (both stay in the checkpoint).
     """
@@ -158,6 +171,7 @@ class Recipe(Frozen):
     data: Data
     model: Network
     base: Optional["Recipe"] = None
+    weights: Weights | None = None
     compression: Compression = NoCompression()
     quantization: Quantization | None = None
     perturbation: Perturbation = NoPerturbation()
@@ -171,6 +185,10 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = unfit(self.perturbation, self.loss, self.loop)
+        if self.weights is not None and self.base is not None:
+            problems.append("weights: got a file and a base, expected one of them")
+        if self.schedule.epochs == 0 and self.weights is None:
+            problems.append("schedule.epochs: got 0 without weights, expected at least 1")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -133,6 +133,7 @@ class Schedule(Frozen):
     """Optimizer and learning rate.
 
     Attributes:
+        epochs: times through the training images; 0: none, for weights that are taken as they are.
         learning_rate: its highest value.
         shape: one_cycle (arXiv 1708.07120): up for 30% of the steps, then down; cosine: down to 0 (arXiv 1608.03983);
             step: a tenth after half of the steps, a hundredth after three quarters; constant.
@@ -141,7 +142,7 @@ class Schedule(Frozen):
             kept; None: the weights themselves.
     """
 
-    epochs: PositiveInt
+    epochs: Annotated[int, Field(ge=0)]
     learning_rate: PositiveFloat
     batch_size: PositiveInt = 64
     shape: Shape = "one_cycle"
