@@ -28,7 +28,10 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a head node with two CPUs that asks for a token."""
-    names = ("port", "node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
+    names = (
+        "port", "node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port",
+        "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port",
+    )  # fmt: skip
     ports = free_ports(len(names))
     process = subprocess.Popen(
         [
