@@ -1,7 +1,10 @@
 """Runs a study on Ray Tune, then derives everything that a person looks at."""
 
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +114,8 @@ def _fit(
     )
     shelf = ray.remote(num_cpus=0)(Shelf).remote()
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
-    failures = _Failures()
-    tune.Tuner(
+    failures, interrupts = _Failures(), _Interrupts()
+    tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
         tune_config=tune.TuneConfig(
             search_alg=ParetoSearcher(study, listeners, failures.reasons.get),
@@ -126,11 +129,14 @@ def _fit(
         run_config=tune.RunConfig(
             name=TUNE_STATE,
             storage_path=str(folder.anchored()),
+            callbacks=[interrupts],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),
         ),
-    ).fit()
+    )
+    with interrupts.heard():
+        tuner.fit()
 
 
 def derive(folder: Folder) -> Run:
@@ -164,3 +170,35 @@ class _Failures(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
         self.reasons[trial.trial_id] = lines[-1] if lines else "failed without a message"
+
+
+class _Interrupts(tune.Callback):  # type: ignore[misc]  # Ray ships no types
+    """Raises Ctrl-C between two steps of Tune's loop; raised wherever it falls, Ray's own code sometimes swallows it.
+
+    A second Ctrl-C is raised where it falls, in case the loop hangs.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen to Ctrl-C in this context, which must be entered in the main thread to have an effect."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Called by Tune about ten times a second."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _note(self, *_: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
