@@ -153,8 +153,12 @@ def _plan(study: Study) -> None:
     click.echo(f"{study.name}: {study.description}")
     click.echo(f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}")
     click.echo(f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}")
-    for fixed in fixed_recipes(study):
-        click.echo(f"  {fixed.role:9s} {fixed.name:14s} {fixed.recipe.schedule.epochs:3d} epochs  {fixed.recipe.id}")
+    plan = fixed_recipes(study)
+    width = max(len(fixed.name) for fixed in plan)
+    for fixed in plan:
+        click.echo(
+            f"  {fixed.role:9s} {fixed.name:{width}s} {fixed.recipe.schedule.epochs:3d} epochs  {fixed.recipe.id}"
+        )
     click.echo(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
     resources = study.resources
     click.echo(f"each trial on {resources.cpu} CPU and {resources.gpu:g} GPU")

@@ -12,11 +12,13 @@ from trainables.regime import CrossEntropy, Loss, Norm, PositiveFloat, PositiveI
 class _Range(Frozen):
     """Bounds of a searched number, both included."""
 
+    low: float
+    high: float
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        low, high = getattr(self, "low"), getattr(self, "high")  # noqa: B009  declared with its own bounds below
-        if low > high:
-            raise ValueError(f"got low {low} above high {high}, expected low <= high")
+        if self.low > self.high:
+            raise ValueError(f"got low {self.low} above high {self.high}, expected low <= high")
         return self
 
 

@@ -96,8 +96,8 @@ def _write_end(
 ) -> None:
     """The HParams row of a finished trial."""
     results = {f"objective/{name}": metrics[name] for name in objectives}
-    for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+    for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]  # torch left it untyped
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]  # as above
     for tag, value in results.items():
         writer.add_scalar(tag, value, int(metrics["epochs"]))
 

@@ -34,13 +34,14 @@ def test_other_shapes() -> None:
 
 
 def test_the_average_follows_weights_and_buffers() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.BatchNorm2d(2))
+    layer, norm = nn.Conv2d(1, 2, 1, bias=False), nn.BatchNorm2d(2)
+    model = nn.Sequential(layer, norm)
     average = average_of(model, Schedule(epochs=1, learning_rate=0.1, averaging=0.75))
     assert average is not None
     expected = torch.zeros(())
     for step, value in enumerate([1.0, 2.0, 4.0]):
-        nn.init.constant_(model[0].weight, value)  # type: ignore[arg-type]
-        model[1].running_mean.fill_(value)  # type: ignore[operator]
+        nn.init.constant_(layer.weight, value)
+        norm.state_dict()["running_mean"].fill_(value)
         average.update_parameters(model)
         expected = torch.tensor(value) if step == 0 else 0.75 * expected + 0.25 * value
     state = average.module.state_dict()
@@ -64,9 +65,9 @@ def test_a_crop_moves_and_a_flip_mirrors_each_image_by_its_own_draw() -> None:
 
 def test_free_training_moves_weights_and_perturbation_by_one_gradient() -> None:
     # One pixel, two classes, logits (w·x, 0): replays of one batch, followed by hand.
-    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False))
-    weight = model[1].weight
-    weight.data = torch.tensor([[2.0], [0.0]])
+    layer = nn.Linear(1, 2, bias=False)
+    model = nn.Sequential(nn.Flatten(), layer)
+    layer.weight.data = torch.tensor([[2.0], [0.0]])
     seen: list[float] = []
     model.register_forward_pre_hook(lambda _, inputs: seen.append(float(inputs[0].detach())))
     ledger = Ledger()
@@ -92,6 +93,6 @@ def test_free_training_moves_weights_and_perturbation_by_one_gradient() -> None:
         shift = max(-0.1, min(0.1, shift + 0.1 * (1 if slope > 0 else -1)))
     result = free_epoch(trainer, x, y, FGSM(epsilon=0.1), first_step=0, batch_size=1, replays=3)
     assert seen == pytest.approx(inputs)
-    assert torch.allclose(model[1].weight.detach().flatten(), w)  # type: ignore[operator]
+    assert torch.allclose(layer.weight.detach().flatten(), w)
     assert ledger.update == 3000
     assert result.accuracy == 1.0

@@ -31,7 +31,7 @@ def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:
     """A copy of the model that follows its weights and buffers at the schedule's decay; None where it asks for none."""
     if schedule.averaging is None:
         return None
-    follow = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]
+    follow = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]  # torch left it untyped
     return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 

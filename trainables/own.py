@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from trainables.errors import InvalidInput
 
@@ -36,4 +36,4 @@ def own_function(reference: str, where: str) -> Callable[..., Any]:
         raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({error})") from error
     if not callable(function):
         raise InvalidInput(f"{where}: got {reference!r}, expected a function")
-    return function  # type: ignore[no-any-return]
+    return cast(Callable[..., Any], function)

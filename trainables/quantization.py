@@ -6,7 +6,6 @@ tensor. The first and the last layer stay at 8 bits or more, as is usual (arXiv 
 themselves have 8.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import torch
@@ -104,10 +103,11 @@ def layers_of(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 def bits_of(layer: nn.Module) -> tuple[int, int]:
     """Bits of a layer's weights and of its input."""
     weight, inputs = FLOAT, FLOAT
-    if parametrize.is_parametrized(layer, "weight"):
-        weight = int(layer.parametrizations["weight"][0].bits)  # type: ignore[index, union-attr]
-    if isinstance(quantizer := getattr(layer, "input_quantizer", None), ActivationQuantizer):
-        inputs = quantizer.bits
+    for part in layer.modules():
+        if isinstance(part, WeightQuantizer):
+            weight = part.bits
+        elif isinstance(part, ActivationQuantizer):
+            inputs = part.bits
     return weight, inputs
 
 
@@ -164,4 +164,4 @@ def _inputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dic
 def _quantize_input(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     quantizer = layer.input_quantizer
     assert isinstance(quantizer, ActivationQuantizer)
-    return tuple(itertools.chain([quantizer(inputs[0])], inputs[1:]))
+    return quantizer(inputs[0]), *inputs[1:]

@@ -55,12 +55,12 @@ def plain(model: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
         adversarial = x + torch.empty_like(x).uniform_(-EPSILON, EPSILON)
         for _ in range(STEPS):
             adversarial = adversarial.detach().requires_grad_(True)
-            cross_entropy(model(adversarial), y).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(cross_entropy(model(adversarial), y))
             assert adversarial.grad is not None
             moved = adversarial.detach() + 2.5 * EPSILON / STEPS * adversarial.grad.sign()
             adversarial = (x + (moved - x).clamp(-EPSILON, EPSILON)).clamp(0, 1)
         optimizer.zero_grad()
-        cross_entropy(model(adversarial.detach()), y).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(cross_entropy(model(adversarial.detach()), y))
         optimizer.step()
 
     return step
