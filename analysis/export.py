@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from analysis.frontier import compute_metric, frontier, metric
+from analysis.frontier import OURS, compute_metric, frontier, metric
 from analysis.parity import at_parity, label, trial_bound
 from analysis.trials import Run, Trial
 from trainables.errors import InvalidInput
@@ -36,7 +36,7 @@ def pick(run: Run, how: str) -> list[Trial]:
         raise InvalidInput(f"pick: got {how!r}, expected one of {', '.join(CHOICES)}")
     chosen = frontier(run)
     if how != "all":
-        chosen = [trial for trial in chosen if trial.role == "proposed"]
+        chosen = [trial for trial in chosen if trial.role in OURS]
     if not chosen:
         whom = "recipe" if how == "all" else "proposal"
         raise InvalidInput(f"{run.folder}: nothing to export, no finished {whom} is on the frontier")

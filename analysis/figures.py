@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from analysis.frontier import CANDIDATES, non_dominated
 
-COLOURS = {"baseline": "#c2410c", "proposed": "#1d4ed8", "confirm": "#15803d"}
+COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
 NORMS = {"linf": "L∞", "l2": "L2"}
 
 
 def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
-    """The baselines and proposals that none beats in robust accuracy and one kind of compute, cheapest first.
+    """The baselines, grid recipes and proposals that none beats in robust accuracy and compute, cheapest first.
 
     Args:
         table: of `analysis.frontier.finished`, may be empty.

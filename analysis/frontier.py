@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from analysis.trials import Run, State, Trial, summary
 
-CANDIDATES = ("baseline", "proposed")
+CANDIDATES = ("baseline", "grid", "proposed")
+OURS = ("grid", "proposed")  # what a verdict is about, and what is exported
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -49,7 +50,7 @@ def to_costs(values: NDArray[np.float64], directions: Sequence[str]) -> NDArray[
 
 
 def frontier(run: Run) -> list[Trial]:
-    """The COMPLETE baselines and proposals that no other one beats on every objective, cheapest first.
+    """The COMPLETE baselines, grid recipes and proposals that no other one beats on every objective, cheapest first.
 
     Bases are left out because they are not robust, confirmations because they repeat a recipe. Whoever lacks a finite
     number in any objective is left out too.

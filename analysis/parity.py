@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.frontier import frontier, metric, ratio
+from analysis.frontier import OURS, frontier, metric, ratio
 from analysis.trials import Run, State, Trial, summary
 
 ENOUGH = 0.95  # share of the reference's robust accuracy from which the verdict looks for the cheapest recipe
@@ -59,9 +59,9 @@ def verdict(run: Run) -> str:
     reference = run.reference
     if reference is None or not metric(reference, "robust_accuracy") > 0:
         return "No verdict: the reference did not finish with a robust accuracy, so there is nothing to compare with."
-    proposals = [trial for trial in frontier(run) if trial.role == "proposed"]
+    proposals = [trial for trial in frontier(run) if trial.role in OURS]
     if not proposals:
-        ended = any(trial.role == "proposed" and trial.state is State.COMPLETE for trial in run.trials)
+        ended = any(trial.role in OURS and trial.state is State.COMPLETE for trial in run.trials)
         if ended:
             return "No proposal is on the frontier: the baselines beat every recipe that the search finished."
         return "No verdict: no proposal finished, so there is nothing to hold against the baselines."
@@ -80,8 +80,8 @@ def verdict(run: Run) -> str:
 
 
 def label(trial: Trial) -> str:
-    """Its name or, for want of one, its recipe in words."""
-    return trial.name or summary(trial.recipe)
+    """Its name where it has one of its own, else its recipe in words."""
+    return trial.name if trial.name and trial.role not in OURS else summary(trial.recipe)
 
 
 def _rival(run: Run, chosen: Trial) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64encode
 from importlib.resources import files
 from typing import Any
 
@@ -12,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from analysis.export import record
 from analysis.figures import draw_frontier_html, draw_frontier_png, title
 from analysis.frontier import finished, frontier
+from analysis.grid import draw_grid_png, grid_table
 from analysis.parity import verdict
 from analysis.trials import Run, Trial, curves, summary
 
@@ -26,11 +28,16 @@ def write_report(run: Run) -> None:
     run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
     run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
-    run.folder.write("report.html", render(run, table).encode())
+    grid = grid_table(run)
+    picture = draw_grid_png(run, grid) if len(grid) else None
+    if picture:
+        run.folder.write("grid.csv", grid.to_csv(index=False).encode())
+        run.folder.child("figures").write("grid.png", picture)
+    run.folder.write("report.html", render(run, table, picture).encode())
 
 
-def render(run: Run, table: pd.DataFrame) -> str:
-    """The report as one page; every text out of the run is escaped."""
+def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
+    """The report as one page; every text out of the run is escaped. `grid` is the grid's picture, if it has one."""
     template = Environment(autoescape=True).from_string(
         (files("analysis") / "report.html.j2").read_text(encoding="utf-8")
     )
@@ -46,6 +53,7 @@ def render(run: Run, table: pd.DataFrame) -> str:
         verdict=verdict(run),
         plotly_js=get_plotlyjs(),
         figure=draw_frontier_html(table, run.info),
+        grid=b64encode(grid).decode() if grid else None,
         tables=tables,
         trials=[_trial(trial) for trial in run.trials],
         unreadable=run.unreadable,

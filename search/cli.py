@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
@@ -156,10 +157,13 @@ def _plan(study: Study) -> None:
     plan = fixed_recipes(study)
     width = max(len(fixed.name) for fixed in plan)
     for fixed in plan:
-        click.echo(
-            f"  {fixed.role:9s} {fixed.name:{width}s} {fixed.recipe.schedule.epochs:3d} epochs  {fixed.recipe.id}"
-        )
-    click.echo(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
+        if fixed.role != "grid":
+            epochs = fixed.recipe.schedule.epochs
+            click.echo(f"  {fixed.role:9s} {fixed.name:{width}s} {epochs:3d} epochs  {fixed.recipe.id}")
+    for name, count in Counter(fixed.name for fixed in plan if fixed.role == "grid").items():
+        click.echo(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
+    if study.budget.trials:
+        click.echo(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
     resources = study.resources
     click.echo(f"each trial on {resources.cpu} CPU and {resources.gpu:g} GPU")
 

@@ -20,9 +20,9 @@ import yaml
 
 from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
-from search.recipes import base_recipe, fixed_recipes
+from search.recipes import base_recipe, fixed_recipes, grid_cells
 from search.searcher import frozen_trial
-from search.study import DIRECTIONS, Study
+from search.study import BASE, DIRECTIONS, Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -73,6 +73,7 @@ class Record(Listener):
                 "base": base_recipe(study).id,
                 "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
+                "grid": grid_record(study),
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
@@ -116,6 +117,33 @@ class Record(Listener):
 
     def _trial(self, proposal: Proposal) -> Folder:
         return self.folder.child("trials", proposal.recipe.id)
+
+
+def grid_record(study: Study) -> dict[str, Any] | None:
+    """A grid as the analysis needs it: its arms, the recipe behind each cell, the recipes behind each base."""
+    cells = grid_cells(study)
+    if study.grid is None:
+        return None
+    bases: dict[str, list[str]] = {}
+    for cell in cells:
+        assert cell.recipe.base is not None
+        bases.setdefault(cell.arm.base, []).append(cell.recipe.base.id)
+    return {
+        "arms": [
+            {"name": arm.name, "base": arm.base, "ordinary": arm.base == BASE, "score": arm.score}
+            for arm in study.grid.arms
+        ],
+        "bases": {name: list(dict.fromkeys(ids)) for name, ids in bases.items()},
+        "cells": {
+            cell.recipe.id: {
+                "arm": cell.arm.name,
+                "axis": cell.axis,
+                "level": cell.level,
+                "seed": cell.recipe.seed,
+            }
+            for cell in cells
+        },
+    }
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from search.grid import Grid, Name
 from search.space import Space
 from trainables.config import Frozen, parse
 from trainables.errors import InvalidInput
@@ -34,6 +35,7 @@ from trainables.regime import (
     Loss,
     OrdinaryLoop,
     PositiveInt,
+    PublishedPGD,
     Schedule,
 )
 
@@ -49,7 +51,6 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
 }
 BASE = "base"  # the ordinary base's name, among those of the baselines
 COMPUTE = ("train_flops", "end_to_end_flops")
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
 
 
 def _trains(schedule: Schedule) -> Schedule:
@@ -75,7 +76,7 @@ class Baseline(Frozen):
     base: Name | None = None
     compression: Compression = NoCompression()
     quantization: Quantization | None = None
-    perturbation: Annotated[FGSM | NFGSM | PGD, Field(discriminator="kind")]
+    perturbation: Annotated[FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
     schedule: TrainingSchedule
@@ -98,11 +99,11 @@ class Budget(Frozen):
     """How much to run.
 
     Attributes:
-        trials: proposals, beside the base and the baselines.
+        trials: proposals, beside the base, the baselines and the grid.
         retries: times a trial that lost its process is started again, from its checkpoint.
     """
 
-    trials: PositiveInt = 20
+    trials: Annotated[int, Field(ge=0)] = 20
     retries: Annotated[int, Field(ge=0)] = 1
 
 
@@ -134,6 +135,8 @@ class Study(Frozen):
         pretrained: a file of weights to take as that base instead.
         baselines: adversarial training to compare with.
         reference: the baseline that ratios and the verdict are held against.
+        space: what proposals are made of; None: nothing is proposed.
+        grid: recipes that run beside them, at every level of compression.
         objectives: metric names; each knows its direction.
         augmentation: of the training images of every recipe.
         keep: the epoch of every recipe whose weights count.
@@ -150,7 +153,8 @@ class Study(Frozen):
     pretrained: Weights | None = None
     baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
     reference: str
-    space: Space
+    space: Space | None = None
+    grid: Grid | None = None
     objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
@@ -165,6 +169,17 @@ class Study(Frozen):
         if (self.pretraining is None) == (self.pretrained is None):
             given = "neither" if self.pretraining is None else "both"
             raise ValueError(f"pretraining, pretrained: got {given}, expected one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_something_to_run(self) -> Self:
+        if self.budget.trials and self.space is None:
+            raise ValueError(f"budget.trials: got {self.budget.trials} without a space, expected a space or 0")
+        if self.grid is not None:
+            known = [BASE, *(baseline.name for baseline in self.baselines)]
+            for arm in self.grid.arms:
+                if arm.base not in known:
+                    raise ValueError(f"grid.arms: got base {arm.base!r} in {arm.name}, expected {', '.join(known)}")
         return self
 
     @field_validator("baselines")

@@ -10,13 +10,15 @@ import yaml
 from command import SMALL, temper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of two equal runs, made as by default: below runs/ of the working directory."""
     place = tmp_path_factory.mktemp("place")
     for name in ("first", "second"):
-        done = temper("search", "digits", "--name", name, settings=SMALL, cwd=place)
+        done = temper("search", "digits", "--name", name, settings=[*SMALL, GRID], cwd=place)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "orchestration" in done.stdout
         assert f"temper export runs/{name}" in done.stdout
@@ -26,13 +28,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_is_as_designed(run: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
         "study.yaml", "run.json", "trials", "study.db", "trials.parquet", "frontier.json", "frontier.csv",
-        "figures", "report.html", "tensorboard",
+        "figures", "report.html", "tensorboard", "grid.csv",
     }  # fmt: skip
-    assert len(list((run / "trials").iterdir())) == 9
+    assert len(list((run / "trials").iterdir())) == 14  # 2 bases, 4 baselines, 4 proposals, 4 cells
     for trial in (run / "trials").iterdir():
         assert json.loads((trial / "outcome.json").read_text())["state"] == "complete"
     curves = pd.read_parquet(run / "trials.parquet")
-    assert set(curves["role"]) == {"base", "baseline", "proposed"}
+    assert set(curves["role"]) == {"base", "baseline", "grid", "proposed"}
     page = (run / "report.html").read_text()
     assert "https://cdn" not in page.split("<body>")[1]
     assert (run / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
@@ -61,6 +63,21 @@ def test_a_baseline_pays_for_the_robust_one_that_it_starts_from(run: Path) -> No
     assert metrics["b3"]["flops_base"] == 0
     assert metrics["b2"]["mac_ratio"] < 0.5
     assert metrics["b2"]["flops_ancestors"] == 0
+
+
+def test_the_grid_is_scored_by_seed_without_fine_tuning(run: Path) -> None:
+    table = pd.read_csv(run / "grid.csv")
+    assert table[["base", "axis", "arm", "level", "seeds"]].to_numpy().tolist() == [
+        ["base", "pruning", "cut", 0.5, 2],
+        ["base", "quantization", "cut", 8.0, 2],
+    ]
+    base = json.loads((run / "run.json").read_text())["grid"]["bases"]["base"]
+    scores = [json.loads((run / "trials" / one / "outcome.json").read_text())["metrics"] for one in base]
+    clean = sum(metrics["clean_accuracy"] for metrics in scores) / 2
+    assert table["clean"][1] == pytest.approx(clean, abs=0.03)  # 8 bits change next to nothing
+    assert (table["train_flops"] < 1e8).all()  # tracing one image, or calibration
+    assert (run / "figures" / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png;base64," in (run / "report.html").read_text()
 
 
 def test_optuna_opens_the_database(run: Path) -> None:

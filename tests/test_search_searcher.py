@@ -211,7 +211,8 @@ def test_a_threat_in_l2_is_searched_in_l2() -> None:
 
 
 def test_every_shipped_study_is_valid() -> None:
-    assert sorted(shipped()) == ["digits", "fashion_mnist", "fashion_mnist_small"]
+    paper = ["paper_cifar10", "paper_fashion_mnist", "paper_fashion_mnist_small"]
+    assert sorted(shipped()) == ["digits", "fashion_mnist", "fashion_mnist_small", *paper]
     for name in shipped():
         assert load(name).name == name
 

@@ -23,6 +23,7 @@ from trainables.regime import (
     Mixed,
     NoPerturbation,
     Perturbation,
+    PublishedPGD,
     Schedule,
     Trades,
 )
@@ -126,6 +127,11 @@ def test_an_epoch_is_charged_by_the_hand_count(perturbation: Perturbation, passe
     ordinary = isinstance(perturbation, NoPerturbation)
     assert (ledger.base if ordinary else ledger.update) == 20 * cost.full
     assert ledger.marginal == (0 if ordinary else 20 * (passes * cost.input_gradient + cost.full))
+
+
+def test_the_published_attack_pays_for_the_parameter_gradients_that_it_computes() -> None:
+    ledger, cost = charged("small", perturbation=PublishedPGD(epsilon=0.1, steps=4))
+    assert (ledger.attack, ledger.update) == (20 * 4 * cost.full_with_input, 20 * cost.full)
 
 
 def test_two_images_an_example_cost_two_full_passes_and_trades_its_target_a_forward() -> None:

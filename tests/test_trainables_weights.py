@@ -153,7 +153,7 @@ def test_what_is_taken_as_it_is_survives_a_restart(splits: Splits, tmp_path: Pat
 
 def test_no_epochs_without_weights_and_no_weights_beside_a_base() -> None:
     plain = {"data": DATA.model_dump(), "model": {"name": "small"}, "schedule": AS_IT_IS.model_dump()}
-    with pytest.raises(ValueError, match="got 0 without weights, expected at least 1"):
+    with pytest.raises(ValueError, match="got 0 without base or weights, expected at least 1"):
         Recipe.model_validate(plain)
     trained = plain | {"schedule": {"epochs": 1, "learning_rate": 0.1}}
     with pytest.raises(ValueError, match="got a file and a base, expected one of them"):

@@ -20,13 +20,17 @@ class PassCost:
         forward: one forward pass.
         input_gradient: forward and backward to the input, parameters frozen: what an attack's step takes.
         full: forward and backward to the parameters: what an update takes (the first layer has no input gradient).
-        full_with_input: forward and backward to both: what a step of free training takes.
+        full_with_input: forward and backward to both: what a step of free training takes, or an unsound attack's.
     """
 
     forward: float
     input_gradient: float
     full: float
     full_with_input: float
+
+    def attack_step(self, *, sound: bool) -> float:
+        """A step of an attack; one that is not sound computes parameter gradients as well."""
+        return self.input_gradient if sound else self.full_with_input
 
 
 def forward_flops(model: nn.Module, example: Tensor) -> float:

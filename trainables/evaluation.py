@@ -70,7 +70,7 @@ def evaluate(
                     survives[right] = model(adversarial).argmax(1) == labels[right]
             attacked = int(right.sum())
             ledger.add("validation", cost.forward, len(images) + attacked)
-            ledger.add("validation", cost.input_gradient * attack.passes, attacked)
+            ledger.add("validation", cost.attack_step(sound=attack.sound) * attack.passes, attacked)
             clean.append(right)
             robust.append(survives)
     finally:

@@ -10,7 +10,7 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from trainables.assembly import Trained, assemble
-from trainables.attacks import PgdAttack, warmed
+from trainables.attacks import Attack, PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
 from trainables.cost import Ledger, forward_bitops, measure
@@ -20,9 +20,10 @@ from trainables.evaluation import Score, evaluate
 from trainables.losses import loss_of
 from trainables.models import load_compressed
 from trainables.optimization import average_of, learning_rate, optimizer_of
+from trainables.published import PublishedPgdAttack
 from trainables.quantization import stored_bytes
 from trainables.recipe import Evaluation, Recipe
-from trainables.regime import FGSM, FreeLoop
+from trainables.regime import FGSM, FreeLoop, PublishedPGD
 from trainables.storage import Folder
 from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
 
@@ -61,6 +62,7 @@ class Pipeline:
         self.history: list[Row] = []
         self.reason: str | None = None
         self.score: Score | None = None
+        self.score_as_published: Score | None = None
         self.device_seconds = 0.0
         started = time.perf_counter()
         torch.manual_seed(recipe.seed)
@@ -125,6 +127,7 @@ class Pipeline:
             "robust_accuracy": self.score.robust_accuracy,
             "robust_accuracy_stderr": self.score.robust_standard_error,
             "clean_accuracy": self.score.clean_accuracy,
+            **self._as_published(),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
@@ -137,6 +140,10 @@ class Pipeline:
             "epochs": self.recipe.schedule.epochs,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
+
+    def _as_published(self) -> dict[str, float]:
+        score = self.score_as_published
+        return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
 
     def trained(self) -> Trained:
         """The result, for recipes that start from this one: the weights of the epoch that the recipe keeps."""
@@ -179,7 +186,7 @@ class Pipeline:
         self.device_seconds = float(state["device_seconds"])
         self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
         if self.finished and self.reason is None:
-            self.score = self._full_score(Ledger())
+            self._score_result(Ledger())
 
     def _ready_to_train(self) -> None:
         """Optimizer and average for the network as it is now; nothing is best yet."""
@@ -227,18 +234,22 @@ class Pipeline:
         if best is None or score.robust_accuracy > best:
             self._best_epoch, self._best_weights = number, pack_model(self.deployed)
         if number >= self.recipe.schedule.epochs:
-            self.score = self._full_score(self.ledger)
+            self._score_result(self.ledger)
         return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
 
-    def _full_score(self, ledger: Ledger) -> Score:
+    def _score_result(self, ledger: Ledger) -> None:
+        """The full score; of a recipe that trains as the published study did, by that study's attack as well."""
         protocol = self.evaluation
         model = self.deployed
         if self.recipe.keep == "best":
             model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
         attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.steps)
-        return self._evaluate(model, attack, protocol.examples, ledger)
+        self.score = self._evaluate(model, attack, protocol.examples, ledger)
+        if isinstance(self.recipe.perturbation, PublishedPGD):
+            published = PublishedPgdAttack(epsilon=protocol.epsilon, steps=protocol.steps)
+            self.score_as_published = self._evaluate(model, published, protocol.examples, ledger)
 
-    def _evaluate(self, model: nn.Module, attack: PgdAttack, examples: int | None, ledger: Ledger) -> Score:
+    def _evaluate(self, model: nn.Module, attack: Attack, examples: int | None, ledger: Ledger) -> Score:
         x, y = self._validation
         size = self.evaluation.batch_size
         return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)

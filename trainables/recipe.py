@@ -187,8 +187,8 @@ class Recipe(Frozen):
         problems = unfit(self.perturbation, self.loss, self.loop)
         if self.weights is not None and self.base is not None:
             problems.append("weights: got a file and a base, expected one of them")
-        if self.schedule.epochs == 0 and self.weights is None:
-            problems.append("schedule.epochs: got 0 without weights, expected at least 1")
+        if self.schedule.epochs == 0 and self.weights is None and self.base is None:
+            problems.append("schedule.epochs: got 0 without base or weights, expected at least 1")
         if problems:
             raise ValueError("; ".join(problems))
         return self

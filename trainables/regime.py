@@ -73,6 +73,19 @@ class PGD(_Attack):
         return radius(epsilon, info)
 
 
+class PublishedPGD(_Attack):
+    """PGD as the code of arXiv 2403.09441 runs it, to repeat that study; see `trainables.published`.
+
+    Attributes:
+        epsilon: radius of the L-infinity ball, in [0, 1] pixel units; a step is 2 epsilon / steps.
+        steps: gradient steps per batch.
+    """
+
+    kind: Literal["pgd_as_published"] = "pgd_as_published"
+    epsilon: Epsilon
+    steps: PositiveInt = 20
+
+
 def radius(epsilon: float, info: ValidationInfo) -> float:
     """Check an epsilon by the norm validated before it: an L-infinity one above 0.5 is in 0–255 units by mistake."""
     if info.data.get("norm") == "linf" and epsilon > 0.5:
@@ -164,6 +177,6 @@ class Augmentation(Frozen):
     flip: bool = False
 
 
-Perturbation = Annotated[NoPerturbation | FGSM | NFGSM | PGD, Field(discriminator="kind")]
+Perturbation = Annotated[NoPerturbation | FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
 Loss = Annotated[CrossEntropy | Mixed | Trades, Field(discriminator="kind")]
 Loop = Annotated[OrdinaryLoop | FreeLoop, Field(discriminator="kind")]

@@ -110,7 +110,8 @@ def train_epoch(
         value, logits = loss(trainer.model, images, adversarial, labels)
         rate, finite = trainer.update(number, value)
         cost, count = trainer.cost, len(labels)
-        trainer.ledger.add("attack", cost.input_gradient * chosen.passes + cost.forward * loss.target_passes, count)
+        attack_flops = cost.attack_step(sound=chosen.sound) * chosen.passes
+        trainer.ledger.add("attack", attack_flops + cost.forward * loss.target_passes, count)
         trainer.ledger.add(trainer.update_phase, cost.full * loss.full_passes, count)
         tally.add(value, logits, labels, rate)
         if not finite:
