@@ -1,16 +1,25 @@
 """From a study to recipes: the fixed ones, and proposals out of the conditional space."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from optuna import Trial
 
 from search.study import BASE, Study
-from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
+from trainables.recipe import (
+    Bits,
+    ChannelPruning,
+    Compression,
+    Distillation,
+    NoCompression,
+    Quantization,
+    Recipe,
+)
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 Role = Literal["base", "baseline", "proposed", "confirm"]
+Choice = TypeVar("Choice", float, str)
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
     """The base, then the baselines, in the order to run them: what a recipe starts from comes before it."""
     made = {BASE: base_recipe(study)}
     for baseline in study.baselines:
+        soft = baseline.distillation
         made[baseline.name] = Recipe(
             data=study.data,
             model=study.model,
@@ -48,6 +58,13 @@ def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
             perturbation=baseline.perturbation,
             loss=baseline.loss,
             loop=baseline.loop,
+            distillation=None
+            if soft is None
+            else Distillation(
+                temperature=soft.temperature,
+                weight=soft.weight,
+                teacher=None if soft.teacher is None else made[soft.teacher],
+            ),
             augmentation=study.augmentation,
             schedule=baseline.schedule,
             keep=study.keep,
@@ -57,15 +74,24 @@ def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
 
 
 def parents(study: Study) -> frozenset[str]:
-    """Ids of the recipes that others start from."""
+    """Ids of the recipes that others start from or learn from."""
     started = (fixed.recipe.base for fixed in fixed_recipes(study))
-    return frozenset({base_recipe(study).id, *(base.id for base in started if base is not None)})
+    return teachers(study) | {base_recipe(study).id, *(base.id for base in started if base is not None)}
+
+
+def teachers(study: Study) -> frozenset[str]:
+    """Ids of the recipes whose soft labels others learn from."""
+    fixed, space = fixed_recipes(study), study.space.distillation
+    learnt = {one.recipe.teacher.id for one in fixed if one.recipe.teacher is not None}
+    searched = {one.recipe.id for one in fixed if one.name in space.teacher and any(space.weight)}
+    return frozenset(learnt | searched)
 
 
 def propose(trial: Trial, study: Study) -> Recipe:
     """Ask Optuna for every choice of one recipe that starts from the base.
 
-    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD.
+    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
+    temperature and teacher where soft labels weigh something.
     """
     return Recipe(
         data=study.data,
@@ -75,6 +101,7 @@ def propose(trial: Trial, study: Study) -> Recipe:
         quantization=_quantization(trial, study),
         perturbation=_perturbation(trial, study),
         loss=_loss(trial, study),
+        distillation=_distillation(trial, study),
         augmentation=study.augmentation,
         schedule=_schedule(trial, study),
         keep=study.keep,
@@ -123,6 +150,20 @@ def _loss(trial: Trial, study: Study) -> Loss:
     """One of the space's losses, which Optuna sees as their JSON."""
     losses = {loss.model_dump_json(): loss for loss in study.space.loss}
     return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else study.space.loss[0]
+
+
+def _distillation(trial: Trial, study: Study) -> Distillation | None:
+    space = study.space.distillation
+    weight = _choice(trial, "distillation_weight", space.weight)
+    if weight == 0:
+        return None
+    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
+    recipes = {fixed.name: fixed.recipe for fixed in fixed_recipes(study)}
+    return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
+
+
+def _choice(trial: Trial, name: str, choices: tuple[Choice, ...]) -> Choice:
+    return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
 
 
 def _schedule(trial: Trial, study: Study) -> Schedule:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainables.attacks import attack_of
-from trainables.cost import Ledger, PassCost, measure
+from trainables.cost import Compute, Ledger, PassCost, measure
 from trainables.data import Examples, Splits
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
@@ -155,8 +155,10 @@ def test_a_free_replay_costs_one_full_pass_with_the_first_layers_input_gradient(
 
 def test_ancestors_are_charged_unless_ordinary() -> None:
     ledger = Ledger(update=5, attack=2)
-    ledger.inherit(Ledger(base=100, attack=10, update=20, validation=7))
+    lineage = {"ordinary": Compute(100, 0), "robust": Compute(0, 30)}
+    ledger.inherit(lineage)
     assert (ledger.marginal, ledger.end_to_end) == (37, 137)
+    assert ledger.own(lineage) == Compute(0, 7)
     assert Ledger.from_dict(ledger.as_dict()) == ledger
 
 
