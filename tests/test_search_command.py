@@ -10,13 +10,16 @@ import yaml
 from command import SMALL, temper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+# b3 learns from its own base, b0; proposals from b0 or the ordinary base.
+SOFT = ["baselines.3.distillation={weight: 0.5}", "space.distillation={weight: [0.25, 0.5], teacher: [b0, base]}"]
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of two equal runs, made as by default: below runs/ of the working directory."""
     place = tmp_path_factory.mktemp("place")
     for name in ("first", "second"):
-        done = temper("search", "digits", "--name", name, settings=SMALL, cwd=place)
+        done = temper("search", "digits", "--name", name, settings=[*SMALL, *SOFT], cwd=place)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "orchestration" in done.stdout
         assert f"temper export runs/{name}" in done.stdout
@@ -61,6 +64,26 @@ def test_a_baseline_pays_for_the_robust_one_that_it_starts_from(run: Path) -> No
     assert metrics["b3"]["flops_base"] == 0
     assert metrics["b2"]["mac_ratio"] < 0.5
     assert metrics["b2"]["flops_ancestors"] == 0
+
+
+def test_a_distilled_recipe_pays_for_its_teacher(run: Path) -> None:
+    learnt = set()
+    trials = {}
+    for trial in (run / "trials").iterdir():
+        made = json.loads((trial / "recipe.json").read_text())
+        trials[made["name"] or trial.name] = made["recipe"], json.loads((trial / "outcome.json").read_text())["metrics"]
+    dense = 2 * trials["base"][1]["inference_macs"]
+    for name, (recipe, metrics) in trials.items():
+        soft = recipe["distillation"]
+        if soft is None:
+            assert metrics["flops_distillation"] == 0
+            continue
+        assert metrics["flops_distillation"] == 200 * dense  # every teacher here is dense
+        of_b0 = recipe["base"] == trials["b0"][0] or soft["teacher"] == trials["b0"][0]
+        assert metrics["flops_ancestors"] == (trials["b0"][1]["train_flops"] if of_b0 else 0)
+        assert metrics["flops_base"] == (0 if name == "b3" else trials["base"][1]["end_to_end_flops"])
+        learnt.add((name == "b3", soft["teacher"] is not None))
+    assert learnt == {(True, False), (False, True), (False, False)}
 
 
 def test_optuna_opens_the_database(run: Path) -> None:
