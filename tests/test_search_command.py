@@ -10,8 +10,15 @@ import yaml
 from command import SMALL, temper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-# b3 learns from its own base, b0; proposals from b0 or the ordinary base.
-SOFT = ["baselines.3.distillation={weight: 0.5}", "space.distillation={weight: [0.25, 0.5], teacher: [b0, base]}"]
+from analysis.export import render
+from analysis.trials import read_run
+from trainables.storage import Folder
+
+# b3 learns from its own base, b0; proposals from none, from b0 or from the ordinary base.
+SOFT = [
+    "baselines.3.distillation={weight: 0.5}",
+    "space.distillation={weight: [0, 0.5], temperature: [1, 2], teacher: [base, b0]}",
+]
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +122,16 @@ def test_an_exported_recipe_is_reproduced_bitwise(run: Path, tmp_path: Path) -> 
     content["metrics"]["robust_accuracy"] += 1e-6
     file.write_text(yaml.safe_dump(content))
     assert temper("reproduce", str(file)).returncode == 1
+
+
+def test_a_distilled_recipe_is_reproduced_bitwise_with_its_teacher(run: Path, tmp_path: Path) -> None:
+    made = read_run(Folder(str(run)))
+    trial = next(one for one in made.trials if (one.recipe["distillation"] or {}).get("teacher"))
+    file = tmp_path / "recipe.yaml"
+    file.write_text(render([trial], made, "yaml"))
+    again = temper("reproduce", str(file))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.count(" same") == 6
 
 
 def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:
