@@ -150,6 +150,9 @@ def summary(recipe: dict[str, Any]) -> str:
         "mixed": [f"{loss.get('clean_weight', 0):.0%} clean"],
         "trades": [f"TRADES β {loss.get('beta', 0):g}"],
     }[loss["kind"]]
+    if soft := recipe.get("distillation"):  # runs of before there was any have no such key
+        teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
+        parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:g}{teacher}")
     parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []

@@ -6,7 +6,7 @@ import ray
 
 
 class Shelf:
-    """An actor that owns finished bases: objects of a trial's process would vanish with that process.
+    """An actor that owns finished bases and teachers: objects of a trial's process would vanish with that process.
 
     It stands apart from the trainables so that its process starts without importing PyTorch.
     """
@@ -15,7 +15,7 @@ class Shelf:
         self._references: dict[str, ray.ObjectRef] = {}
 
     def put(self, recipe_id: str, content: Any) -> None:
-        """Store one base."""
+        """Store one recipe's result."""
         self._references[recipe_id] = ray.put(content)
 
     def get(self, recipe_id: str) -> list[Any]:

@@ -1,16 +1,12 @@
-"""From a study to recipes: the fixed ones, and proposals out of the conditional space."""
+"""From a study to the recipes that it fixes: base, baselines and grid; and which of them others build on."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
-
-from optuna import Trial
+from typing import Literal
 
 from search.grid import Arm
-from search.space import CompressionSpace, PerturbationSpace, QuantizationSpace, ScheduleSpace
 from search.study import BASE, Study
-from trainables.errors import TemperError
-from trainables.recipe import Bits, ChannelPruning, Compression, NoCompression, Quantization, Recipe
-from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
+from trainables.recipe import ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
+from trainables.regime import Schedule
 
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 Role = Literal["base", "baseline", "grid", "proposed", "confirm"]
@@ -93,9 +89,18 @@ def grid_cells(study: Study) -> tuple[Cell, ...]:
 
 
 def parents(study: Study) -> frozenset[str]:
-    """Ids of the recipes that others start from."""
+    """Ids of the recipes that others start from or learn from."""
     started = (fixed.recipe.base for fixed in fixed_recipes(study))
-    return frozenset({base_recipe(study).id, *(base.id for base in started if base is not None)})
+    return teachers(study) | {base_recipe(study).id, *(base.id for base in started if base is not None)}
+
+
+def teachers(study: Study) -> frozenset[str]:
+    """Ids of the recipes whose soft labels others learn from."""
+    fixed = fixed_recipes(study)
+    learnt = {one.recipe.teacher.id for one in fixed if one.recipe.teacher is not None}
+    if study.space is None or not any(study.space.distillation.weight):
+        return frozenset(learnt)
+    return frozenset(learnt | {one.recipe.id for one in fixed if one.name in study.space.distillation.teacher})
 
 
 def _started(study: Study, seed: int) -> dict[str, Recipe]:
@@ -112,6 +117,7 @@ def _started(study: Study, seed: int) -> dict[str, Recipe]:
         )
     }
     for baseline in study.baselines:
+        soft = baseline.distillation
         made[baseline.name] = Recipe(
             data=study.data,
             model=study.model,
@@ -121,6 +127,13 @@ def _started(study: Study, seed: int) -> dict[str, Recipe]:
             perturbation=baseline.perturbation,
             loss=baseline.loss,
             loop=baseline.loop,
+            distillation=None
+            if soft is None
+            else Distillation(
+                temperature=soft.temperature,
+                weight=soft.weight,
+                teacher=None if soft.teacher is None else made[soft.teacher],
+            ),
             augmentation=study.augmentation,
             schedule=baseline.schedule,
             keep=study.keep,
@@ -130,85 +143,6 @@ def _started(study: Study, seed: int) -> dict[str, Recipe]:
 
 
 def _ancestors(recipe: Recipe) -> list[Recipe]:
-    """What it starts from, what that starts from, and so on."""
-    return [] if recipe.base is None else [recipe.base, *_ancestors(recipe.base)]
-
-
-def propose(trial: Trial, study: Study) -> Recipe:
-    """Ask Optuna for every choice of one recipe that starts from the base.
-
-    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD.
-    """
-    space = study.space
-    if space is None:
-        raise TemperError(f"{study.name}: has no space to propose from")
-    return Recipe(
-        data=study.data,
-        model=study.model,
-        base=base_recipe(study),
-        compression=_compression(trial, space.compression),
-        quantization=_quantization(trial, space.quantization),
-        perturbation=_perturbation(trial, space.perturbation),
-        loss=_loss(trial, space.loss),
-        augmentation=study.augmentation,
-        schedule=_schedule(trial, space.schedule),
-        keep=study.keep,
-        seed=study.seed,
-    )
-
-
-def _compression(trial: Trial, space: CompressionSpace) -> Compression:
-    if space.mac_ratio is not None:
-        kept = round(trial.suggest_float("mac_ratio", space.mac_ratio.low, space.mac_ratio.high, log=True), 6)
-        amount = {"mac_ratio": kept}
-    else:
-        low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
-        ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
-        if ratio == 0:
-            return NoCompression()
-        amount = {"pruning_ratio": ratio}
-    importance = trial.suggest_categorical("importance", space.importance)
-    scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
-
-
-def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None:
-    weights, activations = (
-        cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
-        for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
-    )
-    return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
-
-
-def _perturbation(trial: Trial, space: PerturbationSpace) -> Perturbation:
-    kind = trial.suggest_categorical("perturbation", space.kind)
-    epsilon = round(trial.suggest_float("epsilon", space.epsilon.low, space.epsilon.high), 6)
-    if kind == "fgsm":
-        return FGSM(epsilon=epsilon, warm_up=space.warm_up)
-    if kind == "n_fgsm":
-        return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
-    steps = trial.suggest_int("attack_steps", space.steps.low, space.steps.high, log=space.steps.log)
-    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
-
-
-def _loss(trial: Trial, choices: tuple[Loss, ...]) -> Loss:
-    """One of the space's losses, which Optuna sees as their JSON."""
-    losses = {loss.model_dump_json(): loss for loss in choices}
-    return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else choices[0]
-
-
-def _schedule(trial: Trial, space: ScheduleSpace) -> Schedule:
-    rate = trial.suggest_float("learning_rate", space.learning_rate.low, space.learning_rate.high, log=True)
-    shape = space.shape[0]
-    if len(space.shape) > 1:
-        shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
-    return Schedule(
-        epochs=trial.suggest_int("epochs", space.epochs.low, space.epochs.high, log=space.epochs.log),
-        learning_rate=float(f"{rate:.6g}"),
-        shape=shape,
-        batch_size=space.batch_size,
-        optimizer=space.optimizer,
-        momentum=space.momentum,
-        weight_decay=space.weight_decay,
-        averaging=space.averaging,
-    )
+    """What it starts from and learns from, what that builds on, and so on."""
+    direct = [one for one in (recipe.base, recipe.separate_teacher) if one is not None]
+    return direct + [ancestor for one in direct for ancestor in _ancestors(one)]

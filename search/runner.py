@@ -21,7 +21,7 @@ from cluster.session import session
 from cluster.shelf import Shelf
 from search.events import Listener
 from search.progress import Progress, Terminal
-from search.recipes import fixed_recipes, parents
+from search.recipes import fixed_recipes, parents, teachers
 from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
 from search.study import Study
@@ -109,6 +109,7 @@ def _fit(
         evaluation=study.protocol,
         trials=folder.anchored().child("trials"),
         bases=parents(study),
+        teachers=teachers(study),
         threads=resources.cpu,
         use_gpu=resources.gpu > 0,
     )

@@ -12,18 +12,22 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.recipes import Fixed, fixed_recipes, propose
+from search.proposals import propose
+from search.recipes import Fixed, fixed_recipes
 from search.study import DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
-MOST_DUPLICATES = 50  # proposals in a row that were made before; the space is exhausted then
+MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
+MOST_HELD = 16  # proposals that wait for a teacher; asking for more would be asking without learning from what runs
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Emits base and baselines, each once what it starts from is there, and proposals of multivariate TPE.
+    """Emits base and baselines, each once what it builds on is there, and proposals of multivariate TPE.
 
-    What is fixed goes first; proposals need the base only, so they fill the wait for a baseline's parent.
+    What is fixed goes first; most proposals need the base only, so they fill the wait for a baseline's parent. One
+    whose teacher has not finished is held back until it has, and another is asked meanwhile; if the teacher is lost,
+    Optuna is told FAIL, and the proposal's place in the budget is free again.
 
     Its state is a function of the recipes proposed and their outcomes, so it is never saved.
     """
@@ -45,6 +49,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._study, self._listeners, self._why_failed = study, listeners, why_failed
         self._waiting: list[Fixed] = list(fixed_recipes(study))
         self._base = self._waiting[0].recipe
+        self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
         self._left = study.budget.trials
@@ -60,7 +65,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next recipe as `{"id", "recipe"}`, None while a parent is missing, or FINISHED."""
         self._drop_orphans()
-        made = self._next_fixed() or self._next_proposal()
+        made = self._next_fixed() or self._next_held() or self._next_proposal()
         if made is None:
             return Searcher.FINISHED if self._nothing_left() else None
         proposal, trial = made
@@ -102,49 +107,81 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             listener.ended(proposal, outcome)
 
     def _drop_orphans(self) -> None:
-        """Conclude what starts from a recipe that ended without weights to start from."""
+        """Conclude what builds on a recipe that ended without weights; proposals of it never began."""
         for fixed in list(self._waiting):
-            if self._parent_state(fixed.recipe) in (State.PRUNED, State.FAIL):
+            reason = self._why_orphaned(fixed.recipe)
+            if reason is not None:
                 self._waiting.remove(fixed)
                 proposal = self._proposal_of(fixed)
                 self._announce(proposal)
-                self._conclude(proposal, Outcome(State.FAIL, "what it starts from did not finish", None, 0.0))
+                self._conclude(proposal, Outcome(State.FAIL, reason, None, 0.0))
+        for held in list(self._held):
+            if self._why_orphaned(held[0]) is not None:
+                self._held.remove(held)
+                self._optuna.tell(held[1], state=TrialState.FAIL)
+                self._left += 1
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes))
 
     def _next_fixed(self) -> tuple[Proposal, None] | None:
         for fixed in self._waiting:
-            if self._parent_state(fixed.recipe) is State.COMPLETE:
+            if self._is_ready(fixed.recipe):
                 self._waiting.remove(fixed)
                 return self._proposal_of(fixed), None
         return None
 
+    def _next_held(self) -> tuple[Proposal, optuna.Trial] | None:
+        for held in self._held:
+            if self._is_ready(held[0]):
+                self._held.remove(held)
+                return self._proposed(*held)
+        return None
+
     def _next_proposal(self) -> tuple[Proposal, optuna.Trial] | None:
-        if self._left == 0 or self._state(self._base) is not State.COMPLETE:
+        if self._state(self._base) is not State.COMPLETE:
             return None
-        for _ in range(MOST_DUPLICATES):
+        refused = 0
+        while self._left and len(self._held) < MOST_HELD:
             trial = self._optuna.ask()
             recipe = propose(trial, self._study)
-            if recipe.id not in self._outcomes:
+            held = any(recipe == other for other, _ in self._held)
+            if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
                 self._left -= 1
-                distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
-                return Proposal(recipe, "proposed", None, len(self._outcomes), trial.params, distributions), trial
-            known = self._outcomes[recipe.id]
+                if self._is_ready(recipe):
+                    return self._proposed(recipe, trial)
+                self._held.append((recipe, trial))
+                continue
+            known = self._outcomes.get(recipe.id)
             if known is None:
-                self._optuna.tell(trial, state=TrialState.FAIL)  # it is running: say nothing twice
+                # It is running or held: say nothing twice. Or its teacher is lost: nothing was learnt of it.
+                self._optuna.tell(trial, state=TrialState.FAIL)
             else:
                 self._tell(trial, known)
-        self._left = 0
+            refused += 1
+            if refused == MOST_DUPLICATES:
+                self._left = 0
         return None
+
+    def _proposed(self, recipe: Recipe, trial: optuna.Trial) -> tuple[Proposal, optuna.Trial]:
+        distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
+        return Proposal(recipe, "proposed", None, len(self._outcomes), trial.params, distributions), trial
 
     def _nothing_left(self) -> bool:
         """All was emitted, or what is left waits for a base that will never be."""
         lost = self._state(self._base) in (State.PRUNED, State.FAIL)
-        return not self._waiting and (lost or self._left == 0)
+        return not self._waiting and not self._held and (lost or self._left == 0)
 
-    def _parent_state(self, recipe: Recipe) -> State | None:
-        return State.COMPLETE if recipe.base is None else self._state(recipe.base)
+    def _is_ready(self, recipe: Recipe) -> bool:
+        """Whether all that it builds on is there."""
+        return all(one is None or self._state(one) is State.COMPLETE for one in (recipe.base, recipe.teacher))
+
+    def _why_orphaned(self, recipe: Recipe) -> str | None:
+        """What of that ended without weights, if anything did."""
+        for one, reason in ((recipe.base, "what it starts from"), (recipe.teacher, "its teacher")):
+            if one is not None and self._state(one) in (State.PRUNED, State.FAIL):
+                return f"{reason} did not finish"
+        return None
 
     def _state(self, recipe: Recipe) -> State | None:
         outcome = self._outcomes.get(recipe.id)

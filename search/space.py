@@ -115,6 +115,19 @@ class ScheduleSpace(Frozen):
     averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
+class DistillationSpace(Frozen):
+    """Whose soft labels to learn from, and how; temperature and teacher count where the weight is not 0.
+
+    Attributes:
+        weight: share of the soft labels in the loss; 0: none.
+        teacher: `base`, which every proposal starts from, or names of baselines, whose compute is charged too.
+    """
+
+    weight: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0,)
+    temperature: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (4.0,)
+    teacher: Annotated[tuple[str, ...], Field(min_length=1)] = ("base",)
+
+
 class Space(Frozen):
     """What is searched."""
 
@@ -122,4 +135,5 @@ class Space(Frozen):
     quantization: QuantizationSpace = QuantizationSpace()
     perturbation: PerturbationSpace
     loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
+    distillation: DistillationSpace = DistillationSpace()
     schedule: ScheduleSpace

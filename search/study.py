@@ -37,6 +37,7 @@ from trainables.regime import (
     PositiveInt,
     PublishedPGD,
     Schedule,
+    SoftTerm,
 )
 
 DIRECTIONS: dict[str, Literal["max", "min"]] = {
@@ -62,6 +63,16 @@ def _trains(schedule: Schedule) -> Schedule:
 TrainingSchedule = Annotated[Schedule, AfterValidator(_trains)]
 
 
+class Teaching(SoftTerm):
+    """Soft labels in a baseline's loss.
+
+    Attributes:
+        teacher: whose: None: what the baseline starts from; else as a baseline's `base`, and another than that.
+    """
+
+    teacher: Name | None = None
+
+
 class Baseline(Frozen):
     """Adversarial training fixed by hand, to compare with.
 
@@ -70,6 +81,7 @@ class Baseline(Frozen):
             whose compute is then charged to this one too.
         compression: before training: with no base, the compressed architecture from scratch; with an adversarially
             trained one, compression and fine-tuning of a robust network.
+        distillation: soft labels to learn from; a teacher's compute is charged like a base's.
     """
 
     name: Name
@@ -79,6 +91,7 @@ class Baseline(Frozen):
     perturbation: Annotated[FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
+    distillation: Teaching | None = None
     schedule: TrainingSchedule
 
     @field_validator("name")
@@ -90,7 +103,14 @@ class Baseline(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if problems := unfit(self.perturbation, self.loss, self.loop):
+        problems = unfit(self.perturbation, self.loss, self.loop, self.distillation)
+        if self.distillation is not None and self.distillation.teacher == self.base:
+            problems.append(
+                "distillation.teacher: got null without a base, expected a name"
+                if self.base is None
+                else f"distillation.teacher: got {self.base}, its own base, expected null, which stands for it"
+            )
+        if problems:
             raise ValueError("; ".join(problems))
         return self
 
@@ -193,6 +213,10 @@ class Study(Frozen):
             if baseline.base not in (None, BASE, *names[:number]):
                 expected = ", ".join([BASE, *names[:number]])
                 raise ValueError(f"got base {baseline.base!r} in {baseline.name}, expected null or one of {expected}")
+            teacher = None if baseline.distillation is None else baseline.distillation.teacher
+            if teacher not in (None, BASE, *names[:number]):
+                expected = ", ".join([BASE, *names[:number]])
+                raise ValueError(f"got teacher {teacher!r} in {baseline.name}, expected null or one of {expected}")
             twin = recipes.setdefault(baseline.model_dump_json(exclude={"name"}), baseline.name)
             if twin != baseline.name:
                 raise ValueError(f"got {twin} and {baseline.name} with the same recipe, expected each once")
@@ -205,6 +229,15 @@ class Study(Frozen):
         if names and reference not in names:
             raise ValueError(f"got {reference!r}, expected one of the baselines: {', '.join(names)}")
         return reference
+
+    @field_validator("space")
+    @classmethod
+    def _has_its_teachers(cls, space: Space, info: ValidationInfo) -> Space:
+        names = [BASE, *(baseline.name for baseline in info.data.get("baselines", ()))]
+        unknown = [name for name in space.distillation.teacher if name not in names]
+        if "baselines" in info.data and unknown:
+            raise ValueError(f"got distillation.teacher {', '.join(unknown)}, expected names out of {', '.join(names)}")
+        return space
 
     @field_validator("objectives")
     @classmethod

@@ -10,7 +10,16 @@ import yaml
 from command import SMALL, temper
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from analysis.export import render
+from analysis.trials import read_run
+from trainables.storage import Folder
+
 GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
+# b3 learns from its own base, b0; proposals from none, from b0 or from the ordinary base.
+SOFT = [
+    "baselines.3.distillation={weight: 0.5}",
+    "space.distillation={weight: [0, 0.5], temperature: [1, 2], teacher: [base, b0]}",
+]
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of two equal runs, made as by default: below runs/ of the working directory."""
     place = tmp_path_factory.mktemp("place")
     for name in ("first", "second"):
-        done = temper("search", "digits", "--name", name, settings=[*SMALL, GRID], cwd=place)
+        done = temper("search", "digits", "--name", name, settings=[*SMALL, *SOFT, GRID], cwd=place)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "orchestration" in done.stdout
         assert f"temper export runs/{name}" in done.stdout
@@ -80,6 +89,26 @@ def test_the_grid_is_scored_by_seed_without_fine_tuning(run: Path) -> None:
     assert "data:image/png;base64," in (run / "report.html").read_text()
 
 
+def test_a_distilled_recipe_pays_for_its_teacher(run: Path) -> None:
+    learnt = set()
+    trials = {}
+    for trial in (run / "trials").iterdir():
+        made = json.loads((trial / "recipe.json").read_text())
+        trials[made["name"] or trial.name] = made["recipe"], json.loads((trial / "outcome.json").read_text())["metrics"]
+    dense = 2 * trials["base"][1]["inference_macs"]
+    for name, (recipe, metrics) in trials.items():
+        soft = recipe["distillation"]
+        if soft is None:
+            assert metrics["flops_distillation"] == 0
+            continue
+        assert metrics["flops_distillation"] == 200 * dense  # every teacher here is dense
+        of_b0 = recipe["base"] == trials["b0"][0] or soft["teacher"] == trials["b0"][0]
+        assert metrics["flops_ancestors"] == (trials["b0"][1]["train_flops"] if of_b0 else 0)
+        assert metrics["flops_base"] == (0 if name == "b3" else trials["base"][1]["end_to_end_flops"])
+        learnt.add((name == "b3", soft["teacher"] is not None))
+    assert learnt == {(True, False), (False, True), (False, False)}
+
+
 def test_optuna_opens_the_database(run: Path) -> None:
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
@@ -109,6 +138,16 @@ def test_an_exported_recipe_is_reproduced_bitwise(run: Path, tmp_path: Path) -> 
     content["metrics"]["robust_accuracy"] += 1e-6
     file.write_text(yaml.safe_dump(content))
     assert temper("reproduce", str(file)).returncode == 1
+
+
+def test_a_distilled_recipe_is_reproduced_bitwise_with_its_teacher(run: Path, tmp_path: Path) -> None:
+    made = read_run(Folder(str(run)))
+    trial = next(one for one in made.trials if (one.recipe["distillation"] or {}).get("teacher"))
+    file = tmp_path / "recipe.yaml"
+    file.write_text(render([trial], made, "yaml"))
+    again = temper("reproduce", str(file))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.count(" same") == 6
 
 
 def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
-from search.recipes import propose
+from search.proposals import propose
 from search.searcher import ParetoSearcher, outcome_of
 from search.study import Study, load, shipped
 from trainables.errors import InvalidInput

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from trainables.attacks import attack_of
-from trainables.cost import Ledger, PassCost, measure
+from trainables.cost import Compute, Ledger, PassCost, measure
 from trainables.data import Examples, Splits
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
-from trainables.pipeline import Pipeline
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
+from trainables.pipeline import Pipeline, run
+from trainables.recipe import ChannelPruning, Data, Distillation, Evaluation, Network, Quantization, Recipe
 from trainables.regime import (
     FGSM,
     NFGSM,
@@ -159,10 +159,76 @@ def test_a_free_replay_costs_one_full_pass_with_the_first_layers_input_gradient(
     assert (ledger.attack, ledger.update) == (0, 20 * 3 * cost.full_with_input)
 
 
+EPOCH = Schedule(epochs=1, learning_rate=0.01, batch_size=8)
+ORDINARY = Recipe(data=DATA, model=Network(name="small"), schedule=EPOCH)
+
+
+def tuned(base: Recipe | None, perturbation: Perturbation, **parts: Any) -> Recipe:
+    return ORDINARY.model_copy(update={"base": base, "perturbation": perturbation, **parts})
+
+
+# Three ways to be robust: from scratch, from the ordinary base, and from the one from scratch.
+SCRATCH, ROBUST = tuned(None, PGD(epsilon=0.1, steps=7)), tuned(ORDINARY, PGD(epsilon=0.1, steps=3))
+ONE, OTHER = tuned(SCRATCH, PGD(epsilon=0.1, steps=2)), tuned(SCRATCH, PGD(epsilon=0.1, steps=5))
+PUPIL = tuned(ORDINARY, NFGSM(epsilon=0.1), distillation=Distillation())
+LINEAGES: dict[str, tuple[Recipe | None, Recipe | None, int, list[int]]] = {
+    # base, teacher (None: the base), epochs of ordinary pretraining, steps of each robust ancestor's attack
+    "the base is the teacher": (ORDINARY, None, 1, []),
+    "a robust base is the teacher": (ROBUST, None, 1, [3]),
+    "a teacher from scratch": (ORDINARY, SCRATCH, 1, [7]),
+    "an ordinary teacher of a student from scratch": (None, ORDINARY, 1, []),
+    "base and teacher from the same ordinary base": (ORDINARY, ROBUST, 1, [3]),
+    "the teacher is what the base started from": (ROBUST, ORDINARY, 1, [3]),
+    "base and teacher share a robust ancestor": (ONE, OTHER, 0, [7, 2, 5]),
+    "base and teacher are ancestor and descendant": (SCRATCH, ONE, 0, [7, 2]),
+}
+
+
+@pytest.mark.parametrize("case", LINEAGES)
+def test_base_and_teacher_are_charged_and_nothing_twice(case: str) -> None:
+    base, teacher, ordinary, ancestors = LINEAGES[case]
+    cost = by_hand(NETWORKS["small"][1])
+    student = tuned(base, NFGSM(epsilon=0.1), distillation=Distillation(teacher=teacher))
+    ledger = run(student, Evaluation(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
+    inherited = sum(20 * (steps * cost.input_gradient + cost.full) for steps in ancestors)
+    own = 20 * (cost.input_gradient + cost.full)
+    assert ledger.base == ordinary * 20 * cost.full
+    assert ledger.ancestors == inherited
+    assert ledger.distillation == 20 * cost.forward
+    assert ledger.marginal == inherited + own + 20 * cost.forward
+    assert ledger.end_to_end == ledger.marginal + ledger.base
+
+
+def test_a_teacher_that_is_distilled_and_pruned_costs_what_it_took_and_a_forward_of_what_is_left() -> None:
+    teacher = tuned(ORDINARY, NFGSM(epsilon=0.1), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform"))
+    teacher = teacher.model_copy(update={"distillation": Distillation()})
+    student = PUPIL.model_copy(update={"distillation": Distillation(teacher=teacher)})
+    evaluation, splits = Evaluation(epsilon=0.1, steps=1), random_splits(8)
+    done = [run(recipe, evaluation, splits, torch.device("cpu")).ledger for recipe in (teacher, student)]
+    halves = [64 * 9 * 16, 64 * 9 * 16**2, 16 * 9 * 16 * 32, 16 * 9 * 32**2, 128 * 32, 320]
+    dense, pruned = by_hand(NETWORKS["small"][1]), by_hand(halves)
+    assert done[0].distillation == 20 * dense.forward
+    assert done[0].marginal == dense.forward + 20 * (dense.forward + pruned.input_gradient + pruned.full)
+    assert done[1].distillation == 20 * pruned.forward
+    assert done[1].ancestors == done[0].marginal
+    assert done[0].base == done[1].base == 20 * dense.full
+
+
+def test_a_distilled_recipe_is_no_ordinary_pretraining() -> None:
+    copy = PUPIL.model_copy(update={"perturbation": NoPerturbation()})
+    assert not copy.is_ordinary_pretraining
+    ledger = run(copy, Evaluation(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
+    cost = by_hand(NETWORKS["small"][1])
+    assert (ledger.base, ledger.update, ledger.attack) == (20 * cost.full, 20 * cost.full, 0)
+    assert ledger.marginal == 20 * (cost.full + cost.forward)
+
+
 def test_ancestors_are_charged_unless_ordinary() -> None:
     ledger = Ledger(update=5, attack=2)
-    ledger.inherit(Ledger(base=100, attack=10, update=20, validation=7))
+    lineage = {"ordinary": Compute(100, 0), "robust": Compute(0, 30)}
+    ledger.inherit(lineage)
     assert (ledger.marginal, ledger.end_to_end) == (37, 137)
+    assert ledger.own(lineage) == Compute(0, 7)
     assert Ledger.from_dict(ledger.as_dict()) == ledger
 
 

@@ -10,7 +10,6 @@ import torch
 
 import trainables.sources as sources
 from trainables.assembly import Trained
-from trainables.cost import Ledger
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
 from trainables.pipeline import Pipeline, run, set_conditions
@@ -160,7 +159,7 @@ def test_a_pruned_and_quantized_recipe_can_be_a_base(splits: Splits, base: Train
     narrow = Pipeline(small, EVALUATION, splits, base, CPU)
     assert dense.cost == narrow.cost
     assert set(dense.model.state_dict()) == set(Pipeline(BASE, EVALUATION, splits, None, CPU).model.state_dict())
-    assert dense.ledger.ancestors == Ledger.from_dict(trained.ledger).marginal
+    assert dense.ledger.ancestors == sum(compute.marginal for compute in trained.lineage.values()) > 0
     while not dense.finished:
         dense.step()
     assert dense.metrics()["mac_ratio"] < 0.5  # of the architecture, though nothing was pruned here

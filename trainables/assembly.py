@@ -6,8 +6,9 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.cost import Ledger, forward_flops
+from trainables.cost import Ledger, Lineage, forward_flops
 from trainables.data import Splits, pixel_statistics
+from trainables.distillation import SoftLabels
 from trainables.models import build, load_compressed
 from trainables.pruning import prune_channels
 from trainables.quantization import quantize, unquantized
@@ -17,10 +18,17 @@ from trainables.weights import load_weights
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished model, to start other recipes from: weights as safetensors bytes, and what they cost."""
+    """A finished model, to start other recipes from or to teach them.
+
+    Attributes:
+        weights: as a safetensors file.
+        lineage: what it cost, and what each recipe that it builds on cost.
+        soft_labels: its logits on the training images, where some recipe learns from them.
+    """
 
     weights: bytes
-    ledger: dict[str, float]
+    lineage: Lineage
+    soft_labels: SoftLabels | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ def assemble(
 
     Args:
         recipe: what to build.
-        base: what it starts from; its compute is inherited.
+        base: what it starts from.
         splits: the data, for its classes and pixels.
         train: training images and labels on the device to compute on, for Taylor importance and calibration.
         ledger: charged for every pass that compression takes, as it runs.
@@ -54,7 +62,6 @@ def assemble(
         load_weights(model, recipe.weights)
     if base is not None:
         load_compressed(model, unquantized(load_tensors(base.weights)))
-        ledger.inherit(Ledger.from_dict(base.ledger))
     model.to(images.device)
     with FlopCounterMode(display=False) as counter:
         _compress(model, recipe, images, labels)

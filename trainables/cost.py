@@ -77,14 +77,31 @@ def measure(model: nn.Module, example: Tensor) -> PassCost:
     return PassCost(forward, *(float(counter.get_total_flops()) for counter in (attack, update, both)))
 
 
+@dataclass(frozen=True)
+class Compute:
+    """FLOPs of one recipe's own training, without what the recipes it builds on took.
+
+    Attributes:
+        ordinary: ordinary pretraining.
+        marginal: everything else.
+    """
+
+    ordinary: float
+    marginal: float
+
+
+Lineage = Mapping[str, Compute]  # by recipe id, so that an ancestor in two ways (base and teacher) is there once
+
+
 @dataclass
 class Ledger:
     """FLOPs spent so far, by phase.
 
     Attributes:
         base: ordinary pretraining, this recipe's own or its ancestors'.
-        ancestors: marginal compute of what this recipe starts from, e.g. an adversarially trained base.
+        ancestors: marginal compute of what this recipe builds on: an adversarially trained base or teacher.
         compression: shrinking the network.
+        distillation: the teacher's forward pass over the training images, charged to each recipe that learns from it.
         attack: finding perturbations to train on.
         update: gradient steps on the weights.
         validation: measuring accuracy; the study's choice and not the recipe's, so in no total.
@@ -93,6 +110,7 @@ class Ledger:
     base: float = 0.0
     ancestors: float = 0.0
     compression: float = 0.0
+    distillation: float = 0.0
     attack: float = 0.0
     update: float = 0.0
     validation: float = 0.0
@@ -100,7 +118,7 @@ class Ledger:
     @property
     def marginal(self) -> float:
         """All training compute but ordinary pretraining."""
-        return self.ancestors + self.compression + self.attack + self.update
+        return self.ancestors + self._own_marginal
 
     @property
     def end_to_end(self) -> float:
@@ -111,10 +129,18 @@ class Ledger:
         """Charge `examples` passes to a phase."""
         setattr(self, phase, getattr(self, phase) + flops_per_example * examples)
 
-    def inherit(self, ancestor: "Ledger") -> None:
-        """Charge what the starting weights cost: ordinary pretraining apart from everything else."""
-        self.base += ancestor.base
-        self.ancestors += ancestor.marginal
+    def inherit(self, lineage: Lineage) -> None:
+        """Charge what base and teacher cost: ordinary pretraining apart from everything else."""
+        self.base += sum(compute.ordinary for compute in lineage.values())
+        self.ancestors += sum(compute.marginal for compute in lineage.values())
+
+    def own(self, lineage: Lineage) -> Compute:
+        """What is left of this ledger without what it inherited of a lineage."""
+        return Compute(self.base - sum(compute.ordinary for compute in lineage.values()), self._own_marginal)
+
+    @property
+    def _own_marginal(self) -> float:
+        return self.compression + self.distillation + self.attack + self.update
 
     def as_dict(self) -> dict[str, float]:
         """Phase to FLOPs, for a checkpoint."""

@@ -45,7 +45,7 @@ class Examples:
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Images and labels on a device; on the CPU they share the arrays' memory, so nobody may write to them."""
-        return _view(self.images).to(device), _view(self.labels).to(device)
+        return tensor_of(self.images).to(device), tensor_of(self.labels).to(device)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tu
     return tuple(means.round(4).tolist()), tuple(deviations.round(4).tolist())
 
 
-def _view(array: NDArray[Any]) -> Tensor:
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """An array as a tensor that shares its memory, so nobody may write to it."""
     # Arrays out of Ray's object store are read-only and shared by every trial on the node; torch has no read-only
     # tensors and warns once.
     with warnings.catch_warnings():

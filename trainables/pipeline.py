@@ -13,8 +13,9 @@ from trainables.assembly import Trained, assemble
 from trainables.attacks import Attack, PgdAttack, warmed
 from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, forward_bitops, measure
+from trainables.cost import Ledger, Lineage, forward_bitops, measure
 from trainables.data import Splits
+from trainables.distillation import SoftLoss, soft_labels
 from trainables.errors import TemperError
 from trainables.evaluation import Score, evaluate
 from trainables.losses import loss_of
@@ -41,7 +42,13 @@ class Pipeline:
     """A recipe in progress. Call `step` until `finished`; save after any step, restore into a fresh one."""
 
     def __init__(
-        self, recipe: Recipe, evaluation: Evaluation, splits: Splits, base: Trained | None, device: torch.device
+        self,
+        recipe: Recipe,
+        evaluation: Evaluation,
+        splits: Splits,
+        base: Trained | None,
+        device: torch.device,
+        teacher: Trained | None = None,
     ) -> None:
         """Build, compress and measure the network.
 
@@ -51,14 +58,18 @@ class Pipeline:
             splits: train and validation images.
             base: the trained base; needed exactly if the recipe has one.
             device: where to compute.
+            teacher: the trained teacher; needed exactly if the recipe has one that is not its base.
 
         Raises:
-            TemperError: the base is missing, or given without need.
+            TemperError: base or teacher is missing, or given without need.
         """
-        if (base is None) != (recipe.base is None):
-            raise TemperError(f"recipe {recipe.id}: its base was {'not ' if base is None else ''}given")
-        self.recipe, self.evaluation, self.device = recipe, evaluation, device
+        for what, wanted, given in (("base", recipe.base, base), ("teacher", recipe.separate_teacher, teacher)):
+            if (given is None) != (wanted is None):
+                raise TemperError(f"recipe {recipe.id}: its {what} was {'not ' if given is None else ''}given")
+        self.recipe, self.evaluation, self.device, self._splits = recipe, evaluation, device, splits
         self.ledger = Ledger()
+        self._inherited: Lineage = {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
+        self.ledger.inherit(self._inherited)
         self.history: list[Row] = []
         self.reason: str | None = None
         self.score: Score | None = None
@@ -68,6 +79,7 @@ class Pipeline:
         torch.manual_seed(recipe.seed)
         self._generator = torch.Generator(device).manual_seed(recipe.seed)
         self._train, self._validation = splits.train.tensors(device), splits.validation.tensors(device)
+        self._soft = self._learn_from(teacher or base)
         assembled = assemble(recipe, base, splits, self._train, self.ledger)
         self.model, self._dense_flops = assembled.model, assembled.dense_flops
         example = self._train[0][:1]
@@ -145,10 +157,16 @@ class Pipeline:
         score = self.score_as_published
         return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
 
-    def trained(self) -> Trained:
-        """The result, for recipes that start from this one: the weights of the epoch that the recipe keeps."""
-        best = self.recipe.keep == "best"
-        return Trained(self._best_weights if best else pack_model(self.deployed), self.ledger.as_dict())
+    def trained(self, *, teaches: bool = False) -> Trained:
+        """The result, for recipes that build on this one: the weights of the epoch that the recipe keeps.
+
+        Args:
+            teaches: with the soft labels of these weights, so that no student need compute them.
+        """
+        weights = self._best_weights if self.recipe.keep == "best" else pack_model(self.deployed)
+        lineage = {**self._inherited, self.recipe.id: self.ledger.own(self._inherited)}
+        labels = soft_labels(self.recipe, weights, self._splits, self._train[0]) if teaches else None
+        return Trained(weights, lineage, labels)
 
     def save(self, folder: Folder) -> None:
         """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
@@ -188,6 +206,15 @@ class Pipeline:
         if self.finished and self.reason is None:
             self._score_result(Ledger())
 
+    def _learn_from(self, teacher: Trained | None) -> SoftLoss | None:
+        """The teacher's soft labels, computed here only if they were not before; charged in either case."""
+        recipe = self.recipe
+        if recipe.distillation is None or recipe.teacher is None or teacher is None:
+            return None
+        labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, self._train[0])
+        self.ledger.add("distillation", labels.flops, len(self._train[1]))
+        return SoftLoss.of(recipe.distillation, labels, self.device)
+
     def _ready_to_train(self) -> None:
         """Optimizer and average for the network as it is now; nothing is best yet."""
         self._optimizer = optimizer_of(self.model, self.recipe.schedule)
@@ -223,6 +250,7 @@ class Pipeline:
             lambda step: warmed(recipe.perturbation, step, total),
             first_step=first,
             batch_size=size,
+            soft=self._soft,
         )
 
     def _score_epoch(self, number: int) -> Row:
@@ -258,10 +286,27 @@ class Pipeline:
 def run(
     recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: Trained | None = None
 ) -> Pipeline:
-    """Run a recipe to its end in this process, its base first if it is not given."""
-    if recipe.base is not None and base is None:
-        base = run(recipe.base, evaluation, splits, device).trained()
-    pipeline = Pipeline(recipe, evaluation, splits, base, device)
+    """Run a recipe to its end in this process; first what it builds on, each once, but for a base that is given."""
+    given = {} if recipe.base is None or base is None else {recipe.base.id: base}
+    return _run(recipe, evaluation, splits, device, given)
+
+
+def _run(
+    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, Trained]
+) -> Pipeline:
+    """Run a recipe; `done` holds what was trained before, by id, and is added to."""
+    teacher = recipe.separate_teacher
+    for ancestor in (recipe.base, teacher):
+        if ancestor is not None and ancestor.id not in done:
+            done[ancestor.id] = _run(ancestor, evaluation, splits, device, done).trained()
+    pipeline = Pipeline(
+        recipe,
+        evaluation,
+        splits,
+        done[recipe.base.id] if recipe.base else None,
+        device,
+        done[teacher.id] if teacher else None,
+    )
     while not pipeline.finished:
         pipeline.step()
     return pipeline

@@ -21,6 +21,7 @@ from trainables.regime import (
     PositiveFloat,
     PositiveInt,
     Schedule,
+    SoftTerm,
     radius,
 )
 
@@ -158,11 +159,22 @@ class Quantization(Frozen):
 Compression = Annotated[NoCompression | ChannelPruning, Field(discriminator="method")]
 
 
+class Distillation(SoftTerm):
+    """Learning from the soft labels of another recipe's network; see `trainables.distillation`.
+
+    Attributes:
+        teacher: that recipe; None: the one that the student starts from.
+    """
+
+    teacher: Optional["Recipe"] = None
+
+
 class Recipe(Frozen):
     """Everything that determines one trained model.
 
     Attributes:
         base: the recipe whose weights it starts from; None: from scratch, or from `weights`.
+        distillation: whose soft labels it learns from beside the labels; None: the labels alone.
         weights: a file to start from. What it took to train is not known, and counts as nothing.
         keep: which epoch's weights are the result: the last, or the best by the progress score on validation images
             (both stay in the checkpoint).
@@ -177,6 +189,7 @@ class Recipe(Frozen):
     perturbation: Perturbation = NoPerturbation()
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
+    distillation: Distillation | None = None
     augmentation: Augmentation = Augmentation()
     schedule: Schedule
     keep: Literal["last", "best"] = "last"
@@ -184,14 +197,28 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = unfit(self.perturbation, self.loss, self.loop)
+        problems = unfit(self.perturbation, self.loss, self.loop, self.distillation)
         if self.weights is not None and self.base is not None:
             problems.append("weights: got a file and a base, expected one of them")
         if self.schedule.epochs == 0 and self.weights is None and self.base is None:
             problems.append("schedule.epochs: got 0 without base or weights, expected at least 1")
+        if self.distillation is not None:
+            problems += self._unfit_distillation()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _unfit_distillation(self) -> list[str]:
+        problems, teacher = [], self.separate_teacher
+        if self.schedule.epochs == 0:
+            problems.append("schedule.epochs: got 0 with distillation, expected at least 1")
+        if teacher is None and self.base is None:
+            problems.append("distillation.teacher: got null without a base, expected a recipe")
+        if teacher is not None and teacher == self.base:  # one recipe, one id
+            problems.append("distillation.teacher: got the recipe's own base, expected null, which stands for it")
+        if self.teacher is not None and self.teacher.data != self.data:
+            problems.append("distillation.teacher.data: got other data than the recipe's, expected the same images")
+        return problems
 
     @property
     def id(self) -> str:
@@ -200,15 +227,27 @@ class Recipe(Frozen):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
+    def teacher(self) -> Optional["Recipe"]:
+        """Whose soft labels it learns from, if it is distilled."""
+        if self.distillation is None:
+            return None
+        return self.distillation.teacher or self.base
+
+    @property
+    def separate_teacher(self) -> Optional["Recipe"]:
+        """The teacher, where it is another recipe than the base."""
+        return None if self.distillation is None else self.distillation.teacher
+
+    @property
     def is_ordinary_pretraining(self) -> bool:
-        """Trained without attack and without compression, itself and all it starts from."""
+        """Trained without attack, without compression and without a teacher, itself and all it starts from."""
         compressed = self.compression.method != "none" or self.quantization is not None
-        own = not compressed and self.perturbation.kind == "none"
+        own = not compressed and self.perturbation.kind == "none" and self.distillation is None
         return own and (self.base is None or self.base.is_ordinary_pretraining)
 
 
-def unfit(perturbation: Perturbation, loss: Loss, loop: Loop) -> list[str]:
-    """What is wrong with a perturbation, a loss and a loop together."""
+def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | None = None) -> list[str]:
+    """What is wrong with a perturbation, a loss, a loop and soft labels together."""
     problems = []
     if perturbation.kind == "none" and loss.kind != "cross_entropy":
         problems.append(f"loss.kind: got {loss.kind} without a perturbation, expected cross_entropy")
@@ -218,6 +257,8 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop) -> list[str]:
         problems.append("loop.kind: got free with a warm_up or step_size, expected neither: it steps by epsilon")
     if loop.kind == "free" and loss.kind != "cross_entropy":
         problems.append(f"loop.kind: got free with loss {loss.kind}, expected loss cross_entropy")
+    if loop.kind == "free" and soft is not None:
+        problems.append("loop.kind: got free with distillation, expected the ordinary loop")
     return problems
 
 

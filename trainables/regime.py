@@ -125,6 +125,20 @@ class Trades(Frozen):
     beta: PositiveFloat = 6.0
 
 
+class SoftTerm(Frozen):
+    """How soft labels enter a loss: (1 - weight) × the loss + weight × T² × KL(teacher ‖ student), both softened by T.
+
+    The teacher sees the clean image, the student the perturbed one (arXiv 1905.09747; arXiv 1503.02531, section 2).
+
+    Attributes:
+        temperature: T, what both networks' logits are divided by.
+        weight: share of the soft labels in the loss.
+    """
+
+    temperature: PositiveFloat = 4.0
+    weight: Annotated[float, Field(gt=0, le=1, description="a number in (0, 1]")] = 0.5
+
+
 class OrdinaryLoop(Frozen):
     """Each batch is perturbed, then trained on once."""
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from trainables.attacks import ROUNDING, Attack, perturb
 from trainables.cost import Ledger, PassCost
+from trainables.distillation import SoftLoss
 from trainables.errors import TemperError
 from trainables.losses import TrainingLoss
 from trainables.regime import FGSM, Augmentation
@@ -61,11 +62,14 @@ class Trainer:
     ledger: Ledger
     update_phase: str = "update"
 
-    def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every example once, in a fresh order; images (batch, channels, height, width) in channels-last memory."""
+    def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Every example once, in a fresh order: images (batch, channels, height, width), labels, and which they are.
+
+        Images are augmented, and in channels-last memory.
+        """
         for index in torch.split(torch.randperm(len(x), generator=self.generator, device=x.device), size):
             images = augment(x[index], self.augmentation, self.generator)
-            yield images.contiguous(memory_format=torch.channels_last), y[index]
+            yield images.contiguous(memory_format=torch.channels_last), y[index], index
 
     def update(self, step: int, loss: Tensor) -> tuple[float, bool]:
         """Back-propagate and, if the loss is finite, step. Returns the step's rate, and whether it was."""
@@ -89,6 +93,7 @@ def train_epoch(
     *,
     first_step: int,
     batch_size: int,
+    soft: SoftLoss | None = None,
 ) -> EpochResult:
     """Perturb each batch and train on it once; stops at the first loss that is not finite.
 
@@ -100,14 +105,17 @@ def train_epoch(
         attack: of each step, from its number; run in eval mode without parameter gradients, under `perturb`.
         first_step: number of the epoch's first step.
         batch_size: images per step; the last batch may be smaller.
+        soft: joins a teacher's soft labels of the images x to the loss.
     """
     trainer.model.train()
     tally = _Tally()
-    for number, (images, labels) in enumerate(trainer.batches(x, y, batch_size), start=first_step):
+    for number, (images, labels, index) in enumerate(trainer.batches(x, y, batch_size), start=first_step):
         chosen = attack(number)
         target = loss.target(trainer.model, images, labels) if chosen.passes else labels
         adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
         value, logits = loss(trainer.model, images, adversarial, labels)
+        if soft is not None:
+            value = soft(value, logits, index)
         rate, finite = trainer.update(number, value)
         cost, count = trainer.cost, len(labels)
         attack_flops = cost.attack_step(sound=chosen.sound) * chosen.passes
@@ -147,7 +155,7 @@ def free_epoch(
     trainer.model.train()
     tally, step = _Tally(), first_step
     carried = torch.zeros_like(x[:batch_size])
-    for images, labels in trainer.batches(x, y, batch_size):
+    for images, labels, _ in trainer.batches(x, y, batch_size):
         shift = carried[: len(images)]
         for _ in range(replays):
             adversarial = (images + shift).clamp(0, 1).requires_grad_(True)

@@ -21,7 +21,8 @@ class Setting:
 
     Attributes:
         trials: the run's trials/ folder.
-        bases: ids of the recipes that others start from.
+        bases: ids of the recipes that others start from or learn from.
+        teachers: ids of those that others learn from.
         threads: CPU threads a trial.
         use_gpu: compute on the GPU that Ray assigned.
     """
@@ -29,6 +30,7 @@ class Setting:
     evaluation: Evaluation
     trials: Folder
     bases: frozenset[str]
+    teachers: frozenset[str]
     threads: int
     use_gpu: bool
 
@@ -47,7 +49,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             config: the recipe, as plain data.
             setting: of the run.
             splits: its data.
-            shelf: handle of the actor that keeps bases: `put(id, Trained)`, `get(id)`.
+            shelf: handle of the actor that keeps bases and teachers: `put(id, Trained)`, `get(id)`.
         """
         self._setting, self._splits, self._shelf = setting, splits, shelf
         self._pipeline: Pipeline | None = None
@@ -86,17 +88,23 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         setting = self._setting
         set_conditions(setting.threads)
         recipe = Recipe.model_validate(config["recipe"])
-        base = ray.get(ray.get(self._shelf.get.remote(recipe.base.id))[0]) if recipe.base else None
+        base, teacher = self._fetch(recipe.base), self._fetch(recipe.separate_teacher)
         device = torch.device("cuda" if setting.use_gpu else "cpu")
-        self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device)
+        self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device, teacher)
         self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
         self._busy = time.perf_counter() - started
+
+    def _fetch(self, ancestor: Recipe | None) -> Any:
+        """A finished recipe off the shelf; its arrays stay in the node's object store."""
+        return None if ancestor is None else ray.get(ray.get(self._shelf.get.remote(ancestor.id))[0])
 
     def _final(self, pipeline: Pipeline) -> dict[str, Any]:
         if pipeline.reason is not None or pipeline.score is None:
             return {"reason": pipeline.reason}
-        if pipeline.recipe.id in self._setting.bases:
-            ray.get(self._shelf.put.remote(pipeline.recipe.id, pipeline.trained()))
+        name = pipeline.recipe.id
+        if name in self._setting.bases:
+            trained = pipeline.trained(teaches=name in self._setting.teachers)
+            ray.get(self._shelf.put.remote(name, trained))
         correct = pipeline.score.robust
         return {
             "reason": None,

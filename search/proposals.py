@@ -1,0 +1,109 @@
+"""Proposals: what Optuna chooses out of a study's conditional space, as recipes."""
+
+from typing import TypeVar, cast
+
+from optuna import Trial
+
+from search.recipes import base_recipe, fixed_recipes
+from search.space import CompressionSpace, DistillationSpace, PerturbationSpace, QuantizationSpace, ScheduleSpace
+from search.study import BASE, Study
+from trainables.errors import TemperError
+from trainables.recipe import Bits, ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
+from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
+
+Choice = TypeVar("Choice", float, str)
+
+
+def propose(trial: Trial, study: Study) -> Recipe:
+    """Ask Optuna for every choice of one recipe that starts from the base.
+
+    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
+    temperature and teacher where soft labels weigh something.
+    """
+    space = study.space
+    if space is None:
+        raise TemperError(f"{study.name}: has no space to propose from")
+    return Recipe(
+        data=study.data,
+        model=study.model,
+        base=base_recipe(study),
+        compression=_compression(trial, space.compression),
+        quantization=_quantization(trial, space.quantization),
+        perturbation=_perturbation(trial, space.perturbation),
+        loss=_loss(trial, space.loss),
+        distillation=_distillation(trial, space.distillation, study),
+        augmentation=study.augmentation,
+        schedule=_schedule(trial, space.schedule),
+        keep=study.keep,
+        seed=study.seed,
+    )
+
+
+def _compression(trial: Trial, space: CompressionSpace) -> Compression:
+    if space.mac_ratio is not None:
+        kept = round(trial.suggest_float("mac_ratio", space.mac_ratio.low, space.mac_ratio.high, log=True), 6)
+        amount = {"mac_ratio": kept}
+    else:
+        low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
+        ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
+        if ratio == 0:
+            return NoCompression()
+        amount = {"pruning_ratio": ratio}
+    importance = trial.suggest_categorical("importance", space.importance)
+    scope = trial.suggest_categorical("scope", space.scope)
+    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
+
+
+def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None:
+    weights, activations = (
+        cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
+        for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
+    )
+    return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
+
+
+def _perturbation(trial: Trial, space: PerturbationSpace) -> Perturbation:
+    kind = trial.suggest_categorical("perturbation", space.kind)
+    epsilon = round(trial.suggest_float("epsilon", space.epsilon.low, space.epsilon.high), 6)
+    if kind == "fgsm":
+        return FGSM(epsilon=epsilon, warm_up=space.warm_up)
+    if kind == "n_fgsm":
+        return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
+    steps = trial.suggest_int("attack_steps", space.steps.low, space.steps.high, log=space.steps.log)
+    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
+
+
+def _loss(trial: Trial, choices: tuple[Loss, ...]) -> Loss:
+    """One of the space's losses, which Optuna sees as their JSON."""
+    losses = {loss.model_dump_json(): loss for loss in choices}
+    return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else choices[0]
+
+
+def _distillation(trial: Trial, space: DistillationSpace, study: Study) -> Distillation | None:
+    weight = _choice(trial, "distillation_weight", space.weight)
+    if weight == 0:
+        return None
+    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
+    recipes = {fixed.name: fixed.recipe for fixed in fixed_recipes(study)}
+    return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
+
+
+def _choice(trial: Trial, name: str, choices: tuple[Choice, ...]) -> Choice:
+    return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
+
+
+def _schedule(trial: Trial, space: ScheduleSpace) -> Schedule:
+    rate = trial.suggest_float("learning_rate", space.learning_rate.low, space.learning_rate.high, log=True)
+    shape = space.shape[0]
+    if len(space.shape) > 1:
+        shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
+    return Schedule(
+        epochs=trial.suggest_int("epochs", space.epochs.low, space.epochs.high, log=space.epochs.log),
+        learning_rate=float(f"{rate:.6g}"),
+        shape=shape,
+        batch_size=space.batch_size,
+        optimizer=space.optimizer,
+        momentum=space.momentum,
+        weight_decay=space.weight_decay,
+        averaging=space.averaging,
+    )
