@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import click
 
-from search.study import Study, load, shipped
+from search.loading import load, shipped
+from search.study import Study
 from trainables.errors import TemperError
 
 INTERRUPTED = 130

@@ -3,8 +3,9 @@
 import pytest
 from command import SMALL
 
+from search.loading import load, shipped
 from search.recipes import fixed_recipes, grid_cells, parents
-from search.study import Study, load, shipped
+from search.study import Study
 from trainables.errors import InvalidInput
 from trainables.recipe import ChannelPruning, Quantization
 

@@ -6,9 +6,9 @@ import pytest
 
 from analysis.trials import State
 from search.events import Outcome, Proposal
+from search.loading import load
 from search.progress import Progress, Terminal
 from search.recipes import base_recipe, fixed_recipes
-from search.study import load
 
 STUDY = load("digits")
 REFERENCE = next(fixed.recipe for fixed in fixed_recipes(STUDY) if fixed.name == STUDY.reference)

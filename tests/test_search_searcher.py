@@ -10,9 +10,10 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
+from search.loading import load, shipped
 from search.proposals import propose
 from search.searcher import ParetoSearcher, outcome_of
-from search.study import Study, load, shipped
+from search.study import Study
 from trainables.errors import InvalidInput
 from trainables.recipe import ChannelPruning, Recipe
 from trainables.regime import PGD

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from command import SMALL, temper
 
+from search.loading import load
 from search.recipes import fixed_recipes
-from search.study import load
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from test_search_searcher import Log, done
 
 from analysis.trials import State, summary
 from search.events import Outcome
+from search.loading import load
 from search.proposals import propose
 from search.recipes import base_recipe, fixed_recipes, parents, teachers
-from search.study import load
 from trainables.errors import InvalidInput
 from trainables.recipe import Recipe
 

@@ -7,8 +7,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from analysis.trials import State, read_run
 from search.events import Outcome, Proposal
+from search.loading import load
 from search.recipes import base_recipe
-from search.study import load
 from search.tensorboard import LiveCurves, write_tensorboard
 from trainables.storage import Folder
 

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from cluster.session import prepare_environment, session
+from search.loading import load
 from search.store import processor
-from search.study import Study, load
+from search.study import Study
 from trainables.attacks import PgdAttack
 from trainables.cost import Ledger
 from trainables.data import Splits, load_splits

@@ -1,0 +1,64 @@
+"""Reads a study: shipped or from a file, changed by `--set`, and validated with every problem at once."""
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.study import Study
+from trainables.config import parse
+from trainables.errors import InvalidInput
+
+
+def shipped() -> dict[str, Path]:
+    """Name to file of the studies that come with Temper."""
+    folder = Path(str(files("search") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(study: str, settings: Sequence[str] = ()) -> Study:
+    """Read a shipped study by name or any by path, change it by `path.to.key=value`, and validate it.
+
+    Raises:
+        InvalidInput: no such study, not YAML, every problem of its content, or no file of weights where it names one.
+    """
+    path = shipped().get(study, Path(study))
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{study}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
+    for setting in settings:
+        _apply(data, setting)
+    loaded = parse(Study, data)
+    if loaded.pretrained is None:
+        return loaded
+    from trainables.weights import sealed  # late: it imports PyTorch, which other studies' validation does without
+
+    return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
+
+
+def _apply(data: dict[str, Any], setting: str) -> None:
+    """Set one `path.to.key=value` in nested dicts and lists; the value is YAML."""
+    path, equals, text = setting.partition("=")
+    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
+        raise InvalidInput(f"--set {setting}: expected path.to.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InvalidInput(f"--set {setting}: {text!r} is not a YAML value") from None
+    *parents, last = path.split(".")
+    place: Any = data
+    try:
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise InvalidInput(f"--set {setting}: nothing in the study lies at {path}") from None
