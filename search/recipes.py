@@ -66,17 +66,22 @@ def propose(trial: Trial, study: Study) -> Recipe:
     """Ask Optuna for every choice of one recipe that starts from the base.
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD.
+    Pruning takes no more steps than there are epochs.
     """
+    compression, quantization = _compression(trial, study), _quantization(trial, study)
+    perturbation, loss, schedule = _perturbation(trial, study), _loss(trial, study), _schedule(trial, study)
+    if compression.method == "channel_pruning":
+        compression = compression.model_copy(update={"steps": min(compression.steps, schedule.epochs)})
     return Recipe(
         data=study.data,
         model=study.model,
         base=base_recipe(study),
-        compression=_compression(trial, study),
-        quantization=_quantization(trial, study),
-        perturbation=_perturbation(trial, study),
-        loss=_loss(trial, study),
+        compression=compression,
+        quantization=quantization,
+        perturbation=perturbation,
+        loss=loss,
         augmentation=study.augmentation,
-        schedule=_schedule(trial, study),
+        schedule=schedule,
         keep=study.keep,
         seed=study.seed,
     )
@@ -95,7 +100,10 @@ def _compression(trial: Trial, study: Study) -> Compression:
         amount = {"pruning_ratio": ratio}
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
+    steps = space.steps[0]
+    if len(space.steps) > 1:
+        steps = trial.suggest_categorical("pruning_steps", space.steps)
+    return ChannelPruning.model_validate({**amount, "steps": steps, "importance": importance, "scope": scope})
 
 
 def _quantization(trial: Trial, study: Study) -> Quantization | None:

@@ -23,6 +23,7 @@ from trainables.recipe import (
     ThreatModel,
     Weights,
     unfit,
+    unreached,
 )
 from trainables.regime import (
     FGSM,
@@ -89,7 +90,8 @@ class Baseline(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if problems := unfit(self.perturbation, self.loss, self.loop):
+        problems = unfit(self.perturbation, self.loss, self.loop) + unreached(self.compression, self.schedule)
+        if problems:
             raise ValueError("; ".join(problems))
         return self
 

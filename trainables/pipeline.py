@@ -1,7 +1,6 @@
 """One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
 
 import copy
-import math
 import time
 from typing import Any
 
@@ -10,21 +9,18 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from trainables.assembly import Trained, assemble
-from trainables.attacks import PgdAttack, warmed
-from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
+from trainables.checkpoint import pack_model, read_newest, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, forward_bitops, measure
+from trainables.cost import Ledger, PassCost
 from trainables.data import Splits
 from trainables.errors import TemperError
-from trainables.evaluation import Score, evaluate
-from trainables.losses import loss_of
+from trainables.evaluation import Score
 from trainables.models import load_compressed
-from trainables.optimization import average_of, learning_rate, optimizer_of
 from trainables.quantization import stored_bytes
 from trainables.recipe import Evaluation, Recipe
-from trainables.regime import FGSM, FreeLoop
+from trainables.scoring import Scorer
 from trainables.storage import Folder
-from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
+from trainables.trainee import Trainee
 
 Row = dict[str, float | int | None]
 
@@ -56,21 +52,19 @@ class Pipeline:
         """
         if (base is None) != (recipe.base is None):
             raise TemperError(f"recipe {recipe.id}: its base was {'not ' if base is None else ''}given")
-        self.recipe, self.evaluation, self.device = recipe, evaluation, device
+        self.recipe, self.device = recipe, device
         self.ledger = Ledger()
         self.history: list[Row] = []
         self.reason: str | None = None
         self.score: Score | None = None
         self.device_seconds = 0.0
+        self._best_epoch, self._best_weights = 0, b""  # none yet
         started = time.perf_counter()
         torch.manual_seed(recipe.seed)
-        self._generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._train, self._validation = splits.train.tensors(device), splits.validation.tensors(device)
-        assembled = assemble(recipe, base, splits, self._train, self.ledger)
-        self.model, self._dense_flops = assembled.model, assembled.dense_flops
-        example = self._train[0][:1]
-        self.cost, self._bitops = measure(self.model, example), forward_bitops(self.model, example)
-        self._ready_to_train()
+        train = splits.train.tensors(device)
+        self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
+        assembled = assemble(recipe, base, splits, train[0], self.ledger)
+        self._trainee = Trainee(recipe, assembled, train, self.ledger)
         self.device_seconds += time.perf_counter() - started
 
     @property
@@ -84,9 +78,19 @@ class Pipeline:
         return self.reason is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
 
     @property
+    def model(self) -> nn.Module:
+        """The weights in training, of the network as it is now."""
+        return self._trainee.model
+
+    @property
     def deployed(self) -> nn.Module:
         """The weights that are scored and kept: the averaged ones if the schedule averages."""
-        return self.model if self._average is None else self._average.module
+        return self._trainee.deployed
+
+    @property
+    def cost(self) -> PassCost:
+        """FLOPs per pass of the network as it is now."""
+        return self._trainee.cost
 
     def step(self) -> Row:
         """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
@@ -97,8 +101,10 @@ class Pipeline:
         number = self.epoch + 1
         row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
         row |= {"clean_accuracy": None, "robust_accuracy": None}
+        if number > 1:
+            self._trainee.prepare(number, self.ledger)
         if self.recipe.schedule.epochs:
-            result = self._train_epoch()
+            result = self._trainee.train_epoch(number, self.ledger)
             self.reason = diverged(result.loss, number)
             row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
             row["loss"] = None if result.diverged else result.loss
@@ -111,9 +117,9 @@ class Pipeline:
         }
         self.history.append(row)
         if self.reason is None:
-            examples = min(self.evaluation.progress_examples, len(self._validation[1]))
-            recipe = self.recipe
-            self.reason = catastrophic_overfitting(self.history, recipe.perturbation, recipe.loop, examples=examples)
+            recipe, examples = self.recipe, self._scorer.progress_examples
+            alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
+            self.reason = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
         self.device_seconds += time.perf_counter() - started
         return row
 
@@ -129,8 +135,8 @@ class Pipeline:
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
             "inference_macs": round(self.cost.forward / 2),
-            "inference_bitops": self._bitops,
-            "mac_ratio": self.cost.forward / self._dense_flops,
+            "inference_bitops": self._trainee.bitops,
+            "mac_ratio": self.cost.forward / self._trainee.dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_bytes": stored_bytes(self.deployed),
             "device_seconds": self.device_seconds,
@@ -141,7 +147,8 @@ class Pipeline:
     def trained(self) -> Trained:
         """The result, for recipes that start from this one: the weights of the epoch that the recipe keeps."""
         best = self.recipe.keep == "best"
-        return Trained(self._best_weights if best else pack_model(self.deployed), self.ledger.as_dict())
+        weights = self._best_weights if best else pack_model(self.deployed)
+        return Trained(weights, self.ledger.as_dict())
 
     def save(self, folder: Folder) -> None:
         """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
@@ -152,13 +159,7 @@ class Pipeline:
             "device_seconds": self.device_seconds,
             "best_epoch": self._best_epoch,
         }
-        files = {
-            "weights.safetensors": pack_model(self.model),
-            "best.safetensors": self._best_weights,
-            "optimizer.safetensors": pack_progress(self.model, self._optimizer, self._generator),
-        }
-        if self._average is not None:
-            files["average.safetensors"] = pack_model(self._average.module)
+        files = self._trainee.files() | {"best.safetensors": self._best_weights}
         write(folder, self.epoch, files, state)
 
     def restore(self, folder: Folder) -> None:
@@ -167,13 +168,8 @@ class Pipeline:
         if found is None:
             return
         files, state = found
-        load_compressed(self.model, load_tensors(files["weights.safetensors"])).to(self.device)
-        self._ready_to_train()
-        unpack_progress(files["optimizer.safetensors"], self.model, self._optimizer, self._generator)
-        if self._average is not None:
-            load_compressed(self._average.module, load_tensors(files["average.safetensors"])).to(self.device)
-            self._average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
         self.history = list(state["history"])
+        self._trainee.load(files, self.epoch)
         self.ledger = Ledger.from_dict(state["ledger"])
         self.reason = state["reason"]
         self.device_seconds = float(state["device_seconds"])
@@ -181,67 +177,21 @@ class Pipeline:
         if self.finished and self.reason is None:
             self.score = self._full_score(Ledger())
 
-    def _ready_to_train(self) -> None:
-        """Optimizer and average for the network as it is now; nothing is best yet."""
-        self._optimizer = optimizer_of(self.model, self.recipe.schedule)
-        self._average = average_of(self.model, self.recipe.schedule)
-        self._best_epoch, self._best_weights = 0, b""
-
-    def _train_epoch(self) -> EpochResult:
-        recipe, schedule = self.recipe, self.recipe.schedule
-        replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
-        batches = math.ceil(len(self._train[1]) / schedule.batch_size) * replays
-        first, total = self.epoch * batches, schedule.epochs * batches
-        average = self._average
-        trainer = Trainer(
-            model=self.model,
-            optimizer=self._optimizer,
-            rate=lambda step: learning_rate(schedule, step, total),
-            after_step=lambda: None if average is None else average.update_parameters(self.model),
-            augmentation=recipe.augmentation,
-            generator=self._generator,
-            cost=self.cost,
-            ledger=self.ledger,
-            update_phase="base" if recipe.is_ordinary_pretraining else "update",
-        )
-        x, y = self._train
-        size = schedule.batch_size
-        if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):
-            return free_epoch(trainer, x, y, recipe.perturbation, first_step=first, batch_size=size, replays=replays)
-        return train_epoch(
-            trainer,
-            x,
-            y,
-            loss_of(recipe.loss),
-            lambda step: warmed(recipe.perturbation, step, total),
-            first_step=first,
-            batch_size=size,
-        )
-
     def _score_epoch(self, number: int) -> Row:
         """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""
-        protocol = self.evaluation
-        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.progress_steps)
-        score = self._evaluate(self.deployed, attack, protocol.progress_examples, self.ledger)
+        score = self._scorer.progress(self.deployed, self.cost, self.ledger)
         best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
-        if best is None or score.robust_accuracy > best:
+        if number >= self.recipe.compressed_from and (best is None or score.robust_accuracy > best):
             self._best_epoch, self._best_weights = number, pack_model(self.deployed)
         if number >= self.recipe.schedule.epochs:
             self.score = self._full_score(self.ledger)
         return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
 
     def _full_score(self, ledger: Ledger) -> Score:
-        protocol = self.evaluation
         model = self.deployed
         if self.recipe.keep == "best":
             model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
-        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.steps)
-        return self._evaluate(model, attack, protocol.examples, ledger)
-
-    def _evaluate(self, model: nn.Module, attack: PgdAttack, examples: int | None, ledger: Ledger) -> Score:
-        x, y = self._validation
-        size = self.evaluation.batch_size
-        return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)
+        return self._scorer.full(model, self.cost, ledger)
 
 
 def run(
