@@ -138,7 +138,8 @@ def summary(recipe: dict[str, Any]) -> str:
     if compression["method"] != "none":
         removed, kept = compression["pruning_ratio"], compression["mac_ratio"]
         amount = f"prune {removed:.0%}" if removed is not None else f"prune to {kept:.0%} of MACs"
-        parts = [f"{amount} {compression['importance']} {compression['scope']}"]
+        steps = f" in {compression['steps']} steps" if compression.get("steps", 1) > 1 else ""  # older runs have none
+        parts = [f"{amount} {compression['importance']} {compression['scope']}{steps}"]
     if bits := recipe["quantization"]:
         parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
     parts.append(_perturbation(recipe["perturbation"]))

@@ -11,29 +11,35 @@ from trainables.errors import TemperError
 from trainables.recipe import Bits, ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
-Choice = TypeVar("Choice", float, str)
+Choice = TypeVar("Choice", int, float, str)
 
 
 def propose(trial: Trial, study: Study) -> Recipe:
     """Ask Optuna for every choice of one recipe that starts from the base.
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
-    temperature and teacher where soft labels weigh something.
+    temperature and teacher where soft labels weigh something. Pruning takes no more steps than there are epochs.
     """
     space = study.space
     if space is None:
         raise TemperError(f"{study.name}: has no space to propose from")
+    compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
+    perturbation, loss = _perturbation(trial, space.perturbation), _loss(trial, space.loss)
+    distillation = _distillation(trial, space.distillation, study)
+    schedule = _schedule(trial, space.schedule)
+    if compression.method == "channel_pruning":
+        compression = compression.model_copy(update={"steps": min(compression.steps, schedule.epochs)})
     return Recipe(
         data=study.data,
         model=study.model,
         base=base_recipe(study),
-        compression=_compression(trial, space.compression),
-        quantization=_quantization(trial, space.quantization),
-        perturbation=_perturbation(trial, space.perturbation),
-        loss=_loss(trial, space.loss),
-        distillation=_distillation(trial, space.distillation, study),
+        compression=compression,
+        quantization=quantization,
+        perturbation=perturbation,
+        loss=loss,
+        distillation=distillation,
         augmentation=study.augmentation,
-        schedule=_schedule(trial, space.schedule),
+        schedule=schedule,
         keep=study.keep,
         seed=study.seed,
     )
@@ -51,7 +57,8 @@ def _compression(trial: Trial, space: CompressionSpace) -> Compression:
         amount = {"pruning_ratio": ratio}
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
-    return ChannelPruning.model_validate({**amount, "importance": importance, "scope": scope})
+    steps = _choice(trial, "pruning_steps", space.steps)
+    return ChannelPruning.model_validate({**amount, "steps": steps, "importance": importance, "scope": scope})
 
 
 def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None:

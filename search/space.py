@@ -64,12 +64,14 @@ class CompressionSpace(Frozen):
 
     Attributes:
         mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
+        steps: in how many steps, one before each of the first epochs; no more than the proposal has epochs.
     """
 
     pruning_ratio: RatioRange = RatioRange()
     mac_ratio: MacRange | None = None
     importance: Annotated[tuple[Importance, ...], Field(min_length=1)] = ("l1",)
     scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
+    steps: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
 
 
 class QuantizationSpace(Frozen):

@@ -18,6 +18,7 @@ from trainables.recipe import (
     ThreatModel,
     Weights,
     unfit,
+    unreached,
 )
 from trainables.regime import (
     FGSM,
@@ -98,6 +99,7 @@ class Baseline(Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = unfit(self.perturbation, self.loss, self.loop, self.distillation)
+        problems += unreached(self.compression, self.schedule)
         if self.distillation is not None and self.distillation.teacher == self.base:
             problems.append(
                 "distillation.teacher: got null without a base, expected a name"

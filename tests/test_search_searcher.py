@@ -196,6 +196,27 @@ def test_a_share_of_macs_is_searched_in_place_of_a_channel_ratio() -> None:
         ChannelPruning(pruning_ratio=0.5, mac_ratio=0.5)
 
 
+def test_pruning_steps_are_searched_where_there_is_a_choice_and_no_more_than_epochs() -> None:
+    optuna_study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(0))
+    short = ["space.schedule.epochs={low: 2, high: 6}", "space.compression.scope=[global]"]
+    study = load("digits", [*short, "space.compression.steps=[1, 4]"])
+    found = set()
+    for _ in range(30):
+        trial = optuna_study.ask()
+        recipe = propose(trial, study)
+        assert isinstance(recipe.compression, ChannelPruning)
+        assert recipe.compression.steps == min(trial.params["pruning_steps"], recipe.schedule.epochs)
+        found.add(recipe.compression.steps)
+        said = summary(recipe.model_dump(mode="json")).split(" · ")[0]
+        assert said.endswith({1: "global"}.get(recipe.compression.steps, f"global in {recipe.compression.steps} steps"))
+    assert found == {1, 2, 3, 4}
+    trial = optuna_study.ask()
+    assert propose(trial, load("digits", [*short, "space.compression.steps=[3]"])).compression.method != "none"
+    assert "pruning_steps" not in trial.params
+    with pytest.raises(InvalidInput, match=r"compression.steps: got 6 with 5 epochs, expected at most 5"):
+        load("digits", ["baselines.5.compression.steps=6"])
+
+
 def test_a_threat_in_l2_is_searched_in_l2() -> None:
     in_l2 = ["threat_model={norm: l2, epsilon: 1.5}", "space.perturbation.norm=l2"]
     with pytest.raises(InvalidInput) as caught:

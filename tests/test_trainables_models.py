@@ -10,7 +10,7 @@ from torch import nn
 from trainables.cost import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models import build, load_compressed
-from trainables.pruning import prune_channels
+from trainables.pruning import ChannelPruner
 from trainables.quantization import quantize, unquantized
 from trainables.recipe import ChannelPruning, Network, Quantization
 
@@ -58,7 +58,7 @@ def test_every_network_is_pruned_quantized_and_rebuilt_from_its_tensors(
     x, y = torch.rand(4, *shape), torch.arange(4)
     model = build(network, shape)
     dense = forward_flops(model, x[:1])
-    prune_channels(model, ChannelPruning(pruning_ratio=0.5, scope="uniform"), x, y, seed=0)
+    ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0).step(1, model, x, y)
     assert forward_flops(model, x[:1]) < 0.36 * dense
     rebuilt = load_compressed(build(network, shape), model.state_dict())
     assert torch.equal(rebuilt.eval()(x), model.eval()(x))

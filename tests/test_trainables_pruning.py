@@ -9,7 +9,7 @@ from torchvision.models import resnet18
 
 from trainables.cost import forward_flops
 from trainables.models import build
-from trainables.pruning import prune_channels
+from trainables.pruning import ChannelPruner
 from trainables.recipe import ChannelPruning, Importance, Network, Scope
 
 X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -27,7 +27,7 @@ def kept_channels(importance: Importance, seed: int = 0) -> list[float]:
     model = nn.Sequential(layer, nn.Flatten(), reader)
     generator = torch.get_rng_state()
     pruning = ChannelPruning(pruning_ratio=0.5, importance=importance)
-    prune_channels(model, pruning, X[:, :, :1, :1], Y, seed=seed)
+    ChannelPruner(pruning, seed=seed).step(1, model, X[:, :, :1, :1], Y)
     assert torch.equal(torch.get_rng_state(), generator)
     return sorted(layer.weight.flatten().tolist())
 
@@ -55,7 +55,8 @@ def test_a_mac_ratio_is_met_from_below(importance: Importance, scope: Scope) -> 
     whole = forward_flops(dense, X[:1])
     for wanted in (0.5, 0.1):
         model = copy.deepcopy(dense).train()
-        prune_channels(model, ChannelPruning(mac_ratio=wanted, importance=importance, scope=scope), X, Y, seed=0)
+        pruning = ChannelPruning(mac_ratio=wanted, importance=importance, scope=scope)
+        ChannelPruner(pruning, seed=0).step(1, model, X, Y)
         assert 0.85 * wanted < forward_flops(model, X[:1]) / whole <= wanted
         assert all(module.training for module in model.modules())
         assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
@@ -69,6 +70,7 @@ def test_torchvisions_resnet_keeps_its_residual_adds(importance: Importance) -> 
     model = resnet18(num_classes=10)
     x = torch.rand(2, 3, 32, 32)
     whole = forward_flops(model, x[:1])
-    prune_channels(model, ChannelPruning(pruning_ratio=0.5, importance=importance, scope="uniform"), x, Y[:2], seed=0)
+    pruning = ChannelPruning(pruning_ratio=0.5, importance=importance, scope="uniform")
+    ChannelPruner(pruning, seed=0).step(1, model, x, Y[:2])
     assert forward_flops(model, x[:1]) / whole == pytest.approx(0.25, abs=0.02)  # the first layer's input is not pruned
     assert model(x).shape == (2, 10)

@@ -1,17 +1,15 @@
-"""The network that a recipe trains: built, given its base's weights, pruned and quantized."""
+"""The network that a recipe starts from: built, and given the weights of its base or its file."""
 
 from dataclasses import dataclass
 
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.cost import Ledger, Lineage, forward_flops
+from trainables.cost import Lineage, forward_flops
 from trainables.data import Splits, pixel_statistics
 from trainables.distillation import SoftLabels
 from trainables.models import build, load_compressed
-from trainables.pruning import prune_channels
-from trainables.quantization import quantize, unquantized
+from trainables.quantization import unquantized
 from trainables.recipe import Recipe
 from trainables.weights import load_weights
 
@@ -39,22 +37,18 @@ class Assembled:
     dense_flops: float
 
 
-def assemble(
-    recipe: Recipe, base: Trained | None, splits: Splits, train: tuple[Tensor, Tensor], ledger: Ledger
-) -> Assembled:
-    """Build a recipe's network; torch's global generator must be seeded before.
+def assemble(recipe: Recipe, base: Trained | None, splits: Splits, images: Tensor) -> Assembled:
+    """Build the network that a recipe starts from; torch's global generator must be seeded before.
 
     Args:
-        recipe: what to build.
+        recipe: what to build; it is not compressed yet.
         base: what it starts from.
         splits: the data, for its classes and pixels.
-        train: training images and labels on the device to compute on, for Taylor importance and calibration.
-        ledger: charged for every pass that compression takes, as it runs.
+        images: training images on the device to compute on.
 
     Raises:
         InvalidInput: the recipe's file of weights is missing, changed, or not this network's.
     """
-    images, labels = train
     pixels = pixel_statistics(recipe.data, splits.train)
     model = build(recipe.model, tuple(images.shape[1:]), classes=splits.classes, pixels=pixels)
     dense_flops = forward_flops(model, images[:1].cpu())
@@ -62,17 +56,4 @@ def assemble(
         load_weights(model, recipe.weights)
     if base is not None:
         load_compressed(model, unquantized(load_tensors(base.weights)))
-    model.to(images.device)
-    with FlopCounterMode(display=False) as counter:
-        _compress(model, recipe, images, labels)
-    ledger.add("compression", counter.get_total_flops())
-    return Assembled(model, dense_flops)
-
-
-def _compress(model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> None:
-    pruning, quantization = recipe.compression, recipe.quantization
-    if pruning.method == "channel_pruning":
-        count = pruning.taylor_examples
-        prune_channels(model, pruning, images[:count], labels[:count], seed=recipe.seed)
-    if quantization is not None:
-        quantize(model, quantization, images[: quantization.calibration_examples])
+    return Assembled(model.to(images.device), dense_flops)

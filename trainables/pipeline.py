@@ -1,32 +1,28 @@
 """One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
 
 import copy
-import math
 import time
 from typing import Any
 
 import torch
 from safetensors.torch import load as load_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.assembly import Trained, assemble
-from trainables.attacks import Attack, PgdAttack, warmed
-from trainables.checkpoint import pack_model, pack_progress, read_newest, unpack_progress, write
+from trainables.checkpoint import pack_model, read_newest, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, Lineage, forward_bitops, measure
+from trainables.cost import Ledger, Lineage, PassCost
 from trainables.data import Splits
 from trainables.distillation import SoftLoss, soft_labels
 from trainables.errors import TemperError
-from trainables.evaluation import Score, evaluate
-from trainables.losses import loss_of
+from trainables.evaluation import Score
 from trainables.models import load_compressed
-from trainables.optimization import average_of, learning_rate, optimizer_of
-from trainables.published import PublishedPgdAttack
 from trainables.quantization import stored_bytes
 from trainables.recipe import Evaluation, Recipe
-from trainables.regime import FGSM, FreeLoop, PublishedPGD
+from trainables.regime import PublishedPGD
+from trainables.scoring import Scorer
 from trainables.storage import Folder
-from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
+from trainables.trainee import Trainee
 
 Row = dict[str, float | int | None]
 
@@ -66,7 +62,7 @@ class Pipeline:
         for what, wanted, given in (("base", recipe.base, base), ("teacher", recipe.separate_teacher, teacher)):
             if (given is None) != (wanted is None):
                 raise TemperError(f"recipe {recipe.id}: its {what} was {'not ' if given is None else ''}given")
-        self.recipe, self.evaluation, self.device, self._splits = recipe, evaluation, device, splits
+        self.recipe, self.device, self._splits = recipe, device, splits
         self.ledger = Ledger()
         self._inherited: Lineage = {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
         self.ledger.inherit(self._inherited)
@@ -75,16 +71,14 @@ class Pipeline:
         self.score: Score | None = None
         self.score_as_published: Score | None = None
         self.device_seconds = 0.0
+        self._best_epoch, self._best_weights = 0, b""  # none yet
         started = time.perf_counter()
         torch.manual_seed(recipe.seed)
-        self._generator = torch.Generator(device).manual_seed(recipe.seed)
-        self._train, self._validation = splits.train.tensors(device), splits.validation.tensors(device)
-        self._soft = self._learn_from(teacher or base)
-        assembled = assemble(recipe, base, splits, self._train, self.ledger)
-        self.model, self._dense_flops = assembled.model, assembled.dense_flops
-        example = self._train[0][:1]
-        self.cost, self._bitops = measure(self.model, example), forward_bitops(self.model, example)
-        self._ready_to_train()
+        train = splits.train.tensors(device)
+        self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
+        soft = self._learn_from(teacher or base, train[0])
+        assembled = assemble(recipe, base, splits, train[0])
+        self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
         self.device_seconds += time.perf_counter() - started
 
     @property
@@ -98,9 +92,19 @@ class Pipeline:
         return self.reason is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
 
     @property
+    def model(self) -> nn.Module:
+        """The weights in training, of the network as it is now."""
+        return self._trainee.model
+
+    @property
     def deployed(self) -> nn.Module:
         """The weights that are scored and kept: the averaged ones if the schedule averages."""
-        return self.model if self._average is None else self._average.module
+        return self._trainee.deployed
+
+    @property
+    def cost(self) -> PassCost:
+        """FLOPs per pass of the network as it is now."""
+        return self._trainee.cost
 
     def step(self) -> Row:
         """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
@@ -111,8 +115,10 @@ class Pipeline:
         number = self.epoch + 1
         row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
         row |= {"clean_accuracy": None, "robust_accuracy": None}
+        if number > 1:
+            self._trainee.prepare(number, self.ledger)
         if self.recipe.schedule.epochs:
-            result = self._train_epoch()
+            result = self._trainee.train_epoch(number, self.ledger)
             self.reason = diverged(result.loss, number)
             row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
             row["loss"] = None if result.diverged else result.loss
@@ -125,9 +131,9 @@ class Pipeline:
         }
         self.history.append(row)
         if self.reason is None:
-            examples = min(self.evaluation.progress_examples, len(self._validation[1]))
-            recipe = self.recipe
-            self.reason = catastrophic_overfitting(self.history, recipe.perturbation, recipe.loop, examples=examples)
+            recipe, examples = self.recipe, self._scorer.progress_examples
+            alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
+            self.reason = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
         self.device_seconds += time.perf_counter() - started
         return row
 
@@ -144,18 +150,14 @@ class Pipeline:
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
             "inference_macs": round(self.cost.forward / 2),
-            "inference_bitops": self._bitops,
-            "mac_ratio": self.cost.forward / self._dense_flops,
+            "inference_bitops": self._trainee.bitops,
+            "mac_ratio": self.cost.forward / self._trainee.dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_bytes": stored_bytes(self.deployed),
             "device_seconds": self.device_seconds,
             "epochs": self.recipe.schedule.epochs,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
-
-    def _as_published(self) -> dict[str, float]:
-        score = self.score_as_published
-        return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
 
     def trained(self, *, teaches: bool = False) -> Trained:
         """The result, for recipes that build on this one: the weights of the epoch that the recipe keeps.
@@ -165,7 +167,8 @@ class Pipeline:
         """
         weights = self._best_weights if self.recipe.keep == "best" else pack_model(self.deployed)
         lineage = {**self._inherited, self.recipe.id: self.ledger.own(self._inherited)}
-        labels = soft_labels(self.recipe, weights, self._splits, self._train[0]) if teaches else None
+        images = self._splits.train.tensors(self.device)[0]
+        labels = soft_labels(self.recipe, weights, self._splits, images) if teaches else None
         return Trained(weights, lineage, labels)
 
     def save(self, folder: Folder) -> None:
@@ -177,13 +180,7 @@ class Pipeline:
             "device_seconds": self.device_seconds,
             "best_epoch": self._best_epoch,
         }
-        files = {
-            "weights.safetensors": pack_model(self.model),
-            "best.safetensors": self._best_weights,
-            "optimizer.safetensors": pack_progress(self.model, self._optimizer, self._generator),
-        }
-        if self._average is not None:
-            files["average.safetensors"] = pack_model(self._average.module)
+        files = self._trainee.files() | {"best.safetensors": self._best_weights}
         write(folder, self.epoch, files, state)
 
     def restore(self, folder: Folder) -> None:
@@ -192,13 +189,8 @@ class Pipeline:
         if found is None:
             return
         files, state = found
-        load_compressed(self.model, load_tensors(files["weights.safetensors"])).to(self.device)
-        self._ready_to_train()
-        unpack_progress(files["optimizer.safetensors"], self.model, self._optimizer, self._generator)
-        if self._average is not None:
-            load_compressed(self._average.module, load_tensors(files["average.safetensors"])).to(self.device)
-            self._average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
         self.history = list(state["history"])
+        self._trainee.load(files, self.epoch)
         self.ledger = Ledger.from_dict(state["ledger"])
         self.reason = state["reason"]
         self.device_seconds = float(state["device_seconds"])
@@ -206,60 +198,11 @@ class Pipeline:
         if self.finished and self.reason is None:
             self._score_result(Ledger())
 
-    def _learn_from(self, teacher: Trained | None) -> SoftLoss | None:
-        """The teacher's soft labels, computed here only if they were not before; charged in either case."""
-        recipe = self.recipe
-        if recipe.distillation is None or recipe.teacher is None or teacher is None:
-            return None
-        labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, self._train[0])
-        self.ledger.add("distillation", labels.flops, len(self._train[1]))
-        return SoftLoss.of(recipe.distillation, labels, self.device)
-
-    def _ready_to_train(self) -> None:
-        """Optimizer and average for the network as it is now; nothing is best yet."""
-        self._optimizer = optimizer_of(self.model, self.recipe.schedule)
-        self._average = average_of(self.model, self.recipe.schedule)
-        self._best_epoch, self._best_weights = 0, b""
-
-    def _train_epoch(self) -> EpochResult:
-        recipe, schedule = self.recipe, self.recipe.schedule
-        replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
-        batches = math.ceil(len(self._train[1]) / schedule.batch_size) * replays
-        first, total = self.epoch * batches, schedule.epochs * batches
-        average = self._average
-        trainer = Trainer(
-            model=self.model,
-            optimizer=self._optimizer,
-            rate=lambda step: learning_rate(schedule, step, total),
-            after_step=lambda: None if average is None else average.update_parameters(self.model),
-            augmentation=recipe.augmentation,
-            generator=self._generator,
-            cost=self.cost,
-            ledger=self.ledger,
-            update_phase="base" if recipe.is_ordinary_pretraining else "update",
-        )
-        x, y = self._train
-        size = schedule.batch_size
-        if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):
-            return free_epoch(trainer, x, y, recipe.perturbation, first_step=first, batch_size=size, replays=replays)
-        return train_epoch(
-            trainer,
-            x,
-            y,
-            loss_of(recipe.loss),
-            lambda step: warmed(recipe.perturbation, step, total),
-            first_step=first,
-            batch_size=size,
-            soft=self._soft,
-        )
-
     def _score_epoch(self, number: int) -> Row:
         """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""
-        protocol = self.evaluation
-        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.progress_steps)
-        score = self._evaluate(self.deployed, attack, protocol.progress_examples, self.ledger)
+        score = self._scorer.progress(self.deployed, self.cost, self.ledger)
         best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
-        if best is None or score.robust_accuracy > best:
+        if number >= self.recipe.compressed_from and (best is None or score.robust_accuracy > best):
             self._best_epoch, self._best_weights = number, pack_model(self.deployed)
         if number >= self.recipe.schedule.epochs:
             self._score_result(self.ledger)
@@ -267,20 +210,25 @@ class Pipeline:
 
     def _score_result(self, ledger: Ledger) -> None:
         """The full score; of a recipe that trains as the published study did, by that study's attack as well."""
-        protocol = self.evaluation
         model = self.deployed
         if self.recipe.keep == "best":
             model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
-        attack = PgdAttack(norm=protocol.norm, epsilon=protocol.epsilon, steps=protocol.steps)
-        self.score = self._evaluate(model, attack, protocol.examples, ledger)
+        self.score = self._scorer.full(model, self.cost, ledger)
         if isinstance(self.recipe.perturbation, PublishedPGD):
-            published = PublishedPgdAttack(epsilon=protocol.epsilon, steps=protocol.steps)
-            self.score_as_published = self._evaluate(model, published, protocol.examples, ledger)
+            self.score_as_published = self._scorer.as_published(model, self.cost, ledger)
 
-    def _evaluate(self, model: nn.Module, attack: Attack, examples: int | None, ledger: Ledger) -> Score:
-        x, y = self._validation
-        size = self.evaluation.batch_size
-        return evaluate(model, x[:examples], y[:examples], attack, batch_size=size, cost=self.cost, ledger=ledger)
+    def _as_published(self) -> dict[str, float]:
+        score = self.score_as_published
+        return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
+
+    def _learn_from(self, teacher: Trained | None, images: Tensor) -> SoftLoss | None:
+        """The teacher's soft labels, computed here only if they were not before; charged in either case."""
+        recipe = self.recipe
+        if recipe.distillation is None or recipe.teacher is None or teacher is None:
+            return None
+        labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, images)
+        self.ledger.add("distillation", labels.flops, len(images))
+        return SoftLoss.of(recipe.distillation, labels, self.device)
 
 
 def run(

@@ -1,6 +1,7 @@
 """Structured channel pruning: channels leave the network physically, so compute falls with them."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,65 +15,110 @@ from trainables.recipe import ChannelPruning
 
 MOST = 0.95  # share of a layer's channels that may go
 BISECTIONS = 10  # halvings of the channel ratio's range: to 0.1%, below one channel of most layers
+SEEDS_APART = 1_000_003  # between the seeds of two steps, so that the steps of neighbouring seeds share no draw
+
+Removal = list[Any]  # torch-pruning's record of one step: layer, side and indices of each group that was cut
 
 
-def prune_channels(model: nn.Module, pruning: ChannelPruning, x: Tensor, y: Tensor, *, seed: int) -> None:
-    """Remove channels in place (torch-pruning's dependency graph, arXiv 2301.12900).
+class ChannelPruner:
+    """Brings one network to a wanted ratio in one or several steps (torch-pruning's dependency graph, 2301.12900).
+
+    Ratios are of the network before the first step. That step notes how large it is, and nothing else is kept: after a
+    restart, take the first step on the same network again, then go on with the weights of any later one.
+    """
+
+    def __init__(self, pruning: ChannelPruning, *, seed: int) -> None:
+        """Args: ratio, importance and scope; and the seed of random importance."""
+        self.pruning, self._seed = pruning, seed
+        self._channels: dict[str, int] = {}  # before the first step, by what torch-pruning ranks together
+        self._flops = 0.0  # of one forward pass before the first step
+
+    def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> Removal:
+        """Remove the channels of a step, in place.
+
+        Args:
+            number: of the step, 1 … `pruning.steps`.
+            model: the network as the step before left it or as it was trained since, in any mode; the mode is kept.
+            x: images (n, channels, height, width), n ≥ 1, whose loss Taylor importance is about.
+            y: labels (n,).
+
+        Returns:
+            What was removed, for `narrowed`.
+        """
+        pruning = self.pruning
+        model.zero_grad(set_to_none=True)  # of the last batch that it was trained on
+        if pruning.importance == "taylor":
+            _accumulate_gradients(model, x, y)
+        left = (1 - number / pruning.steps) ** 3  # of what the last step will have removed
+        if pruning.pruning_ratio is not None:
+            ratio = pruning.pruning_ratio * (1 - left)
+        else:
+            assert pruning.mac_ratio is not None
+            ratio = self._channel_ratio(number, model, pruning.mac_ratio + (1 - pruning.mac_ratio) * left, x[:1])
+        removal, self._channels = self._remove(number, model, ratio, x[:1])
+        model.zero_grad(set_to_none=True)
+        return removal
+
+    def _channel_ratio(self, number: int, model: nn.Module, mac_ratio: float, example: Tensor) -> float:
+        """The smallest channel ratio, by bisection, that leaves no more than this share of the MACs; at most MOST."""
+        if number == 1:
+            self._flops = forward_flops(model, example)
+        low, high = 0.0, MOST
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            pruned = copy.deepcopy(model)
+            for one, other in zip(pruned.parameters(), model.parameters(), strict=True):
+                one.grad = None if other.grad is None else other.grad.clone()
+            self._remove(number, pruned, middle, example)
+            enough = forward_flops(pruned, example) <= mac_ratio * self._flops
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+    def _remove(self, number: int, model: nn.Module, ratio: float, example: Tensor) -> tuple[Removal, dict[str, int]]:
+        """Cut a network to a channel ratio; returns what was removed, and the channels that the ratio is of."""
+        modes = [(module, module.training) for module in model.modules()]
+        with torch.random.fork_rng(devices=[]):  # random importance draws on the CPU
+            torch.manual_seed(self._seed + SEEDS_APART * (number - 1))
+            pruner = tp.pruner.BasePruner(
+                model.eval(),
+                example,
+                importance=_importance(self.pruning),
+                global_pruning=self.pruning.scope == "global",
+                pruning_ratio=ratio,
+                max_pruning_ratio=MOST,
+                ignored_layers=[classifier(model)],
+                # Fresh containers each time: torch-pruning 1.6.1 mutates its defaults, which would leak between trials.
+                in_channel_groups={},
+                out_channel_groups={},
+                num_heads={},
+                channel_groups={},
+            )
+            # Ratios are of these; it fills them in at its first step, and keeps them in one pruner for all steps. Ours
+            # does not outlive a restart. A ratio of what is left would do too, but for rounding in each step.
+            if number > 1:
+                pruner._scope_initial_channels.update(self._channels)
+            pruner.step()
+        for module, training in modes:
+            module.training = training
+        model.to(memory_format=torch.channels_last)
+        return pruner.pruning_history(), dict(pruner._scope_initial_channels)
+
+
+def narrowed(before: nn.Module, tensors: Mapping[str, Tensor], removal: Removal, example: Tensor) -> dict[str, Tensor]:
+    """Cut tensors as a step cut the parameters that they belong to, e.g. an optimizer's momentum.
 
     Args:
-        model: the network, in any mode; the mode is kept.
-        pruning: ratio of channels or of MACs, importance and scope.
-        x: images (n, channels, height, width), n ≥ 1, whose loss Taylor importance is about.
-        y: labels (n,).
-        seed: of random importance.
+        before: the network before the step, or a copy.
+        tensors: by the name of the parameter whose shape each has.
+        removal: what the step removed.
+        example: one image (1, channels, height, width), which torch-pruning follows through the network.
     """
-    if pruning.importance == "taylor":
-        _accumulate_gradients(model, x, y)
-    ratio = pruning.pruning_ratio
-    if ratio is None:
-        ratio = _channel_ratio(model, pruning, x[:1], seed)
-    _remove(model, pruning, ratio, x[:1], seed)
-    for parameter in model.parameters():
-        parameter.grad = None
-
-
-def _channel_ratio(model: nn.Module, pruning: ChannelPruning, example: Tensor, seed: int) -> float:
-    """The smallest channel ratio, by bisection, that leaves no more than the wanted share of MACs; at most MOST."""
-    assert pruning.mac_ratio is not None
-    wanted = pruning.mac_ratio * forward_flops(model, example)
-    low, high = 0.0, MOST
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        pruned = copy.deepcopy(model)
-        for one, other in zip(pruned.parameters(), model.parameters(), strict=True):
-            one.grad = None if other.grad is None else other.grad.clone()
-        _remove(pruned, pruning, middle, example, seed)
-        low, high = (low, middle) if forward_flops(pruned, example) <= wanted else (middle, high)
-    return high
-
-
-def _remove(model: nn.Module, pruning: ChannelPruning, ratio: float, example: Tensor, seed: int) -> None:
-    modes = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[]):  # random importance draws on the CPU
-        torch.manual_seed(seed)
-        pruner = tp.pruner.BasePruner(
-            model.eval(),
-            example,
-            importance=_importance(pruning),
-            global_pruning=pruning.scope == "global",
-            pruning_ratio=ratio,
-            max_pruning_ratio=MOST,
-            ignored_layers=[classifier(model)],
-            # Fresh containers each time: torch-pruning 1.6.1 mutates its defaults, which would leak between trials.
-            in_channel_groups={},
-            out_channel_groups={},
-            num_heads={},
-            channel_groups={},
-        )
-        pruner.step()
-    for module, training in modes:
-        module.training = training
-    model.to(memory_format=torch.channels_last)
+    model = copy.deepcopy(before).eval()
+    for name, value in tensors.items():
+        model.get_parameter(name).data = value.clone()
+    graph = tp.DependencyGraph().build_dependency(model, example)
+    graph.load_pruning_history(removal)
+    return {name: model.get_parameter(name).detach() for name in tensors}
 
 
 def _importance(pruning: ChannelPruning) -> Any:

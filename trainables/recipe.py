@@ -115,11 +115,16 @@ class NoCompression(Frozen):
 
 
 class ChannelPruning(Frozen):
-    """Remove whole channels, one shot, before training (torch-pruning). Exactly one of the two ratios is given.
+    """Remove whole channels (torch-pruning), before training or also during it. Exactly one of the two ratios is given.
+
+    Both are of the network that the recipe starts from.
 
     Attributes:
         pruning_ratio: share of channels removed; MACs fall by about its square.
         mac_ratio: share of the MACs to keep; the channel ratio that leaves no more is found by measuring.
+        steps: in how many steps the ratio is reached, one before each of the first `steps` epochs; 1: all at once,
+            before training. What is removed after step i of n is 1 - (1 - i/n)^3 of what is removed in the end
+            (arXiv 1710.01878, eq. 1): most of it early, while there is most to spare and most time to recover.
         importance: what a channel is worth, the least goes first: L1 or L2 norm of its weights; first-order Taylor,
             |weight × gradient| of the clean loss (arXiv 1906.10771); or a random number.
         scope: rank channels across the network (global) or inside each layer (uniform).
@@ -129,6 +134,7 @@ class ChannelPruning(Frozen):
     method: Literal["channel_pruning"] = "channel_pruning"
     pruning_ratio: Annotated[float, Field(gt=0, le=0.95, description="a number in (0, 0.95]")] | None = None
     mac_ratio: MacRatio | None = None
+    steps: PositiveInt = 1
     importance: Importance = "l1"
     scope: Scope = "global"
     taylor_examples: PositiveInt = 256
@@ -198,6 +204,7 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         problems = unfit(self.perturbation, self.loss, self.loop, self.distillation)
+        problems += unreached(self.compression, self.schedule)
         if self.weights is not None and self.base is not None:
             problems.append("weights: got a file and a base, expected one of them")
         if self.schedule.epochs == 0 and self.weights is None and self.base is None:
@@ -239,6 +246,11 @@ class Recipe(Frozen):
         return None if self.distillation is None else self.distillation.teacher
 
     @property
+    def compressed_from(self) -> int:
+        """The first epoch, counted from 1, of the network compressed as far as the recipe says."""
+        return self.compression.steps if self.compression.method == "channel_pruning" else 1
+
+    @property
     def is_ordinary_pretraining(self) -> bool:
         """Trained without attack, without compression and without a teacher, itself and all it starts from."""
         compressed = self.compression.method != "none" or self.quantization is not None
@@ -260,6 +272,15 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | N
     if loop.kind == "free" and soft is not None:
         problems.append("loop.kind: got free with distillation, expected the ordinary loop")
     return problems
+
+
+def unreached(compression: Compression, schedule: Schedule) -> list[str]:
+    """What is wrong with a compression and a schedule together."""
+    steps = compression.steps if compression.method == "channel_pruning" else 1
+    if steps <= max(1, schedule.epochs):
+        return []
+    most = max(1, schedule.epochs)
+    return [f"compression.steps: got {steps} with {schedule.epochs} epochs, expected at most {most}"]
 
 
 class Scoring(Frozen):

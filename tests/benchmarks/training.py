@@ -21,7 +21,7 @@ from trainables.cost import Ledger, measure
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
-from trainables.pruning import prune_channels
+from trainables.pruning import ChannelPruner
 from trainables.recipe import ChannelPruning, Network
 from trainables.regime import Augmentation, Schedule
 from trainables.training import Trainer, train_epoch
@@ -98,7 +98,7 @@ def main() -> None:
         x, y = torch.rand(BATCH, 1, 28, 28), torch.arange(BATCH).remainder(10)
         dense = build(Network(name="eight_layer"), (1, 28, 28))
         narrow = copy.deepcopy(dense)
-        prune_channels(narrow, ChannelPruning(pruning_ratio=0.5, scope="uniform"), x, y, seed=0)
+        ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0).step(1, narrow, x, y)
         calls = {"plain": plain(dense, x, y), "ours": ours(dense, x, y), "pruned": ours(narrow, x, y)}
         seconds = medians(calls | {"peak": matrix_peak()}, rounds)
         cost = measure(dense, x[:1])

@@ -1,0 +1,168 @@
+"""The network of a recipe in progress, with its optimizer and its average: compressed as its epochs come."""
+
+import copy
+import math
+from collections.abc import Mapping
+
+from safetensors.torch import load as load_tensors
+from torch import Generator, Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.assembly import Assembled
+from trainables.attacks import warmed
+from trainables.checkpoint import pack_model, pack_progress, unpack_progress
+from trainables.cost import Ledger, forward_bitops, measure
+from trainables.distillation import SoftLoss
+from trainables.losses import loss_of
+from trainables.models import load_compressed
+from trainables.optimization import average_of, learning_rate, optimizer_of, remember, state_of
+from trainables.pruning import ChannelPruner, Removal, narrowed
+from trainables.quantization import quantize, unquantized
+from trainables.recipe import Recipe
+from trainables.regime import FGSM, FreeLoop
+from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
+
+
+class Trainee:
+    """A network that is pruned before its first epochs, and quantized after the last pruning.
+
+    A pruning step leaves the optimizer what it remembers of the channels that stay; the average starts anew.
+
+    Attributes:
+        model: the weights in training.
+        dense_flops: of one forward pass of the architecture before any compression.
+        cost: FLOPs per pass of the network as it is now.
+        bitops: of one forward pass of the network as it is now.
+        optimizer: of the model's parameters.
+        average: a copy that follows the weights; None if the schedule asks for none.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        assembled: Assembled,
+        train: tuple[Tensor, Tensor],
+        ledger: Ledger,
+        soft: SoftLoss | None = None,
+    ) -> None:
+        """Compress for the first epoch.
+
+        Args:
+            recipe: says when and how to compress, and how to optimize.
+            assembled: the network that it starts from.
+            train: training images and labels on the device to compute on, for Taylor importance and calibration.
+            ledger: charged for every pass that compression takes, as it runs.
+            soft: joins a teacher's soft labels to the loss.
+        """
+        self._recipe, self._soft = recipe, soft
+        self._images, self._labels = train
+        self._generator = Generator(self._images.device).manual_seed(recipe.seed)
+        self.model, self.dense_flops = assembled.model, assembled.dense_flops
+        pruning = recipe.compression
+        self._pruner = ChannelPruner(pruning, seed=recipe.seed) if pruning.method == "channel_pruning" else None
+        self.optimizer = optimizer_of(self.model, recipe.schedule)
+        self.prepare(1, ledger)
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The weights that are scored and kept: the averaged ones if the schedule averages."""
+        return self.model if self.average is None else self.average.module
+
+    def prepare(self, epoch: int, ledger: Ledger) -> None:
+        """Compress as the recipe says before this epoch, counted from 1, and measure what comes of it."""
+        if epoch > self._recipe.compressed_from:
+            return
+        with FlopCounterMode(display=False) as counter:
+            if self._pruner is not None:
+                self._prune(self._pruner, epoch)
+            if epoch == self._recipe.compressed_from:
+                self._quantize()
+        ledger.add("compression", counter.get_total_flops())
+        self.average = average_of(self.model, self._recipe.schedule)
+        self._measure()
+
+    def train_epoch(self, epoch: int, ledger: Ledger) -> EpochResult:
+        """Train for this epoch, counted from 1, at its part of the schedule."""
+        recipe, schedule = self._recipe, self._recipe.schedule
+        replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
+        batches = math.ceil(len(self._labels) / schedule.batch_size) * replays
+        first, total = (epoch - 1) * batches, schedule.epochs * batches
+        average = self.average
+        trainer = Trainer(
+            model=self.model,
+            optimizer=self.optimizer,
+            rate=lambda step: learning_rate(schedule, step, total),
+            after_step=lambda: None if average is None else average.update_parameters(self.model),
+            augmentation=recipe.augmentation,
+            generator=self._generator,
+            cost=self.cost,
+            ledger=ledger,
+            update_phase="base" if recipe.is_ordinary_pretraining else "update",
+        )
+        x, y, size = self._images, self._labels, schedule.batch_size
+        if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):
+            return free_epoch(trainer, x, y, recipe.perturbation, first_step=first, batch_size=size, replays=replays)
+        return train_epoch(
+            trainer,
+            x,
+            y,
+            loss_of(recipe.loss),
+            lambda step: warmed(recipe.perturbation, step, total),
+            first_step=first,
+            batch_size=size,
+            soft=self._soft,
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """The network, its optimizer, its average, and the random state of its training, as files of a checkpoint."""
+        files = {
+            "weights.safetensors": pack_model(self.model),
+            "optimizer.safetensors": pack_progress(self.model, self.optimizer, self._generator),
+        }
+        if self.average is not None:
+            files["average.safetensors"] = pack_model(self.average.module)
+        return files
+
+    def load(self, files: Mapping[str, bytes], epochs: int) -> None:
+        """The inverse of `files`, for a fresh one of the same recipe, after so many epochs."""
+        schedule, weights = self._recipe.schedule, load_tensors(files["weights.safetensors"])
+        if epochs >= self._recipe.compressed_from > 1:  # it was quantized since, at the shapes that it has now
+            load_compressed(self.model, unquantized(weights))
+            self._quantize()
+        load_compressed(self.model, weights).to(self._images.device)
+        self.optimizer, self.average = optimizer_of(self.model, schedule), average_of(self.model, schedule)
+        unpack_progress(files["optimizer.safetensors"], self.model, self.optimizer, self._generator)
+        if self.average is not None:
+            load_compressed(self.average.module, load_tensors(files["average.safetensors"])).to(self._images.device)
+            self.average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
+        self._measure()
+
+    def _prune(self, pruner: ChannelPruner, step: int) -> None:
+        before, remembered = copy.deepcopy(self.model), state_of(self.optimizer, self.model)
+        count = pruner.pruning.taylor_examples
+        removal = pruner.step(step, self.model, self._images[:count], self._labels[:count])
+        self.optimizer = optimizer_of(self.model, self._recipe.schedule)
+        remember(self.optimizer, self.model, _cut(remembered, before, removal, self._images[:1]))
+
+    def _quantize(self) -> None:
+        quantization = self._recipe.quantization
+        if quantization is not None:  # the parameters stay the same objects, so the optimizer still holds them
+            quantize(self.model, quantization, self._images[: quantization.calibration_examples])
+
+    def _measure(self) -> None:
+        example = self._images[:1]
+        self.cost, self.bitops = measure(self.model, example), forward_bitops(self.model, example)
+
+
+def _cut(state: Mapping[str, Tensor], before: nn.Module, removal: Removal, example: Tensor) -> dict[str, Tensor]:
+    """An optimizer's state (as `state_of` gives it) cut as its parameters were; AdamW's step counts are no such."""
+    left = dict(state)
+    for key in sorted({name.partition(".")[0] for name in state}):
+        tensors = {
+            name: state[f"{key}.{name}"]
+            for name, parameter in before.named_parameters()
+            if f"{key}.{name}" in state and state[f"{key}.{name}"].shape == parameter.shape
+        }
+        if tensors:
+            left |= {f"{key}.{name}": value for name, value in narrowed(before, tensors, removal, example).items()}
+    return left
