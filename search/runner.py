@@ -111,7 +111,7 @@ def _fit(
         bases=parents(study),
         teachers=teachers(study),
         threads=resources.cpu,
-        use_gpu=resources.gpu > 0,
+        gpu=resources.gpu,
     )
     shelf = ray.remote(num_cpus=0)(Shelf).remote()
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)

@@ -217,6 +217,8 @@ def outcome_of(result: dict[str, Any] | None, error: str | None, objectives: Seq
         return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
     prefix = "metrics/"  # Tune flattens what it hands to a searcher
     metrics = {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}
+    if missing := [name for name in objectives if name not in metrics]:
+        return Outcome(State.FAIL, f"not measured: {', '.join(missing)}", None, seconds)
     if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
         return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
     return Outcome(State.COMPLETE, None, metrics, seconds, result["robust_correct"], result["examples"])

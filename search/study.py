@@ -44,6 +44,7 @@ DIRECTIONS: dict[str, Literal["max", "min"]] = {
     "inference_bitops": "min",
     "model_bytes": "min",
     "device_seconds": "min",
+    "energy_joules": "min",
 }
 BASE = "base"  # the ordinary base's name, among those of the baselines
 COMPUTE = ("train_flops", "end_to_end_flops")
@@ -234,6 +235,12 @@ class Study(Frozen):
         if "baselines" in info.data and unknown:
             raise ValueError(f"got distillation.teacher {', '.join(unknown)}, expected names out of {', '.join(names)}")
         return space
+
+    @model_validator(mode="after")
+    def _can_measure_energy(self) -> Self:
+        if "energy_joules" in self.objectives and not self.resources.gpu:
+            raise ValueError("objectives: got energy_joules with resources.gpu 0, expected a GPU, whose meter is read")
+        return self
 
     @field_validator("objectives")
     @classmethod

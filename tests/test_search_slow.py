@@ -69,9 +69,9 @@ def trial_processes(driver: int) -> list[int]:
 
 
 def kill_in_epoch(process: subprocess.Popen[str], run: Path, trial: str, epoch: int) -> None:
-    """Kill -9 the process of a trial once its checkpoint of an epoch is there."""
+    """Kill -9 the process of a trial once its checkpoint of an epoch is there and the next epoch has begun."""
     deadline = time.monotonic() + 120
-    while not (run / "trials" / trial / "checkpoint" / str(epoch) / "state.json").exists():
+    while not (run / "trials" / trial / "attempts" / f"1-{epoch + 1}").exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
@@ -100,8 +100,13 @@ def test_a_killed_worker_continues_from_its_checkpoint_to_the_same_numbers(tmp_p
     assert set(whole) == set(killed)
     for trial, outcome in whole.items():
         assert outcome["state"] == killed[trial]["state"] == "complete"
-        del outcome["metrics"]["device_seconds"], killed[trial]["metrics"]["device_seconds"]
-        assert outcome["metrics"] == killed[trial]["metrics"]
+        before, after = outcome["metrics"], killed[trial]["metrics"]
+        assert before["spent_flops"] == before["train_flops"]
+        lost = (after.pop("spent_flops") - before.pop("spent_flops")) / before["train_flops"]
+        # The epoch that was running is lost; all epochs cost the same.
+        assert lost == (pytest.approx(1 / before["epochs"], rel=1e-3) if trial == reference else 0)
+        del before["device_seconds"], after["device_seconds"]
+        assert before == after
 
 
 def test_a_worker_lost_for_good_is_fail_and_the_search_goes_on(tmp_path: Path) -> None:

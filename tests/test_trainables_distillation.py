@@ -264,7 +264,7 @@ def test_a_teachers_own_trial_makes_the_soft_labels_and_students_do_not(
     monkeypatch.setattr(trainables.pipeline, "soft_labels", counting)
     monkeypatch.setattr("ray.get", lambda what: what)
     ids = frozenset({BASE.id, TEACHER.id})
-    setting = Setting(EVALUATION, Folder(str(tmp_path)), bases=ids, teachers=ids, threads=1, use_gpu=False)
+    setting = Setting(EVALUATION, Folder(str(tmp_path)), bases=ids, teachers=ids, threads=1, gpu=0)
     shelf = Shelf()
     again = OF_ITS_BASE.model_copy(update={"seed": 1})
     for recipe in (BASE, TEACHER, STUDENT, OF_ITS_BASE, again):

@@ -23,6 +23,7 @@ from trainables.regime import PublishedPGD
 from trainables.scoring import Scorer
 from trainables.storage import Folder
 from trainables.trainee import Trainee
+from trainables.usage import Usage, meter_of
 
 Row = dict[str, float | int | None]
 
@@ -70,16 +71,17 @@ class Pipeline:
         self.reason: str | None = None
         self.score: Score | None = None
         self.score_as_published: Score | None = None
-        self.device_seconds = 0.0
+        self.usage = Usage(meter_of(device))
         self._best_epoch, self._best_weights = 0, b""  # none yet
-        started = time.perf_counter()
-        torch.manual_seed(recipe.seed)
-        train = splits.train.tensors(device)
-        self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
-        soft = self._learn_from(teacher or base, train[0])
-        assembled = assemble(recipe, base, splits, train[0])
-        self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
-        self.device_seconds += time.perf_counter() - started
+        self.inherited_flops = self.ledger.end_to_end
+        with self.usage.counted():
+            torch.manual_seed(recipe.seed)
+            train = splits.train.tensors(device)
+            self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
+            soft = self._learn_from(teacher or base, train[0])
+            assembled = assemble(recipe, base, splits, train[0])
+            self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
+        self.prepared_flops = self.ledger.end_to_end - self.inherited_flops
 
     @property
     def epoch(self) -> int:
@@ -111,6 +113,10 @@ class Pipeline:
 
         Weights that are taken as they are (0 epochs) are only evaluated, in one step.
         """
+        with self.usage.counted():
+            return self._step()
+
+    def _step(self) -> Row:
         started = time.perf_counter()
         number = self.epoch + 1
         row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
@@ -134,7 +140,6 @@ class Pipeline:
             recipe, examples = self.recipe, self._scorer.progress_examples
             alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
             self.reason = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
-        self.device_seconds += time.perf_counter() - started
         return row
 
     def metrics(self) -> dict[str, float]:
@@ -154,7 +159,7 @@ class Pipeline:
             "mac_ratio": self.cost.forward / self._trainee.dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "model_bytes": stored_bytes(self.deployed),
-            "device_seconds": self.device_seconds,
+            **self.usage.metrics(),
             "epochs": self.recipe.schedule.epochs,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
@@ -177,7 +182,7 @@ class Pipeline:
             "history": self.history,
             "ledger": self.ledger.as_dict(),
             "reason": self.reason,
-            "device_seconds": self.device_seconds,
+            "usage": self.usage.metrics(),
             "best_epoch": self._best_epoch,
         }
         files = self._trainee.files() | {"best.safetensors": self._best_weights}
@@ -193,7 +198,7 @@ class Pipeline:
         self._trainee.load(files, self.epoch)
         self.ledger = Ledger.from_dict(state["ledger"])
         self.reason = state["reason"]
-        self.device_seconds = float(state["device_seconds"])
+        self.usage.restore(state["usage"])
         self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
         if self.finished and self.reason is None:
             self._score_result(Ledger())

@@ -9,6 +9,7 @@ import ray
 import torch
 from ray import tune
 
+from trainables.attempts import Attempts
 from trainables.data import Splits
 from trainables.pipeline import Pipeline, set_conditions
 from trainables.recipe import Evaluation, Recipe
@@ -24,7 +25,7 @@ class Setting:
         bases: ids of the recipes that others start from or learn from.
         teachers: ids of those that others learn from.
         threads: CPU threads a trial.
-        use_gpu: compute on the GPU that Ray assigned.
+        gpu: share of a GPU that Ray assigned; 0: compute on the CPU.
     """
 
     evaluation: Evaluation
@@ -32,7 +33,7 @@ class Setting:
     bases: frozenset[str]
     teachers: frozenset[str]
     threads: int
-    use_gpu: bool
+    gpu: float
 
 
 class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -69,6 +70,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         assert self._pipeline is not None
         pipeline: Pipeline = self._pipeline
         if not pipeline.finished:
+            self._attempts.begin(pipeline.epoch + 1)
             pipeline.step()
             pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
         result: dict[str, Any] = dict(pipeline.history[-1])
@@ -89,9 +91,10 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         set_conditions(setting.threads)
         recipe = Recipe.model_validate(config["recipe"])
         base, teacher = self._fetch(recipe.base), self._fetch(recipe.separate_teacher)
-        device = torch.device("cuda" if setting.use_gpu else "cpu")
+        device = torch.device("cuda" if setting.gpu else "cpu")
         self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device, teacher)
         self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
+        self._attempts = Attempts.next(setting.trials.child(recipe.id, "attempts"))
         self._busy = time.perf_counter() - started
 
     def _fetch(self, ancestor: Recipe | None) -> Any:
@@ -108,7 +111,16 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         correct = pipeline.score.robust
         return {
             "reason": None,
-            "metrics": pipeline.metrics(),
+            "metrics": self._metrics(pipeline),
             "robust_correct": np.packbits(correct).tobytes().hex(),
             "examples": len(correct),
         }
+
+    def _metrics(self, pipeline: Pipeline) -> dict[str, float]:
+        """The pipeline's, with the work that was lost on the way, and a share of a shared card's energy."""
+        metrics = pipeline.metrics()
+        lost = self._attempts.lost_flops(pipeline.history, pipeline.inherited_flops, pipeline.prepared_flops)
+        metrics["spent_flops"] = metrics["train_flops"] + lost
+        if "energy_joules" in metrics:
+            metrics["energy_joules"] *= min(1.0, self._setting.gpu)
+        return metrics
