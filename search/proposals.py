@@ -5,7 +5,14 @@ from typing import TypeVar, cast
 from optuna import Trial
 
 from search.recipes import base_recipe, fixed_recipes
-from search.space import CompressionSpace, DistillationSpace, PerturbationSpace, QuantizationSpace, ScheduleSpace
+from search.space import (
+    CompressionSpace,
+    DistillationSpace,
+    IntRange,
+    PerturbationSpace,
+    QuantizationSpace,
+    ScheduleSpace,
+)
 from search.study import BASE, Study
 from trainables.errors import TemperError
 from trainables.recipe import Bits, ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
@@ -32,7 +39,7 @@ def propose(trial: Trial, study: Study) -> Recipe:
     return Recipe(
         data=study.data,
         model=study.model,
-        base=base_recipe(study),
+        base=base_recipe(study, _pretraining_epochs(trial, space.pretraining_epochs)),
         compression=compression,
         quantization=quantization,
         perturbation=perturbation,
@@ -43,6 +50,12 @@ def propose(trial: Trial, study: Study) -> Recipe:
         keep=study.keep,
         seed=study.seed,
     )
+
+
+def _pretraining_epochs(trial: Trial, lengths: IntRange | None) -> int | None:
+    if lengths is None:
+        return None
+    return trial.suggest_int("pretraining_epochs", int(lengths.low), int(lengths.high), log=lengths.log)
 
 
 def _compression(trial: Trial, space: CompressionSpace) -> Compression:

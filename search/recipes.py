@@ -32,9 +32,25 @@ class Cell:
     recipe: Recipe
 
 
-def base_recipe(study: Study) -> Recipe:
-    """Ordinary pretraining, or the user's file of weights as it is: no attack, no compression."""
-    return _started(study, study.seed)[BASE]
+def base_recipe(study: Study, epochs: int | None = None) -> Recipe:
+    """Ordinary pretraining, or the user's file of weights as it is: no attack, no compression.
+
+    Args:
+        study: whose base.
+        epochs: another length of pretraining than the study's.
+    """
+    base = _started(study, study.seed)[BASE]
+    if epochs is None:
+        return base
+    return base.model_copy(update={"schedule": base.schedule.model_copy(update={"epochs": epochs})})
+
+
+def searched_bases(study: Study) -> tuple[Recipe, ...]:
+    """Every base that a proposal may start from, the study's own among them where its length is in the range."""
+    lengths = study.space.pretraining_epochs if study.space else None
+    if lengths is None:
+        return (base_recipe(study),)
+    return tuple(base_recipe(study, epochs) for epochs in range(int(lengths.low), int(lengths.high) + 1))
 
 
 def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
@@ -91,7 +107,8 @@ def grid_cells(study: Study) -> tuple[Cell, ...]:
 def parents(study: Study) -> frozenset[str]:
     """Ids of the recipes that others start from or learn from."""
     started = (fixed.recipe.base for fixed in fixed_recipes(study))
-    return teachers(study) | {base_recipe(study).id, *(base.id for base in started if base is not None)}
+    bases = (base_recipe(study), *searched_bases(study), *(base for base in started if base is not None))
+    return teachers(study) | {base.id for base in bases}
 
 
 def teachers(study: Study) -> frozenset[str]:
@@ -100,7 +117,9 @@ def teachers(study: Study) -> frozenset[str]:
     learnt = {one.recipe.teacher.id for one in fixed if one.recipe.teacher is not None}
     if study.space is None or not any(study.space.distillation.weight):
         return frozenset(learnt)
-    return frozenset(learnt | {one.recipe.id for one in fixed if one.name in study.space.distillation.teacher})
+    names = study.space.distillation.teacher
+    own = {base.id for base in searched_bases(study)} if BASE in names else set()
+    return frozenset(learnt | own | {one.recipe.id for one in fixed if one.role == "baseline" and one.name in names})
 
 
 def _started(study: Study, seed: int) -> dict[str, Recipe]:

@@ -21,7 +21,7 @@ from cluster.session import session
 from cluster.shelf import Shelf
 from search.events import Listener
 from search.progress import Progress, Terminal
-from search.recipes import fixed_recipes, parents, teachers
+from search.recipes import fixed_recipes, parents, searched_bases, teachers
 from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
 from search.study import Study
@@ -88,7 +88,8 @@ def search(
             device = "cuda" if resources.gpu else "cpu"
             record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-            total = len(fixed) + study.budget.trials
+            others = {base.id for base in searched_bases(study)} - {one.recipe.id for one in fixed}
+            total = len(fixed) + min(len(others), study.budget.trials) + study.budget.trials
             widest = max(len(one.name) for one in fixed)
             progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")

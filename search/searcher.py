@@ -14,20 +14,23 @@ from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.proposals import propose
 from search.recipes import Fixed, fixed_recipes
-from search.study import DIRECTIONS, Study
+from search.study import BASE, DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
 MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
-MOST_HELD = 16  # proposals that wait for a teacher; asking for more would be asking without learning from what runs
+MOST_HELD = (
+    16  # proposals that wait for a teacher or base; asking for more would be asking without learning from what runs
+)
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Emits base and baselines, each once what it builds on is there, and proposals of multivariate TPE.
 
     What is fixed goes first; most proposals need the base only, so they fill the wait for a baseline's parent. One
-    whose teacher has not finished is held back until it has, and another is asked meanwhile; if the teacher is lost,
-    Optuna is told FAIL, and the proposal's place in the budget is free again.
+    whose teacher or base has not finished is held back until it has, and another is asked meanwhile; if that is lost,
+    Optuna is told FAIL, and the proposal's place in the budget is free again. Where the length of pretraining is
+    searched, a base runs when it is first proposed.
 
     Its state is a function of the recipes proposed and their outcomes, so it is never saved.
     """
@@ -138,7 +141,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 return self._proposed(*held)
         return None
 
-    def _next_proposal(self) -> tuple[Proposal, optuna.Trial] | None:
+    def _next_proposal(self) -> tuple[Proposal, optuna.Trial | None] | None:
         if self._state(self._base) is not State.COMPLETE:
             return None
         refused = 0
@@ -151,6 +154,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 if self._is_ready(recipe):
                     return self._proposed(recipe, trial)
                 self._held.append((recipe, trial))
+                if base := self._new_base(recipe):
+                    return self._proposal_of(base), None
                 continue
             known = self._outcomes.get(recipe.id)
             if known is None:
@@ -162,6 +167,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             if refused == MOST_DUPLICATES:
                 self._left = 0
         return None
+
+    def _new_base(self, recipe: Recipe) -> Fixed | None:
+        """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""
+        base = recipe.base
+        if base is None or base.id in self._outcomes or any(base == fixed.recipe for fixed in self._waiting):
+            return None
+        return Fixed("base", f"{BASE}.{base.schedule.epochs}epochs", base)
 
     def _proposed(self, recipe: Recipe, trial: optuna.Trial) -> tuple[Proposal, optuna.Trial]:
         distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}

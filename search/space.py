@@ -131,11 +131,17 @@ class DistillationSpace(Frozen):
 
 
 class Space(Frozen):
-    """What is searched."""
+    """What is searched.
+
+    Attributes:
+        pretraining_epochs: length of the ordinary pretraining that a proposal starts from; each length is trained once,
+            when it is first proposed. None: the study's own.
+    """
 
     compression: CompressionSpace = CompressionSpace()
     quantization: QuantizationSpace = QuantizationSpace()
     perturbation: PerturbationSpace
     loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
     distillation: DistillationSpace = DistillationSpace()
+    pretraining_epochs: IntRange | None = None
     schedule: ScheduleSpace

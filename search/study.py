@@ -190,6 +190,14 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _has_something_to_run(self) -> Self:
+        if self.space is not None and self.space.pretraining_epochs is not None:
+            if self.pretraining is None:
+                raise ValueError("space.pretraining_epochs: got a range with pretrained weights, expected pretraining")
+            if "end_to_end_flops" not in self.objectives:
+                raise ValueError(
+                    "space.pretraining_epochs: got a range, but pretraining counts in no objective; "
+                    "expected end_to_end_flops among the objectives"
+                )
         if self.budget.trials and self.space is None:
             raise ValueError(f"budget.trials: got {self.budget.trials} without a space, expected a space or 0")
         if self.grid is not None:
