@@ -38,7 +38,9 @@ class SoftLoss:
 
     Attributes:
         target: (n, classes) log-probabilities of the teacher's softened answers to the training images.
-        temperature: what logits are divided by; KL is multiplied by its square, which keeps gradients of one size.
+        temperature: T, what logits are divided by. KL is multiplied by its square, which keeps gradients of one size
+            while answers are close; where they are far apart, a gradient is up to T times that of cross-entropy, so
+            that a rate that suits labels alone can be too high.
         weight: share of the soft labels.
     """
 
