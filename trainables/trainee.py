@@ -25,7 +25,7 @@ class Trainee:
     """A network that is pruned before its first epochs, and quantized after the last pruning.
 
     After a pruning step the optimizer and the average start anew. With momentum cut to the channels that stay instead,
-    all of fourteen pairs of runs ended 1 to 12 points of robust accuracy lower (digits, N-FGSM, 12 epochs, SGD and AdamW,
+    all of fourteen pairs of runs ended 1 to 12 points of robust accuracy lower (digits, N-FGSM, 12 epochs, SGD, AdamW,
     4 or 8 steps to half or a quarter of the channels, two seeds).
 
     Attributes:
