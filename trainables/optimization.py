@@ -1,9 +1,8 @@
 """Optimizers, learning rates as pure functions of the step, and averaged weights."""
 
 import math
-from collections.abc import Mapping
 
-from torch import Tensor, empty_like, nn
+from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -26,27 +25,6 @@ def optimizer_of(model: nn.Module, schedule: Schedule) -> Optimizer:
         weight_decay=schedule.weight_decay,
         nesterov=schedule.momentum > 0,
     )
-
-
-def state_of(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """What an optimizer remembers of each of the model's parameters, as `key.name`, e.g. `momentum_buffer.0.weight`."""
-    return {
-        f"{key}.{name}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-        if value is not None
-    }
-
-
-def remember(optimizer: Optimizer, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """The inverse of `state_of`, for a fresh optimizer of the model's parameters."""
-    parameters = dict(model.named_parameters())
-    for name, value in state.items():
-        key, _, owner = name.partition(".")
-        parameter = parameters[owner]
-        if value.shape == parameter.shape:  # in its parameter's memory layout, so that a step runs the same kernels
-            value = empty_like(parameter).copy_(value).detach()
-        optimizer.state[parameter][key] = value
 
 
 def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:

@@ -1,7 +1,6 @@
 """Structured channel pruning: channels leave the network physically, so compute falls with them."""
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,8 +16,6 @@ MOST = 0.95  # share of a layer's channels that may go
 BISECTIONS = 10  # halvings of the channel ratio's range: to 0.1%, below one channel of most layers
 SEEDS_APART = 1_000_003  # between the seeds of two steps, so that the steps of neighbouring seeds share no draw
 
-Removal = list[Any]  # torch-pruning's record of one step: layer, side and indices of each group that was cut
-
 
 class ChannelPruner:
     """Brings one network to a wanted ratio in one or several steps (torch-pruning's dependency graph, 2301.12900).
@@ -33,7 +30,7 @@ class ChannelPruner:
         self._channels: dict[str, int] = {}  # before the first step, by what torch-pruning ranks together
         self._flops = 0.0  # of one forward pass before the first step
 
-    def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> Removal:
+    def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """Remove the channels of a step, in place.
 
         Args:
@@ -41,9 +38,6 @@ class ChannelPruner:
             model: the network as the step before left it or as it was trained since, in any mode; the mode is kept.
             x: images (n, channels, height, width), n ≥ 1, whose loss Taylor importance is about.
             y: labels (n,).
-
-        Returns:
-            What was removed, for `narrowed`.
         """
         pruning = self.pruning
         model.zero_grad(set_to_none=True)  # of the last batch that it was trained on
@@ -55,9 +49,10 @@ class ChannelPruner:
         else:
             assert pruning.mac_ratio is not None
             ratio = self._channel_ratio(number, model, pruning.mac_ratio + (1 - pruning.mac_ratio) * left, x[:1])
-        removal, self._channels = self._remove(number, model, ratio, x[:1])
+        channels = self._remove(number, model, ratio, x[:1])
+        if number == 1:
+            self._channels = channels
         model.zero_grad(set_to_none=True)
-        return removal
 
     def _channel_ratio(self, number: int, model: nn.Module, mac_ratio: float, example: Tensor) -> float:
         """The smallest channel ratio, by bisection, that leaves no more than this share of the MACs; at most MOST."""
@@ -74,8 +69,8 @@ class ChannelPruner:
             low, high = (low, middle) if enough else (middle, high)
         return high
 
-    def _remove(self, number: int, model: nn.Module, ratio: float, example: Tensor) -> tuple[Removal, dict[str, int]]:
-        """Cut a network to a channel ratio; returns what was removed, and the channels that the ratio is of."""
+    def _remove(self, number: int, model: nn.Module, ratio: float, example: Tensor) -> dict[str, int]:
+        """Cut a network to a channel ratio; returns the channels that the ratio is of."""
         modes = [(module, module.training) for module in model.modules()]
         with torch.random.fork_rng(devices=[]):  # random importance draws on the CPU
             torch.manual_seed(self._seed + SEEDS_APART * (number - 1))
@@ -101,24 +96,7 @@ class ChannelPruner:
         for module, training in modes:
             module.training = training
         model.to(memory_format=torch.channels_last)
-        return pruner.pruning_history(), dict(pruner._scope_initial_channels)
-
-
-def narrowed(before: nn.Module, tensors: Mapping[str, Tensor], removal: Removal, example: Tensor) -> dict[str, Tensor]:
-    """Cut tensors as a step cut the parameters that they belong to, e.g. an optimizer's momentum.
-
-    Args:
-        before: the network before the step, or a copy.
-        tensors: by the name of the parameter whose shape each has.
-        removal: what the step removed.
-        example: one image (1, channels, height, width), which torch-pruning follows through the network.
-    """
-    model = copy.deepcopy(before).eval()
-    for name, value in tensors.items():
-        model.get_parameter(name).data = value.clone()
-    graph = tp.DependencyGraph().build_dependency(model, example)
-    graph.load_pruning_history(removal)
-    return {name: model.get_parameter(name).detach() for name in tensors}
+        return dict(pruner._scope_initial_channels)
 
 
 def _importance(pruning: ChannelPruning) -> Any:

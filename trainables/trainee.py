@@ -1,6 +1,5 @@
 """The network of a recipe in progress, with its optimizer and its average: compressed as its epochs come."""
 
-import copy
 import math
 from collections.abc import Mapping
 
@@ -15,8 +14,8 @@ from trainables.cost import Ledger, forward_bitops, measure
 from trainables.distillation import SoftLoss
 from trainables.losses import loss_of
 from trainables.models import load_compressed
-from trainables.optimization import average_of, learning_rate, optimizer_of, remember, state_of
-from trainables.pruning import ChannelPruner, Removal, narrowed
+from trainables.optimization import average_of, learning_rate, optimizer_of
+from trainables.pruning import ChannelPruner
 from trainables.quantization import quantize, unquantized
 from trainables.recipe import Recipe
 from trainables.regime import FGSM, FreeLoop
@@ -26,7 +25,9 @@ from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
 class Trainee:
     """A network that is pruned before its first epochs, and quantized after the last pruning.
 
-    A pruning step leaves the optimizer what it remembers of the channels that stay; the average starts anew.
+    After a pruning step the optimizer and the average start anew. With momentum cut to the channels that stay instead,
+    all of fourteen pairs of runs ended 1 to 12 points of robust accuracy lower (digits, N-FGSM, 12 epochs, SGD, AdamW,
+    4 or 8 steps to half or a quarter of the channels, two seeds).
 
     Attributes:
         model: the weights in training.
@@ -60,7 +61,6 @@ class Trainee:
         self.model, self.dense_flops = assembled.model, assembled.dense_flops
         pruning = recipe.compression
         self._pruner = ChannelPruner(pruning, seed=recipe.seed) if pruning.method == "channel_pruning" else None
-        self.optimizer = optimizer_of(self.model, recipe.schedule)
         self.prepare(1, ledger)
 
     @property
@@ -74,12 +74,12 @@ class Trainee:
             return
         with FlopCounterMode(display=False) as counter:
             if self._pruner is not None:
-                self._prune(self._pruner, epoch)
+                count = self._pruner.pruning.taylor_examples
+                self._pruner.step(epoch, self.model, self._images[:count], self._labels[:count])
             if epoch == self._recipe.compressed_from:
                 self._quantize()
         ledger.add("compression", counter.get_total_flops())
-        self.average = average_of(self.model, self._recipe.schedule)
-        self._measure()
+        self._start_anew()
 
     def train_epoch(self, epoch: int, ledger: Ledger) -> EpochResult:
         """Train for this epoch, counted from 1, at its part of the schedule."""
@@ -125,44 +125,24 @@ class Trainee:
 
     def load(self, files: Mapping[str, bytes], epochs: int) -> None:
         """The inverse of `files`, for a fresh one of the same recipe, after so many epochs."""
-        schedule, weights = self._recipe.schedule, load_tensors(files["weights.safetensors"])
+        weights = load_tensors(files["weights.safetensors"])
         if epochs >= self._recipe.compressed_from > 1:  # it was quantized since, at the shapes that it has now
             load_compressed(self.model, unquantized(weights))
             self._quantize()
         load_compressed(self.model, weights).to(self._images.device)
-        self.optimizer, self.average = optimizer_of(self.model, schedule), average_of(self.model, schedule)
+        self._start_anew()
         unpack_progress(files["optimizer.safetensors"], self.model, self.optimizer, self._generator)
         if self.average is not None:
             load_compressed(self.average.module, load_tensors(files["average.safetensors"])).to(self._images.device)
             self.average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
-        self._measure()
-
-    def _prune(self, pruner: ChannelPruner, step: int) -> None:
-        before, remembered = copy.deepcopy(self.model), state_of(self.optimizer, self.model)
-        count = pruner.pruning.taylor_examples
-        removal = pruner.step(step, self.model, self._images[:count], self._labels[:count])
-        self.optimizer = optimizer_of(self.model, self._recipe.schedule)
-        remember(self.optimizer, self.model, _cut(remembered, before, removal, self._images[:1]))
 
     def _quantize(self) -> None:
         quantization = self._recipe.quantization
-        if quantization is not None:  # the parameters stay the same objects, so the optimizer still holds them
+        if quantization is not None:
             quantize(self.model, quantization, self._images[: quantization.calibration_examples])
 
-    def _measure(self) -> None:
-        example = self._images[:1]
+    def _start_anew(self) -> None:
+        """Optimizer, average and costs of the network as it is now."""
+        schedule, example = self._recipe.schedule, self._images[:1]
+        self.optimizer, self.average = optimizer_of(self.model, schedule), average_of(self.model, schedule)
         self.cost, self.bitops = measure(self.model, example), forward_bitops(self.model, example)
-
-
-def _cut(state: Mapping[str, Tensor], before: nn.Module, removal: Removal, example: Tensor) -> dict[str, Tensor]:
-    """An optimizer's state (as `state_of` gives it) cut as its parameters were; AdamW's step counts are no such."""
-    left = dict(state)
-    for key in sorted({name.partition(".")[0] for name in state}):
-        tensors = {
-            name: state[f"{key}.{name}"]
-            for name, parameter in before.named_parameters()
-            if f"{key}.{name}" in state and state[f"{key}.{name}"].shape == parameter.shape
-        }
-        if tensors:
-            left |= {f"{key}.{name}": value for name, value in narrowed(before, tensors, removal, example).items()}
-    return left
