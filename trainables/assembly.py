@@ -10,7 +10,7 @@ from trainables.cost import Ledger, forward_flops
 from trainables.data import Splits, pixel_statistics
 from trainables.models import build, load_compressed
 from trainables.pruning import prune_channels
-from trainables.quantization import quantize, unquantized
+from trainables.quantization import attach, quantize, unquantized
 from trainables.recipe import Recipe
 from trainables.weights import load_weights
 
@@ -60,6 +60,22 @@ def assemble(
         _compress(model, recipe, images, labels)
     ledger.add("compression", counter.get_total_flops())
     return Assembled(model, dense_flops)
+
+
+def rebuild(recipe: Recipe, splits: Splits, weights: bytes) -> nn.Module:
+    """A finished network as it was saved, on the CPU and in eval mode; nothing is trained or fitted.
+
+    Args:
+        recipe: that it is of.
+        splits: its data, for the shape of the images, the classes and the pixels.
+        weights: its parameters and buffers as safetensors bytes.
+    """
+    pixels = pixel_statistics(recipe.data, splits.train)
+    model = build(recipe.model, splits.train.images.shape[1:], classes=splits.classes, pixels=pixels)
+    state = load_tensors(weights)
+    if recipe.quantization is None:
+        return load_compressed(model, state).eval()
+    return attach(model, recipe.quantization, state).eval()
 
 
 def _compress(model: nn.Module, recipe: Recipe, images: Tensor, labels: Tensor) -> None:
