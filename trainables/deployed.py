@@ -6,14 +6,15 @@ pairs of products in 16 bits on x86 processors without VNNI, and these saturate 
 labels of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on uint8, which
 runtimes fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of uint8 in use.
 
-There are no such kernels for 16 bits, or for one side alone. Then the rounding is written as Div, Round, Clip and Mul,
-lest a runtime round the other side too, and 16-bit weights as int16, Cast and Mul.
+There are no such kernels for 16 bits, or for one side alone. Then the rounding of activations is written as Div, Round,
+Clip and Mul, lest a runtime round the other side too. 16-bit weights are stored as the floats that they stand for.
 """
 
 import copy
 import io
 import warnings
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from torch.jit._trace import TracerWarning  # its public name is not in torch.ji
 from torch.nn.utils import parametrize
 
 from trainables.errors import InvalidInput
-from trainables.folding import finish
+from trainables.folding import ZERO, finish
 from trainables.inference import require_onnx
 from trainables.quantization import ActivationQuantizer, WeightQuantizer, bits_of, layers_of
 
@@ -42,7 +43,7 @@ class _Dequantize(torch.autograd.Function):
 
 
 class _StoredWeight(nn.Module):
-    """In the place of a WeightQuantizer: gives the same weights, out of stored integers."""
+    """In the place of a WeightQuantizer: gives the same weights, out of stored bytes, or floats above 8 bits."""
 
     stored: Tensor
     scale: Tensor
@@ -50,19 +51,19 @@ class _StoredWeight(nn.Module):
 
     def __init__(self, quantizer: WeightQuantizer, weight: Tensor) -> None:
         super().__init__()
+        if quantizer.bits > BYTE:
+            self.register_buffer("stored", quantizer(weight))
+            return
         integers, scale = quantizer.integers(weight)
-        self.bits = quantizer.bits
-        kind = torch.uint8 if self.bits <= BYTE else torch.int16
-        shift = 128 if self.bits <= BYTE else 0
-        self.register_buffer("stored", (integers + shift).to(kind))
+        self.register_buffer("stored", (integers + ZERO).to(torch.uint8))
         self.register_buffer("scale", scale)
-        self.register_buffer("zero", torch.full_like(scale, shift, dtype=kind))
+        self.register_buffer("zero", torch.full_like(scale, ZERO, dtype=torch.uint8))
 
     def forward(self, _: Tensor) -> Tensor:
-        if self.bits <= BYTE:
-            weight: Tensor = _Dequantize.apply(self.stored, self.scale, self.zero)
-            return weight
-        return self.stored.float() * _by_channel(self.scale, self.stored)
+        if self.stored.dtype != torch.uint8:
+            return self.stored
+        weight: Tensor = _Dequantize.apply(self.stored, self.scale, self.zero)
+        return weight
 
 
 class _RoundedInput(nn.Module):
@@ -97,7 +98,9 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
     content = io.BytesIO()
     # By tracing (dynamo=False), since the newer exporter refuses fake quantization (torch 2.14.1). It warns that it is
     # the older one, and of shapes that a network reads off its images, which stay fixed in the file, as they should.
-    with warnings.catch_warnings():
+    # On a failure it prints the network's graph, whether its log is on or not (torch 2.14.1's setup_onnx_logging takes
+    # the function that says so for its answer): the log is replaced until that is mended.
+    with warnings.catch_warnings(), patch.object(torch._C, "_jit_onnx_log", lambda *_: None):
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", category=TracerWarning)
@@ -113,7 +116,7 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
                 dynamic_axes={"images": {0: "n"}, "scores": {0: "n"}},
             )
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().splitlines()[0].split("  [Caused by")[0]
             raise InvalidInput(f"model.name: the network cannot be written as ONNX ({reason})") from error
     return finish(content.getvalue())
 
