@@ -2,9 +2,9 @@
 
 Weights of at most 8 bits are stored in a byte each and become floats by DequantizeLinear, bit for bit the floats that
 PyTorch trained with. The byte is unsigned, 128 above the integer: signed ones send onnxruntime 1.32 to kernels that add
-pairs of products in 16 bits on x86 processors without VNNI, and these saturate (a W8A8 network then gave 19% of the
-labels of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on uint8, which
-runtimes fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of uint8 in use.
+pairs of products in 16 bits on x86 processors without VNNI, and these saturate (a trained W8A8 network then labelled 2%
+of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on uint8, which runtimes
+fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of uint8 in use.
 
 There are no such kernels for 16 bits, or for one side alone. Then the rounding of activations is written as Div, Round,
 Clip and Mul, lest a runtime round the other side too. 16-bit weights are stored as the floats that they stand for.
