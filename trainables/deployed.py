@@ -6,8 +6,9 @@ pairs of products in 16 bits on x86 processors without VNNI, and these saturate 
 of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on uint8, which runtimes
 fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of uint8 in use.
 
-There are no such kernels for 16 bits, or for one side alone. Then the rounding of activations is written as Div, Round,
-Clip and Mul, lest a runtime round the other side too. 16-bit weights are stored as the floats that they stand for.
+There are no such kernels for 16 bits, or for one side alone; and where both sides have few bits, they round biases to
+too coarse a step. Then the rounding of activations is written as Div, Round, Clip and Mul, lest a runtime fuse it.
+16-bit weights are stored as the floats that they stand for.
 """
 
 import copy
@@ -28,6 +29,7 @@ from trainables.quantization import ActivationQuantizer, WeightQuantizer, bits_o
 
 OPSET = 20  # of ONNX; the newest that torch's exporter by tracing writes
 BYTE = 8  # bits up to which runtimes have integer kernels
+FUSIBLE = 8  # bits of weights and input together from which they are used: W2A2 lost 3.4% of the labels by them
 
 
 class _Dequantize(torch.autograd.Function):
@@ -125,7 +127,7 @@ def _deployable(model: nn.Module) -> nn.Module:
     """A copy on the CPU in eval mode, its quantizers replaced by what the file holds."""
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     for layer in layers_of(model).values():
-        fusible = max(bits_of(layer)) <= BYTE
+        fusible = max(bits_of(layer)) <= BYTE and sum(bits_of(layer)) >= FUSIBLE
         if parametrize.is_parametrized(layer, "weight"):
             steps: Any = layer.parametrizations
             steps["weight"][0] = _StoredWeight(steps["weight"][0], steps["weight"].original)
