@@ -22,9 +22,11 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
-# Ratios of speeds, each measured in one run; takes about two minutes.
+# Ratios of speeds, each measured in one run; then the deployed file's bytes, labels and latency. About three minutes.
 bench: install
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/deployment.py
+	$(BIN)/python tests/benchmarks/trial.py
 
 lint: install
 	$(BIN)/ruff check .

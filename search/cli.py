@@ -90,15 +90,25 @@ def studies() -> None:
 @temper.command()
 @click.argument("run")
 @click.option("--pick", type=click.Choice(["knee", "parity", "max-robust", "all"]), default="knee", show_default=True)
-@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv"]), default="yaml", show_default=True)
-def export(run: str, pick: str, form: str) -> None:
-    """Print Pareto-optimal recipes of RUN, a run directory."""
+@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
+@click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
+def export(run: str, pick: str, form: str, output: str | None) -> None:
+    """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
     from analysis import export as exporting
     from analysis.trials import read_run
     from trainables.storage import Folder
 
+    if (form == "onnx") != (output is not None):
+        raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
     found = read_run(Folder(run))
-    click.echo(exporting.render(exporting.pick(found, pick), found, form), nl=False)
+    picked = exporting.pick(found, pick)
+    if output is None:
+        click.echo(exporting.render(picked, found, form), nl=False)
+        return
+    from analysis.deployment import write_models
+
+    for line in write_models(found, picked, output):
+        click.echo(line)
 
 
 @temper.command()

@@ -150,6 +150,19 @@ def test_a_distilled_recipe_is_reproduced_bitwise_with_its_teacher(run: Path, tm
     assert again.stdout.count(" same") == 6
 
 
+def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    done = temper("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{file}: {file.stat().st_size:,} bytes; 100.00% of 100 validation images")
+    assert done.stdout.count("\n") == 1
+    assert "Warning" not in done.stderr
+    for arguments in (["--format", "onnx"], ["--output", str(file)]):
+        refused = temper("export", str(run), *arguments)
+        assert refused.returncode == 2
+        assert "--output FILE goes with --format onnx" in refused.stderr
+
+
 def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:
     base = json.loads((run / "run.json").read_text())["base"]
     outcome = json.loads((run / "trials" / base / "outcome.json").read_text())["metrics"]

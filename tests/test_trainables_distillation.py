@@ -13,19 +13,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import trainables.pipeline
-from trainables.assembly import Trained
 from trainables.attacks import attack_of
 from trainables.cost import Ledger, PassCost
 from trainables.data import Splits, load_splits
-from trainables.distillation import SoftLabels, SoftLoss, soft_labels
 from trainables.errors import TemperError
-from trainables.losses import loss_of
+from trainables.losses import SoftLoss, loss_of
 from trainables.models import load_compressed
 from trainables.optimization import optimizer_of
 from trainables.pipeline import Pipeline, run, set_conditions
 from trainables.recipe import ChannelPruning, Data, Distillation, Evaluation, Network, Quantization, Recipe
 from trainables.regime import NFGSM, PGD, Augmentation, CrossEntropy, Mixed, NoPerturbation, Schedule, SoftTerm, Trades
 from trainables.storage import Folder
+from trainables.trained import SoftLabels, Trained, soft_labels
 from trainables.training import Trainer, train_epoch
 from trainables.trial import RecipeTrainable, Setting
 
@@ -88,7 +87,7 @@ def test_the_formula_and_its_gradient() -> None:
     index, labels = torch.tensor([3, 17, 0, 9]), torch.tensor([1, 2, 3, 4])
     logits = torch.randn(4, 10, generator=generator, requires_grad=True)
     temperature, weight = 4.0, 0.3
-    soft = SoftLoss.of(SoftTerm(temperature=temperature, weight=weight), SoftLabels(teacher.numpy(), 0.0), CPU)
+    soft = SoftLoss.of(SoftTerm(temperature=temperature, weight=weight), teacher)
     value = soft(cross_entropy(logits, labels), logits, index)
     p, q = (teacher[index] / temperature).softmax(1), (logits / temperature).softmax(1)
     divergence = (p * (p / q).log()).sum(1).mean()
@@ -101,7 +100,7 @@ def test_the_formula_and_its_gradient() -> None:
 
 def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn() -> None:
     logits = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
-    soft = SoftLoss.of(SoftTerm(weight=1.0), SoftLabels(logits.numpy(), 0.0), CPU)
+    soft = SoftLoss.of(SoftTerm(weight=1.0), logits)
     student = logits.clone().requires_grad_(True)
     value = soft(cross_entropy(student, torch.arange(6)), student, torch.arange(6))
     torch.autograd.backward(value)

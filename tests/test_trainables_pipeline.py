@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import trainables.sources as sources
-from trainables.assembly import Trained
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
 from trainables.pipeline import Pipeline, run, set_conditions
 from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Augmentation, FreeLoop, Schedule, Trades
 from trainables.storage import Folder
+from trainables.trained import Trained
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=200, validation_size=100)

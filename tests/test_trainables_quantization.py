@@ -13,16 +13,18 @@ from trainables.cost import forward_bitops, measure
 from trainables.data import load_splits
 from trainables.models import build
 from trainables.pipeline import run, set_conditions
+from trainables.pruning import ChannelPruner
 from trainables.quantization import (
     ActivationQuantizer,
     WeightQuantizer,
+    attach,
     bits_of,
     layers_of,
     quantize,
     stored_bytes,
     unquantized,
 )
-from trainables.recipe import Bits, Data, Evaluation, Network, Quantization, Recipe
+from trainables.recipe import Bits, ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
 from trainables.regime import Schedule
 
 BITS: list[Bits] = [8, 6, 4, 3, 2]
@@ -150,3 +152,16 @@ def test_torchvisions_resnet_is_quantized_and_trains() -> None:
     assert all(parameter.grad is not None for parameter in model.parameters())
     twin = copy.deepcopy(model)
     assert torch.equal(twin.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize(("weight_bits", "activation_bits"), [(4, 8), (8, 32), (32, 3)])
+def test_a_quantized_network_is_rebuilt_from_its_tensors(weight_bits: Bits, activation_bits: Bits) -> None:
+    torch.manual_seed(0)
+    network, bits = Network(name="small"), Quantization(weight_bits=weight_bits, activation_bits=activation_bits)
+    model, x = build(network, (1, 8, 8)), torch.rand(16, 1, 8, 8, generator=GENERATOR)
+    ChannelPruner(ChannelPruning(pruning_ratio=0.5), seed=0).step(1, model, x, torch.arange(16).remainder(10))
+    quantize(model, bits, x)
+    state = model.state_dict()
+    again = attach(build(network, (1, 8, 8)), bits, state)
+    assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
+    assert torch.equal(again.eval()(x), model.eval()(x))

@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
 
-from trainables.assembly import Trained
 from trainables.data import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.models import build
 from trainables.pipeline import Pipeline, run, set_conditions
 from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Recipe, Weights
 from trainables.regime import NFGSM, Schedule
+from trainables.trained import Trained
 from trainables.weights import load_weights, sealed
 
 CPU, SHAPE = torch.device("cpu"), (1, 8, 8)

@@ -5,28 +5,13 @@ from dataclasses import dataclass
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.cost import Lineage, forward_flops
+from trainables.cost import forward_flops
 from trainables.data import Splits, pixel_statistics
-from trainables.distillation import SoftLabels
 from trainables.models import build, load_compressed
 from trainables.quantization import unquantized
 from trainables.recipe import Recipe
+from trainables.trained import Trained
 from trainables.weights import load_weights
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished model, to start other recipes from or to teach them.
-
-    Attributes:
-        weights: as a safetensors file.
-        lineage: what it cost, and what each recipe that it builds on cost.
-        soft_labels: its logits on the training images, where some recipe learns from them.
-    """
-
-    weights: bytes
-    lineage: Lineage
-    soft_labels: SoftLabels | None = None
 
 
 @dataclass(frozen=True)

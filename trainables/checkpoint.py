@@ -41,6 +41,26 @@ def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | Non
     return None
 
 
+def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
+    """The weights that a finished recipe keeps, as safetensors bytes.
+
+    Args:
+        folder: trials/<id>/checkpoint.
+        epochs: rows of its history once it has finished.
+        best: of the best epoch instead of the last.
+
+    Returns:
+        None if there is no whole checkpoint of its end.
+    """
+    found = read_newest(folder)
+    if found is None or len(found[1]["history"]) < epochs:
+        return None
+    files = found[0]
+    if best:
+        return files["best.safetensors"]
+    return files.get("average.safetensors", files["weights.safetensors"])
+
+
 def pack_model(model: nn.Module) -> bytes:
     """A network's parameters and buffers as a safetensors file."""
     return save(_contiguous(model.state_dict()))

@@ -8,20 +8,21 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.assembly import Trained, assemble
+from trainables.assembly import assemble
 from trainables.checkpoint import pack_model, read_newest, write
 from trainables.conditions import catastrophic_overfitting, diverged
 from trainables.cost import Ledger, Lineage, PassCost
-from trainables.data import Splits
-from trainables.distillation import SoftLoss, soft_labels
+from trainables.data import Splits, tensor_of
 from trainables.errors import TemperError
 from trainables.evaluation import Score
+from trainables.losses import SoftLoss
 from trainables.models import load_compressed
 from trainables.quantization import stored_bytes
 from trainables.recipe import Evaluation, Recipe
 from trainables.regime import PublishedPGD
 from trainables.scoring import Scorer
 from trainables.storage import Folder
+from trainables.trained import Trained, soft_labels
 from trainables.trainee import Trainee
 from trainables.usage import Usage, meter_of
 
@@ -233,7 +234,7 @@ class Pipeline:
             return None
         labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, images)
         self.ledger.add("distillation", labels.flops, len(images))
-        return SoftLoss.of(recipe.distillation, labels, self.device)
+        return SoftLoss.of(recipe.distillation, tensor_of(labels.logits).to(self.device))
 
 
 def run(

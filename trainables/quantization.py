@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from trainables.models import frozen
+from trainables.models import frozen, load_compressed
 from trainables.recipe import Quantization
 
 FLOAT = 32  # bits of what is not quantized
@@ -42,10 +42,21 @@ class WeightQuantizer(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         return self._round(weight, self.share)
 
-    def _round(self, weight: Tensor, share: Tensor) -> Tensor:
+    def integers(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The rounded weights as integers (out, …), in int32, and what one of them is worth (out,)."""
+        scale = self._scale(weight, self.share)
+        steps: Tensor = self(weight) / scale.reshape(-1, *[1] * (weight.dim() - 1))
+        return steps.round().to(torch.int32), scale
+
+    def _scale(self, weight: Tensor, share: Tensor) -> Tensor:
         largest = weight.detach().flatten(1).abs().amax(1).clamp(min=1e-8)
+        scale: Tensor = share * largest / self.high
+        return scale
+
+    def _round(self, weight: Tensor, share: Tensor) -> Tensor:
         zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
-        return torch.fake_quantize_per_channel_affine(weight, share * largest / self.high, zero, 0, self.low, self.high)
+        scale = self._scale(weight, share)
+        return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, self.low, self.high)
 
 
 class ActivationQuantizer(nn.Module):
@@ -83,9 +94,27 @@ def quantize(model: nn.Module, quantization: Quantization, x: Tensor) -> None:
         quantization: how many bits.
         x: training images (n, channels, height, width) that activation ranges are fitted to, in one pass.
     """
+    _add_quantizers(model, quantization, _inputs(model, layers_of(model), x))
+
+
+def attach(model: nn.Module, quantization: Quantization, state: Mapping[str, Tensor]) -> nn.Module:
+    """Make an uncompressed network the (pruned and) quantized one whose state_dict this is; needs no images.
+
+    Args:
+        model: a network as built, with the names of the one that was saved.
+        quantization: of the one that was saved.
+        state: its state_dict, whose ranges are taken as they are.
+    """
+    load_compressed(model, unquantized(state))
+    _add_quantizers(model, quantization, {name: torch.zeros(1) for name in layers_of(model)})
+    model.load_state_dict(dict(state))
+    return model
+
+
+def _add_quantizers(model: nn.Module, quantization: Quantization, samples: Mapping[str, Tensor]) -> None:
+    """Attach quantizers; `samples` is what each layer is fed."""
     layers = layers_of(model)
     bits = _bits(len(layers), quantization)
-    samples = _inputs(model, layers, x)
     for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
         if weight_bits < FLOAT:
             quantizer = WeightQuantizer(layer.weight, weight_bits)
@@ -163,5 +192,5 @@ def _inputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dic
 
 def _quantize_input(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     quantizer = layer.input_quantizer
-    assert isinstance(quantizer, ActivationQuantizer)
+    assert isinstance(quantizer, nn.Module)
     return quantizer(inputs[0]), *inputs[1:]

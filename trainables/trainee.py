@@ -11,8 +11,7 @@ from trainables.assembly import Assembled
 from trainables.attacks import warmed
 from trainables.checkpoint import pack_model, pack_progress, unpack_progress
 from trainables.cost import Ledger, forward_bitops, measure
-from trainables.distillation import SoftLoss
-from trainables.losses import loss_of
+from trainables.losses import SoftLoss, loss_of
 from trainables.models import load_compressed
 from trainables.optimization import average_of, learning_rate, optimizer_of
 from trainables.pruning import ChannelPruner

@@ -11,9 +11,8 @@ from torch.optim import Optimizer
 
 from trainables.attacks import ROUNDING, Attack, perturb
 from trainables.cost import Ledger, PassCost
-from trainables.distillation import SoftLoss
 from trainables.errors import TemperError
-from trainables.losses import TrainingLoss
+from trainables.losses import SoftLoss, TrainingLoss
 from trainables.regime import FGSM, Augmentation
 
 

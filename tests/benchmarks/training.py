@@ -5,17 +5,16 @@ Each figure is the median of alternating rounds, so that a machine whose speed d
 
 import argparse
 import copy
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 
 import torch
+from machine import machine
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
-from search.store import processor
 from trainables.attacks import PgdAttack
 from trainables.cost import Ledger, measure
 from trainables.losses import CrossEntropyLoss
@@ -89,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds: int = parser.parse_args().rounds
-    print(f"{processor()}, {platform.platform()}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(machine())
     print(f"eight-layer network, batch {BATCH}, PGD-{STEPS}, median of {rounds} rounds\n")
     print(f"{'threads':>7}  {'plain':>9}  {'ours':>9}  {'pruned 50%':>10}  ours/plain  pruned/dense  of matrix peak")
     for threads in (1, 2):

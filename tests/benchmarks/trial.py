@@ -6,7 +6,6 @@ what four trials on one node add to their own by holding one data set, which the
 """
 
 import argparse
-import platform
 import re
 import resource
 import subprocess
@@ -17,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 
 from cluster.session import prepare_environment, session
 from search.loading import load
-from search.store import processor
 from search.study import Study
 from trainables.attacks import PgdAttack
 from trainables.cost import Ledger
@@ -131,7 +130,7 @@ def main() -> None:
         one_trial(name)
         return
     set_conditions(1)
-    print(f"{processor()}, {platform.platform()}, Python {platform.python_version()}, torch {torch.__version__}")
+    print(machine())
     print("\n50% pruned eight-layer network, N-FGSM, one thread; the share of a trial's time that scoring takes\n")
     print(f"{'study':20s} {'images':>6} {'epoch':>10} {'progress':>10} {'last':>10} {'scored':>6}  share of scoring")
     for study in ("fashion_mnist", "fashion_mnist_small"):
