@@ -142,6 +142,8 @@ def summary(recipe: dict[str, Any]) -> str:
         parts = [f"{amount} {compression['importance']} {compression['scope']}{steps}"]
     if bits := recipe["quantization"]:
         parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
+    if not schedule["epochs"]:
+        return " · ".join([*parts, "not fine-tuned"])
     parts.append(_perturbation(recipe["perturbation"]))
     if recipe["loop"]["kind"] == "free":
         parts.append(f"free ×{recipe['loop']['replays']}")
@@ -162,7 +164,14 @@ def summary(recipe: dict[str, Any]) -> str:
 
 
 def _perturbation(attack: dict[str, Any]) -> str:
-    names = {"none": "ordinary", "fgsm": "FGSM", "n_fgsm": "N-FGSM", "pgd": f"PGD-{attack.get('steps')}"}
+    pgd = f"PGD-{attack.get('steps')}"
+    names = {
+        "none": "ordinary",
+        "fgsm": "FGSM",
+        "n_fgsm": "N-FGSM",
+        "pgd": pgd,
+        "pgd_as_published": f"{pgd} as published",
+    }
     norm = " L2" if attack.get("norm") == "l2" else ""
     return names[attack["kind"]] + norm + (f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else "")
 

@@ -1,7 +1,7 @@
 """The searcher without Ray: order, waiting for the base, and what the sampler is told."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
@@ -12,11 +12,12 @@ from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
 from search.loading import load, shipped
 from search.proposals import propose
+from search.recipes import fixed_recipes
 from search.searcher import ParetoSearcher, outcome_of
 from search.study import Study
 from trainables.errors import InvalidInput
 from trainables.recipe import ChannelPruning, Recipe
-from trainables.regime import PGD
+from trainables.regime import PGD, Loop, Loss, Perturbation
 
 THREE = [*SMALL, "budget.trials=3", "baselines.3.base=null", "baselines.3.schedule.epochs=2"]
 NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
@@ -230,6 +231,15 @@ def test_a_threat_in_l2_is_searched_in_l2() -> None:
     assert 1 <= made.epsilon <= 2
     with pytest.raises(InvalidInput, match=r"space.perturbation.epsilon: got 8, expected a number in \(0, 0.5\]"):
         load("digits", ["space.perturbation.epsilon={low: 1, high: 8}"])
+
+
+def test_every_perturbation_loss_and_loop_has_words() -> None:
+    plain = fixed_recipes(load("digits"))[0].recipe.model_dump(mode="json")
+    for group, choices in (("perturbation", Perturbation), ("loss", Loss), ("loop", Loop)):
+        for kind in get_args(get_args(choices)[0]):
+            needed = {"epsilon": 0.1, "steps": 3} if group == "perturbation" else {}
+            made = kind(**{name: value for name, value in needed.items() if name in kind.model_fields})
+            assert summary(plain | {group: made.model_dump(mode="json")})
 
 
 def test_every_shipped_study_is_valid() -> None:
