@@ -16,8 +16,9 @@ install: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	mv .venv/.installing $@
 
+# A file's tests share fixtures, so they stay in one process.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

@@ -102,6 +102,7 @@ def _draw_panel(panel: Axes, part: pd.DataFrame, axis: str, colours: dict[str, s
                 line[value].to_numpy()[order],
                 yerr=line[f"{value}_sd"].fillna(0).to_numpy()[order],
                 fmt=f"o{style}",
+                markerfacecolor="white" if value == "clean" else None,
                 color=colours[str(arm)],
                 markersize=3.5,
                 capsize=2,
