@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from trainables.config import Frozen
-from trainables.recipe import Bits, Importance, Scope
+from trainables.ingredients import Bits, Importance, Scope
 from trainables.regime import NoPerturbation, Perturbation, PositiveInt, Schedule
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]

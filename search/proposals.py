@@ -15,7 +15,8 @@ from search.space import (
 )
 from search.study import BASE, Study
 from trainables.errors import TemperError
-from trainables.recipe import Bits, ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
+from trainables.ingredients import Bits, ChannelPruning, Compression, NoCompression, Quantization
+from trainables.recipe import Distillation, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 Choice = TypeVar("Choice", int, float, str)

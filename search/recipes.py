@@ -5,7 +5,8 @@ from typing import Literal
 
 from search.grid import Arm
 from search.study import BASE, Study
-from trainables.recipe import ChannelPruning, Compression, Distillation, NoCompression, Quantization, Recipe
+from trainables.ingredients import ChannelPruning, Compression, NoCompression, Quantization
+from trainables.recipe import Distillation, Recipe
 from trainables.regime import Schedule
 
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)

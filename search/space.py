@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen
-from trainables.recipe import Bits, Importance, MacRatio, PruningRatio, Scope
+from trainables.ingredients import Bits, Importance, MacRatio, PruningRatio, Scope
 from trainables.regime import CrossEntropy, Loss, Norm, PositiveFloat, PositiveInt, Shape, Share, radius
 
 

@@ -7,19 +7,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from search.grid import Grid, Name
 from search.space import Space
 from trainables.config import Frozen
-from trainables.recipe import (
-    Compression,
-    Data,
-    Evaluation,
-    Network,
-    NoCompression,
-    Quantization,
-    Scoring,
-    ThreatModel,
-    Weights,
-    unfit,
-    unreached,
-)
+from trainables.ingredients import Compression, Data, Network, NoCompression, Quantization, Weights
+from trainables.protocol import Evaluation, Scoring, ThreatModel
+from trainables.recipe import unfit, unreached
 from trainables.regime import (
     FGSM,
     NFGSM,

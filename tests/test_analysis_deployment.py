@@ -11,8 +11,10 @@ from analysis.trials import Run, Trial, read_run
 from trainables.data import load_splits
 from trainables.errors import InvalidInput
 from trainables.inference import Deployed, agreement
+from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.pipeline import Pipeline, set_conditions
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import Schedule
 from trainables.storage import Folder
 

@@ -7,7 +7,7 @@ from search.loading import load, shipped
 from search.recipes import fixed_recipes, grid_cells, parents
 from search.study import Study
 from trainables.errors import InvalidInput
-from trainables.recipe import ChannelPruning, Quantization
+from trainables.ingredients import ChannelPruning, Quantization
 
 FAST, SHORT = "{kind: n_fgsm, epsilon: 0.2}", "{epochs: 1, learning_rate: 0.05}"
 ARMS = f"""[{{name: cut, base: base}}, {{name: tuned, base: b3, perturbation: {FAST}, schedule: {SHORT}}}]"""

@@ -16,7 +16,8 @@ from search.recipes import fixed_recipes
 from search.searcher import ParetoSearcher, outcome_of
 from search.study import Study
 from trainables.errors import InvalidInput
-from trainables.recipe import ChannelPruning, Recipe
+from trainables.ingredients import ChannelPruning
+from trainables.recipe import Recipe
 from trainables.regime import PGD, Loop, Loss, Perturbation
 
 THREE = [*SMALL, "budget.trials=3", "baselines.3.base=null", "baselines.3.schedule.epochs=2"]

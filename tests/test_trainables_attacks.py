@@ -10,8 +10,8 @@ from trainables.attacks import Attack, FgsmAttack, NFgsmAttack, PgdAttack, Unper
 from trainables.cost import Ledger, PassCost
 from trainables.errors import TemperError
 from trainables.evaluation import evaluate
+from trainables.ingredients import Network
 from trainables.models import build
-from trainables.recipe import Network
 from trainables.regime import FGSM, NFGSM, PGD, NoPerturbation, Norm, Perturbation
 
 ATTACKS: list[Attack] = [

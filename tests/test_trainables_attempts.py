@@ -7,8 +7,10 @@ import torch
 
 from trainables.attempts import Attempts
 from trainables.data import load_splits
+from trainables.ingredients import ChannelPruning, Data, Network
 from trainables.pipeline import Pipeline
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import NFGSM, Schedule
 from trainables.storage import Folder
 from trainables.usage import Usage, meter_of

@@ -9,11 +9,13 @@ from torch import nn
 from trainables.attacks import attack_of
 from trainables.cost import Compute, Ledger, PassCost, measure
 from trainables.data import Examples, Splits
+from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
 from trainables.pipeline import Pipeline, run
-from trainables.recipe import ChannelPruning, Data, Distillation, Evaluation, Network, Quantization, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Distillation, Recipe
 from trainables.regime import (
     FGSM,
     NFGSM,

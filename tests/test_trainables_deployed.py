@@ -14,10 +14,12 @@ from trainables.data import Splits, load_splits
 from trainables.deployed import to_onnx
 from trainables.errors import InvalidInput
 from trainables.inference import Deployed, agreement
+from trainables.ingredients import Bits, ChannelPruning, Data, Network, NoCompression, Quantization
 from trainables.models import build
 from trainables.pipeline import run, set_conditions
+from trainables.protocol import Evaluation
 from trainables.quantization import layers_of, quantize
-from trainables.recipe import Bits, ChannelPruning, Data, Evaluation, Network, NoCompression, Quantization, Recipe
+from trainables.recipe import Recipe
 from trainables.regime import Schedule
 from trainables.trained import Trained
 

@@ -17,11 +17,13 @@ from trainables.attacks import attack_of
 from trainables.cost import Ledger, PassCost
 from trainables.data import Splits, load_splits
 from trainables.errors import TemperError
+from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.losses import SoftLoss, loss_of
 from trainables.models import load_compressed
 from trainables.optimization import optimizer_of
 from trainables.pipeline import Pipeline, run, set_conditions
-from trainables.recipe import ChannelPruning, Data, Distillation, Evaluation, Network, Quantization, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Distillation, Recipe
 from trainables.regime import NFGSM, PGD, Augmentation, CrossEntropy, Mixed, NoPerturbation, Schedule, SoftTerm, Trades
 from trainables.storage import Folder
 from trainables.trained import SoftLabels, Trained, soft_labels

@@ -13,11 +13,13 @@ from torch import nn
 from trainables.cost import PassCost, forward_bitops, forward_flops
 from trainables.data import Examples, Splits, load_splits
 from trainables.evaluation import Score
+from trainables.ingredients import ChannelPruning, Data, Importance, Network, Quantization, Scope
 from trainables.models import build
 from trainables.pipeline import Pipeline, run, set_conditions
+from trainables.protocol import Evaluation
 from trainables.pruning import ChannelPruner
 from trainables.quantization import bits_of, layers_of
-from trainables.recipe import ChannelPruning, Data, Evaluation, Importance, Network, Quantization, Recipe, Scope
+from trainables.recipe import Recipe
 from trainables.regime import NFGSM, PGD, Schedule
 from trainables.storage import Folder
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from trainables.ingredients import Network
 from trainables.losses import TrainingLoss, loss_of
 from trainables.models import build
-from trainables.recipe import Network
 from trainables.regime import CrossEntropy, Loss, Mixed, Trades
 
 LOSSES: list[Loss] = [

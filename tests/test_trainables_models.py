@@ -9,10 +9,10 @@ from torch import nn
 
 from trainables.cost import forward_flops
 from trainables.errors import InvalidInput
+from trainables.ingredients import ChannelPruning, Network, Quantization
 from trainables.models import build, load_compressed
 from trainables.pruning import ChannelPruner
 from trainables.quantization import quantize, unquantized
-from trainables.recipe import ChannelPruning, Network, Quantization
 
 CIFAR, GREY = (3, 32, 32), (1, 28, 28)
 NETWORKS = [

@@ -11,8 +11,10 @@ import torch
 import trainables.sources as sources
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
+from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.pipeline import Pipeline, run, set_conditions
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Augmentation, FreeLoop, Schedule, Trades
 from trainables.storage import Folder
 from trainables.trained import Trained

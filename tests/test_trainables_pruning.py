@@ -8,9 +8,9 @@ from torch import nn
 from torchvision.models import resnet18
 
 from trainables.cost import forward_flops
+from trainables.ingredients import ChannelPruning, Importance, Network, Scope
 from trainables.models import build
 from trainables.pruning import ChannelPruner
-from trainables.recipe import ChannelPruning, Importance, Network, Scope
 
 X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(16).remainder(10)

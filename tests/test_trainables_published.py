@@ -9,10 +9,12 @@ from torch import Generator, nn
 from trainables.attacks import PgdAttack, perturb
 from trainables.data import load_splits
 from trainables.errors import TemperError
+from trainables.ingredients import Data, Network
 from trainables.models import build
 from trainables.pipeline import run
+from trainables.protocol import Evaluation
 from trainables.published import PublishedPgdAttack
-from trainables.recipe import Data, Evaluation, Network, Recipe
+from trainables.recipe import Recipe
 from trainables.regime import PublishedPGD
 
 W = torch.tensor([2.0, -1.0, 0.5, -3.0])

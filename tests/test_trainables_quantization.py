@@ -11,8 +11,10 @@ from torchvision.models import resnet18
 from trainables.attacks import PgdAttack, perturb
 from trainables.cost import forward_bitops, measure
 from trainables.data import load_splits
+from trainables.ingredients import Bits, ChannelPruning, Data, Network, Quantization
 from trainables.models import build
 from trainables.pipeline import run, set_conditions
+from trainables.protocol import Evaluation
 from trainables.pruning import ChannelPruner
 from trainables.quantization import (
     ActivationQuantizer,
@@ -24,7 +26,7 @@ from trainables.quantization import (
     stored_bytes,
     unquantized,
 )
-from trainables.recipe import Bits, ChannelPruning, Data, Evaluation, Network, Quantization, Recipe
+from trainables.recipe import Recipe
 from trainables.regime import Schedule
 
 BITS: list[Bits] = [8, 6, 4, 3, 2]

@@ -17,7 +17,7 @@ from torchvision import datasets
 from trainables import sources
 from trainables.data import load_splits, load_test, pixel_statistics
 from trainables.errors import InvalidInput
-from trainables.recipe import Data
+from trainables.ingredients import Data
 
 RANDOM = np.random.default_rng(0)
 

@@ -13,9 +13,11 @@ from torchvision.models import resnet18
 
 from trainables.data import Splits, load_splits
 from trainables.errors import InvalidInput
+from trainables.ingredients import ChannelPruning, Data, Network, Weights
 from trainables.models import build
 from trainables.pipeline import Pipeline, run, set_conditions
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, Recipe, Weights
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import NFGSM, Schedule
 from trainables.trained import Trained
 from trainables.weights import load_weights, sealed

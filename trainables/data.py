@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.errors import InvalidInput
-from trainables.recipe import Data
+from trainables.ingredients import Data
 from trainables.sources import read
 
 # Mean and deviation of the training pixels of each channel, as is usual for the set; for others they are computed.

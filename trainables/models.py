@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
+from trainables.ingredients import Network
 from trainables.own import is_reference, own_function
-from trainables.recipe import Network
 from trainables.resnets import resnet18, wide_resnet
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]

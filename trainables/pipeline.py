@@ -17,8 +17,9 @@ from trainables.errors import TemperError
 from trainables.evaluation import Score
 from trainables.losses import SoftLoss
 from trainables.models import load_compressed
+from trainables.protocol import Evaluation
 from trainables.quantization import stored_bytes
-from trainables.recipe import Evaluation, Recipe
+from trainables.recipe import Recipe
 from trainables.regime import PublishedPGD
 from trainables.scoring import Scorer
 from trainables.storage import Folder

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.cost import forward_flops
+from trainables.ingredients import ChannelPruning
 from trainables.models import classifier, frozen
-from trainables.recipe import ChannelPruning
 
 MOST = 0.95  # share of a layer's channels that may go
 BISECTIONS = 10  # halvings of the channel ratio's range: to 0.1%, below one channel of most layers

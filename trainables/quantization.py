@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainables.ingredients import Quantization
 from trainables.models import frozen, load_compressed
-from trainables.recipe import Quantization
 
 FLOAT = 32  # bits of what is not quantized
 OUTER_BITS = 8  # the first and the last layer's, at least

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from trainables.attacks import Attack, PgdAttack
 from trainables.cost import Ledger, PassCost
 from trainables.evaluation import Score, evaluate
+from trainables.protocol import Evaluation
 from trainables.published import PublishedPgdAttack
-from trainables.recipe import Evaluation
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import InvalidInput
+from trainables.ingredients import Data
 from trainables.own import is_reference, own_function
-from trainables.recipe import Data
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DIGITS_TEST_SIZE = 300

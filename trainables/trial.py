@@ -12,7 +12,8 @@ from ray import tune
 from trainables.attempts import Attempts
 from trainables.data import Splits
 from trainables.pipeline import Pipeline, set_conditions
-from trainables.recipe import Evaluation, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.storage import Folder
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
-from trainables.recipe import Weights
+from trainables.ingredients import Weights
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training scripts keep a state_dict
 

@@ -15,8 +15,10 @@ from machine import machine
 from trainables.data import load_splits
 from trainables.deployed import to_onnx
 from trainables.inference import Deployed, agreement
+from trainables.ingredients import ChannelPruning, Data, Network, NoCompression, Quantization
 from trainables.pipeline import run, set_conditions
-from trainables.recipe import ChannelPruning, Data, Evaluation, Network, NoCompression, Quantization, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import Schedule
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -17,11 +17,11 @@ from torch.optim import SGD
 
 from trainables.attacks import PgdAttack
 from trainables.cost import Ledger, measure
+from trainables.ingredients import ChannelPruning, Network
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
 from trainables.pruning import ChannelPruner
-from trainables.recipe import ChannelPruning, Network
 from trainables.regime import Augmentation, Schedule
 from trainables.training import Trainer, train_epoch
 

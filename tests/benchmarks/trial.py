@@ -25,8 +25,10 @@ from trainables.attacks import PgdAttack
 from trainables.cost import Ledger
 from trainables.data import Splits, load_splits
 from trainables.evaluation import evaluate
+from trainables.ingredients import ChannelPruning
 from trainables.pipeline import Pipeline, set_conditions
-from trainables.recipe import ChannelPruning, Evaluation, Recipe
+from trainables.protocol import Evaluation
+from trainables.recipe import Recipe
 from trainables.regime import NFGSM, Schedule
 
 TRIALS = 4
