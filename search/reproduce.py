@@ -10,9 +10,10 @@ from pydantic import ConfigDict
 from trainables.config import Frozen, parse
 from trainables.data import load_splits
 from trainables.errors import InvalidInput, TemperError
-from trainables.pipeline import run, set_conditions
+from trainables.pipeline import set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
+from trainables.standalone import run
 
 EXACT = ("robust_accuracy", "clean_accuracy", "train_flops", "end_to_end_flops", "inference_macs", "parameters")
 STANDARD_ERRORS = 4.0  # tolerance for another machine: this many standard errors of a difference of two accuracies

@@ -13,7 +13,7 @@ from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.losses import CrossEntropyLoss
 from trainables.models import build
 from trainables.optimization import optimizer_of
-from trainables.pipeline import Pipeline, run
+from trainables.pipeline import Pipeline
 from trainables.protocol import Evaluation
 from trainables.recipe import Distillation, Recipe
 from trainables.regime import (
@@ -29,6 +29,7 @@ from trainables.regime import (
     Schedule,
     Trades,
 )
+from trainables.standalone import run
 from trainables.training import Trainer, train_epoch
 
 DATA = Data(name="digits", validation_size=10)

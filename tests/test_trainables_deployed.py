@@ -16,11 +16,12 @@ from trainables.errors import InvalidInput
 from trainables.inference import Deployed, agreement
 from trainables.ingredients import Bits, ChannelPruning, Data, Network, NoCompression, Quantization
 from trainables.models import build
-from trainables.pipeline import run, set_conditions
+from trainables.pipeline import set_conditions
 from trainables.protocol import Evaluation
 from trainables.quantization import layers_of, quantize
 from trainables.recipe import Recipe
 from trainables.regime import Schedule
+from trainables.standalone import run
 from trainables.trained import Trained
 
 DATA = Data(name="digits", validation_size=500)

@@ -21,10 +21,11 @@ from trainables.ingredients import ChannelPruning, Data, Network, Quantization
 from trainables.losses import SoftLoss, loss_of
 from trainables.models import load_compressed
 from trainables.optimization import optimizer_of
-from trainables.pipeline import Pipeline, run, set_conditions
+from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Distillation, Recipe
 from trainables.regime import NFGSM, PGD, Augmentation, CrossEntropy, Mixed, NoPerturbation, Schedule, SoftTerm, Trades
+from trainables.standalone import run
 from trainables.storage import Folder
 from trainables.trained import SoftLabels, Trained, soft_labels
 from trainables.training import Trainer, train_epoch

@@ -15,12 +15,13 @@ from trainables.data import Examples, Splits, load_splits
 from trainables.evaluation import Score
 from trainables.ingredients import ChannelPruning, Data, Importance, Network, Quantization, Scope
 from trainables.models import build
-from trainables.pipeline import Pipeline, run, set_conditions
+from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.pruning import ChannelPruner
 from trainables.quantization import bits_of, layers_of
 from trainables.recipe import Recipe
 from trainables.regime import NFGSM, PGD, Schedule
+from trainables.standalone import run
 from trainables.storage import Folder
 
 CPU = torch.device("cpu")

@@ -12,10 +12,11 @@ import trainables.sources as sources
 from trainables.data import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
 from trainables.ingredients import ChannelPruning, Data, Network, Quantization
-from trainables.pipeline import Pipeline, run, set_conditions
+from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Augmentation, FreeLoop, Schedule, Trades
+from trainables.standalone import run
 from trainables.storage import Folder
 from trainables.trained import Trained
 

@@ -11,11 +11,11 @@ from trainables.data import load_splits
 from trainables.errors import TemperError
 from trainables.ingredients import Data, Network
 from trainables.models import build
-from trainables.pipeline import run
 from trainables.protocol import Evaluation
 from trainables.published import PublishedPgdAttack
 from trainables.recipe import Recipe
 from trainables.regime import PublishedPGD
+from trainables.standalone import run
 
 W = torch.tensor([2.0, -1.0, 0.5, -3.0])
 CPU = torch.device("cpu")

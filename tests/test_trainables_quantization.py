@@ -13,7 +13,7 @@ from trainables.cost import forward_bitops, measure
 from trainables.data import load_splits
 from trainables.ingredients import Bits, ChannelPruning, Data, Network, Quantization
 from trainables.models import build
-from trainables.pipeline import run, set_conditions
+from trainables.pipeline import set_conditions
 from trainables.protocol import Evaluation
 from trainables.pruning import ChannelPruner
 from trainables.quantization import (
@@ -28,6 +28,7 @@ from trainables.quantization import (
 )
 from trainables.recipe import Recipe
 from trainables.regime import Schedule
+from trainables.standalone import run
 
 BITS: list[Bits] = [8, 6, 4, 3, 2]
 GENERATOR = torch.Generator().manual_seed(0)

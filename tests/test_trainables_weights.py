@@ -15,10 +15,11 @@ from trainables.data import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.ingredients import ChannelPruning, Data, Network, Weights
 from trainables.models import build
-from trainables.pipeline import Pipeline, run, set_conditions
+from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
 from trainables.regime import NFGSM, Schedule
+from trainables.standalone import run
 from trainables.trained import Trained
 from trainables.weights import load_weights, sealed
 

@@ -14,14 +14,13 @@ from trainables.conditions import catastrophic_overfitting, diverged
 from trainables.cost import Ledger, Lineage, PassCost
 from trainables.data import Splits, tensor_of
 from trainables.errors import TemperError
-from trainables.evaluation import Score
+from trainables.evaluation import Score, Scorer
 from trainables.losses import SoftLoss
 from trainables.models import load_compressed
 from trainables.protocol import Evaluation
 from trainables.quantization import stored_bytes
 from trainables.recipe import Recipe
 from trainables.regime import PublishedPGD
-from trainables.scoring import Scorer
 from trainables.storage import Folder
 from trainables.trained import Trained, soft_labels
 from trainables.trainee import Trainee
@@ -236,32 +235,3 @@ class Pipeline:
         labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, images)
         self.ledger.add("distillation", labels.flops, len(images))
         return SoftLoss.of(recipe.distillation, tensor_of(labels.logits).to(self.device))
-
-
-def run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: Trained | None = None
-) -> Pipeline:
-    """Run a recipe to its end in this process; first what it builds on, each once, but for a base that is given."""
-    given = {} if recipe.base is None or base is None else {recipe.base.id: base}
-    return _run(recipe, evaluation, splits, device, given)
-
-
-def _run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, Trained]
-) -> Pipeline:
-    """Run a recipe; `done` holds what was trained before, by id, and is added to."""
-    teacher = recipe.separate_teacher
-    for ancestor in (recipe.base, teacher):
-        if ancestor is not None and ancestor.id not in done:
-            done[ancestor.id] = _run(ancestor, evaluation, splits, device, done).trained()
-    pipeline = Pipeline(
-        recipe,
-        evaluation,
-        splits,
-        done[recipe.base.id] if recipe.base else None,
-        device,
-        done[teacher.id] if teacher else None,
-    )
-    while not pipeline.finished:
-        pipeline.step()
-    return pipeline

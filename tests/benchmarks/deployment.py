@@ -16,10 +16,11 @@ from trainables.data import load_splits
 from trainables.deployed import to_onnx
 from trainables.inference import Deployed, agreement
 from trainables.ingredients import ChannelPruning, Data, Network, NoCompression, Quantization
-from trainables.pipeline import run, set_conditions
+from trainables.pipeline import set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
 from trainables.regime import Schedule
+from trainables.standalone import run
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05)
