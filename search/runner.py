@@ -11,7 +11,6 @@ from typing import Any
 import optuna
 import ray
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
 
 from analysis.parity import verdict
 from analysis.report import write_report
@@ -20,6 +19,7 @@ from cluster.resources import nodes, slots
 from cluster.session import session
 from cluster.shelf import Shelf
 from search.events import Listener
+from search.halving import Judge, ParetoHalving
 from search.progress import Progress, Terminal
 from search.recipes import fixed_recipes, parents, searched_bases, teachers
 from search.searcher import ParetoSearcher
@@ -116,12 +116,13 @@ def _fit(
     )
     shelf = ray.remote(num_cpus=0)(Shelf).remote()
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
-    failures, interrupts = _Failures(), _Interrupts()
+    judge = None if study.halving is None else Judge(study.halving, study.objectives)
+    halving, interrupts = ParetoHalving(judge), _Interrupts()
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
         tune_config=tune.TuneConfig(
-            search_alg=ParetoSearcher(study, listeners, failures.reasons.get),
-            scheduler=failures,
+            search_alg=ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get),
+            scheduler=halving,
             num_samples=total,
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -160,18 +161,6 @@ def conclude(run: Run) -> str:
 
 def _trial_id(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-class _Failures(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
-    """First come, first served. Notes why a trial failed, which Tune tells schedulers but not searchers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reasons: dict[str, str] = {}
-
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
-        self.reasons[trial.trial_id] = lines[-1] if lines else "failed without a message"
 
 
 class _Interrupts(tune.Callback):  # type: ignore[misc]  # Ray ships no types

@@ -40,6 +40,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         study: Study,
         listeners: Sequence[Listener],
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
+        why_stopped: Callable[[str], str | None] = lambda trial_id: None,
     ) -> None:
         """Take a study and whom to tell.
 
@@ -47,9 +48,11 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             study: what to search.
             listeners: told of everything, each before the next.
             why_failed: the error that ended a trial, by Tune's trial id.
+            why_stopped: the scheduler's reason to end it.
         """
         super().__init__()
-        self._study, self._listeners, self._why_failed = study, listeners, why_failed
+        self._study, self._listeners = study, listeners
+        self._why_failed, self._why_stopped = why_failed, why_stopped
         self._waiting: list[Fixed] = list(fixed_recipes(study))
         self._base = self._waiting[0].recipe
         self._held: list[tuple[Recipe, optuna.Trial]] = []
@@ -66,7 +69,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return not metric and not config
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next recipe as `{"id", "recipe"}`, None while a parent is missing, or FINISHED."""
+        """The next recipe as `{"id", "role", "number", "recipe"}`, None while a parent is missing, or FINISHED."""
         self._drop_orphans()
         made = self._next_fixed() or self._next_held() or self._next_proposal()
         if made is None:
@@ -74,7 +77,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         proposal, trial = made
         self._running[trial_id] = proposal, trial
         self._announce(proposal)
-        return {"id": proposal.recipe.id, "recipe": proposal.recipe.model_dump(mode="json")}
+        return {
+            "id": proposal.recipe.id,
+            "role": proposal.role,
+            "number": proposal.number,
+            "recipe": proposal.recipe.model_dump(mode="json"),
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass an epoch's row on. The sampler learns from what is finished only."""
@@ -87,7 +95,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self.on_trial_result(trial_id, result)
         proposal, trial = self._running.pop(trial_id)
         failure = (self._why_failed(trial_id) or "failed without a message") if error else None
-        outcome = outcome_of(result, failure, self._study.objectives)
+        outcome = outcome_of(result, failure, self._study.objectives, self._why_stopped(trial_id))
         self._conclude(proposal, outcome)
         if trial is not None:
             self._tell(trial, outcome)
@@ -220,9 +228,13 @@ def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
         )
 
 
-def outcome_of(result: dict[str, Any] | None, error: str | None, objectives: Sequence[str]) -> Outcome:
-    """What Tune's last result says. A trial that ended without a final row was lost to its infrastructure."""
+def outcome_of(
+    result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None = None
+) -> Outcome:
+    """What Tune's last result says. A trial that ended without a final row, and was not stopped, was lost."""
     seconds = float((result or {}).get("busy_seconds", 0.0))
+    if stopped and not error:
+        return Outcome(State.PRUNED, stopped, None, seconds)
     if error or not result or not result.get("finished"):
         return Outcome(State.FAIL, error or "ended before its last epoch", None, seconds)
     if result.get("reason"):

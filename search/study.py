@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from search.effort import Budget, Halving, Resources, Sampler
 from search.grid import Grid, Name
 from search.space import Space
 from trainables.config import Frozen
@@ -19,7 +20,6 @@ from trainables.regime import (
     Loop,
     Loss,
     OrdinaryLoop,
-    PositiveInt,
     PublishedPGD,
     Schedule,
     SoftTerm,
@@ -102,38 +102,6 @@ class Baseline(Frozen):
         return self
 
 
-class Budget(Frozen):
-    """How much to run.
-
-    Attributes:
-        trials: proposals, beside the base, the baselines and the grid.
-        retries: times a trial that lost its process is started again, from its checkpoint.
-    """
-
-    trials: Annotated[int, Field(ge=0)] = 20
-    retries: Annotated[int, Field(ge=0)] = 1
-
-
-class Sampler(Frozen):
-    """Multivariate TPE; its first proposals are random."""
-
-    startup_trials: PositiveInt = 8
-
-
-class Resources(Frozen):
-    """What each trial gets.
-
-    Attributes:
-        cpu: CPUs, and so threads.
-        gpu: share of a GPU; 0: compute on the CPU.
-        max_concurrent: trials at once at most; None: as many as the cluster has room for.
-    """
-
-    cpu: PositiveInt = 1
-    gpu: Annotated[float, Field(ge=0)] = 0.0
-    max_concurrent: PositiveInt | None = None
-
-
 class Study(Frozen):
     """One search.
 
@@ -143,6 +111,7 @@ class Study(Frozen):
         baselines: adversarial training to compare with.
         reference: the baseline that ratios and the verdict are held against.
         space: what proposals are made of; None: nothing is proposed.
+        halving: whether and how proposals are stopped early; None: every one runs to its end.
         grid: recipes that run beside them, at every level of compression.
         objectives: metric names; each knows its direction.
         augmentation: of the training images of every recipe.
@@ -165,6 +134,7 @@ class Study(Frozen):
     objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
+    halving: Halving | None = None
     resources: Resources = Resources()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     augmentation: Augmentation = Augmentation()

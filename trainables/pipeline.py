@@ -124,6 +124,7 @@ class Pipeline:
         row |= {"clean_accuracy": None, "robust_accuracy": None}
         if number > 1:
             self._trainee.prepare(number, self.ledger)
+        before = self.ledger.marginal, self.ledger.end_to_end
         if self.recipe.schedule.epochs:
             result = self._trainee.train_epoch(number, self.ledger)
             self.reason = diverged(result.loss, number)
@@ -131,7 +132,10 @@ class Pipeline:
             row["loss"] = None if result.diverged else result.loss
         if self.reason is None:
             row |= self._score_epoch(number)
+        left = max(0, self.recipe.schedule.epochs - number)  # epochs, which will cost what this one did
         row |= {
+            "planned_train_flops": self.ledger.marginal + left * (self.ledger.marginal - before[0]),
+            "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
             "seconds": time.perf_counter() - started,

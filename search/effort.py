@@ -1,0 +1,61 @@
+"""How a search spends its effort, as data: how much, proposed by what, stopped when, on which resources."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from trainables.config import Frozen
+from trainables.regime import PositiveInt
+
+
+class Budget(Frozen):
+    """How much to run.
+
+    Attributes:
+        trials: proposals, beside the base, the baselines and the grid.
+        retries: times a trial that lost its process is started again, from its checkpoint.
+    """
+
+    trials: Annotated[int, Field(ge=0)] = 20
+    retries: Annotated[int, Field(ge=0)] = 1
+
+
+class Sampler(Frozen):
+    """Multivariate TPE; its first proposals are random."""
+
+    startup_trials: PositiveInt = 8
+
+
+class Resources(Frozen):
+    """What each trial gets.
+
+    Attributes:
+        cpu: CPUs, and so threads.
+        gpu: share of a GPU; 0: compute on the CPU.
+        max_concurrent: trials at once at most; None: as many as the cluster has room for.
+    """
+
+    cpu: PositiveInt = 1
+    gpu: Annotated[float, Field(ge=0)] = 0.0
+    max_concurrent: PositiveInt | None = None
+
+
+class Halving(Frozen):
+    """Asynchronous successive halving of proposals; see `search.halving`.
+
+    Attributes:
+        reduction_factor: of those that reach a rung, one in so many goes on.
+        grace: share of its schedule that every proposal trains before the first rung; each rung lies at
+            `reduction_factor` times the share of the one before.
+        brackets: proposals are dealt to so many ladders in turn, each of which leaves out one more of the first rungs.
+        shortest: proposals of fewer epochs than this are never stopped.
+        trusted: rank correlation of a rung with the final robust accuracy below which it stops nobody, once
+            `trusted_after` that reached it have finished.
+    """
+
+    reduction_factor: Annotated[float, Field(gt=1)] = 3.0
+    grace: Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")] = 0.25
+    brackets: PositiveInt = 1
+    shortest: PositiveInt = 4
+    trusted: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    trusted_after: PositiveInt = 20

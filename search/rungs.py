@@ -1,0 +1,95 @@
+"""Successive halving of several objectives: what a rung has seen, and who may go on. Nothing here knows Ray."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.frontier import non_dominated
+
+Costs = tuple[float, ...]  # of one recipe, one for each objective, all minimised
+
+
+@dataclass
+class Rung:
+    """One level of asynchronous successive halving (arXiv 1810.05934), for several objectives.
+
+    An arrival goes on if it is among the first 1/reduction_factor, rounded up, of all that have arrived, itself
+    included. They are ranked by non-dominated layers (arXiv 2106.12639). Where the limit cuts a layer, its places are
+    for those that went on before and for the arrival, ranked by spread: each next one is the farthest from those
+    before it.
+
+    Attributes:
+        reduction_factor: eta.
+        costs: of every arrival, in order.
+        kept: whether it went on.
+    """
+
+    reduction_factor: float
+    costs: list[Costs] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
+
+    def arrive(self, costs: Costs) -> bool:
+        """Note an arrival and say whether it goes on; what is not finite never does, and is not compared with."""
+        if not all(math.isfinite(cost) for cost in costs):
+            return False
+        self.costs.append(costs)
+        goes_on = self._is_among_the_first()
+        self.kept.append(goes_on)
+        return goes_on
+
+    def _is_among_the_first(self) -> bool:
+        points = np.array(self.costs)
+        limit = math.ceil(len(points) / self.reduction_factor)
+        left = np.arange(len(points))
+        while True:
+            layer = left[non_dominated(points[left])]
+            arrival = len(points) - 1
+            if len(layer) <= limit:
+                if arrival in layer:
+                    return True
+                limit -= len(layer)
+                left = np.setdiff1d(left, layer, assume_unique=True)
+                if limit == 0:
+                    return False
+                continue
+            if arrival not in layer:
+                return False
+            went_on = np.flatnonzero(self.kept)
+            if len(left) == len(points) and not np.isin(went_on, layer).all():
+                return True  # nobody dominates it, and somebody who is dominated went on
+            contenders = np.append(np.intersect1d(layer, went_on), arrival)
+            return arrival in contenders[spread(points[contenders])[:limit]]
+
+
+def spread(points: NDArray[np.float64]) -> list[int]:
+    """Indices of points in an order in which each next one is the farthest from those before it.
+
+    The first is the best in the first objective; of equally far ones the first comes first. Distances are Euclidean,
+    with each objective scaled to 0–1 over the points.
+
+    Args:
+        points: `(points, objectives)`, finite, all minimised.
+    """
+    span = np.ptp(points, axis=0)
+    scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
+    order = [int(np.lexsort(points.T[::-1])[0])]
+    nearest = np.linalg.norm(scaled - scaled[order[0]], axis=1)
+    nearest[order[0]] = -1.0
+    while len(order) < len(points):
+        chosen = int(np.argmax(nearest))
+        order.append(chosen)
+        nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[chosen], axis=1))
+        nearest[order] = -1.0
+    return order
+
+
+def rank_correlation(early: list[float], final: list[float]) -> float:
+    """Spearman's rank correlation, with average ranks for ties; NaN where either has no spread."""
+    from scipy.stats import rankdata  # late: it is slow to import
+
+    a, b = rankdata(early), rankdata(final)
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
