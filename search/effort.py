@@ -1,29 +1,42 @@
 """How a search spends its effort, as data: how much, proposed by what, stopped when, on which resources."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from trainables.config import Frozen
-from trainables.regime import PositiveInt
+from trainables.regime import PositiveFloat, PositiveInt
 
 
 class Budget(Frozen):
-    """How much to run.
+    """How much to run. Whatever is reached first ends proposing; what runs then may finish.
 
     Attributes:
         trials: proposals, beside the base, the baselines and the grid.
+        hours: of wall time.
+        flops: marginal training FLOPs of all proposals together.
+        patience: finished proposals in a row that gain no hypervolume.
         retries: times a trial that lost its process is started again, from its checkpoint.
     """
 
     trials: Annotated[int, Field(ge=0)] = 20
+    hours: PositiveFloat | None = None
+    flops: PositiveFloat | None = None
+    patience: PositiveInt | None = None
     retries: Annotated[int, Field(ge=0)] = 1
 
 
 class Sampler(Frozen):
-    """Multivariate TPE; its first proposals are random."""
+    """Optuna's sampler; see `search.samplers`.
 
+    Attributes:
+        startup_trials: random proposals before TPE or GP begin to learn.
+        population: of NSGA-II and NSGA-III.
+    """
+
+    kind: Literal["tpe", "nsga2", "nsga3", "gp", "random", "quasi_random"] = "tpe"
     startup_trials: PositiveInt = 8
+    population: Annotated[int, Field(ge=2)] = 16
 
 
 class Resources(Frozen):

@@ -53,5 +53,8 @@ class Listener:
     def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
         """It has finished an epoch; `row` is that epoch's row of its history."""
 
+    def closed(self, reason: str) -> None:
+        """Nothing more will be proposed, though not all trials of the budget were."""
+
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """It has ended; called once for each, before the sampler hears of it."""

@@ -59,6 +59,10 @@ class Progress(Listener):
         columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
         self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
 
+    def closed(self, reason: str) -> None:
+        """Say why fewer are proposed than the budget has trials."""
+        self.show(f"no more proposals: {reason}")
+
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """One line for the trial that just ended."""
         self._ended.append((proposal, outcome))

@@ -1,7 +1,6 @@
 """Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,9 @@ from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.proposals import propose
 from search.recipes import Fixed, fixed_recipes
-from search.study import BASE, DIRECTIONS, Study
+from search.samplers import sampler_of
+from search.spending import Spending
+from search.study import BASE, COMPUTE, DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
@@ -51,9 +52,17 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             why_stopped: the scheduler's reason to end it.
         """
         super().__init__()
-        self._study, self._listeners = study, listeners
+        fixed = fixed_recipes(study)
+        self._study = study
+        self._spending = Spending(
+            study.budget,
+            base=fixed[0].recipe.id,
+            reference=next(one.recipe.id for one in fixed if one.name == study.reference),
+            compute=COMPUTE[1] if COMPUTE[1] in study.objectives else COMPUTE[0],
+        )
+        self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped = why_failed, why_stopped
-        self._waiting: list[Fixed] = list(fixed_recipes(study))
+        self._waiting: list[Fixed] = list(fixed)
         self._base = self._waiting[0].recipe
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
@@ -71,6 +80,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next recipe as `{"id", "role", "number", "recipe"}`, None while a parent is missing, or FINISHED."""
         self._drop_orphans()
+        self._heed_budget()
         made = self._next_fixed() or self._next_held() or self._next_proposal()
         if made is None:
             return Searcher.FINISHED if self._nothing_left() else None
@@ -131,6 +141,16 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._held.remove(held)
                 self._optuna.tell(held[1], state=TrialState.FAIL)
                 self._left += 1
+
+    def _heed_budget(self) -> None:
+        """Propose nothing more once the budget is spent, nor run what is held back."""
+        reason = self._spending.over() if self._left or self._held else None
+        if reason is not None:
+            self._left = 0
+            for listener in self._listeners:
+                listener.closed(reason)
+            while self._held:
+                self._optuna.tell(self._held.pop()[1], state=TrialState.FAIL)
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes))
@@ -213,19 +233,6 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         else:
             state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
             self._optuna.tell(trial, state=state)
-
-
-def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
-    """Multivariate, grouped TPE, which suits a conditional space; running trials count as bad (constant liar)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # all three options are marked so
-        return optuna.samplers.TPESampler(
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=study.sampler.startup_trials,
-            seed=study.seed,
-        )
 
 
 def outcome_of(

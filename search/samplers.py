@@ -1,0 +1,34 @@
+"""What proposes recipes: Optuna's samplers, and what they are told besides objectives."""
+
+import warnings
+
+import optuna
+
+from search.study import Study
+
+
+def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
+    """The study's sampler, seeded.
+
+    TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
+    Quasi-random is Sobol's sequence; what it cannot draw of a conditional space is random.
+    """
+    seed, startup = study.seed, study.sampler.startup_trials
+    with warnings.catch_warnings():
+        # Options of TPE, the GP and the quasi-random sampler are marked as experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match study.sampler.kind:
+            case "tpe":
+                return optuna.samplers.TPESampler(
+                    multivariate=True, group=True, constant_liar=True, n_startup_trials=startup, seed=seed
+                )
+            case "nsga2":
+                return optuna.samplers.NSGAIISampler(population_size=study.sampler.population, seed=seed)
+            case "nsga3":
+                return optuna.samplers.NSGAIIISampler(population_size=study.sampler.population, seed=seed)
+            case "gp":
+                return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
+            case "random":
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "quasi_random":
+                return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
