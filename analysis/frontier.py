@@ -68,6 +68,8 @@ def to_costs(values: NDArray[np.float64], directions: Sequence[str]) -> NDArray[
 def frontier(run: Run) -> list[Trial]:
     """The COMPLETE baselines, grid recipes and proposals that no other one beats on every objective, cheapest first.
 
+    Those that break a constraint are left out, and beat nobody.
+
     Bases are left out because they are not robust, confirmations because they repeat a recipe. Whoever lacks a finite
     number in any objective is left out too.
     """
@@ -185,7 +187,19 @@ def _reference_point(run: Run) -> NDArray[np.float64] | None:
 
 
 def _candidates(run: Run) -> list[Trial]:
-    return [trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES]
+    complete = (trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES)
+    return [trial for trial in complete if feasible(run, trial)]
+
+
+def feasible(run: Run, trial: Trial) -> bool:
+    """Whether a finished trial keeps every constraint of the run; a share of an unfinished base is not kept."""
+    for bound in run.info.get("constraints", ()):
+        value, limit = metric(trial, bound["metric"]), float(bound["bound"])
+        if bound["of_dense"]:
+            limit *= math.nan if run.base is None else metric(run.base, bound["metric"])
+        if not (value >= limit if bound["at_least"] else value <= limit):
+            return False
+    return True
 
 
 def _order(trial: Trial) -> int:

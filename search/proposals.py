@@ -1,7 +1,9 @@
 """Proposals: what Optuna chooses out of a study's conditional space, as recipes."""
 
+import warnings
 from typing import TypeVar, cast
 
+import optuna
 from optuna import Trial
 
 from search.recipes import base_recipe, fixed_recipes
@@ -14,12 +16,38 @@ from search.space import (
     ScheduleSpace,
 )
 from search.study import BASE, Study
-from trainables.errors import TemperError
+from trainables.errors import InvalidInput, TemperError
 from trainables.ingredients import Bits, ChannelPruning, Compression, NoCompression, Quantization
 from trainables.recipe import Distillation, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 Choice = TypeVar("Choice", int, float, str)
+
+
+def check_first(study: Study) -> None:
+    """Raise InvalidInput, with every problem, if a recipe that the study wants first is not in its space."""
+    problems = []
+    for number, params in enumerate(study.first):
+        asked = optuna.create_study(directions=["maximize"] * len(study.objectives))
+        asked.enqueue_trial(params)
+        trial = asked.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a value is out of range: said below
+            propose(trial, study)
+        for name, value in params.items():
+            if name not in trial.params:
+                known = ", ".join(sorted(trial.params))
+                problems.append(f"first.{number}.{name}: no such parameter in this proposal, expected some of {known}")
+                continue
+            distribution = trial.distributions[name]
+            try:
+                optuna.trial.create_trial(
+                    params={name: value}, distributions={name: distribution}, values=[0.0] * len(study.objectives)
+                )
+            except ValueError:
+                problems.append(f"first.{number}.{name}: got {value!r}, expected a value of {distribution}")
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def propose(trial: Trial, study: Study) -> Recipe:

@@ -21,6 +21,7 @@ from cluster.shelf import Shelf
 from search.events import Listener
 from search.halving import Judge, ParetoHalving
 from search.progress import Progress, Terminal
+from search.proposals import check_first
 from search.recipes import fixed_recipes, parents, searched_bases, teachers
 from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
@@ -74,6 +75,7 @@ def search(
             nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_first(study)
     splits = load_splits(study.data)
     model = build(
         study.model, splits.train.images.shape[1:], classes=splits.classes

@@ -72,6 +72,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
             sampler=sampler_of(study),
         )
+        for params in study.first:
+            self._optuna.enqueue_trial(params)
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Objectives and space come from the study, not from Tune."""
@@ -229,6 +231,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         if outcome.state is State.COMPLETE and outcome.metrics is not None:
+            base = self._outcomes[self._base.id]
+            assert base is not None
+            for bound in self._study.constraints:
+                trial.set_constraint(str(bound), bound.violation(outcome.metrics, base.metrics or {}))
             self._optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
         else:
             state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL

@@ -73,6 +73,7 @@ class Record(Listener):
                 "base": base_recipe(study).id,
                 "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
+                "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
                 "grid": grid_record(study),
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from search.constraints import Constraint
 from search.effort import Budget, Halving, Resources, Sampler
 from search.grid import Grid, Name
 from search.space import Space
@@ -111,9 +112,11 @@ class Study(Frozen):
         baselines: adversarial training to compare with.
         reference: the baseline that ratios and the verdict are held against.
         space: what proposals are made of; None: nothing is proposed.
+        first: proposals to begin with, as the sampler's parameters by name; what is left out is sampled.
         halving: whether and how proposals are stopped early; None: every one runs to its end.
         grid: recipes that run beside them, at every level of compression.
         objectives: metric names; each knows its direction.
+        constraints: what a recipe must keep to be on the frontier, e.g. `clean_accuracy >= 0.85`.
         augmentation: of the training images of every recipe.
         keep: the epoch of every recipe whose weights count.
         parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
@@ -132,9 +135,11 @@ class Study(Frozen):
     space: Space | None = None
     grid: Grid | None = None
     objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
+    constraints: tuple[Constraint, ...] = ()
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
     halving: Halving | None = None
+    first: tuple[dict[str, float | int | str], ...] = ()
     resources: Resources = Resources()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     augmentation: Augmentation = Augmentation()

@@ -1,0 +1,75 @@
+"""What a recipe must keep to be of use: bounds on its final numbers."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from trainables.config import Frozen
+
+FORM = re.compile(
+    r"(?P<metric>[a-z_]+)\s*(?P<sign><=|>=)\s*(?P<bound>[0-9.]+(?:e[+-]?[0-9]+)?)(?P<dense>\s+of\s+dense)?"
+)
+METRICS = (
+    "clean_accuracy",
+    "robust_accuracy",
+    "train_flops",
+    "end_to_end_flops",
+    "inference_macs",
+    "inference_bitops",
+    "mac_ratio",
+    "parameters",
+    "model_bytes",
+    "device_seconds",
+)
+
+
+class Bound(Frozen):
+    """One constraint, written as `clean_accuracy >= 0.85` or `inference_macs <= 0.3 of dense`.
+
+    Attributes:
+        metric: of the finished recipe.
+        at_least: the bound is from below.
+        bound: in the metric's unit, or as a share of the ordinary base's value.
+        of_dense: it is that share; the base is not compressed.
+    """
+
+    metric: str
+    at_least: bool
+    bound: float
+    of_dense: bool = False
+
+    def violation(self, metrics: Mapping[str, float], base: Mapping[str, float]) -> float:
+        """How far beyond the bound a recipe is, relative to the bound; 0 or less: it is kept."""
+        bound = self.bound * base[self.metric] if self.of_dense else self.bound
+        beyond = bound - metrics[self.metric] if self.at_least else metrics[self.metric] - bound
+        return beyond / bound if bound > 0 else beyond
+
+    def __str__(self) -> str:
+        sign = ">=" if self.at_least else "<="
+        return f"{self.metric} {sign} {self.bound:g}" + (" of dense" if self.of_dense else "")
+
+
+def _read(written: Any) -> Any:
+    if not isinstance(written, str):
+        return written
+    found = FORM.fullmatch(written.strip())
+    if found is None or found["metric"] not in METRICS:
+        raise ValueError(
+            f"got {written!r}, expected METRIC <= NUMBER or METRIC >= NUMBER, with `of dense` for a share of the "
+            f"ordinary base's; METRIC is one of {', '.join(METRICS)}"
+        )
+    try:
+        bound = float(found["bound"])
+    except ValueError:
+        raise ValueError(f"got {found['bound']!r} in {written!r}, expected a number") from None
+    return {
+        "metric": found["metric"],
+        "at_least": found["sign"] == ">=",
+        "bound": bound,
+        "of_dense": found["dense"] is not None,
+    }
+
+
+Constraint = Annotated[Bound, BeforeValidator(_read)]
