@@ -45,30 +45,38 @@ def search(
     if dry_run:
         _plan(loaded)
         return
-    from cluster.session import prepare_environment
-
-    prepare_environment(address)  # before Ray is imported
+    _prepare(address)
     from search import runner, store
     from search.progress import Terminal
 
     folder = store.open_run(storage, name or store.default_name(loaded))
-    try:
-        timing = runner.search(
+    _watch(
+        folder,
+        started,
+        lambda: runner.search(
             loaded, folder, address=address, command=_command(), started=started, terminal=Terminal()
-        )
-    except KeyboardInterrupt:
-        click.echo(f"\nInterrupted. What finished is kept in {folder}; `temper report {folder}` shows it.", err=True)
-        _leave(INTERRUPTED)
-    run = runner.derive(folder)
-    sentence = runner.conclude(run)
-    click.echo(
-        f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
-        f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
+        ),
     )
-    click.echo(f"\n{sentence}\n")
-    click.echo(f"Report   {folder}/report.html")
-    click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
-    click.echo(f"Next     temper export {folder} --pick knee --format yaml")
+
+
+@temper.command()
+@click.argument("run")
+@click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
+@click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
+def resume(run: str, force: bool, address: str | None) -> None:
+    """Go on with RUN, a run directory whose search was interrupted or killed."""
+    started = time.perf_counter()
+    _prepare(address)
+    from search import runner
+    from search.progress import Terminal
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    _watch(
+        folder,
+        started,
+        lambda: runner.resume(folder, address=address, force=force, started=started, terminal=Terminal()),
+    )
 
 
 @temper.command()
@@ -156,6 +164,34 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
             return INTERRUPTED
 
     return guarded
+
+
+def _prepare(address: str | None) -> None:
+    """Set up the environment before Ray is imported."""
+    from cluster.session import prepare_environment
+
+    prepare_environment(address)
+
+
+def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
+    """Run a search to its end, or to Ctrl-C, and say what came of it and what to do next."""
+    from search import runner
+
+    try:
+        timing = search()
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. What finished is kept: `temper resume {folder}` goes on with it.", err=True)
+        _leave(INTERRUPTED)
+    run = runner.derive(folder)
+    sentence = runner.conclude(run)
+    click.echo(
+        f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
+        f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
+    )
+    click.echo(f"\n{sentence}\n")
+    click.echo(f"Report   {folder}/report.html")
+    click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
+    click.echo(f"Next     temper export {folder} --pick knee --format yaml")
 
 
 def _plan(study: Study) -> None:

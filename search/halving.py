@@ -12,11 +12,13 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler
 
 from search.effort import Halving
+from search.replay import Remembered
 from search.rungs import Rung, rank_correlation
 
 PLANNED = {"train_flops": "planned_train_flops", "end_to_end_flops": "planned_end_to_end_flops"}
 SO_FAR = {"robust_accuracy": -1.0, "clean_accuracy": -1.0}  # and the sign that makes it a cost
 SCORE = "robust_accuracy"
+STOPPED = "stopped"  # how the reason of a trial that was stopped begins
 
 
 @dataclass
@@ -52,7 +54,9 @@ class Judge:
         self._ladders = [_ladder(settings, skipped) for skipped in range(settings.brackets)]
         self._finished: dict[str, float] = {}
 
-    def report(self, recipe: str, number: int, epochs: int, row: dict[str, Any]) -> str | None:
+    def report(
+        self, recipe: str, number: int, epochs: int, row: dict[str, Any], *, stopped: bool | None = None
+    ) -> str | None:
         """Take note of an epoch of a proposal.
 
         Args:
@@ -60,6 +64,7 @@ class Judge:
             number: in the order of proposing, which deals it to a bracket.
             epochs: of its schedule.
             row: of its history.
+            stopped: whether it was then, for an epoch of the record; None: to be decided.
 
         Returns:
             Why it is to be stopped, or None.
@@ -72,17 +77,34 @@ class Judge:
         if index is None:
             return None
         ladder.scores[index][recipe] = float(row[SCORE])
-        goes_on = ladder.rungs[index].arrive(tuple(self._cost(name, row) for name in self._objectives))
-        if goes_on or not self._is_trusted(ladder, index):
+        rung, costs = ladder.rungs[index], tuple(self._cost(name, row) for name in self._objectives)
+        if stopped is not None:
+            rung.note(costs, kept=not stopped)
+            return None
+        if rung.arrive(costs, binding=self._is_trusted(ladder, index)):
             return None
         return (
-            f"stopped at {ladder.shares[index]:.0%} of its schedule: not among the first "
+            f"{STOPPED} at {ladder.shares[index]:.0%} of its schedule: not among the first "
             f"{1 / self._settings.reduction_factor:.0%} of {len(ladder.rungs[index].costs)} there"
         )
 
     def finish(self, recipe: str, score: float) -> None:
         """Take note of a finished proposal's robust accuracy."""
         self._finished[recipe] = score
+
+    def replay(self, past: Sequence[Remembered]) -> None:
+        """Become what a judge was that had decided all this."""
+        for one in past:
+            proposal, outcome = one.proposal, one.outcome
+            if proposal.role != "proposed":
+                continue
+            epochs = proposal.recipe.schedule.epochs
+            for row in one.history:
+                last = row is one.history[-1]
+                stopped = last and outcome is not None and (outcome.reason or "").startswith(STOPPED)
+                self.report(proposal.recipe.id, proposal.number, epochs, row, stopped=stopped)
+            if outcome is not None and outcome.metrics is not None:
+                self.finish(proposal.recipe.id, outcome.metrics[SCORE])
 
     def correlations(self) -> list[tuple[float, int, float]]:
         """By rung: its share of the schedule, how many that reached it have finished, and their rank correlation."""

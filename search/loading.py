@@ -11,6 +11,7 @@ import yaml
 from search.study import Study
 from trainables.config import parse
 from trainables.errors import InvalidInput
+from trainables.storage import Folder
 
 
 def shipped() -> dict[str, Path]:
@@ -62,3 +63,11 @@ def _apply(data: dict[str, Any], setting: str) -> None:
         place[int(last) if isinstance(place, list) else last] = value
     except (ValueError, IndexError, TypeError, AttributeError):
         raise InvalidInput(f"--set {setting}: nothing in the study lies at {path}") from None
+
+
+def read_study(folder: Folder) -> Study:
+    """The study of a run, as it was resolved when the run began. Raises InvalidInput."""
+    try:
+        return parse(Study, yaml.safe_load(folder.read("study.yaml")), where=f"{folder}/study.yaml")
+    except (OSError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{folder}: no readable study.yaml in it, expected the directory of a run") from error

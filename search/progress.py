@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
+from search.replay import Remembered
 
 CLEAR = "\r\x1b[K"  # to the start of the line, and erase it
 
@@ -58,6 +59,12 @@ class Progress(Listener):
         wide = len(str(self.total))
         columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
         self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
+
+    def replay(self, past: Sequence[Remembered]) -> None:
+        """Count what had ended before, without a line for each."""
+        for one in sorted(past, key=lambda one: one.order):
+            if one.outcome is not None:
+                self._ended.append((one.proposal, one.outcome))
 
     def closed(self, reason: str) -> None:
         """Say why fewer are proposed than the budget has trials."""

@@ -30,14 +30,24 @@ class Rung:
     costs: list[Costs] = field(default_factory=list)
     kept: list[bool] = field(default_factory=list)
 
-    def arrive(self, costs: Costs) -> bool:
-        """Note an arrival and say whether it goes on; what is not finite never does, and is not compared with."""
+    def arrive(self, costs: Costs, *, binding: bool = True) -> bool:
+        """Note an arrival and say whether it goes on; what is not finite does not, and is not compared with.
+
+        Args:
+            costs: of the arrival.
+            binding: False: it goes on in any case.
+        """
         if not all(math.isfinite(cost) for cost in costs):
-            return False
+            return not binding
         self.costs.append(costs)
-        goes_on = self._is_among_the_first()
-        self.kept.append(goes_on)
-        return goes_on
+        self.kept.append(not binding or self._is_among_the_first())
+        return self.kept[-1]
+
+    def note(self, costs: Costs, *, kept: bool) -> None:
+        """Note an arrival that was decided on before."""
+        if all(math.isfinite(cost) for cost in costs):
+            self.costs.append(costs)
+            self.kept.append(kept)
 
     def _is_among_the_first(self) -> bool:
         points = np.array(self.costs)

@@ -3,9 +3,10 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -19,18 +20,22 @@ from cluster.resources import nodes, slots
 from cluster.session import session
 from cluster.shelf import Shelf
 from search.events import Listener
+from search.fingerprint import differences, fingerprint
 from search.halving import Judge, ParetoHalving
+from search.loading import read_study
 from search.progress import Progress, Terminal
 from search.proposals import check_first
 from search.recipes import fixed_recipes, parents, searched_bases, teachers
+from search.replay import Remembered, finished_ancestors, remember
 from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
 from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard
 from trainables.data import Splits, load_splits
-from trainables.errors import NoTrialSucceeded
+from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.models import build
 from trainables.storage import Folder
+from trainables.trained import Trained
 from trainables.trial import RecipeTrainable, Setting
 from trainables.weights import load_weights
 
@@ -77,18 +82,71 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_first(study)
     splits = load_splits(study.data)
-    model = build(
-        study.model, splits.train.images.shape[1:], classes=splits.classes
-    )  # refused here, not in every trial
+    # Refused here, not in every trial.
+    model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
     if study.pretrained is not None:
         load_weights(model, study.pretrained)
+
+    def begin(record: Record) -> None:
+        device = "cuda" if study.resources.gpu else "cpu"
+        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
+
+    return _run(study, folder, splits, begin, address=address, started=started, terminal=terminal)
+
+
+def resume(folder: Folder, *, address: str | None, force: bool, started: float, terminal: Terminal) -> Timing:
+    """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
+
+    Args:
+        folder: of the run.
+        address: as for `search`.
+        force: go on even if code, data or study are not what they were.
+        started: as for `search`.
+        terminal: as for `search`.
+
+    Raises:
+        InvalidInput: the folder is no run, what its numbers depend on has changed, or a checkpoint that is needed is
+            gone.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    run = read_run(folder)
+    study = read_study(folder)
+    splits = load_splits(study.data)
+    changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))
+    if changed and not force:
+        raise InvalidInput(f"{folder}: changed since it began: {', '.join(changed)}; --force goes on all the same")
+    past = remember(run)
+    trained = finished_ancestors(run, study, splits)
+
+    def begin(record: Record) -> None:
+        record.endings = 1 + max((one.order for one in past), default=-1)
+        done = sum(one.outcome is not None for one in past)
+        terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
+
+    return _run(
+        study, folder, splits, begin, address=address, started=started, terminal=terminal, past=past, trained=trained
+    )
+
+
+def _run(
+    study: Study,
+    folder: Folder,
+    splits: Splits,
+    begin: Callable[[Record], None],
+    *,
+    address: str | None,
+    started: float,
+    terminal: Terminal,
+    past: Sequence[Remembered] = (),
+    trained: Mapping[str, Trained] = MappingProxyType({}),
+) -> Timing:
+    """Run what is left of a study."""
     fixed, resources = fixed_recipes(study), study.resources
     try:
         with session(address), LiveCurves(folder, study.objectives) as curves:
             at_once = slots(nodes(), cpu=resources.cpu, gpu=resources.gpu, at_most=resources.max_concurrent)
             record = Record(folder)
-            device = "cuda" if resources.gpu else "cpu"
-            record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
+            begin(record)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
             others = {base.id for base in searched_bases(study)} - {one.recipe.id for one in fixed}
             total = len(fixed) + min(len(others), study.budget.trials) + study.budget.trials
@@ -96,7 +154,9 @@ def search(
             progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
-            _fit(study, folder, splits, [record, curves, progress], at_once=at_once, total=total)
+            progress.replay(past)
+            if total > sum(one.outcome is not None for one in past):
+                _fit(study, folder, splits, [record, curves, progress], past, trained, at_once=at_once, total=total)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")
@@ -104,7 +164,15 @@ def search(
 
 
 def _fit(
-    study: Study, folder: Folder, splits: Splits, listeners: Sequence[Listener], *, at_once: int, total: int
+    study: Study,
+    folder: Folder,
+    splits: Splits,
+    listeners: Sequence[Listener],
+    past: Sequence[Remembered],
+    trained: Mapping[str, Trained],
+    *,
+    at_once: int,
+    total: int,
 ) -> None:
     """Hand the study to Ray Tune and wait for it to end."""
     resources = study.resources
@@ -117,13 +185,19 @@ def _fit(
         gpu=resources.gpu,
     )
     shelf = ray.remote(num_cpus=0)(Shelf).remote()
+    for recipe_id, one in trained.items():
+        ray.get(shelf.put.remote(recipe_id, one))
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
     halving, interrupts = ParetoHalving(judge), _Interrupts()
+    searcher = ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get)
+    searcher.replay(past)
+    if judge is not None:
+        judge.replay(past)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
         tune_config=tune.TuneConfig(
-            search_alg=ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get),
+            search_alg=searcher,
             scheduler=halving,
             num_samples=total,
             max_concurrent_trials=at_once,

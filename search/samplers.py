@@ -6,14 +6,18 @@ import optuna
 
 from search.study import Study
 
+ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
 
-def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
-    """The study's sampler, seeded.
+
+def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
+    """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
+
+    So a search that was killed goes on as it would have, and no sampler's state is ever saved.
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
     Quasi-random is Sobol's sequence; what it cannot draw of a conditional space is random.
     """
-    seed, startup = study.seed, study.sampler.startup_trials
+    seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
     with warnings.catch_warnings():
         # Options of TPE, the GP and the quasi-random sampler are marked as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -31,4 +35,4 @@ def sampler_of(study: Study) -> optuna.samplers.BaseSampler:
             case "random":
                 return optuna.samplers.RandomSampler(seed=seed)
             case "quasi_random":
-                return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
+                return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=study.seed)

@@ -1,5 +1,6 @@
 """Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.proposals import propose
 from search.recipes import Fixed, fixed_recipes
+from search.replay import Remembered
 from search.samplers import sampler_of
 from search.spending import Spending
 from search.study import BASE, COMPUTE, DIRECTIONS, Study
@@ -20,9 +22,8 @@ from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
 MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
-MOST_HELD = (
-    16  # proposals that wait for a teacher or base; asking for more would be asking without learning from what runs
-)
+MOST_HELD = 16  # proposals that wait for a teacher or base: asking for more would be asking without learning
+MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -72,8 +73,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
             sampler=sampler_of(study),
         )
-        for params in study.first:
-            self._optuna.enqueue_trial(params)
+        self._first = list(study.first)
+        self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
+        self._numbers, self._asks = itertools.count(), 0
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Objectives and space come from the study, not from Tune."""
@@ -83,12 +85,55 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """The next recipe as `{"id", "role", "number", "recipe"}`, None while a parent is missing, or FINISHED."""
         self._drop_orphans()
         self._heed_budget()
+        resumed = self._next_unfinished()
+        if resumed is not None:
+            return self._emit(trial_id, *resumed)
         made = self._next_fixed() or self._next_held() or self._next_proposal()
         if made is None:
             return Searcher.FINISHED if self._nothing_left() else None
-        proposal, trial = made
+        self._announce(made[0])
+        return self._emit(trial_id, *made)
+
+    def replay(self, past: Sequence[Remembered]) -> None:
+        """Become what a searcher was that had proposed all this, and heard of its endings in their order.
+
+        What has not ended is emitted again, first of all, without being announced.
+        """
+        trials: dict[str, optuna.Trial | None] = {}
+        for one in past:
+            proposal = one.proposal
+            self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id != proposal.recipe.id]
+            trials[proposal.recipe.id] = self._again(proposal) if proposal.role == "proposed" else None
+            self._outcomes[proposal.recipe.id] = None
+            for row in one.history:
+                self._spending.reported(proposal, row)
+            if one.outcome is None:
+                self._unfinished.append((proposal, trials[proposal.recipe.id]))
+        for one in sorted(past, key=lambda one: one.order):
+            if one.outcome is not None:
+                self._outcomes[one.proposal.recipe.id] = one.outcome
+                self._spending.ended(one.proposal, one.outcome)
+                trial = trials[one.proposal.recipe.id]
+                if trial is not None:
+                    self._tell(trial, one.outcome)
+        self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
+
+    def _again(self, proposal: Proposal) -> optuna.Trial:
+        """A proposal of the record, asked for once more."""
+        self._count_proposal()
+        self._first = self._first[1:]
+        self._optuna.enqueue_trial(proposal.params)
+        trial = self._optuna.ask()
+        if propose(trial, self._study).id != proposal.recipe.id:
+            raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
+        return trial
+
+    def _count_proposal(self) -> None:
+        self._left -= 1
+        self._asks = self._asks // MOST_ASKS * MOST_ASKS + MOST_ASKS
+
+    def _emit(self, trial_id: str, proposal: Proposal, trial: optuna.Trial | None) -> dict[str, Any]:
         self._running[trial_id] = proposal, trial
-        self._announce(proposal)
         return {
             "id": proposal.recipe.id,
             "role": proposal.role,
@@ -155,7 +200,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._optuna.tell(self._held.pop()[1], state=TrialState.FAIL)
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
-        return Proposal(fixed.recipe, fixed.role, fixed.name, len(self._outcomes))
+        return Proposal(fixed.recipe, fixed.role, fixed.name, next(self._numbers))
+
+    def _next_unfinished(self) -> tuple[Proposal, optuna.Trial | None] | None:
+        for one in self._unfinished:
+            if self._is_ready(one[0].recipe):
+                self._unfinished.remove(one)
+                return one
+        return None
 
     def _next_fixed(self) -> tuple[Proposal, None] | None:
         for fixed in self._waiting:
@@ -176,11 +228,11 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            trial = self._optuna.ask()
+            trial = self._ask()
             recipe = propose(trial, self._study)
             held = any(recipe == other for other, _ in self._held)
             if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
-                self._left -= 1
+                self._count_proposal()
                 if self._is_ready(recipe):
                     return self._proposed(recipe, trial)
                 self._held.append((recipe, trial))
@@ -198,6 +250,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._left = 0
         return None
 
+    def _ask(self) -> optuna.Trial:
+        """By a sampler seeded by how many were proposed, and by the refusals since."""
+        if self._first:
+            self._optuna.enqueue_trial(self._first.pop(0))
+        self._optuna.sampler = sampler_of(self._study, self._asks)
+        self._asks += 1
+        return self._optuna.ask()
+
     def _new_base(self, recipe: Recipe) -> Fixed | None:
         """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""
         base = recipe.base
@@ -207,12 +267,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _proposed(self, recipe: Recipe, trial: optuna.Trial) -> tuple[Proposal, optuna.Trial]:
         distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
-        return Proposal(recipe, "proposed", None, len(self._outcomes), trial.params, distributions), trial
+        return Proposal(recipe, "proposed", None, next(self._numbers), trial.params, distributions), trial
 
     def _nothing_left(self) -> bool:
         """All was emitted, or what is left waits for a base that will never be."""
         lost = self._state(self._base) in (State.PRUNED, State.FAIL)
-        return not self._waiting and not self._held and (lost or self._left == 0)
+        return not self._waiting and not self._held and not self._unfinished and (lost or self._left == 0)
 
     def _is_ready(self, recipe: Recipe) -> bool:
         """Whether all that it builds on is there."""

@@ -20,6 +20,7 @@ import yaml
 
 from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
+from search.fingerprint import fingerprint
 from search.recipes import base_recipe, fixed_recipes, grid_cells
 from search.searcher import frozen_trial
 from search.study import BASE, DIRECTIONS, Study
@@ -78,6 +79,7 @@ class Record(Listener):
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
+                "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),
             },
         )
