@@ -1,10 +1,7 @@
 """Runs a study on Ray Tune, then derives everything that a person looks at."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +19,7 @@ from cluster.shelf import Shelf
 from search.events import Listener
 from search.fingerprint import differences, fingerprint
 from search.halving import Judge, ParetoHalving
+from search.interrupts import Interrupts
 from search.loading import read_study
 from search.progress import Progress, Terminal
 from search.proposals import check_first
@@ -189,7 +187,7 @@ def _fit(
         ray.get(shelf.put.remote(recipe_id, one))
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
-    halving, interrupts = ParetoHalving(judge), _Interrupts()
+    halving, interrupts = ParetoHalving(judge), Interrupts()
     searcher = ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get)
     searcher.replay(past)
     if judge is not None:
@@ -237,35 +235,3 @@ def conclude(run: Run) -> str:
 
 def _trial_id(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-class _Interrupts(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Raises Ctrl-C between two steps of Tune's loop; raised wherever it falls, Ray's own code sometimes swallows it.
-
-    A second Ctrl-C is raised where it falls, in case the loop hangs.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Listen to Ctrl-C in this context, which must be entered in the main thread to have an effect."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Called by Tune about ten times a second."""
-        if self._asked:
-            raise KeyboardInterrupt
-
-    def _note(self, *_: Any) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True

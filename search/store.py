@@ -21,8 +21,8 @@ import yaml
 from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
 from search.fingerprint import fingerprint
+from search.outcomes import frozen_trial
 from search.recipes import base_recipe, fixed_recipes, grid_cells
-from search.searcher import frozen_trial
 from search.study import BASE, DIRECTIONS, Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder

@@ -12,7 +12,7 @@ from analysis.trials import State
 from search.effort import Halving
 from search.halving import Judge, ParetoHalving
 from search.loading import load
-from search.searcher import outcome_of
+from search.outcomes import outcome_of
 from trainables.errors import InvalidInput
 
 OBJECTIVES = ("robust_accuracy", "train_flops")

@@ -11,9 +11,10 @@ from ray.tune.search import Searcher
 from analysis.trials import State, summary
 from search.events import Listener, Outcome, Proposal
 from search.loading import load, shipped
+from search.outcomes import outcome_of
 from search.proposals import propose
 from search.recipes import fixed_recipes
-from search.searcher import ParetoSearcher, outcome_of
+from search.searcher import ParetoSearcher
 from search.study import Study
 from trainables.errors import InvalidInput
 from trainables.ingredients import ChannelPruning

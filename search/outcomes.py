@@ -1,0 +1,45 @@
+"""What became of a trial: from Tune's last result, and back into Optuna out of the record."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+
+from analysis.trials import State
+from search.events import Outcome
+
+
+def outcome_of(
+    result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None = None
+) -> Outcome:
+    """What Tune's last result says. A trial that ended without a final row, and was not stopped, was lost."""
+    seconds = float((result or {}).get("busy_seconds", 0.0))
+    if stopped and not error:
+        return Outcome(State.PRUNED, stopped, None, seconds)
+    if error or not result or not result.get("finished"):
+        return Outcome(State.FAIL, error or "ended before its last epoch", None, seconds)
+    if result.get("reason"):
+        return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
+    prefix = "metrics/"  # Tune flattens what it hands to a searcher
+    metrics = {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}
+    if missing := [name for name in objectives if name not in metrics]:
+        return Outcome(State.FAIL, f"not measured: {', '.join(missing)}", None, seconds)
+    if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
+        return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
+    return Outcome(State.COMPLETE, None, metrics, seconds, result["robust_correct"], result["examples"])
+
+
+def frozen_trial(params: dict[str, Any], distributions: dict[str, str], state: State, values: list[float]) -> Any:
+    """An Optuna trial out of the record, to rebuild its storage."""
+    decoded: dict[str, BaseDistribution] = {
+        name: optuna.distributions.json_to_distribution(text) for name, text in distributions.items()
+    }
+    return optuna.trial.create_trial(
+        params=params,
+        distributions=decoded,
+        state=TrialState[state.name],
+        values=values if state is State.COMPLETE else None,
+    )
