@@ -6,24 +6,21 @@ from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json
-from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.outcomes import outcome_of
-from search.proposals import propose
+from search.proposer import Proposer
 from search.recipes import Fixed, fixed_recipes
 from search.replay import Remembered
-from search.samplers import sampler_of
 from search.spending import Spending
-from search.study import BASE, COMPUTE, DIRECTIONS, Study
+from search.study import BASE, COMPUTE, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
 MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
 MOST_HELD = 16  # proposals that wait for a teacher or base: asking for more would be asking without learning
-MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -69,13 +66,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
         self._left = study.budget.trials
-        self._optuna = optuna.create_study(
-            directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
-            sampler=sampler_of(study),
-        )
-        self._first = list(study.first)
+        self._proposer = Proposer(study)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
-        self._numbers, self._asks = itertools.count(), 0
+        self._numbers = itertools.count()
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Objectives and space come from the study, not from Tune."""
@@ -103,7 +96,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         for one in past:
             proposal = one.proposal
             self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id != proposal.recipe.id]
-            trials[proposal.recipe.id] = self._again(proposal) if proposal.role == "proposed" else None
+            trials[proposal.recipe.id] = self._proposer.again(proposal) if proposal.role == "proposed" else None
+            self._left -= proposal.role == "proposed"
             self._outcomes[proposal.recipe.id] = None
             for row in one.history:
                 self._spending.reported(proposal, row)
@@ -117,20 +111,6 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 if trial is not None:
                     self._tell(trial, one.outcome)
         self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
-
-    def _again(self, proposal: Proposal) -> optuna.Trial:
-        """A proposal of the record, asked for once more."""
-        self._count_proposal()
-        self._first = self._first[1:]
-        self._optuna.enqueue_trial(proposal.params)
-        trial = self._optuna.ask()
-        if propose(trial, self._study).id != proposal.recipe.id:
-            raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
-        return trial
-
-    def _count_proposal(self) -> None:
-        self._left -= 1
-        self._asks = self._asks // MOST_ASKS * MOST_ASKS + MOST_ASKS
 
     def _emit(self, trial_id: str, proposal: Proposal, trial: optuna.Trial | None) -> dict[str, Any]:
         self._running[trial_id] = proposal, trial
@@ -186,7 +166,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         for held in list(self._held):
             if self._why_orphaned(held[0]) is not None:
                 self._held.remove(held)
-                self._optuna.tell(held[1], state=TrialState.FAIL)
+                self._proposer.forget(held[1])
                 self._left += 1
 
     def _heed_budget(self) -> None:
@@ -197,7 +177,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             for listener in self._listeners:
                 listener.closed(reason)
             while self._held:
-                self._optuna.tell(self._held.pop()[1], state=TrialState.FAIL)
+                self._proposer.forget(self._held.pop()[1])
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, next(self._numbers))
@@ -228,11 +208,11 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            trial = self._ask()
-            recipe = propose(trial, self._study)
+            recipe, trial = self._proposer.ask()
             held = any(recipe == other for other, _ in self._held)
             if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
-                self._count_proposal()
+                self._proposer.accept()
+                self._left -= 1
                 if self._is_ready(recipe):
                     return self._proposed(recipe, trial)
                 self._held.append((recipe, trial))
@@ -242,21 +222,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             known = self._outcomes.get(recipe.id)
             if known is None:
                 # It is running or held: say nothing twice. Or its teacher is lost: nothing was learnt of it.
-                self._optuna.tell(trial, state=TrialState.FAIL)
+                self._proposer.forget(trial)
             else:
                 self._tell(trial, known)
             refused += 1
             if refused == MOST_DUPLICATES:
                 self._left = 0
         return None
-
-    def _ask(self) -> optuna.Trial:
-        """By a sampler seeded by how many were proposed, and by the refusals since."""
-        if self._first:
-            self._optuna.enqueue_trial(self._first.pop(0))
-        self._optuna.sampler = sampler_of(self._study, self._asks)
-        self._asks += 1
-        return self._optuna.ask()
 
     def _new_base(self, recipe: Recipe) -> Fixed | None:
         """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""
@@ -290,12 +262,5 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return outcome.state if outcome else None
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        if outcome.state is State.COMPLETE and outcome.metrics is not None:
-            base = self._outcomes[self._base.id]
-            assert base is not None
-            for bound in self._study.constraints:
-                trial.set_constraint(str(bound), bound.violation(outcome.metrics, base.metrics or {}))
-            self._optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
-        else:
-            state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
-            self._optuna.tell(trial, state=state)
+        base = self._outcomes[self._base.id]
+        self._proposer.tell(trial, outcome, (base.metrics if base else None) or {})

@@ -51,7 +51,7 @@ def test_optuna_is_told_of_violations() -> None:
     for name, metrics in (("a", kept), ("b", broken)):
         assert isinstance(log.searcher.suggest(name), dict)
         log.searcher.on_trial_complete(name, done(0.5, 1e9) | metrics)
-    first, second = (trial.constraints for trial in log.searcher._optuna.get_trials())
+    first, second = (trial.constraints for trial in log.searcher._proposer.optuna.get_trials())
     assert all(value <= 0 for value in first.values())
     assert second == {
         "clean_accuracy >= 0.85": pytest.approx(0.5),

@@ -60,7 +60,9 @@ def test_a_length_whose_pretraining_is_lost_is_proposed_no_more() -> None:
     proposed = [proposal for proposal in log.proposals if proposal.role == "proposed"]
     assert len(proposed) == 12
     assert {proposal.params["pretraining_epochs"] for proposal in proposed} == {3, 4}
-    states = [trial.state for trial in log.searcher._optuna.get_trials() if trial.params["pretraining_epochs"] == 2]
+    states = [
+        trial.state for trial in log.searcher._proposer.optuna.get_trials() if trial.params["pretraining_epochs"] == 2
+    ]
     assert states
     assert set(states) == {TrialState.FAIL}
 

@@ -94,7 +94,7 @@ def test_a_spent_budget_ends_proposing_and_says_why() -> None:
     assert log.searcher.suggest("t6") == Searcher.FINISHED
     assert notes.said == ["proposals have spent 2e+09 FLOPs of 1e+09"]
     log.searcher.on_trial_complete("t5", done(0.5, 2e9) | {"train_flops": 2e9})
-    assert [trial.state for trial in log.searcher._optuna.get_trials()] == [TrialState.COMPLETE]
+    assert [trial.state for trial in log.searcher._proposer.optuna.get_trials()] == [TrialState.COMPLETE]
 
 
 SAMPLERS = {

@@ -34,7 +34,7 @@ def of_slow(recipe: Recipe) -> bool:
 
 
 def study_of(log: Log) -> optuna.Study:
-    made = log.searcher._optuna
+    made = log.searcher._proposer.optuna
     assert isinstance(made, optuna.Study)
     return made
 

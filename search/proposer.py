@@ -1,0 +1,71 @@
+"""The Optuna side of a search: asks for recipes and tells what became of them."""
+
+from collections.abc import Mapping
+
+import optuna
+from optuna.trial import TrialState
+
+from analysis.trials import State
+from search.events import Outcome, Proposal
+from search.proposals import propose
+from search.samplers import sampler_of
+from search.study import DIRECTIONS, Study
+from trainables.errors import TemperError
+from trainables.recipe import Recipe
+
+MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
+
+
+class Proposer:
+    """Proposes recipes that start from the base.
+
+    What it proposes is a function of the proposals so far and of what was told of them.
+
+    Attributes:
+        optuna: the Optuna study, in memory.
+    """
+
+    def __init__(self, study: Study) -> None:
+        """Take a study; what it wants first is asked for first."""
+        self._study, self._first, self._asks = study, list(study.first), 0
+        self.optuna = optuna.create_study(
+            directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
+            sampler=sampler_of(study),
+        )
+
+    def ask(self) -> tuple[Recipe, optuna.Trial]:
+        """A recipe, by a sampler seeded by how many were accepted and how many were asked for since."""
+        if self._first:
+            self.optuna.enqueue_trial(self._first.pop(0))
+        self.optuna.sampler = sampler_of(self._study, self._asks)
+        self._asks += 1
+        trial = self.optuna.ask()
+        return propose(trial, self._study), trial
+
+    def accept(self) -> None:
+        """What was asked for last becomes a proposal."""
+        self._asks = self._asks // MOST_ASKS * MOST_ASKS + MOST_ASKS
+
+    def again(self, proposal: Proposal) -> optuna.Trial:
+        """Ask for a proposal of the record once more, and accept it."""
+        self._first = self._first[1:]
+        self.optuna.enqueue_trial(proposal.params)
+        trial = self.optuna.ask()
+        if propose(trial, self._study).id != proposal.recipe.id:
+            raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
+        self.accept()
+        return trial
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome, base: Mapping[str, float]) -> None:
+        """What became of a recipe; `base` is the ordinary base's final numbers, for constraints relative to them."""
+        if outcome.state is State.COMPLETE and outcome.metrics is not None:
+            for bound in self._study.constraints:
+                trial.set_constraint(str(bound), bound.violation(outcome.metrics, base))
+            self.optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
+        else:
+            state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
+            self.optuna.tell(trial, state=state)
+
+    def forget(self, trial: optuna.Trial) -> None:
+        """It will not run, and nothing was learnt of it."""
+        self.optuna.tell(trial, state=TrialState.FAIL)
