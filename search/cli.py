@@ -35,9 +35,18 @@ def temper() -> None:
 @click.option("--name", help="Name of the run.  [default: study name and time]")
 @SETTING
 @click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
+@click.option(
+    "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 def search(
-    study: str, storage: str, name: str | None, settings: tuple[str, ...], address: str | None, dry_run: bool
+    study: str,
+    storage: str,
+    name: str | None,
+    settings: tuple[str, ...],
+    address: str | None,
+    warm_start: tuple[str, ...],
+    dry_run: bool,
 ) -> None:
     """Run STUDY: a shipped study's name, or a YAML file."""
     started = time.perf_counter()
@@ -46,15 +55,25 @@ def search(
         _plan(loaded)
         return
     _prepare(address)
+    from analysis.trials import read_run
     from search import runner, store
+    from search.lessons import lessons
     from search.progress import Terminal
+    from trainables.storage import Folder
 
+    learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
     folder = store.open_run(storage, name or store.default_name(loaded))
     _watch(
         folder,
         started,
         lambda: runner.search(
-            loaded, folder, address=address, command=_command(), started=started, terminal=Terminal()
+            loaded,
+            folder,
+            address=address,
+            command=_command(),
+            started=started,
+            terminal=Terminal(),
+            learnt=learnt,
         ),
     )
 

@@ -1,12 +1,14 @@
 """The Optuna side of a search: asks for recipes and tells what became of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import TrialState
 
 from analysis.trials import State
 from search.events import Outcome, Proposal
+from search.lessons import Lesson
+from search.outcomes import frozen_trial
 from search.proposals import propose
 from search.samplers import sampler_of
 from search.study import DIRECTIONS, Study
@@ -25,13 +27,19 @@ class Proposer:
         optuna: the Optuna study, in memory.
     """
 
-    def __init__(self, study: Study) -> None:
-        """Take a study; what it wants first is asked for first."""
+    def __init__(self, study: Study, learnt: Sequence[Lesson] = ()) -> None:
+        """Take a study, and what earlier runs teach; what the study wants first is asked for first."""
         self._study, self._first, self._asks = study, list(study.first), 0
         self.optuna = optuna.create_study(
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
             sampler=sampler_of(study),
         )
+
+        for lesson in learnt:
+            state = State(lesson["state"])
+            self.optuna.add_trial(
+                frozen_trial(lesson["params"], lesson["distributions"], state, lesson["values"] or [])
+            )
 
     def ask(self) -> tuple[Recipe, optuna.Trial]:
         """A recipe, by a sampler seeded by how many were accepted and how many were asked for since."""

@@ -20,6 +20,7 @@ from search.events import Listener
 from search.fingerprint import differences, fingerprint
 from search.halving import Judge, ParetoHalving
 from search.interrupts import Interrupts
+from search.lessons import Lesson
 from search.loading import read_study
 from search.progress import Progress, Terminal
 from search.proposals import check_first
@@ -61,7 +62,14 @@ class Timing:
 
 
 def search(
-    study: Study, folder: Folder, *, address: str | None, command: str, started: float, terminal: Terminal
+    study: Study,
+    folder: Folder,
+    *,
+    address: str | None,
+    command: str,
+    started: float,
+    terminal: Terminal,
+    learnt: Sequence[Lesson] = (),
 ) -> Timing:
     """Run every recipe of a study into a new run directory.
 
@@ -72,6 +80,7 @@ def search(
         command: as typed, for the record.
         started: `time.perf_counter()` when the command began.
         terminal: prints lines and the status.
+        learnt: what earlier runs teach; recorded, so that a resumed search knows it too.
 
     Raises:
         InvalidInput: data missing, a network that does not fit it, no cluster, or a trial that fits on no node;
@@ -87,9 +96,9 @@ def search(
 
     def begin(record: Record) -> None:
         device = "cuda" if study.resources.gpu else "cpu"
-        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device)
+        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
-    return _run(study, folder, splits, begin, address=address, started=started, terminal=terminal)
+    return _run(study, folder, splits, begin, address=address, started=started, terminal=terminal, learnt=learnt)
 
 
 def resume(folder: Folder, *, address: str | None, force: bool, started: float, terminal: Terminal) -> Timing:
@@ -122,7 +131,16 @@ def resume(folder: Folder, *, address: str | None, force: bool, started: float, 
         terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
 
     return _run(
-        study, folder, splits, begin, address=address, started=started, terminal=terminal, past=past, trained=trained
+        study,
+        folder,
+        splits,
+        begin,
+        address=address,
+        started=started,
+        terminal=terminal,
+        learnt=run.info["warm_start"],
+        past=past,
+        trained=trained,
     )
 
 
@@ -135,6 +153,7 @@ def _run(
     address: str | None,
     started: float,
     terminal: Terminal,
+    learnt: Sequence[Lesson],
     past: Sequence[Remembered] = (),
     trained: Mapping[str, Trained] = MappingProxyType({}),
 ) -> Timing:
@@ -154,7 +173,8 @@ def _run(
             progress.begin()
             progress.replay(past)
             if total > sum(one.outcome is not None for one in past):
-                _fit(study, folder, splits, [record, curves, progress], past, trained, at_once=at_once, total=total)
+                listeners = [record, curves, progress]
+                _fit(study, folder, splits, listeners, learnt, past, trained, at_once=at_once, total=total)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")
@@ -166,6 +186,7 @@ def _fit(
     folder: Folder,
     splits: Splits,
     listeners: Sequence[Listener],
+    learnt: Sequence[Lesson],
     past: Sequence[Remembered],
     trained: Mapping[str, Trained],
     *,
@@ -188,7 +209,7 @@ def _fit(
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
     halving, interrupts = ParetoHalving(judge), Interrupts()
-    searcher = ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get)
+    searcher = ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get, learnt)
     searcher.replay(past)
     if judge is not None:
         judge.replay(past)

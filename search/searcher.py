@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
+from search.lessons import Lesson
 from search.outcomes import outcome_of
 from search.proposer import Proposer
 from search.recipes import Fixed, fixed_recipes
@@ -40,6 +41,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         listeners: Sequence[Listener],
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
         why_stopped: Callable[[str], str | None] = lambda trial_id: None,
+        learnt: Sequence[Lesson] = (),
     ) -> None:
         """Take a study and whom to tell.
 
@@ -48,6 +50,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             listeners: told of everything, each before the next.
             why_failed: the error that ended a trial, by Tune's trial id.
             why_stopped: the scheduler's reason to end it.
+            learnt: what earlier runs teach.
         """
         super().__init__()
         fixed = fixed_recipes(study)
@@ -66,7 +69,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
         self._left = study.budget.trials
-        self._proposer = Proposer(study)
+        self._proposer = Proposer(study, learnt)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
         self._numbers = itertools.count()
 

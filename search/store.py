@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,6 +22,7 @@ import yaml
 from analysis.trials import Run, State
 from search.events import Listener, Outcome, Proposal
 from search.fingerprint import fingerprint
+from search.lessons import Lesson
 from search.outcomes import frozen_trial
 from search.recipes import base_recipe, fixed_recipes, grid_cells
 from search.study import BASE, DIRECTIONS, Study
@@ -58,7 +60,9 @@ class Record(Listener):
     folder: Folder
     endings: int = 0
 
-    def begin(self, study: Study, *, command: str, data_fingerprint: str, device: str) -> None:
+    def begin(
+        self, study: Study, *, command: str, data_fingerprint: str, device: str, learnt: Sequence[Lesson] = ()
+    ) -> None:
         """Write study.yaml and run.json, once."""
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
         fixed = fixed_recipes(study)
@@ -79,6 +83,7 @@ class Record(Listener):
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
+                "warm_start": list(learnt),
                 "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),
             },
