@@ -249,7 +249,7 @@ def test_the_best_epoch_is_one_of_the_network_at_its_final_size(
     splits: Splits, monkeypatch: pytest.MonkeyPatch, right: list[int], kept: int
 ) -> None:
     scores = iter([Score(np.ones(10, np.bool_), np.arange(10) < count) for count in right])
-    monkeypatch.setattr("trainables.scoring.Scorer.progress", lambda *_: next(scores))
+    monkeypatch.setattr("trainables.evaluation.Scorer.progress", lambda *_: next(scores))
     tuned = recipe(compression=ChannelPruning(pruning_ratio=0.5, steps=3), keep="best")
     pipeline = run(tuned, EVALUATION, splits, CPU)
     assert [row["robust_accuracy"] for row in pipeline.history] == [count / 10 for count in right]
