@@ -168,6 +168,7 @@ def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
         assert "--output FILE goes with --format onnx" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:
     base = json.loads((run / "run.json").read_text())["base"]
     outcome = json.loads((run / "trials" / base / "outcome.json").read_text())["metrics"]

@@ -87,6 +87,7 @@ def test_a_killed_search_goes_on_to_the_same_recipes_and_numbers(whole: Path, tm
     assert run["fingerprint"] == json.loads((whole / "run.json").read_text())["fingerprint"]
 
 
+@pytest.mark.slow
 def test_a_finished_search_has_nothing_to_resume(whole: Path) -> None:
     before = outcomes(whole)
     assert "11 recipes have ended before, 0 continue" in resumed(whole)
@@ -102,6 +103,15 @@ def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
     refused = temper("resume", str(copy))
     assert refused.returncode == 2
     assert "changed since it began: data; --force goes on all the same" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_change_is_gone_on_with_if_forced(whole: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(whole), str(copy)], check=True)
+    info = json.loads((copy / "run.json").read_text())
+    info["fingerprint"]["data"] = "other"
+    (copy / "run.json").write_text(json.dumps(info))
     assert temper("resume", str(copy), "--force").returncode == 0
 
 
