@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from command import temper
 
 README = Path(__file__).parents[1] / "README.md"
 
 
+@pytest.mark.slow
 def test_the_worked_example_runs(tmp_path: Path) -> None:
     section = README.read_text().split("## Your own data and network")[1].split("\n## ")[0]
     blocks = dict(re.findall(r"```(python|yaml)\n(.*?)```", section, re.DOTALL))

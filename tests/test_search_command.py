@@ -243,6 +243,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_no_success_is_exit_3(tmp_path: Path) -> None:
     settings = [*SMALL, "pretraining.learning_rate=1e30"]
     settings += [f"baselines.{number}.schedule.learning_rate={number + 1}e30" for number in range(4)]
