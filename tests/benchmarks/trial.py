@@ -7,7 +7,6 @@ what four trials on one node add to their own by holding one data set, which the
 
 import argparse
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -89,13 +88,20 @@ def scoring_shares(name: str) -> None:
 
 
 def one_trial(name: str) -> None:
-    """Run one epoch in this process and print its peak resident memory, in MB, before and after."""
+    """Run one epoch in this process and print its resident memory, in MB: before it, and the peak in it."""
     study = load(name)
     splits = load_splits(study.data)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, without that of reading the data
+    before = status_megabytes("VmRSS")
     Pipeline(cheap_recipe(study), study.protocol, splits, None, CPU).step()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{before * 1024 / MEGABYTE:.0f} {after * 1024 / MEGABYTE:.0f}")
+    print(f"{before:.0f} {status_megabytes('VmHWM'):.0f}")
+
+
+def status_megabytes(field: str) -> float:
+    """A field of this process's status."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024 / MEGABYTE
 
 
 def private_megabytes() -> float:
@@ -106,6 +112,7 @@ def private_megabytes() -> float:
 
 def shared_data(splits: Splits) -> tuple[float, list[float]]:
     """Size of a data set, and what each of four processes adds to its private memory by reading all of it, in MB."""
+    prepare_environment(None)  # before Ray is imported
     import ray
 
     class Holder:
@@ -117,7 +124,6 @@ def shared_data(splits: Splits) -> tuple[float, list[float]]:
             return private_megabytes() - before
 
     size = sum(part.images.nbytes + part.labels.nbytes for part in (splits.train, splits.validation)) / MEGABYTE
-    prepare_environment(None)
     with session(None, cpus=TRIALS):
         reference = ray.put(splits)
         holders: list[Any] = [ray.remote(Holder).remote() for _ in range(TRIALS)]
