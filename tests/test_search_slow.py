@@ -34,7 +34,7 @@ def test_ctrl_c_is_exit_130_and_says_what_is_kept(tmp_path: Path, later: float) 
     finally:
         process.kill()
     assert process.returncode == 130, output
-    assert "temper report" in output
+    assert "temper resume" in output
     assert not (tmp_path / "cut" / ".tune").exists()
     assert temper("report", str(tmp_path / "cut")).returncode == 0
 
