@@ -7,12 +7,12 @@ import optuna
 import pytest
 from command import SMALL
 from optuna.distributions import distribution_to_json
-from test_search_searcher import Log
 
 from analysis.trials import Run, State, Trial
 from search.lessons import lessons
 from search.loading import load
 from search.proposals import propose
+from search.proposer import Proposer
 from search.recipes import base_recipe
 from search.searcher import ParetoSearcher
 from search.study import Study
@@ -80,12 +80,7 @@ def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     learnt = lessons([earlier(study, tmp_path)], study)
 
     def first(*, warm: bool) -> object:
-        log = Log(study)
-        log.searcher = ParetoSearcher(study, [log], learnt=learnt if warm else ())
-        log.searcher._waiting.clear()
-        log.searcher._state = lambda recipe: State.COMPLETE  # type: ignore[method-assign]  # of the base
-        assert isinstance(log.searcher.suggest("t0"), dict)
-        return log.proposals[0].params
+        return Proposer(study, learnt if warm else ()).ask()[1].params
 
     assert first(warm=True) == first(warm=True)
     assert first(warm=True) != first(warm=False)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,12 +95,18 @@ def test_a_finished_search_has_nothing_to_resume(whole: Path) -> None:
     assert outcomes(whole) == before
 
 
-def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    subprocess.run(["cp", "-r", str(whole), str(copy)], check=True)
+def with_other_data(run: Path, place: Path) -> Path:
+    """A copy of a run that began on other data than there is now."""
+    copy = place / "copy"
+    shutil.copytree(run, copy)
     info = json.loads((copy / "run.json").read_text())
     info["fingerprint"]["data"] = "other"
     (copy / "run.json").write_text(json.dumps(info))
+    return copy
+
+
+def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
+    copy = with_other_data(whole, tmp_path)
     refused = temper("resume", str(copy))
     assert refused.returncode == 2
     assert "changed since it began: data; --force goes on all the same" in refused.stderr
@@ -107,11 +114,7 @@ def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_change_is_gone_on_with_if_forced(whole: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    subprocess.run(["cp", "-r", str(whole), str(copy)], check=True)
-    info = json.loads((copy / "run.json").read_text())
-    info["fingerprint"]["data"] = "other"
-    (copy / "run.json").write_text(json.dumps(info))
+    copy = with_other_data(whole, tmp_path)
     assert temper("resume", str(copy), "--force").returncode == 0
 
 
