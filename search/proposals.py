@@ -10,9 +10,12 @@ from search.recipes import base_recipe, fixed_recipes
 from search.space import (
     CompressionSpace,
     DistillationSpace,
+    EpsilonRange,
     IntRange,
+    MacRange,
     PerturbationSpace,
     QuantizationSpace,
+    RateRange,
     ScheduleSpace,
 )
 from search.study import BASE, Study
@@ -84,12 +87,12 @@ def propose(trial: Trial, study: Study) -> Recipe:
 def _pretraining_epochs(trial: Trial, lengths: IntRange | None) -> int | None:
     if lengths is None:
         return None
-    return trial.suggest_int("pretraining_epochs", int(lengths.low), int(lengths.high), log=lengths.log)
+    return _int(trial, "pretraining_epochs", lengths)
 
 
 def _compression(trial: Trial, space: CompressionSpace) -> Compression:
     if space.mac_ratio is not None:
-        kept = round(trial.suggest_float("mac_ratio", space.mac_ratio.low, space.mac_ratio.high, log=True), 6)
+        kept = round(_float(trial, "mac_ratio", space.mac_ratio, log=True), 6)
         amount = {"mac_ratio": kept}
     else:
         low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
@@ -113,12 +116,12 @@ def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None
 
 def _perturbation(trial: Trial, space: PerturbationSpace) -> Perturbation:
     kind = trial.suggest_categorical("perturbation", space.kind)
-    epsilon = round(trial.suggest_float("epsilon", space.epsilon.low, space.epsilon.high), 6)
+    epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
     if kind == "fgsm":
         return FGSM(epsilon=epsilon, warm_up=space.warm_up)
     if kind == "n_fgsm":
         return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
-    steps = trial.suggest_int("attack_steps", space.steps.low, space.steps.high, log=space.steps.log)
+    steps = _int(trial, "attack_steps", space.steps)
     return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
 
 
@@ -137,17 +140,30 @@ def _distillation(trial: Trial, space: DistillationSpace, study: Study) -> Disti
     return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
 
 
+def _float(trial: Trial, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
+    levels = span.values(log=log)
+    if levels:
+        return trial.suggest_categorical(name, [float(f"{level:.6g}") for level in levels])
+    return trial.suggest_float(name, span.low, span.high, log=log)
+
+
+def _int(trial: Trial, name: str, span: IntRange) -> int:
+    if span.levels is not None:
+        return trial.suggest_categorical(name, span.numbers)
+    return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
+
+
 def _choice(trial: Trial, name: str, choices: tuple[Choice, ...]) -> Choice:
     return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
 
 
 def _schedule(trial: Trial, space: ScheduleSpace) -> Schedule:
-    rate = trial.suggest_float("learning_rate", space.learning_rate.low, space.learning_rate.high, log=True)
+    rate = _float(trial, "learning_rate", space.learning_rate, log=True)
     shape = space.shape[0]
     if len(space.shape) > 1:
         shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
     return Schedule(
-        epochs=trial.suggest_int("epochs", space.epochs.low, space.epochs.high, log=space.epochs.log),
+        epochs=_int(trial, "epochs", space.epochs),
         learning_rate=float(f"{rate:.6g}"),
         shape=shape,
         batch_size=space.batch_size,

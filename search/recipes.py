@@ -51,7 +51,7 @@ def searched_bases(study: Study) -> tuple[Recipe, ...]:
     lengths = study.space.pretraining_epochs if study.space else None
     if lengths is None:
         return (base_recipe(study),)
-    return tuple(base_recipe(study, epochs) for epochs in range(int(lengths.low), int(lengths.high) + 1))
+    return tuple(base_recipe(study, epochs) for epochs in lengths.numbers)
 
 
 def fixed_recipes(study: Study) -> tuple[Fixed, ...]:

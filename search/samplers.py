@@ -9,13 +9,21 @@ from search.study import Study
 ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
 
 
+class Grid(optuna.samplers.BruteForceSampler):
+    """Every combination of a finite space, each once, in random order."""
+
+    def after_trial(self, *arguments: object) -> None:
+        """Optuna's own would end the study of a loop that is not ours; a space that is exhausted ends by itself."""
+
+
 def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
     """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
 
     So a search that was killed goes on as it would have, and no sampler's state is ever saved.
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
-    Quasi-random is Sobol's sequence; what it cannot draw of a conditional space is random.
+    Quasi-random is Sobol's sequence; what it cannot draw of a conditional space is random. Grid goes through a finite
+    space, each recipe once.
     """
     seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
     with warnings.catch_warnings():
@@ -34,5 +42,7 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
                 return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
             case "random":
                 return optuna.samplers.RandomSampler(seed=seed)
+            case "grid":
+                return Grid(seed=seed)
             case "quasi_random":
                 return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=study.seed)

@@ -30,29 +30,55 @@ class RatioRange(_Range):
     step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
 
 
-class MacRange(_Range):
+class _Levelled(_Range):
+    """Bounds of a searched number, both included; or only so many levels of it, which makes a finite space.
+
+    Attributes:
+        levels: values from low to high, at equal ratios where the range is logarithmic, else at equal distances.
+    """
+
+    levels: Annotated[int, Field(ge=2)] | None = None
+
+    def values(self, *, log: bool) -> tuple[float, ...]:
+        """The levels, rising; empty where the whole range is searched."""
+        if self.levels is None:
+            return ()
+        shares = [index / (self.levels - 1) for index in range(self.levels)]
+        if log:
+            return tuple(self.low * (self.high / self.low) ** share for share in shares)
+        return tuple(self.low + (self.high - self.low) * share for share in shares)
+
+
+class MacRange(_Levelled):
     """Shares of the dense network's MACs to keep."""
 
     low: MacRatio
     high: MacRatio
 
 
-class EpsilonRange(_Range):
+class EpsilonRange(_Levelled):
     """Training radii, for pixels in [0, 1]."""
 
     low: PositiveFloat
     high: PositiveFloat
 
 
-class IntRange(_Range):
+class IntRange(_Levelled):
     """Whole numbers."""
 
     low: PositiveInt
     high: PositiveInt
     log: bool = False
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All that may be drawn, rising; levels are rounded."""
+        if self.levels is None:
+            return tuple(range(int(self.low), int(self.high) + 1))
+        return tuple(dict.fromkeys(round(level) for level in self.values(log=self.log)))
 
-class RateRange(_Range):
+
+class RateRange(_Levelled):
     """Learning rates, searched by their logarithm."""
 
     low: PositiveFloat
@@ -145,3 +171,13 @@ class Space(Frozen):
     distillation: DistillationSpace = DistillationSpace()
     pretraining_epochs: IntRange | None = None
     schedule: ScheduleSpace
+
+    @property
+    def endless(self) -> tuple[str, ...]:
+        """The ranges that hold more values than can be listed; a space without any is finite."""
+        ranges = {
+            "compression.mac_ratio": self.compression.mac_ratio,
+            "perturbation.epsilon": self.perturbation.epsilon,
+            "schedule.learning_rate": self.schedule.learning_rate,
+        }
+        return tuple(name for name, span in ranges.items() if span is not None and span.levels is None)

@@ -172,6 +172,13 @@ class Study(Frozen):
                     raise ValueError(f"grid.arms: got base {arm.base!r} in {arm.name}, expected {', '.join(known)}")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_finite_grid(self) -> Self:
+        if self.sampler.kind == "grid" and self.space is not None and self.space.endless:
+            endless = ", ".join(f"space.{name}" for name in self.space.endless)
+            raise ValueError(f"sampler.kind: got grid with an endless {endless}, expected levels there")
+        return self
+
     @field_validator("baselines")
     @classmethod
     def _named_apart(cls, baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
