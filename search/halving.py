@@ -157,9 +157,10 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
         return str(self.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Called after the last epoch."""
-        if self._judge is not None and trial.config["role"] == "proposed" and result.get("metrics"):
-            self._judge.finish(trial.config["id"], float(result["metrics"][SCORE]))
+        """Called when a trial has ended or was stopped, with its last result as Tune flattens it."""
+        score = result.get(f"metrics/{SCORE}")
+        if self._judge is not None and trial.config["role"] == "proposed" and score is not None:
+            self._judge.finish(trial.config["id"], float(score))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]

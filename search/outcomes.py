@@ -29,7 +29,7 @@ def outcome_of(
         return Outcome(State.FAIL, f"not measured: {', '.join(missing)}", None, seconds)
     if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
         return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
-    return Outcome(State.COMPLETE, None, metrics, seconds, result["robust_correct"], result["examples"])
+    return Outcome(State.COMPLETE, None, metrics, seconds, result.get("robust_correct"), result.get("examples"))
 
 
 def frozen_trial(params: dict[str, Any], distributions: dict[str, str], state: State, values: list[float]) -> Any:

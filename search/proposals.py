@@ -1,10 +1,10 @@
 """Proposals: what Optuna chooses out of a study's conditional space, as recipes."""
 
 import warnings
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import optuna
-from optuna import Trial
 
 from search.recipes import base_recipe, fixed_recipes
 from search.space import (
@@ -25,6 +25,18 @@ from trainables.recipe import Distillation, Recipe
 from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
 
 Choice = TypeVar("Choice", int, float, str)
+
+
+class Chooser(Protocol):
+    """What chooses: an Optuna trial, or what looks like one."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
 def check_first(study: Study) -> None:
@@ -53,8 +65,8 @@ def check_first(study: Study) -> None:
         raise InvalidInput(*problems)
 
 
-def propose(trial: Trial, study: Study) -> Recipe:
-    """Ask Optuna for every choice of one recipe that starts from the base.
+def propose(trial: Chooser, study: Study) -> Recipe:
+    """Ask for every choice of one recipe that starts from the base.
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
     temperature and teacher where soft labels weigh something. Pruning takes no more steps than there are epochs.
@@ -84,13 +96,13 @@ def propose(trial: Trial, study: Study) -> Recipe:
     )
 
 
-def _pretraining_epochs(trial: Trial, lengths: IntRange | None) -> int | None:
+def _pretraining_epochs(trial: Chooser, lengths: IntRange | None) -> int | None:
     if lengths is None:
         return None
     return _int(trial, "pretraining_epochs", lengths)
 
 
-def _compression(trial: Trial, space: CompressionSpace) -> Compression:
+def _compression(trial: Chooser, space: CompressionSpace) -> Compression:
     if space.mac_ratio is not None:
         kept = round(_float(trial, "mac_ratio", space.mac_ratio, log=True), 6)
         amount = {"mac_ratio": kept}
@@ -106,7 +118,7 @@ def _compression(trial: Trial, space: CompressionSpace) -> Compression:
     return ChannelPruning.model_validate({**amount, "steps": steps, "importance": importance, "scope": scope})
 
 
-def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None:
+def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | None:
     weights, activations = (
         cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
         for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
@@ -114,7 +126,7 @@ def _quantization(trial: Trial, space: QuantizationSpace) -> Quantization | None
     return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
 
 
-def _perturbation(trial: Trial, space: PerturbationSpace) -> Perturbation:
+def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
     kind = trial.suggest_categorical("perturbation", space.kind)
     epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
     if kind == "fgsm":
@@ -125,13 +137,13 @@ def _perturbation(trial: Trial, space: PerturbationSpace) -> Perturbation:
     return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
 
 
-def _loss(trial: Trial, choices: tuple[Loss, ...]) -> Loss:
+def _loss(trial: Chooser, choices: tuple[Loss, ...]) -> Loss:
     """One of the space's losses, which Optuna sees as their JSON."""
     losses = {loss.model_dump_json(): loss for loss in choices}
     return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else choices[0]
 
 
-def _distillation(trial: Trial, space: DistillationSpace, study: Study) -> Distillation | None:
+def _distillation(trial: Chooser, space: DistillationSpace, study: Study) -> Distillation | None:
     weight = _choice(trial, "distillation_weight", space.weight)
     if weight == 0:
         return None
@@ -140,24 +152,24 @@ def _distillation(trial: Trial, space: DistillationSpace, study: Study) -> Disti
     return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
 
 
-def _float(trial: Trial, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
+def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
     levels = span.values(log=log)
     if levels:
-        return trial.suggest_categorical(name, [float(f"{level:.6g}") for level in levels])
+        return float(trial.suggest_categorical(name, [float(f"{level:.6g}") for level in levels]))
     return trial.suggest_float(name, span.low, span.high, log=log)
 
 
-def _int(trial: Trial, name: str, span: IntRange) -> int:
+def _int(trial: Chooser, name: str, span: IntRange) -> int:
     if span.levels is not None:
-        return trial.suggest_categorical(name, span.numbers)
+        return int(trial.suggest_categorical(name, span.numbers))
     return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
 
 
-def _choice(trial: Trial, name: str, choices: tuple[Choice, ...]) -> Choice:
+def _choice(trial: Chooser, name: str, choices: tuple[Choice, ...]) -> Choice:
     return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
 
 
-def _schedule(trial: Trial, space: ScheduleSpace) -> Schedule:
+def _schedule(trial: Chooser, space: ScheduleSpace) -> Schedule:
     rate = _float(trial, "learning_rate", space.learning_rate, log=True)
     shape = space.shape[0]
     if len(space.shape) > 1:

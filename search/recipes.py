@@ -40,7 +40,7 @@ def base_recipe(study: Study, epochs: int | None = None) -> Recipe:
         study: whose base.
         epochs: another length of pretraining than the study's.
     """
-    base = _started(study, study.seed)[BASE]
+    base = _base(study, study.seed)
     if epochs is None:
         return base
     return base.model_copy(update={"schedule": base.schedule.model_copy(update={"epochs": epochs})})
@@ -123,19 +123,21 @@ def teachers(study: Study) -> frozenset[str]:
     return frozenset(learnt | own | {one.recipe.id for one in fixed if one.role == "baseline" and one.name in names})
 
 
+def _base(study: Study, seed: int) -> Recipe:
+    return Recipe(
+        data=study.data,
+        model=study.model,
+        weights=study.pretrained,
+        augmentation=study.augmentation,
+        schedule=study.pretraining or AS_IT_IS,
+        keep=study.keep,
+        seed=study.seed if study.pretrained else seed,
+    )
+
+
 def _started(study: Study, seed: int) -> dict[str, Recipe]:
     """The base and the baselines by name, with one seed; a file of weights is the same whatever the seed."""
-    made = {
-        BASE: Recipe(
-            data=study.data,
-            model=study.model,
-            weights=study.pretrained,
-            augmentation=study.augmentation,
-            schedule=study.pretraining or AS_IT_IS,
-            keep=study.keep,
-            seed=study.seed if study.pretrained else seed,
-        )
-    }
+    made = {BASE: _base(study, seed)}
     for baseline in study.baselines:
         soft = baseline.distillation
         made[baseline.name] = Recipe(

@@ -1,6 +1,7 @@
 """Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
 
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
         why_stopped: Callable[[str], str | None] = lambda trial_id: None,
         learnt: Sequence[Lesson] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take a study and whom to tell.
 
@@ -51,6 +53,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             why_failed: the error that ended a trial, by Tune's trial id.
             why_stopped: the scheduler's reason to end it.
             learnt: what earlier runs teach.
+            clock: in seconds, for a budget of hours.
         """
         super().__init__()
         fixed = fixed_recipes(study)
@@ -60,6 +63,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             base=fixed[0].recipe.id,
             reference=next(one.recipe.id for one in fixed if one.name == study.reference),
             compute=COMPUTE[1] if COMPUTE[1] in study.objectives else COMPUTE[0],
+            clock=clock,
         )
         self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped = why_failed, why_stopped

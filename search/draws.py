@@ -1,0 +1,105 @@
+"""Choosing from a study's space without Optuna: at random, as told, or every combination in turn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from search.proposals import propose
+from search.study import Study
+from trainables.errors import InvalidInput
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Draw:
+    """A chooser that keeps to what was chosen before, and draws the rest at random, as Optuna's random sampler does.
+
+    Attributes:
+        params: what was chosen, by name.
+    """
+
+    def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
+        self._rng, self._chosen = rng, chosen
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number from low to high, both included."""
+        if name in self._chosen:
+            value = float(self._chosen[name])
+        elif step is not None:
+            value = float(round(low + step * int(self._rng.integers(round((high - low) / step) + 1)), 10))
+        elif log:
+            value = float(np.exp(self._rng.uniform(np.log(low), np.log(high))))
+        else:
+            value = float(self._rng.uniform(low, high))
+        self.params[name] = value
+        return value
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number from low to high, both included."""
+        if name in self._chosen:
+            value = int(self._chosen[name])
+        elif log:
+            value = int(np.clip(np.round(np.exp(self._rng.uniform(np.log(low - 0.5), np.log(high + 0.5)))), low, high))
+        else:
+            value = low + step * int(self._rng.integers((high - low) // step + 1))
+        self.params[name] = value
+        return value
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+        value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
+        self.params[name] = value
+        return value
+
+
+class _Counter:
+    """A chooser that counts through a finite space like an odometer, one combination for each pass."""
+
+    def __init__(self, places: list[int]) -> None:
+        self._places, self.sizes = places, list[int]()
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is None:
+            raise InvalidInput(f"{name}: got a range without levels, expected a finite space")
+        count = round((high - low) / step) + 1
+        return float(self._choose(name, [float(round(low + step * index, 10)) for index in range(count)]))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._choose(name, range(low, high + 1, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._choose(name, choices)
+
+    def _choose(self, name: str, values: Sequence[Any]) -> Any:
+        place = len(self.sizes)
+        self.sizes.append(len(values))
+        self.params[name] = values[self._places[place] if place < len(self._places) else 0]
+        return self.params[name]
+
+
+def combinations(study: Study) -> Iterator[dict[str, Any]]:
+    """Every combination of a finite, conditional space, as the sampler's parameters by name.
+
+    Raises:
+        InvalidInput: the space is endless.
+    """
+    places: list[int] = []
+    while True:
+        counter = _Counter(places)
+        propose(counter, study)
+        yield counter.params
+        places += [0] * (len(counter.sizes) - len(places))
+        places = places[: len(counter.sizes)]
+        while places and places[-1] + 1 == counter.sizes[len(places) - 1]:
+            places.pop()
+        if not places:
+            return
+        places[-1] += 1
