@@ -1,8 +1,9 @@
 """Choosing from a study's space without Optuna: at random, as told, or every combination in turn."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -10,19 +11,23 @@ from search.proposals import propose
 from search.study import Study
 from trainables.errors import InvalidInput
 
+Number = TypeVar("Number", int, float)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Draw:
-    """A chooser that keeps to what was chosen before, and draws the rest at random, as Optuna's random sampler does.
+    """A chooser that keeps to what was chosen before, and draws the rest at random, evenly.
 
     Attributes:
         params: what was chosen, by name.
+        place: the same as coordinates in [0, 1]: a number's place in its range (by its logarithm where it is searched
+            so) or among its levels, and for each choice that is no number, whether it was taken.
     """
 
     def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
         self._rng, self._chosen = rng, chosen
         self.params: dict[str, Any] = {}
+        self.place: dict[str, float] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -32,29 +37,40 @@ class Draw:
             value = float(self._chosen[name])
         elif step is not None:
             value = float(round(low + step * int(self._rng.integers(round((high - low) / step) + 1)), 10))
-        elif log:
-            value = float(np.exp(self._rng.uniform(np.log(low), np.log(high))))
         else:
-            value = float(self._rng.uniform(low, high))
-        self.params[name] = value
-        return value
+            share = float(self._rng.random())
+            value = low * (high / low) ** share if log else low + (high - low) * share
+        return self._note(name, value, _share(value, low, high, log=log))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """A whole number from low to high, both included."""
         if name in self._chosen:
             value = int(self._chosen[name])
         elif log:
-            value = int(np.clip(np.round(np.exp(self._rng.uniform(np.log(low - 0.5), np.log(high + 0.5)))), low, high))
+            value = min(high, int((low) * ((high + 1) / low) ** float(self._rng.random())))
         else:
             value = low + step * int(self._rng.integers((high - low) // step + 1))
-        self.params[name] = value
-        return value
+        return self._note(name, value, _share(value, low, high, log=log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices."""
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
+        if all(isinstance(choice, int | float) for choice in choices):
+            return self._note(name, value, _share(sorted(choices).index(value), 0, len(choices) - 1, log=False))
+        self.place |= {f"{name}={choice}": float(choice == value) for choice in choices}
         self.params[name] = value
         return value
+
+    def _note(self, name: str, value: Number, share: float) -> Number:
+        self.params[name], self.place[name] = value, share
+        return value
+
+
+def _share(value: float, low: float, high: float, *, log: bool) -> float:
+    """Where a number lies between two, 0–1."""
+    if low == high:
+        return 0.5
+    return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 
 class _Counter:
