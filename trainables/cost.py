@@ -8,8 +8,23 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables.attacks import Attack
+from trainables.losses import TrainingLoss
 from trainables.models import frozen
 from trainables.quantization import bits_of, layers_of
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """FLOPs per example of one training step.
+
+    Attributes:
+        attack: finding the perturbation.
+        update: training on it.
+    """
+
+    attack: float
+    update: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,15 @@ class PassCost:
     def attack_step(self, *, sound: bool) -> float:
         """A step of an attack; one that is not sound computes parameter gradients as well."""
         return self.input_gradient if sound else self.full_with_input
+
+    def step(self, attack: Attack, loss: TrainingLoss) -> StepCost:
+        """A step of the ordinary loop: the attack against the loss's target, then the loss."""
+        attack_flops = self.attack_step(sound=attack.sound) * attack.passes
+        return StepCost(attack_flops + self.forward * loss.target_passes, self.full * loss.full_passes)
+
+    def free_step(self) -> StepCost:
+        """A replay of the free loop, whose one pass also moves the perturbation."""
+        return StepCost(0.0, self.full_with_input)
 
 
 def forward_flops(model: nn.Module, example: Tensor) -> float:
@@ -128,6 +152,11 @@ class Ledger:
     def add(self, phase: str, flops_per_example: float, examples: int = 1) -> None:
         """Charge `examples` passes to a phase."""
         setattr(self, phase, getattr(self, phase) + flops_per_example * examples)
+
+    def charge(self, step: StepCost, examples: int, *, update_phase: str) -> None:
+        """Charge a training step on so many examples; its update to `update`, or `base` in ordinary pretraining."""
+        self.add("attack", step.attack, examples)
+        self.add(update_phase, step.update, examples)
 
     def inherit(self, lineage: Lineage) -> None:
         """Charge what base and teacher cost: ordinary pretraining apart from everything else."""

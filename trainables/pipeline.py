@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainables.assembly import assemble
 from trainables.checkpoint import pack_model, read_newest, write
 from trainables.conditions import catastrophic_overfitting, diverged
-from trainables.cost import Ledger, Lineage, PassCost
+from trainables.cost import Ledger, PassCost
 from trainables.data import Splits, tensor_of
 from trainables.errors import TemperError
 from trainables.evaluation import Score, Scorer
@@ -22,7 +22,7 @@ from trainables.quantization import stored_bytes
 from trainables.recipe import Recipe
 from trainables.regime import PublishedPGD
 from trainables.storage import Folder
-from trainables.trained import Trained, soft_labels
+from trainables.trained import Trained, inherited, soft_labels
 from trainables.trainee import Trainee
 from trainables.usage import Usage, meter_of
 
@@ -66,7 +66,7 @@ class Pipeline:
                 raise TemperError(f"recipe {recipe.id}: its {what} was {'not ' if given is None else ''}given")
         self.recipe, self.device, self._splits = recipe, device, splits
         self.ledger = Ledger()
-        self._inherited: Lineage = {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
+        self._inherited = inherited(base, teacher)
         self.ledger.inherit(self._inherited)
         self.history: list[Row] = []
         self.reason: str | None = None

@@ -45,6 +45,11 @@ class Trained:
     soft_labels: SoftLabels | None = None
 
 
+def inherited(base: Trained | None, teacher: Trained | None) -> Lineage:
+    """The lineage of a recipe that builds on these: an ancestor of both is there once."""
+    return {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
+
+
 def soft_labels(recipe: Recipe, weights: bytes, splits: Splits, images: Tensor) -> SoftLabels:
     """The answers of a finished recipe's network, as it is deployed: pruned, quantized, of the epoch it keeps.
 

@@ -21,6 +21,11 @@ from trainables.regime import FGSM, FreeLoop
 from trainables.training import EpochResult, Trainer, free_epoch, train_epoch
 
 
+def update_phase(recipe: Recipe) -> str:
+    """The phase of the ledger that a recipe's updates are charged to."""
+    return "base" if recipe.is_ordinary_pretraining else "update"
+
+
 class Trainee:
     """A network that is pruned before its first epochs, and quantized after the last pruning.
 
@@ -96,7 +101,7 @@ class Trainee:
             generator=self._generator,
             cost=self.cost,
             ledger=ledger,
-            update_phase="base" if recipe.is_ordinary_pretraining else "update",
+            update_phase=update_phase(recipe),
         )
         x, y, size = self._images, self._labels, schedule.batch_size
         if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.optim import Optimizer
 
 from trainables.attacks import ROUNDING, Attack, perturb
-from trainables.cost import Ledger, PassCost
+from trainables.cost import Ledger, PassCost, StepCost
 from trainables.errors import TemperError
 from trainables.losses import SoftLoss, TrainingLoss
 from trainables.regime import FGSM, Augmentation
@@ -82,6 +82,10 @@ class Trainer:
             self.after_step()
         return rate, finite
 
+    def charge(self, step: StepCost, examples: int) -> None:
+        """Charge the ledger for a step on so many examples."""
+        self.ledger.charge(step, examples, update_phase=self.update_phase)
+
 
 def train_epoch(
     trainer: Trainer,
@@ -116,10 +120,7 @@ def train_epoch(
         if soft is not None:
             value = soft(value, logits, index)
         rate, finite = trainer.update(number, value)
-        cost, count = trainer.cost, len(labels)
-        attack_flops = cost.attack_step(sound=chosen.sound) * chosen.passes
-        trainer.ledger.add("attack", attack_flops + cost.forward * loss.target_passes, count)
-        trainer.ledger.add(trainer.update_phase, cost.full * loss.full_passes, count)
+        trainer.charge(trainer.cost.step(chosen, loss), len(labels))
         tally.add(value, logits, labels, rate)
         if not finite:
             break
@@ -166,7 +167,7 @@ def free_epoch(
             gradient = adversarial.grad
             assert gradient is not None
             shift = (shift + perturbation.epsilon * gradient.sign()).clamp(-perturbation.epsilon, perturbation.epsilon)
-            trainer.ledger.add(trainer.update_phase, trainer.cost.full_with_input, len(labels))
+            trainer.charge(trainer.cost.free_step(), len(labels))
             step += 1
             tally.add(value, logits, labels, rate)
             if not finite:
