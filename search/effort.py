@@ -34,7 +34,7 @@ class Sampler(Frozen):
         population: of NSGA-II and NSGA-III.
     """
 
-    kind: Literal["tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "tpe"
+    kind: Literal["cost_aware", "tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "tpe"
     startup_trials: PositiveInt = 8
     population: Annotated[int, Field(ge=2)] = 16
 

@@ -1,16 +1,18 @@
 """The Optuna side of a search: asks for recipes and tells what became of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from analysis.trials import State
+from search.advisor import Advisor
 from search.events import Outcome, Proposal
 from search.lessons import Lesson
 from search.outcomes import frozen_trial
 from search.proposals import propose
-from search.samplers import sampler_of
+from search.samplers import ASKS, sampler_of
 from search.study import DIRECTIONS, Study
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
@@ -27,8 +29,21 @@ class Proposer:
         optuna: the Optuna study, in memory.
     """
 
-    def __init__(self, study: Study, learnt: Sequence[Lesson] = ()) -> None:
-        """Take a study, and what earlier runs teach; what the study wants first is asked for first."""
+    def __init__(
+        self, study: Study, learnt: Sequence[Lesson] = (), planned: Callable[[Recipe], float] | None = None
+    ) -> None:
+        """Take a study, and what earlier runs teach; what the study wants first is asked for first.
+
+        Args:
+            study: whose space to propose from.
+            learnt: what earlier runs teach.
+            planned: the compute of a recipe, for the sampler that takes it into account.
+        """
+        self._advisor: Advisor | None = None
+        if study.sampler.kind == "cost_aware":
+            if planned is None:
+                raise TemperError("a cost-aware sampler must be told what recipes cost")
+            self._advisor = Advisor(study, planned)
         self._study, self._first, self._asks = study, list(study.first), 0
         self.optuna = optuna.create_study(
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
@@ -41,17 +56,28 @@ class Proposer:
                 frozen_trial(lesson["params"], lesson["distributions"], state, lesson["values"] or [])
             )
 
-    def ask(self) -> tuple[Recipe, optuna.Trial]:
-        """A recipe, by a sampler seeded by how many were accepted and how many were asked for since."""
+    def ask(self, left: float, base: Mapping[str, float]) -> tuple[Recipe, optuna.Trial]:
+        """A recipe, by a sampler seeded by how many were accepted and how many were asked for since.
+
+        Args:
+            left: share of the budget that is left, 0–1.
+            base: the ordinary base's final numbers.
+        """
         if self._first:
             self.optuna.enqueue_trial(self._first.pop(0))
+        elif self._advisor is not None:
+            chosen = self._advisor.choose(ASKS * self._study.seed + self._asks, left, base)
+            if chosen is not None:
+                self.optuna.enqueue_trial(chosen)
         self.optuna.sampler = sampler_of(self._study, self._asks)
         self._asks += 1
         trial = self.optuna.ask()
         return propose(trial, self._study), trial
 
-    def accept(self) -> None:
+    def accept(self, recipe: Recipe, trial: optuna.Trial) -> None:
         """What was asked for last becomes a proposal."""
+        if self._advisor is not None:
+            self._advisor.proposed(recipe, trial.params)
         self._asks = self._asks // MOST_ASKS * MOST_ASKS + MOST_ASKS
 
     def again(self, proposal: Proposal) -> optuna.Trial:
@@ -61,8 +87,13 @@ class Proposer:
         trial = self.optuna.ask()
         if propose(trial, self._study).id != proposal.recipe.id:
             raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
-        self.accept()
+        self.accept(proposal.recipe, trial)
         return trial
+
+    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
+        """A proposal has finished an epoch."""
+        if self._advisor is not None:
+            self._advisor.reported(proposal.recipe, row)
 
     def tell(self, trial: optuna.Trial, outcome: Outcome, base: Mapping[str, float]) -> None:
         """What became of a recipe; `base` is the ordinary base's final numbers, for constraints relative to them."""
@@ -73,6 +104,11 @@ class Proposer:
         else:
             state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
             self.optuna.tell(trial, state=state)
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        """A proposal has ended."""
+        if self._advisor is not None:
+            self._advisor.ended(proposal.recipe, outcome)
 
     def forget(self, trial: optuna.Trial) -> None:
         """It will not run, and nothing was learnt of it."""

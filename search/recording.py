@@ -57,6 +57,10 @@ class Curve:
     metrics: Mapping[str, float]
     preparation: float
 
+    def planned(self, compute: str) -> float:
+        """FLOPs of the whole schedule: `train_flops` or `end_to_end_flops`."""
+        return float(self.rows[-1][f"planned_{compute}"])
+
 
 @dataclass(frozen=True)
 class Recording:

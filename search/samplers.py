@@ -22,8 +22,8 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
     So a search that was killed goes on as it would have, and no sampler's state is ever saved.
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
-    Quasi-random is Sobol's sequence; what it cannot draw of a conditional space is random. Grid goes through a finite
-    space, each recipe once.
+    The cost-aware one chooses in `search.advisor`; Optuna only records what it chose. Quasi-random is Sobol's sequence;
+    what it cannot draw of a conditional space is random. Grid goes through a finite space, each recipe once.
     """
     seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
     with warnings.catch_warnings():
@@ -40,7 +40,7 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
                 return optuna.samplers.NSGAIIISampler(population_size=study.sampler.population, seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
-            case "random":
+            case "random" | "cost_aware":
                 return optuna.samplers.RandomSampler(seed=seed)
             case "grid":
                 return Grid(seed=seed)

@@ -17,7 +17,7 @@ from search.proposer import Proposer
 from search.recipes import Fixed, fixed_recipes
 from search.replay import Remembered
 from search.spending import Spending
-from search.study import BASE, COMPUTE, Study
+from search.study import BASE, Study, compute_of
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
 
@@ -43,6 +43,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
         why_stopped: Callable[[str], str | None] = lambda trial_id: None,
         learnt: Sequence[Lesson] = (),
+        planned: Callable[[Recipe], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take a study and whom to tell.
@@ -53,6 +54,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             why_failed: the error that ended a trial, by Tune's trial id.
             why_stopped: the scheduler's reason to end it.
             learnt: what earlier runs teach.
+            planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
             clock: in seconds, for a budget of hours.
         """
         super().__init__()
@@ -62,7 +64,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             study.budget,
             base=fixed[0].recipe.id,
             reference=next(one.recipe.id for one in fixed if one.name == study.reference),
-            compute=COMPUTE[1] if COMPUTE[1] in study.objectives else COMPUTE[0],
+            compute=compute_of(study),
             clock=clock,
         )
         self._listeners = [*listeners, self._spending]
@@ -73,7 +75,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
         self._left = study.budget.trials
-        self._proposer = Proposer(study, learnt)
+        self._proposer = Proposer(study, learnt, planned)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
         self._numbers = itertools.count()
 
@@ -108,6 +110,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._outcomes[proposal.recipe.id] = None
             for row in one.history:
                 self._spending.reported(proposal, row)
+                if proposal.role == "proposed":
+                    self._proposer.reported(proposal, row)
             if one.outcome is None:
                 self._unfinished.append((proposal, trials[proposal.recipe.id]))
         for one in sorted(past, key=lambda one: one.order):
@@ -116,6 +120,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._spending.ended(one.proposal, one.outcome)
                 trial = trials[one.proposal.recipe.id]
                 if trial is not None:
+                    self._proposer.ended(one.proposal, one.outcome)
                     self._tell(trial, one.outcome)
         self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
 
@@ -129,9 +134,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Pass an epoch's row on. The sampler learns from what is finished only."""
+        """Pass an epoch's row on. Optuna learns from what is finished only."""
+        proposal, trial = self._running[trial_id]
         for listener in self._listeners:
-            listener.reported(self._running[trial_id][0], result)
+            listener.reported(proposal, result)
+        if trial is not None:
+            self._proposer.reported(proposal, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record how a trial ended, then tell Optuna."""
@@ -142,6 +150,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         outcome = outcome_of(result, failure, self._study.objectives, self._why_stopped(trial_id))
         self._conclude(proposal, outcome)
         if trial is not None:
+            self._proposer.ended(proposal, outcome)
             self._tell(trial, outcome)
 
     def save(self, checkpoint_path: str) -> None:
@@ -215,10 +224,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            recipe, trial = self._proposer.ask()
+            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics)
             held = any(recipe == other for other, _ in self._held)
             if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
-                self._proposer.accept()
+                self._proposer.accept(recipe, trial)
                 self._left -= 1
                 if self._is_ready(recipe):
                     return self._proposed(recipe, trial)
@@ -269,5 +278,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return outcome.state if outcome else None
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        base = self._outcomes[self._base.id]
-        self._proposer.tell(trial, outcome, (base.metrics if base else None) or {})
+        self._proposer.tell(trial, outcome, self._base_metrics)
+
+    @property
+    def _base_metrics(self) -> dict[str, float]:
+        base = self._outcomes.get(self._base.id)
+        return (base.metrics if base else None) or {}
+
+    def _share_left(self) -> float:
+        """Of the budget that is spent fastest."""
+        trials = self._study.budget.trials
+        return min(self._left / trials, self._spending.left())

@@ -23,7 +23,7 @@ from search.recipes import fixed_recipes
 from search.recording import Curve
 from search.searcher import ParetoSearcher
 from search.spending import SLACK
-from search.study import BASE, COMPUTE, Study
+from search.study import BASE, Study, compute_of
 from search.virtual import Cluster, Stopper, VirtualTrial
 from trainables.errors import TemperError
 from trainables.recipe import Recipe
@@ -91,7 +91,15 @@ class _Driver(Listener):
     def __init__(self, study: Study, curves: Mapping[Recipe, Curve], cluster: Cluster, stopper: Stopper) -> None:
         self._study, self._curves, self._cluster, self._stopper = study, curves, cluster, stopper
         self._now, self._decisions, self._deciding, self._flops = 0.0, 0, 0.0, 0.0
-        self._searcher = ParetoSearcher(study, [self], stopper.failures.get, stopper.stops.get, clock=lambda: self._now)
+        compute = compute_of(study)
+        self._searcher = ParetoSearcher(
+            study,
+            [self],
+            stopper.failures.get,
+            stopper.stops.get,
+            planned=lambda recipe: curves[recipe].planned(compute),
+            clock=lambda: self._now,
+        )
         self._rng = np.random.default_rng(cluster.seed)
         self._order, self._ids = itertools.count(), itertools.count()
         self._events: list[tuple[float, int, str, int]] = []
@@ -235,7 +243,7 @@ def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) ->
     Returns:
         Columns seconds and flops (float64, both from the start) and hypervolume (float64).
     """
-    compute = COMPUTE[1] if COMPUTE[1] in study.objectives else COMPUTE[0]
+    compute = compute_of(study)
     fixed = {one.name: curves[one.recipe].metrics for one in fixed_recipes(study)}
     point = np.array([fixed[BASE]["robust_accuracy"], np.log10(SLACK * fixed[study.reference][compute])])
     rows, plane, area = [], list[tuple[float, float]](), 0.0

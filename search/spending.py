@@ -50,18 +50,29 @@ class Spending(Listener):
         if proposal.role == "proposed":
             self._points.append((metrics["robust_accuracy"], metrics[self._compute]))
 
+    def left(self) -> float:
+        """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""
+        budget, shares = self._budget, [1.0]
+        if budget.hours is not None:
+            shares.append(1 - self._hours() / budget.hours)
+        if budget.flops is not None:
+            shares.append(1 - sum(self._flops.values()) / budget.flops)
+        return max(0.0, min(shares))
+
     def over(self) -> str | None:
         """Why nothing more may be proposed, or None."""
         budget = self._budget
-        hours = (self._clock() - self._started) / 3600
-        if budget.hours is not None and hours >= budget.hours:
+        if budget.hours is not None and self._hours() >= budget.hours:
             return f"{budget.hours:g} hours are over"
-        flops = sum(self._flops.values())
+        flops = 0.0 if budget.flops is None else sum(self._flops.values())
         if budget.flops is not None and flops >= budget.flops:
             return f"proposals have spent {flops:.3g} FLOPs of {budget.flops:.3g}"
         if budget.patience is not None and not self._gained(budget.patience):
             return f"the last {budget.patience} finished proposals gained no hypervolume"
         return None
+
+    def _hours(self) -> float:
+        return (self._clock() - self._started) / 3600
 
     def _gained(self, last: int) -> bool:
         """Whether the last so many finished proposals gained hypervolume; so long as it has no bounds, they did."""

@@ -238,3 +238,8 @@ class Study(Frozen):
     def protocol(self) -> Evaluation:
         """How every recipe of the study is scored."""
         return Evaluation(**self.threat_model.model_dump(), **self.evaluation.model_dump())
+
+
+def compute_of(study: Study) -> str:
+    """The compute that a study is judged by: end-to-end if that is an objective, else marginal."""
+    return "end_to_end_flops" if "end_to_end_flops" in study.objectives else "train_flops"
