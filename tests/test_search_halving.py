@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from command import SMALL
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils import flatten_dict
 from run_directories import recipe as fine_tuned
 from test_search_searcher import Log
 
@@ -118,6 +119,16 @@ def test_only_proposals_are_stopped() -> None:
     assert scheduler.on_trial_result(None, trial("proposed", 2), row(2, 0.1)) == TrialScheduler.STOP
     assert list(scheduler.stops) == ["t2"]
     assert ParetoHalving(None).on_trial_result(None, trial("proposed", 3), row(2, 0.1)) == TrialScheduler.CONTINUE
+
+
+def test_the_judge_hears_what_finished_as_tune_tells_it() -> None:
+    one = judge()
+    scheduler = ParetoHalving(one)
+    last = {"epoch": 8, "reason": None, "metrics": {"robust_accuracy": 0.5, "train_flops": 1e9}}
+    scheduler.on_trial_complete(None, trial("proposed", 0), flatten_dict(last))
+    scheduler.on_trial_complete(None, trial("baseline", 1), flatten_dict(last))
+    scheduler.on_trial_complete(None, trial("proposed", 2), flatten_dict({"epoch": 2, "reason": "diverged: …"}))
+    assert one.final == {"r0": 0.5}
 
 
 def test_a_stopped_trial_is_pruned_with_the_reason_and_is_no_number() -> None:
