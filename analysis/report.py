@@ -15,11 +15,15 @@ from analysis.figures import draw_frontier_html, draw_frontier_png, title
 from analysis.frontier import finished, frontier
 from analysis.grid import draw_grid_png, grid_table
 from analysis.parity import verdict
+from analysis.rungs import rung_rows, rung_table
 from analysis.trials import Run, Trial, curves, summary
 
 
 def write_report(run: Run) -> None:
-    """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html."""
+    """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
+
+    With a grid also grid.csv and figures/grid.png, with halving rungs.csv.
+    """
     table = finished(run)
     members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
     buffer = io.BytesIO()
@@ -33,6 +37,9 @@ def write_report(run: Run) -> None:
     if picture:
         run.folder.write("grid.csv", grid.to_csv(index=False).encode())
         run.folder.child("figures").write("grid.png", picture)
+    rungs = rung_table(run)
+    if len(rungs):
+        run.folder.write("rungs.csv", rungs.to_csv(index=False).encode())
     run.folder.write("report.html", render(run, table, picture).encode())
 
 
@@ -55,6 +62,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         figure=draw_frontier_html(table, run.info),
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
+        rungs=rung_rows(rung_table(run)),
         trials=[_trial(trial) for trial in run.trials],
         unreadable=run.unreadable,
         provenance=json.dumps(run.info["provenance"], indent=1),

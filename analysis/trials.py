@@ -173,7 +173,8 @@ def _perturbation(attack: dict[str, Any]) -> str:
         "pgd_as_published": f"{pgd} as published",
     }
     norm = " L2" if attack.get("norm") == "l2" else ""
-    return names[attack["kind"]] + norm + (f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else "")
+    size = f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else ""
+    return names[attack["kind"]] + norm + size + (f" warm-up {attack['warm_up']:.0%}" if attack.get("warm_up") else "")
 
 
 def curves(run: Run) -> pd.DataFrame:

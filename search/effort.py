@@ -72,3 +72,11 @@ class Halving(Frozen):
     shortest: PositiveInt = 4
     trusted: Annotated[float, Field(ge=-1, le=1)] = 0.6
     trusted_after: PositiveInt = 20
+
+    @property
+    def ladders(self) -> tuple[tuple[float, ...], ...]:
+        """By bracket, the shares of the schedule at its rungs; at least one, whatever it skips."""
+        shares = [self.grace]
+        while shares[-1] * self.reduction_factor < 1:
+            shares.append(shares[-1] * self.reduction_factor)
+        return tuple(tuple(shares[min(skipped, len(shares) - 1) :]) for skipped in range(self.brackets))

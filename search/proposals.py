@@ -19,12 +19,14 @@ from search.space import (
     ScheduleSpace,
 )
 from search.study import BASE, Study
+from trainables.config import Frozen
 from trainables.errors import InvalidInput, TemperError
 from trainables.ingredients import Bits, ChannelPruning, Compression, NoCompression, Quantization
-from trainables.recipe import Distillation, Recipe
-from trainables.regime import FGSM, NFGSM, PGD, Loss, Perturbation, Schedule, Shape
+from trainables.recipe import Distillation, Recipe, unfit
+from trainables.regime import FGSM, NFGSM, PGD, Perturbation, Schedule, Shape
 
-Choice = TypeVar("Choice", int, float, str)
+Part = TypeVar("Part", bound=Frozen)
+Choice = TypeVar("Choice", bound=float | str | None)
 
 
 class Chooser(Protocol):
@@ -69,14 +71,16 @@ def propose(trial: Chooser, study: Study) -> Recipe:
     """Ask for every choice of one recipe that starts from the base.
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
-    temperature and teacher where soft labels weigh something. Pruning takes no more steps than there are epochs.
+    temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
+    Pruning takes no more steps than there are epochs.
     """
     space = study.space
     if space is None:
         raise TemperError(f"{study.name}: has no space to propose from")
     compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
-    perturbation, loss = _perturbation(trial, space.perturbation), _loss(trial, space.loss)
+    perturbation, loss = _perturbation(trial, space.perturbation), _of_models(trial, "loss", space.loss)
     distillation = _distillation(trial, space.distillation, study)
+    loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
     schedule = _schedule(trial, space.schedule)
     if compression.method == "channel_pruning":
         compression = compression.model_copy(update={"steps": min(compression.steps, schedule.epochs)})
@@ -88,6 +92,7 @@ def propose(trial: Chooser, study: Study) -> Recipe:
         quantization=quantization,
         perturbation=perturbation,
         loss=loss,
+        loop=loop,
         distillation=distillation,
         augmentation=study.augmentation,
         schedule=schedule,
@@ -128,19 +133,20 @@ def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | No
 
 def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
     kind = trial.suggest_categorical("perturbation", space.kind)
+    warm_up = _choice(trial, "warm_up", space.warm_up)
     epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
     if kind == "fgsm":
-        return FGSM(epsilon=epsilon, warm_up=space.warm_up)
+        return FGSM(epsilon=epsilon, warm_up=warm_up)
     if kind == "n_fgsm":
-        return NFGSM(epsilon=epsilon, warm_up=space.warm_up)
+        return NFGSM(epsilon=epsilon, warm_up=warm_up)
     steps = _int(trial, "attack_steps", space.steps)
-    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=space.warm_up)
+    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=warm_up)
 
 
-def _loss(trial: Chooser, choices: tuple[Loss, ...]) -> Loss:
-    """One of the space's losses, which Optuna sees as their JSON."""
-    losses = {loss.model_dump_json(): loss for loss in choices}
-    return losses[trial.suggest_categorical("loss", list(losses))] if len(losses) > 1 else choices[0]
+def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
+    """One of the space's losses or loops, which Optuna sees as their JSON."""
+    models = {choice.model_dump_json(): choice for choice in choices}
+    return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 
 
 def _distillation(trial: Chooser, space: DistillationSpace, study: Study) -> Distillation | None:
@@ -178,9 +184,9 @@ def _schedule(trial: Chooser, space: ScheduleSpace) -> Schedule:
         epochs=_int(trial, "epochs", space.epochs),
         learning_rate=float(f"{rate:.6g}"),
         shape=shape,
-        batch_size=space.batch_size,
-        optimizer=space.optimizer,
+        batch_size=_choice(trial, "batch_size", space.batch_size),
+        optimizer=_choice(trial, "optimizer", space.optimizer),
         momentum=space.momentum,
         weight_decay=space.weight_decay,
-        averaging=space.averaging,
+        averaging=_choice(trial, "averaging", space.averaging),
     )

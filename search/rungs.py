@@ -93,13 +93,3 @@ def spread(points: NDArray[np.float64]) -> list[int]:
         nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[chosen], axis=1))
         nearest[order] = -1.0
     return order
-
-
-def rank_correlation(early: list[float], final: list[float]) -> float:
-    """Spearman's rank correlation, with average ranks for ties; NaN where either has no spread."""
-    from scipy.stats import rankdata  # late: it is slow to import
-
-    a, b = rankdata(early), rankdata(final)
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return float(np.corrcoef(a, b)[0, 1])

@@ -12,6 +12,7 @@ from ray import tune
 
 from analysis.parity import verdict
 from analysis.report import write_report
+from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
 from cluster.resources import nodes, slots
 from cluster.session import session
@@ -247,11 +248,11 @@ def derive(folder: Folder) -> Run:
 
 
 def conclude(run: Run) -> str:
-    """The verdict in one sentence. Raises NoTrialSucceeded with the reasons if no trial did."""
+    """The verdict in one sentence, and a line for each rung. Raises NoTrialSucceeded with the reasons if none did."""
     if not any(trial.state is State.COMPLETE for trial in run.trials):
         reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
         raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
-    return verdict(run)
+    return "\n".join([verdict(run), *rung_lines(run)])
 
 
 def _trial_id(trial: Any) -> str:

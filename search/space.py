@@ -1,12 +1,33 @@
 """What a study searches over, as data: ranges and choices for every part of a recipe."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from trainables.config import Frozen
 from trainables.ingredients import Bits, Importance, MacRatio, PruningRatio, Scope
-from trainables.regime import CrossEntropy, Loss, Norm, PositiveFloat, PositiveInt, Shape, Share, radius
+from trainables.regime import (
+    CrossEntropy,
+    Decay,
+    Loop,
+    Loss,
+    Norm,
+    OrdinaryLoop,
+    PositiveFloat,
+    PositiveInt,
+    Shape,
+    Share,
+    radius,
+)
+
+Value = TypeVar("Value")
+
+
+def _several(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+OneOrMore = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_several)]  # one may come without a list
 
 
 class _Range(Frozen):
@@ -114,7 +135,7 @@ class PerturbationSpace(Frozen):
     kind: Annotated[tuple[Literal["fgsm", "n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
     epsilon: EpsilonRange
     steps: IntRange = IntRange(low=2, high=10)
-    warm_up: Share = 0.0
+    warm_up: OneOrMore[Share] = (0.0,)
 
     @field_validator("kind")
     @classmethod
@@ -131,16 +152,21 @@ class PerturbationSpace(Frozen):
 
 
 class ScheduleSpace(Frozen):
-    """How long and how fast to fine-tune."""
+    """How long and how fast to fine-tune.
+
+    Attributes:
+        optimizer: rates that suit one seldom suit the other, and the range of rates is of both.
+        averaging: decays; null: the weights themselves.
+    """
 
     epochs: IntRange
     learning_rate: RateRange
     shape: Annotated[tuple[Shape, ...], Field(min_length=1)] = ("one_cycle",)
-    batch_size: PositiveInt = 64
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    batch_size: OneOrMore[PositiveInt] = (64,)
+    optimizer: OneOrMore[Literal["sgd", "adamw"]] = ("sgd",)
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
+    averaging: OneOrMore[Decay | None] = (None,)
 
 
 class DistillationSpace(Frozen):
@@ -160,6 +186,8 @@ class Space(Frozen):
     """What is searched.
 
     Attributes:
+        loop: the free ones count where the perturbation is FGSM without warm-up, the loss plain cross-entropy and
+            nothing distilled; elsewhere the loop is the ordinary one.
         pretraining_epochs: length of the ordinary pretraining that a proposal starts from; each length is trained once,
             when it is first proposed. None: the study's own.
     """
@@ -168,9 +196,32 @@ class Space(Frozen):
     quantization: QuantizationSpace = QuantizationSpace()
     perturbation: PerturbationSpace
     loss: Annotated[tuple[Loss, ...], Field(min_length=1)] = (CrossEntropy(),)
+    loop: Annotated[tuple[Loop, ...], Field(min_length=1)] = (OrdinaryLoop(),)
     distillation: DistillationSpace = DistillationSpace()
     pretraining_epochs: IntRange | None = None
     schedule: ScheduleSpace
+
+    @field_validator("loop")
+    @classmethod
+    def _has_the_ordinary_one(cls, loops: tuple[Loop, ...]) -> tuple[Loop, ...]:
+        if OrdinaryLoop() not in loops:
+            raise ValueError(
+                f"got {[loop.kind for loop in loops]}, expected ordinary among them: free fits few proposals"
+            )
+        return loops
+
+    @model_validator(mode="after")
+    def _can_be_free(self) -> Self:
+        choices = {
+            "perturbation.kind fgsm": "fgsm" in self.perturbation.kind,
+            "perturbation.warm_up 0": 0.0 in self.perturbation.warm_up,
+            "loss cross_entropy without label_smoothing": CrossEntropy() in self.loss,
+            "distillation.weight 0": 0.0 in self.distillation.weight,
+        }
+        missing = [choice for choice, is_there in choices.items() if not is_there]
+        if missing and any(loop.kind == "free" for loop in self.loop):
+            raise ValueError(f"loop: got free, which no proposal could have, expected {', '.join(missing)} as a choice")
+        return self
 
     @property
     def endless(self) -> tuple[str, ...]:

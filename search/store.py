@@ -65,7 +65,7 @@ class Record(Listener):
     ) -> None:
         """Write study.yaml and run.json, once."""
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
-        fixed = fixed_recipes(study)
+        fixed, halving = fixed_recipes(study), study.halving
         self.folder.write_json(
             "run.json",
             {
@@ -80,6 +80,7 @@ class Record(Listener):
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
                 "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
                 "grid": grid_record(study),
+                "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},

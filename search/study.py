@@ -139,7 +139,7 @@ class Study(Frozen):
     budget: Budget = Budget()
     sampler: Sampler = Sampler()
     halving: Halving | None = None
-    first: tuple[dict[str, float | int | str], ...] = ()
+    first: tuple[dict[str, float | int | str | None], ...] = ()
     resources: Resources = Resources()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     augmentation: Augmentation = Augmentation()

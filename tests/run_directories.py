@@ -1,5 +1,6 @@
 """Builds small run directories for the tests of `analysis`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,15 @@ def add(
     end_to_end: float | None = None,
     correct: list[bool] | None = None,
     reason: str | None = None,
+    epochs: int = 6,
+    scores: Sequence[float | None] = (),
 ) -> None:
-    """One trial; `state` None leaves it without an outcome."""
+    """One trial; `state` None leaves it without an outcome, `scores` are its robust accuracies by epoch."""
     folder = Folder(str(root)).child("trials", id)
-    made = recipe(scratch=role == "baseline", pruning_ratio=0.5 if role == "proposed" else None)
+    made = recipe(epochs, scratch=role == "baseline", pruning_ratio=0.5 if role == "proposed" else None)
+    if scores:
+        rows = [{"epoch": epoch, "robust_accuracy": score} for epoch, score in enumerate(scores, 1)]
+        folder.child("checkpoint", str(len(rows))).write_json("state.json", {"history": rows})
     propose(folder, {"id": id, "role": role, "name": name, "number": number, "recipe": made})
     if state is None:
         return

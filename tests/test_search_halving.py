@@ -6,14 +6,19 @@ from typing import Any
 import pytest
 from command import SMALL
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils import flatten_dict
+from run_directories import recipe as fine_tuned
 from test_search_searcher import Log
 
 from analysis.trials import State
 from search.effort import Halving
+from search.events import Outcome, Proposal
 from search.halving import Judge, ParetoHalving
 from search.loading import load
 from search.outcomes import outcome_of
+from search.replay import Remembered
 from trainables.errors import InvalidInput
+from trainables.recipe import Recipe
 
 OBJECTIVES = ("robust_accuracy", "train_flops")
 
@@ -28,7 +33,7 @@ def judge(**settings: Any) -> Judge:
 
 def test_rungs_lie_at_equal_shares_of_each_schedule() -> None:
     one = judge(grace=0.25, reduction_factor=2)  # at 25% and 50%
-    assert [level for level, _, _ in one.correlations()] == [0.25, 0.5]
+    assert [ladder.shares for ladder in one.ladders] == [(0.25, 0.5)]
     for epochs, rungs in ((4, {1, 2}), (8, {2, 4}), (12, {3, 6}), (20, {5, 10})):
         judged = judge(grace=0.25, reduction_factor=2)
         judged.report("first", 0, 4, row(1, 0.9, 1e8))
@@ -63,7 +68,7 @@ def test_a_retry_is_judged_once_at_a_rung() -> None:
     one = judge()
     assert one.report("a", 0, 8, row(2, 0.6)) is None
     assert one.report("a", 0, 8, row(2, 0.6)) is None
-    assert one.correlations()[0][:2] == (0.25, 0)
+    assert one.ladders[0].scores[0] == {"a": 0.6}
 
 
 def test_a_rung_that_does_not_predict_stops_nobody() -> None:
@@ -72,18 +77,32 @@ def test_a_rung_that_does_not_predict_stops_nobody() -> None:
         for number in range(20):  # each cheaper and worse than the one before: nobody dominates
             one.report(f"r{number}", number, 8, row(2, 0.9 - number / 100, 1e9 - number))
             one.finish(f"r{number}", 0.5 - sign * number / 100)
-        share, count, correlation = one.correlations()[0]
-        assert (share, count) == (0.25, 20)
+        count, correlation = one.ladders[0].correlation(0, one.final)
+        assert count == 20
         assert correlation == pytest.approx(sign)
         assert (one.report("bad", 20, 8, row(2, 0.1, 1e12)) is not None) == believed
 
 
 def test_brackets_deal_proposals_to_ladders_in_turn() -> None:
     one = judge(grace=0.1, brackets=2)  # rungs at 10%, 30%, 90%; and without the first
-    assert [level for level, _, _ in one.correlations()] == pytest.approx([0.1, 0.3, 0.9, 0.3, 0.9])
+    assert [ladder.shares for ladder in one.ladders] == [pytest.approx((0.1, 0.3, 0.9)), pytest.approx((0.3, 0.9))]
     one.report("a", 0, 10, row(1, 0.9, 1.0))
     assert one.report("b", 2, 10, row(1, 0.1)) is not None
     assert one.report("c", 3, 10, row(1, 0.1)) is None  # its bracket has no rung so early
+
+
+def test_replayed_it_knows_what_it_knew() -> None:
+    recipe = Recipe.model_validate(fine_tuned(epochs=8))
+    rows = (row(1, 0.4), row(2, 0.5))  # the second is at the rung
+
+    def replayed(state: State, reason: str | None) -> tuple[dict[str, float], list[bool]]:
+        one, proposal = judge(), Proposal(recipe, "proposed", None, 0, {}, {})
+        one.replay([Remembered(proposal, Outcome(state, reason, None, 1.0), 0, rows)])
+        return one.ladders[0].scores[0], one._rungs[0][0].kept
+
+    assert replayed(State.PRUNED, "stopped at 25% of its schedule: …") == ({recipe.id: 0.5}, [False])
+    assert replayed(State.FAIL, "worker died") == ({recipe.id: 0.5}, [True])
+    assert replayed(State.PRUNED, "catastrophic overfitting in epoch 2: …") == ({}, [])  # ended before it was asked
 
 
 def trial(role: str, number: int) -> Any:
@@ -100,6 +119,16 @@ def test_only_proposals_are_stopped() -> None:
     assert scheduler.on_trial_result(None, trial("proposed", 2), row(2, 0.1)) == TrialScheduler.STOP
     assert list(scheduler.stops) == ["t2"]
     assert ParetoHalving(None).on_trial_result(None, trial("proposed", 3), row(2, 0.1)) == TrialScheduler.CONTINUE
+
+
+def test_the_judge_hears_what_finished_as_tune_tells_it() -> None:
+    one = judge()
+    scheduler = ParetoHalving(one)
+    last = {"epoch": 8, "reason": None, "metrics": {"robust_accuracy": 0.5, "train_flops": 1e9}}
+    scheduler.on_trial_complete(None, trial("proposed", 0), flatten_dict(last))
+    scheduler.on_trial_complete(None, trial("baseline", 1), flatten_dict(last))
+    scheduler.on_trial_complete(None, trial("proposed", 2), flatten_dict({"epoch": 2, "reason": "diverged: …"}))
+    assert one.final == {"r0": 0.5}
 
 
 def test_a_stopped_trial_is_pruned_with_the_reason_and_is_no_number() -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analysis.frontier import non_dominated
-from search.rungs import Rung, rank_correlation, spread
+from search.rungs import Rung, spread
 
 ETA = 3.0
 
@@ -95,10 +95,3 @@ def test_non_dominated_in_the_plane_is_the_definition(seed: int) -> None:
     expected = [bool(finite[i]) and dominators(points[finite], int(finite[:i].sum())) == 0 for i in range(50)]
     assert non_dominated(points).tolist() == expected
     assert non_dominated(np.empty((0, 2))).tolist() == []
-
-
-def test_rank_correlation_is_spearmans() -> None:
-    assert rank_correlation([0.1, 0.2, 0.9], [5.0, 6.0, 7.0]) == pytest.approx(1)
-    assert rank_correlation([0.1, 0.2, 0.9], [7.0, 6.0, 5.0]) == pytest.approx(-1)
-    assert rank_correlation([1, 2, 3, 4, 5], [2, 1, 4, 3, 5]) == pytest.approx(1 - 6 * 4 / (5 * 24))
-    assert math.isnan(rank_correlation([1.0, 1.0], [1.0, 2.0]))

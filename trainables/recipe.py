@@ -126,6 +126,8 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | N
         problems.append("loop.kind: got free with a warm_up or step_size, expected neither: it steps by epsilon")
     if loop.kind == "free" and loss.kind != "cross_entropy":
         problems.append(f"loop.kind: got free with loss {loss.kind}, expected loss cross_entropy")
+    elif loop.kind == "free" and isinstance(loss, CrossEntropy) and loss.label_smoothing:
+        problems.append("loop.kind: got free with label_smoothing, expected none: it trains on the labels as they are")
     if loop.kind == "free" and soft is not None:
         problems.append("loop.kind: got free with distillation, expected the ordinary loop")
     return problems

@@ -11,6 +11,7 @@ Epsilon = Annotated[float, Field(gt=0, le=0.5, description=EPSILON)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")]
+Decay = Annotated[float, Field(gt=0, lt=1)]
 Norm = Literal["linf", "l2"]
 Shape = Literal["one_cycle", "cosine", "step", "constant"]
 
@@ -176,7 +177,7 @@ class Schedule(Frozen):
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    averaging: Annotated[float, Field(gt=0, lt=1)] | None = None
+    averaging: Decay | None = None
 
 
 class Augmentation(Frozen):
