@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.rungs import STOPPED
 from analysis.trials import State
 from search.constraints import Bound
 from search.draws import Draw
 from search.events import Outcome
-from search.halving import STOPPED
+from search.lessons import Lesson
 from search.proposals import propose
 from search.recipes import fixed_recipes
 from search.spending import SLACK
@@ -50,22 +51,25 @@ class Advisor:
     Its state is a function of the record, so it is never saved.
     """
 
-    def __init__(self, study: Study, planned: Callable[[Recipe], float]) -> None:
+    def __init__(self, study: Study, planned: Callable[[Recipe], float], learnt: Sequence[Lesson] = ()) -> None:
         """Args:
         study: whose space to propose from.
         planned: FLOPs that a recipe will have cost after its whole schedule, as the study counts them.
+        learnt: what earlier runs teach: scores of recipes, which may be proposed again.
         """
         self._study, self._planned = study, planned
         self._reference = next(one.recipe for one in fixed_recipes(study) if one.name == study.reference)
         self._known: dict[Recipe, _Known] = {}
         self._ended: list[_Known] = []
+        index = study.objectives.index(SCORE)
+        self._learnt = [
+            Seen(self._place(lesson["params"]), 1.0, lesson["values"][index]) for lesson in learnt if lesson["values"]
+        ]
         self._fitted: dict[str, tuple[int, Surrogate]] = {}
 
     def proposed(self, recipe: Recipe, params: Mapping[str, Any]) -> None:
         """Take note of a proposal."""
-        draw = Draw(np.random.default_rng(0), params)
-        propose(draw, self._study)
-        self._known[recipe] = _Known(params, draw.place, self._cost(recipe))
+        self._known[recipe] = _Known(params, self._place(params), self._cost(recipe))
 
     def reported(self, recipe: Recipe, row: Mapping[str, Any]) -> None:
         """Take note of an epoch of a proposal."""
@@ -96,11 +100,11 @@ class Advisor:
         if not candidates:
             return None
         costs = np.array([one.cost for one in candidates])
-        if len(self._ended) >= self._startup:
-            gains = self._expected(candidates, front, base)
-            worth = np.log10(np.maximum(gains, 1e-300)) - left * costs
+        gains = self._expected(candidates, front, base)
+        if gains is None:  # one at random, by 1 / compute^left
+            worth = rng.gumbel(size=len(candidates)) / math.log(10) - left * costs
         else:
-            worth = rng.gumbel(size=len(candidates)) / math.log(10) - left * costs  # one of them by 1 / compute^left
+            worth = np.log10(np.maximum(gains, 1e-300)) - left * costs
         return dict(candidates[int(np.argmax(worth))].params)
 
     @property
@@ -122,13 +126,14 @@ class Advisor:
                 found[recipe] = _Known(draw.params, draw.place, self._cost(recipe))
         return list(found.values())
 
-    def _expected(self, candidates: list[_Known], front: list[_Known], base: Mapping[str, float]) -> Array:
-        """What each candidate is expected to gain; what breaks a constraint gains nothing."""
+    def _expected(self, candidates: list[_Known], front: list[_Known], base: Mapping[str, float]) -> Array | None:
+        """What each candidate is expected to gain, None while too little is known; none if it breaks a constraint."""
+        surrogate = self._surrogate(SCORE, self._seen, self._learnt)
+        if len(self._ended) + len(self._learnt) < self._startup or surrogate is None:
+            return None
         running = [one for one in self._known.values() if one.outcome is None]
-        seen = [row for known in self._known.values() for row in self._seen(known)]
-        mean, deviation = self._surrogate(SCORE, self._seen).predict(
-            _of_use(seen), [one.place for one in (*candidates, *running)]
-        )
+        seen = [*self._learnt, *(row for known in self._known.values() for row in self._seen(known))]
+        mean, deviation = surrogate.predict(_of_use(seen), [one.place for one in (*candidates, *running)])
         count = len(candidates)
         points = [(one.metrics[SCORE], one.cost) for one in front]
         points += [(score, one.cost) for score, one in zip(mean[count:], running, strict=True)]
@@ -150,20 +155,24 @@ class Advisor:
         def rows(known: _Known) -> list[Seen]:
             return [Seen(known.place, 1.0, -bound.violation(known.metrics, base))] if known.metrics else []
 
-        seen = [row for known in self._ended for row in rows(known)]
-        if len(seen) < 2:
-            return np.ones(len(candidates))
         surrogate = self._surrogate(str(bound), rows)
+        if surrogate is None:
+            return np.ones(len(candidates))
+        seen = [row for known in self._ended for row in rows(known)]
         mean, deviation = surrogate.predict(_of_use(seen), [one.place for one in candidates])
         return np.asarray(ndtr(mean / deviation))
 
-    def _surrogate(self, name: str, rows: Callable[[_Known], list[Seen]]) -> Surrogate:
-        """Fitted to the first that ended: anew each time that a fifth more have."""
-        count = self._startup
+    def _surrogate(
+        self, name: str, rows: Callable[[_Known], list[Seen]], learnt: Sequence[Seen] = ()
+    ) -> Surrogate | None:
+        """Fitted to the first that ended: anew each time that a fifth more have. None: too little is known."""
+        count = 0 if learnt else self._startup
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
-        if self._fitted.get(name, (0, None))[0] != count:
-            seen = [row for known in self._ended[:count] for row in rows(known)]
+        if name not in self._fitted or self._fitted[name][0] != count:
+            seen = [*learnt, *(row for known in self._ended[:count] for row in rows(known))]
+            if len(seen) < 2:
+                return None
             self._fitted[name] = count, Surrogate(_spread(seen, FITTED))
         return self._fitted[name][1]
 
@@ -191,6 +200,11 @@ class Advisor:
             if kept and (not front or one.metrics[SCORE] > front[-1].metrics[SCORE]):
                 front.append(one)
         return front
+
+    def _place(self, params: Mapping[str, Any]) -> Mapping[str, float]:
+        draw = Draw(np.random.default_rng(0), params)
+        propose(draw, self._study)
+        return draw.place
 
     def _cost(self, recipe: Recipe) -> float:
         return math.log10(max(1.0, self._planned(recipe)))

@@ -43,7 +43,7 @@ class Proposer:
         if study.sampler.kind == "cost_aware":
             if planned is None:
                 raise TemperError("a cost-aware sampler must be told what recipes cost")
-            self._advisor = Advisor(study, planned)
+            self._advisor = Advisor(study, planned, learnt)
         self._study, self._first, self._asks = study, list(study.first), 0
         self.optuna = optuna.create_study(
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],

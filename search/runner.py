@@ -17,6 +17,7 @@ from analysis.trials import Run, State, read_run
 from cluster.resources import nodes, slots
 from cluster.session import session
 from cluster.shelf import Shelf
+from search.costs import Costs
 from search.events import Listener
 from search.fingerprint import differences, fingerprint
 from search.halving import Judge, ParetoHalving
@@ -210,7 +211,13 @@ def _fit(
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
     halving, interrupts = ParetoHalving(judge), Interrupts()
-    searcher = ParetoSearcher(study, listeners, halving.failures.get, halving.stops.get, learnt)
+    costs = Costs(study, splits, lambda recipe: ray.get(ray.get(shelf.get.remote(recipe.id))[0]))
+    for remembered in past:
+        if remembered.outcome is not None:
+            costs.ended(remembered.proposal, remembered.outcome)
+    searcher = ParetoSearcher(
+        study, [*listeners, costs], halving.failures.get, halving.stops.get, learnt, planned=costs
+    )
     searcher.replay(past)
     if judge is not None:
         judge.replay(past)

@@ -153,6 +153,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._proposer.ended(proposal, outcome)
             self._tell(trial, outcome)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles all that it is given once, and unpickles none of it unless it restores a tuner."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the run directory's trials/ is the record."""
 

@@ -80,7 +80,7 @@ def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     learnt = lessons([earlier(study, tmp_path)], study)
 
     def first(*, warm: bool) -> object:
-        return Proposer(study, learnt if warm else ()).ask()[1].params
+        return Proposer(study, learnt if warm else ()).ask(1.0, {})[1].params
 
     assert first(warm=True) == first(warm=True)
     assert first(warm=True) != first(warm=False)
