@@ -6,7 +6,6 @@ Every search gets the same compute. Digits is what Temper's defaults were tuned 
 """
 
 import argparse
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,10 +21,9 @@ prepare_environment(None)
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402
 
 from search.effort import Budget, Halving, Sampler  # noqa: E402
-from search.recording import Curve, Recording, read  # noqa: E402
-from search.simulation import Simulated, simulate, trace  # noqa: E402
-from search.study import Study  # noqa: E402
-from search.virtual import Cluster, Stopper  # noqa: E402
+from search.recording import Curve, read  # noqa: E402
+from search.simulation import simulate, trace  # noqa: E402
+from search.virtual import Cluster  # noqa: E402
 
 SHARE = 0.1  # of the compute of the whole space: what each search may spend
 WORKERS = 8
