@@ -18,7 +18,6 @@ from pyarrow import parquet
 
 from analysis.trials import Run, State, Trial
 from search.draws import combinations
-from search.effort import Budget, Resources, Sampler
 from search.proposals import propose
 from search.recipes import fixed_recipes
 from search.study import DIRECTIONS, Study
@@ -115,8 +114,8 @@ def record(run: Run, study: Study) -> Recording:
     missing = len(wanted - set(found))
     if missing:
         raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")
-    plain = study.model_copy(update={"sampler": Sampler(), "budget": Budget(), "resources": Resources(), "first": ()})
-    return Recording(plain, {key: found[key] for key in sorted(wanted)})
+    plain = study.model_dump(mode="json", exclude={"sampler", "budget", "resources", "first"})
+    return Recording(parse(Study, plain), {key: found[key] for key in sorted(wanted)})
 
 
 def write(recording: Recording, path: Path) -> None:
