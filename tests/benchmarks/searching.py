@@ -6,10 +6,16 @@ Every search gets the same compute. Digits is what Temper's defaults were tuned 
 """
 
 import argparse
+import copy
+import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two run at once
 
 import numpy as np
 import pandas as pd
@@ -21,14 +27,16 @@ prepare_environment(None)
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402
 
 from search.effort import Budget, Halving, Sampler  # noqa: E402
+from search.halving import Judge, ParetoHalving  # noqa: E402
 from search.recording import Curve, read  # noqa: E402
+from search.searcher import ParetoSearcher  # noqa: E402
 from search.simulation import simulate, trace  # noqa: E402
-from search.virtual import Cluster  # noqa: E402
+from search.study import Study  # noqa: E402
+from search.virtual import Cluster, Stopper  # noqa: E402
 
 SHARE = 0.1  # of the compute of the whole space: what each search may spend
 WORKERS = 8
 LENGTH = 600.0  # virtual seconds of a random trial, on average
-FEW = 20  # trials that searches without a compute budget of their own are given more than
 
 
 class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types
@@ -78,15 +86,31 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
         return result | {"percent": percent, "scalar": (result["robust_accuracy"] or 0.0) - dear}
 
 
-Contender = tuple[str, Halving | None, bool]  # sampler, halving, ASHA
+class EqualEpochs(ParetoHalving):
+    """ParetoHalving with its rungs at the same epochs for all recipes: shares of the longest schedule."""
+
+    def __init__(self, study: Study, longest: int) -> None:
+        super().__init__(Judge(Halving(), study.objectives))
+        self._longest = longest
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        schedule = trial.config["recipe"]["schedule"] | {"epochs": self._longest}
+        longer = copy.copy(trial)
+        longer.config = trial.config | {"recipe": trial.config["recipe"] | {"schedule": schedule}}
+        return str(super().on_trial_result(tune_controller, longer, result))
+
+
+Contender = tuple[str, str]  # sampler, and what stops trials
 CONTENDERS: dict[str, Contender] = {
-    "random": ("random", None, False),
-    "TPE": ("tpe", None, False),
-    "NSGA-II": ("nsga2", None, False),
-    "scalarised ASHA": ("random", None, True),
-    "TPE + ParetoHalving": ("tpe", Halving(), False),
-    "cost-aware": ("cost_aware", None, False),
-    "cost-aware + ParetoHalving": ("cost_aware", Halving(), False),
+    "random": ("random", "nothing"),
+    "TPE": ("tpe", "nothing"),
+    "NSGA-II": ("nsga2", "nothing"),
+    "scalarised ASHA": ("random", "asha"),
+    "TPE + ParetoHalving": ("tpe", "halving"),
+    "cost-aware": ("cost_aware", "nothing"),
+    "cost-aware + ParetoHalving": ("cost_aware", "halving"),
+    "the same, rungs at equal epochs": ("cost_aware", "equal epochs"),
+    "the same, gain not by compute": ("cost_aware", "halving"),
 }
 RIVALS = ("random", "TPE", "NSGA-II", "scalarised ASHA")
 OURS = "cost-aware + ParetoHalving"
@@ -95,21 +119,27 @@ OURS = "cost-aware + ParetoHalving"
 def run(source: str, name: str, seed: int) -> pd.DataFrame:
     """One search: a row after each ending of a proposal, see `search.simulation.trace`."""
     recording = read(source)
-    kind, halving, asha = CONTENDERS[name]
+    kind, stopping = CONTENDERS[name]
     proposals = [curve for key, curve in recording.curves.items() if key.startswith("{")]
     flops = SHARE * sum(curve.rows[-1]["train_flops"] for curve in proposals)
     study = recording.study.model_copy(
         update={
             "seed": seed,
             "sampler": Sampler(kind=kind),  # type: ignore[arg-type]
-            "halving": halving,
+            "halving": None if stopping in ("nothing", "asha") else Halving(),
             "budget": Budget(trials=len(proposals), flops=flops),
         }
     )
     curves = recording.of(study)
     planned = np.log10([curve.planned("train_flops") for curve in proposals])
-    stopper = ScalarisedASHA(planned.min(), planned.max()) if asha else None
-    grown = trace(simulate(study, curves, _cluster(proposals, WORKERS), stopper), study, curves)
+    stopper: Stopper | None = None
+    if stopping == "asha":
+        stopper = ScalarisedASHA(planned.min(), planned.max())
+    if stopping == "equal epochs":
+        stopper = EqualEpochs(study, max(len(curve.rows) for curve in proposals))
+    with patch.object(ParetoSearcher, "_share_left", lambda searcher: 0.0) if "not by" in name else nullcontext():
+        done = simulate(study, curves, _cluster(proposals, WORKERS), stopper)
+    grown = trace(done, study, curves)
     return grown.assign(share=grown["flops"] / flops, hours=grown["seconds"] / 3600)
 
 
@@ -124,10 +154,12 @@ def at(grown: pd.DataFrame, column: str, places: np.ndarray[Any, Any]) -> np.nda
     return np.where(index < 0, 0.0, grown["hypervolume"].to_numpy()[np.maximum(index, 0)])
 
 
-def reach(grown: pd.DataFrame, column: str, wanted: float) -> float:
-    """Where a search first had a hypervolume; infinite if never."""
-    there = grown.loc[grown["hypervolume"] >= wanted, column]
-    return float(there.iloc[0]) if len(there) else float("inf")
+def reached(runs: list[pd.DataFrame], column: str, wanted: float) -> float:
+    """Where the median over the seeds first has a hypervolume; infinite if never."""
+    places = np.unique(np.concatenate([one[column].to_numpy() for one in runs]))
+    medians = np.median([at(one, column, places) for one in runs], axis=0)
+    there = places[medians >= wanted]
+    return float(there[0]) if len(there) else float("inf")
 
 
 def compare(source: str, seeds: int, output: Path | None) -> None:
@@ -154,12 +186,9 @@ def compare(source: str, seeds: int, output: Path | None) -> None:
     best = max(RIVALS, key=lambda name: finals[name])
     print(f"\nbest of the others: {best}, final hypervolume {finals[best]:.4f} (median)")
     for column in ("share", "hours"):
-        reached = {
-            name: float(np.median([reach(one, column, finals[best]) for one in runs])) for name, runs in by_name.items()
-        }
-        line = ", ".join(f"{name} {place:.3f}" for name, place in reached.items())
-        print(f"{column} at which it is reached (median): {line}")
-        print(f"{column}: {OURS} takes {reached[OURS] / min(reached[name] for name in RIVALS):.2f} of the best other's")
+        first = {name: reached(runs, column, finals[best]) for name, runs in by_name.items()}
+        print(f"{column} at which it is reached: " + ", ".join(f"{name} {place:.3f}" for name, place in first.items()))
+        print(f"{column}: {OURS} takes {first[OURS] / min(first[name] for name in RIVALS):.2f} of the best other's")
     if output is not None:
         pd.DataFrame(rows).to_csv(output / f"{Path(source).stem}.csv", index=False)
 
