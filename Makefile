@@ -23,11 +23,13 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
-# Ratios of speeds, each measured in one run; then the deployed file's bytes, labels and latency. About three minutes.
+# Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; then searches on recorded
+# curves against each other, which take most of the time: half an hour on two cores.
 bench: install
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/deployment.py
 	$(BIN)/python tests/benchmarks/trial.py
+	$(BIN)/python tests/benchmarks/searching.py
 
 lint: install
 	$(BIN)/ruff check .

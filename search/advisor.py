@@ -16,7 +16,7 @@ from search.lessons import Lesson
 from search.proposals import propose
 from search.recipes import fixed_recipes
 from search.spending import SLACK
-from search.study import Study
+from search.study import Study, compute_of
 from search.surrogate import FITTED, USED, Array, Seen, Surrogate, expected_gains
 from trainables.recipe import Recipe
 
@@ -80,6 +80,8 @@ class Advisor:
         """Take note of how a proposal ended; one that was lost teaches nothing."""
         known = self._known[recipe]
         known.outcome = outcome
+        if known.metrics:
+            known.cost = math.log10(max(1.0, known.metrics[compute_of(self._study)]))
         if outcome.state is not State.FAIL:
             self._ended.append(known)
 

@@ -27,14 +27,15 @@ class Budget(Frozen):
 
 
 class Sampler(Frozen):
-    """Optuna's sampler; see `search.samplers`.
+    """What proposes recipes; see `search.samplers` and, for the cost-aware one, `search.advisor`.
 
     Attributes:
-        startup_trials: random proposals before TPE or GP begin to learn.
+        kind: `auto` stands for the cost-aware one where robust accuracy and one compute are the objectives, else TPE.
+        startup_trials: random proposals before TPE, GP or the cost-aware one begin to learn.
         population: of NSGA-II and NSGA-III.
     """
 
-    kind: Literal["cost_aware", "tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "tpe"
+    kind: Literal["auto", "cost_aware", "tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "auto"
     startup_trials: PositiveInt = 8
     population: Annotated[int, Field(ge=2)] = 16
 

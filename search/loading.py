@@ -46,6 +46,14 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
 
 
+def changed(study: Study, settings: Sequence[str]) -> Study:
+    """A study changed by `path.to.key=value`. Raises InvalidInput, with every problem."""
+    data = study.model_dump(mode="json")
+    for setting in settings:
+        _apply(data, setting)
+    return parse(Study, data)
+
+
 def _apply(data: dict[str, Any], setting: str) -> None:
     """Set one `path.to.key=value` in nested dicts and lists; the value is YAML."""
     path, equals, text = setting.partition("=")

@@ -114,7 +114,8 @@ def record(run: Run, study: Study) -> Recording:
     missing = len(wanted - set(found))
     if missing:
         raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")
-    return Recording(study, {key: found[key] for key in sorted(wanted)})
+    plain = study.model_dump(mode="json", exclude={"sampler", "budget", "resources", "first"})
+    return Recording(parse(Study, plain), {key: found[key] for key in sorted(wanted)})
 
 
 def write(recording: Recording, path: Path) -> None:

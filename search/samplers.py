@@ -5,6 +5,7 @@ import warnings
 import optuna
 
 from search.study import Study
+from trainables.errors import TemperError
 
 ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
 
@@ -40,6 +41,8 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
                 return optuna.samplers.NSGAIIISampler(population_size=study.sampler.population, seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
+            case "auto":
+                raise TemperError("a study's sampler is resolved when the study is read")
             case "random" | "cost_aware":
                 return optuna.samplers.RandomSampler(seed=seed)
             case "grid":

@@ -137,7 +137,7 @@ class Study(Frozen):
     objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
     constraints: tuple[Constraint, ...] = ()
     budget: Budget = Budget()
-    sampler: Sampler = Sampler()
+    sampler: Annotated[Sampler, Field(validate_default=True)] = Sampler()
     halving: Halving | None = None
     first: tuple[dict[str, float | int | str | None], ...] = ()
     resources: Resources = Resources()
@@ -171,6 +171,20 @@ class Study(Frozen):
                 if arm.base not in known:
                     raise ValueError(f"grid.arms: got base {arm.base!r} in {arm.name}, expected {', '.join(known)}")
         return self
+
+    @field_validator("sampler")
+    @classmethod
+    def _suits_the_objectives(cls, sampler: Sampler, info: ValidationInfo) -> Sampler:
+        objectives = set(info.data.get("objectives", ()))
+        suits = len(objectives) == 2 and bool(objectives & set(COMPUTE))
+        if sampler.kind == "auto":
+            return sampler.model_copy(update={"kind": "cost_aware" if suits else "tpe"})
+        if sampler.kind == "cost_aware" and objectives and not suits:
+            raise ValueError(
+                f"kind: got cost_aware with objectives {', '.join(sorted(objectives))}, "
+                "expected robust_accuracy and one compute alone"
+            )
+        return sampler
 
     @model_validator(mode="after")
     def _has_a_finite_grid(self) -> Self:

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
 
 from search.recording import Curve
+from trainables.config import Frozen
+from trainables.regime import PositiveFloat, PositiveInt
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Frozen):
     """Virtual workers.
 
     Attributes:
@@ -21,13 +24,13 @@ class Cluster:
         seed: of the failures.
     """
 
-    workers: int = 1
-    speeds: tuple[float, ...] = (1.0,)
-    stretch: float = 1.0
-    failures: float | None = None
-    repair: float = 60.0
-    decision: float | None = None
-    seed: int = 0
+    workers: PositiveInt = 1
+    speeds: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
+    stretch: PositiveFloat = 1.0
+    failures: PositiveFloat | None = None
+    repair: Annotated[float, Field(ge=0)] = 60.0
+    decision: Annotated[float, Field(ge=0)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
 
     def speed(self, worker: int) -> float:
         """Of one worker, counted from 0."""

@@ -1,0 +1,229 @@
+"""Searches against each other on recorded curves: hypervolume by compute and by virtual time, and utilisation.
+
+    python tests/benchmarks/searching.py [RECORDING ...] [--seeds N] [--output FOLDER]
+
+Every search gets the same compute. Digits is what Temper's defaults were tuned on; Fashion-MNIST is what counts.
+"""
+
+import argparse
+import copy
+import os
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two run at once
+
+import numpy as np
+import pandas as pd
+
+from cluster.session import prepare_environment
+
+prepare_environment(None)
+
+from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402
+
+from search.effort import Budget, Halving, Sampler  # noqa: E402
+from search.halving import Judge, ParetoHalving  # noqa: E402
+from search.recording import Curve, read  # noqa: E402
+from search.searcher import ParetoSearcher  # noqa: E402
+from search.simulation import simulate, trace  # noqa: E402
+from search.study import Study  # noqa: E402
+from search.virtual import Cluster, Stopper  # noqa: E402
+
+SHARE = 0.1  # of the compute of the whole space: what each search may spend
+WORKERS = 8
+LENGTH = 600.0  # virtual seconds of a random trial, on average
+
+
+class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types
+    """Ray's ASHA on one number: robust accuracy minus the share of the range of log10 compute, each weighing half.
+
+    Its clock is the share of a recipe's own schedule, as ours is, and its settings are those of `Halving`.
+    """
+
+    def __init__(self, lowest: float, highest: float) -> None:
+        settings = Halving()
+        super().__init__(
+            time_attr="percent",
+            metric="scalar",
+            mode="max",
+            max_t=100,
+            grace_period=100 * settings.grace,
+            reduction_factor=settings.reduction_factor,
+        )
+        self._range = lowest, highest
+        self.failures: dict[str, str] = {}
+        self.stops: dict[str, str] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        if trial.config["role"] == "proposed":
+            super().on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if trial.config["role"] != "proposed":
+            return str(self.CONTINUE)
+        answer = str(super().on_trial_result(tune_controller, trial, self._scalar(trial, result)))
+        if answer == self.STOP:
+            self.stops[trial.trial_id] = "stopped by ASHA"
+        return answer
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if trial.config["role"] == "proposed":
+            super().on_trial_complete(tune_controller, trial, self._scalar(trial, result))
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        self.failures[trial.trial_id] = trial.get_error()
+
+    def _scalar(self, trial: Any, result: dict[str, Any]) -> dict[str, Any]:
+        lowest, highest = self._range
+        dear = (np.log10(result["planned_train_flops"]) - lowest) / (highest - lowest)
+        epochs = trial.config["recipe"]["schedule"]["epochs"]
+        percent = 100 * result["epoch"] / epochs
+        return result | {"percent": percent, "scalar": (result["robust_accuracy"] or 0.0) - dear}
+
+
+class EqualEpochs(ParetoHalving):
+    """ParetoHalving with its rungs at the same epochs for all recipes: shares of the longest schedule."""
+
+    def __init__(self, study: Study, longest: int) -> None:
+        super().__init__(Judge(Halving(), study.objectives))
+        self._longest = longest
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        schedule = trial.config["recipe"]["schedule"] | {"epochs": self._longest}
+        longer = copy.copy(trial)
+        longer.config = trial.config | {"recipe": trial.config["recipe"] | {"schedule": schedule}}
+        return str(super().on_trial_result(tune_controller, longer, result))
+
+
+Contender = tuple[str, str]  # sampler, and what stops trials
+CONTENDERS: dict[str, Contender] = {
+    "random": ("random", "nothing"),
+    "TPE": ("tpe", "nothing"),
+    "NSGA-II": ("nsga2", "nothing"),
+    "scalarised ASHA": ("random", "asha"),
+    "TPE + ParetoHalving": ("tpe", "halving"),
+    "cost-aware": ("cost_aware", "nothing"),
+    "cost-aware + ParetoHalving": ("cost_aware", "halving"),
+    "the same, rungs at equal epochs": ("cost_aware", "equal epochs"),
+    "the same, gain not by compute": ("cost_aware", "halving"),
+}
+RIVALS = ("random", "TPE", "NSGA-II", "scalarised ASHA")
+OURS = "cost-aware + ParetoHalving"
+
+
+def run(source: str, name: str, seed: int) -> pd.DataFrame:
+    """One search: a row after each ending of a proposal, see `search.simulation.trace`."""
+    recording = read(source)
+    kind, stopping = CONTENDERS[name]
+    proposals = [curve for key, curve in recording.curves.items() if key.startswith("{")]
+    flops = SHARE * sum(curve.rows[-1]["train_flops"] for curve in proposals)
+    study = recording.study.model_copy(
+        update={
+            "seed": seed,
+            "sampler": Sampler(kind=kind),  # type: ignore[arg-type]
+            "halving": None if stopping in ("nothing", "asha") else Halving(),
+            "budget": Budget(trials=len(proposals), flops=flops),
+        }
+    )
+    curves = recording.of(study)
+    planned = np.log10([curve.planned("train_flops") for curve in proposals])
+    stopper: Stopper | None = None
+    if stopping == "asha":
+        stopper = ScalarisedASHA(planned.min(), planned.max())
+    if stopping == "equal epochs":
+        stopper = EqualEpochs(study, max(len(curve.rows) for curve in proposals))
+    with patch.object(ParetoSearcher, "_share_left", lambda searcher: 0.0) if "not by" in name else nullcontext():
+        done = simulate(study, curves, _cluster(proposals, WORKERS), stopper)
+    grown = trace(done, study, curves)
+    return grown.assign(share=grown["flops"] / flops, hours=grown["seconds"] / 3600)
+
+
+def _cluster(proposals: list[Curve], workers: int) -> Cluster:
+    seconds = np.mean([sum(row["seconds"] for row in curve.rows) + curve.preparation for curve in proposals])
+    return Cluster(workers=workers, stretch=LENGTH / float(seconds))
+
+
+def at(grown: pd.DataFrame, column: str, places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The hypervolume that a search had at each place of a column."""
+    index = np.searchsorted(grown[column].to_numpy(), places, side="right") - 1
+    return np.where(index < 0, 0.0, grown["hypervolume"].to_numpy()[np.maximum(index, 0)])
+
+
+def reached(runs: list[pd.DataFrame], column: str, wanted: float) -> float:
+    """Where the median over the seeds first has a hypervolume; infinite if never."""
+    places = np.unique(np.concatenate([one[column].to_numpy() for one in runs]))
+    medians = np.median([at(one, column, places) for one in runs], axis=0)
+    there = places[medians >= wanted]
+    return float(there[0]) if len(there) else float("inf")
+
+
+def compare(source: str, seeds: int, output: Path | None) -> None:
+    """Print quartiles over the seeds, and the target's ratio."""
+    pairs = [(source, name, seed) for name in CONTENDERS for seed in range(seeds)]
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        grown = dict(zip(pairs, pool.map(run, *zip(*pairs, strict=True)), strict=True))
+    by_name = {name: [grown[source, name, seed] for seed in range(seeds)] for name in CONTENDERS}
+    rows = []
+    for column, places in (
+        ("share", np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0])),
+        ("hours", np.array([1.0, 2.0, 4.0, 8.0])),
+    ):
+        print(f"\n{source}: hypervolume by {column}, 25 / 50 / 75% of {seeds} seeds")
+        print(" " * 27 + "".join(f"{place:>18g}" for place in places))
+        for name, runs in by_name.items():
+            levels = np.quantile([at(one, column, places) for one in runs], [0.25, 0.5, 0.75], axis=0)
+            print(f"{name:27s}" + "".join(f"{a:6.3f}{b:6.3f}{c:6.3f}" for a, b, c in levels.T))
+            rows += [
+                {"search": name, "by": column, "at": place, "q25": a, "q50": b, "q75": c}
+                for place, (a, b, c) in zip(places, levels.T, strict=True)
+            ]
+    finals = {name: float(np.median([one["hypervolume"].iloc[-1] for one in runs])) for name, runs in by_name.items()}
+    best = max(RIVALS, key=lambda name: finals[name])
+    print(f"\nbest of the others: {best}, final hypervolume {finals[best]:.4f} (median)")
+    for column in ("share", "hours"):
+        first = {name: reached(runs, column, finals[best]) for name, runs in by_name.items()}
+        print(f"{column} at which it is reached: " + ", ".join(f"{name} {place:.3f}" for name, place in first.items()))
+        print(f"{column}: {OURS} takes {first[OURS] / min(first[name] for name in RIVALS):.2f} of the best other's")
+    if output is not None:
+        pd.DataFrame(rows).to_csv(output / f"{Path(source).stem}.csv", index=False)
+
+
+def utilisation(source: str) -> None:
+    """Print the share of time that workers compute in, while trials outnumber them."""
+    recording = read(source)
+    proposals = [curve for key, curve in recording.curves.items() if key.startswith("{")]
+    print(f"\n{source}: utilisation while trials were left to start, {len(proposals)} trials")
+    for workers in (1, 16, 256, 1024):
+        for kind, halving in (("random", None), ("cost_aware", Halving())):
+            study = recording.study.model_copy(
+                update={
+                    "sampler": Sampler(kind=kind),  # type: ignore[arg-type]
+                    "halving": halving,
+                    "budget": Budget(trials=len(proposals)),
+                }
+            )
+            done = simulate(study, recording.of(study), _cluster(proposals, workers))
+            print(
+                f"{workers:5d} workers  {kind:10s} {done.utilisation:6.1%}, trials of {done.trial_seconds:.0f} s, "
+                f"{1e3 * done.deciding / done.decisions:.1f} ms a decision"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("recordings", nargs="*", default=["digits", "fashion_mnist"])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    for source in given.recordings:
+        compare(source, given.seeds, given.output)
+        utilisation(source)
+
+
+if __name__ == "__main__":
+    main()
