@@ -38,7 +38,7 @@ FINISHED = 10_000
 FEWER = {"gp": 200, "grid": 864}  # a Gaussian process takes minutes at 1,000; a grid ends with its space
 PAIRS = 20
 WORKERS = 64
-FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=20"]  # 12,960 recipes
+FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=40"]  # 12,960 recipes
 NUMBERS = {"finished": True, "reason": None, "busy_seconds": 1.0, "robust_correct": None, "examples": 0}
 
 
@@ -86,9 +86,7 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     """
     count, rng = FEWER.get(kind, FINISHED), np.random.default_rng(0)
     grid = kind == "grid"
-    study = load(
-        "digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"]
-    )
+    study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
     past = remembered(study, count - PAIRS if grid else count, rng)
     searcher = ParetoSearcher(study, [], planned=flops)
     started = time.process_time()

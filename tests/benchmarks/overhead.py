@@ -30,8 +30,7 @@ SETTINGS = [
     "data.validation_size=10",
     "evaluation={steps: 1, progress_steps: 1, progress_examples: 10}",
     "pretraining={epochs: 1, learning_rate: 0.05}",
-    "baselines=[{name: short, perturbation: {kind: n_fgsm, epsilon: 0.2}, "
-    "schedule: {epochs: 1, learning_rate: 0.05}}]",
+    "baselines=[{name: short, perturbation: {kind: n_fgsm, epsilon: 0.2}, schedule: {epochs: 1, learning_rate: 0.05}}]",
     "reference=short",
     "space.perturbation.steps={low: 1, high: 2}",
     "space.schedule.epochs={low: 1, high: 1}",
@@ -76,9 +75,7 @@ def main() -> None:
     study, meter, started = load("digits", [*SETTINGS, f"budget.trials={trials}"]), Meter(), time.perf_counter()
     with tempfile.TemporaryDirectory() as storage:
         folder = store.open_run(storage, "overhead")
-        timing = runner.search(
-            study, folder, address=None, command=sys.argv[0], started=started, terminal=meter
-        )
+        timing = runner.search(study, folder, address=None, command=sys.argv[0], started=started, terminal=meter)
         seconds = [one.seconds for one in runner.read_run(folder).trials if one.role == "proposed"]
     first, last, count = meter.readings[0], meter.readings[-1], len(meter.readings) - 1
     wall, cpu = last.clock - first.clock, last.cpu - first.cpu
