@@ -29,7 +29,7 @@ class Rung:
     reduction_factor: float
     costs: list[Costs] = field(default_factory=list)
     kept: list[bool] = field(default_factory=list)
-    _points: NDArray[np.float64] | None = field(default=None, init=False, repr=False)  # costs, as an array
+    _points: NDArray[np.float64] | None = field(default=None, init=False, repr=False)  # (objectives, arrivals)
 
     def arrive(self, costs: Costs, *, binding: bool = True) -> bool:
         """Note an arrival and say whether it goes on; what is not finite does not, and is not compared with.
@@ -52,17 +52,17 @@ class Rung:
 
     def _add(self, costs: Costs) -> None:
         self.costs.append(costs)
-        row = np.array([costs])
-        self._points = row if self._points is None else np.concatenate([self._points, row])
+        column = np.array([costs]).T
+        self._points = column if self._points is None else np.concatenate([self._points, column], axis=1)
 
     def _is_among_the_first(self) -> bool:
-        points = self._points
-        assert points is not None
+        assert self._points is not None
+        points = self._points.T
         limit, arrival = math.ceil(len(points) / self.reduction_factor), len(points) - 1
         better = (points <= points[arrival]).all(axis=1) & (points < points[arrival]).any(axis=1)
         if better.sum() >= limit:
             return False  # all of them are in layers before its own
-        left = np.lexsort(points.T[::-1])  # what is in order is quickly ranked, layer by layer
+        left = np.argsort(points[:, 0], kind="stable")  # sorted, each layer is found quickly
         while True:
             first = non_dominated(points[left])
             layer = left[first]
