@@ -48,7 +48,8 @@ class Costs(Listener):
             flops += self._planner.plan(self._countable(teacher)).marginal
         if compute_of(self._study) == "train_flops":
             return flops
-        longer = recipe.base.schedule.epochs / counted.base.schedule.epochs if recipe.base and counted.base else 1.0
+        own, stand_in = recipe.base, counted.base
+        longer = own.schedule.epochs / stand_in.schedule.epochs if own and stand_in and own != stand_in else 1.0
         return flops + ledger.base * longer
 
     def _countable(self, recipe: Recipe) -> Recipe:
