@@ -125,16 +125,18 @@ def test_a_lost_worker_costs_its_epoch_its_preparation_and_the_repair() -> None:
     assert simulated.utilisation == pytest.approx(1.0)  # being down is not being idle
 
 
-def test_without_retries_a_trial_that_lost_its_worker_failed_and_the_search_goes_on() -> None:
-    study = finite(RANDOM, "budget={trials: 30, retries: 0}")
-    for workers in (1, 3):
-        simulated, _ = run(study, Cluster(workers=workers, failures=20.0, decision=0.0, seed=4))
-        states = [ending.outcome.state for ending in proposals(simulated)]
-        assert len(states) == 30
-        assert set(states) == {State.COMPLETE, State.FAIL}
-        for ending in simulated.endings:
-            if ending.outcome.state is State.FAIL:
-                assert (ending.outcome.reason, ending.outcome.metrics) == ("its worker failed 1 times", None)
+@pytest.mark.parametrize(("retries", "workers", "failures"), [(0, 1, 20.0), (0, 3, 20.0), (1, 3, 6.0)])
+def test_a_trial_that_lost_its_worker_too_often_failed_and_the_search_goes_on(
+    retries: int, workers: int, failures: float
+) -> None:
+    study = finite(RANDOM, f"budget={{trials: 30, retries: {retries}}}")
+    simulated, _ = run(study, Cluster(workers=workers, failures=failures, decision=0.0, seed=4))
+    states = [ending.outcome.state for ending in proposals(simulated)]
+    assert len(states) == 30
+    assert set(states) == {State.COMPLETE, State.FAIL}
+    for ending in simulated.endings:
+        if ending.outcome.state is State.FAIL:
+            assert (ending.outcome.reason, ending.outcome.metrics) == (f"its worker failed {retries + 1} times", None)
 
 
 def test_what_a_recipe_starts_from_ends_before_it_begins() -> None:
