@@ -128,8 +128,10 @@ class Advisor:
 
     def _expected(self, candidates: list[_Known], front: list[_Known], base: Mapping[str, float]) -> Array | None:
         """What each candidate is expected to gain, None while too little is known; none if it breaks a constraint."""
+        if len(self._ended) + len(self._learnt) < self._startup:
+            return None
         surrogate = self._surrogate(SCORE, self._seen, self._learnt)
-        if len(self._ended) + len(self._learnt) < self._startup or surrogate is None:
+        if surrogate is None:
             return None
         running = [one for one in self._known.values() if one.outcome is None]
         seen = [*self._learnt, *(row for known in self._known.values() for row in self._seen(known))]
@@ -166,7 +168,7 @@ class Advisor:
         self, name: str, rows: Callable[[_Known], list[Seen]], learnt: Sequence[Seen] = ()
     ) -> Surrogate | None:
         """Fitted to the first that ended: anew each time that a fifth more have. None: too little is known."""
-        count = 0 if learnt else self._startup
+        count = 0 if learnt else min(self._startup, len(self._ended))
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
         if name not in self._fitted or self._fitted[name][0] != count:
