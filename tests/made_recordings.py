@@ -51,7 +51,7 @@ def accuracy(params: Mapping[str, Any]) -> float:
     """Final robust accuracy of a proposal: more with compute, with diminishing returns."""
     rate = math.log2(params["learning_rate"] / 0.08) / 2  # -1 or 0
     shortfall = 0.6 * math.exp(-params["epochs"] / 4) + 0.3 * params["pruning_ratio"] ** 2 + 0.2 / passes(params)
-    return 0.85 - shortfall + 0.1 * rate - abs(params["epsilon"] - 0.2)
+    return float(0.85 - shortfall + 0.1 * rate - abs(params["epsilon"] - 0.2))
 
 
 def clean(params: Mapping[str, Any]) -> float:

@@ -93,7 +93,7 @@ EXACT = {
 def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str, splits: Splits, finished: Any) -> None:
     recipe = EXACT[case]
     ledger = finished(recipe).ledger
-    plan = Planner(splits, lambda one: finished(one).trained()).plan(recipe)  # type: ignore[no-any-return]
+    plan = Planner(splits, lambda one: finished(one).trained()).plan(recipe)
     for study, own, planned in (
         (MARGINAL, ledger.marginal, plan.marginal),
         (END_TO_END, ledger.end_to_end, plan.end_to_end),
