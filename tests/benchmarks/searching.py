@@ -190,7 +190,31 @@ def compare(source: str, seeds: int, output: Path | None) -> None:
         print(f"{column} at which it is reached: " + ", ".join(f"{name} {place:.3f}" for name, place in first.items()))
         print(f"{column}: {OURS} takes {first[OURS] / min(first[name] for name in RIVALS):.2f} of the best other's")
     if output is not None:
-        pd.DataFrame(rows).to_csv(output / f"{Path(source).stem}.csv", index=False)
+        name = Path(source).stem
+        pd.DataFrame(rows).to_csv(output / f"searches_{name}.csv", index=False)
+        draw(by_name, finals[best], output / f"searches_{name}.png")
+
+
+def draw(by_name: dict[str, list[pd.DataFrame]], best: float, path: Path) -> None:
+    """Hypervolume over the share of compute: median and quartiles of each search."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.5, 4.5), layout="constrained")
+    places = np.linspace(0.01, 1.0, 200)
+    for name in (*RIVALS, OURS):
+        low, middle, high = np.quantile([at(one, "share", places) for one in by_name[name]], [0.25, 0.5, 0.75], axis=0)
+        (line,) = axes.plot(places, middle, label=name, linewidth=2.5 if name == OURS else 1.5)
+        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.axhline(best, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("share of the compute budget spent")
+    axes.set_ylabel("hypervolume (robust accuracy × decades of compute)")
+    axes.set_ylim(bottom=best * 0.6)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
 
 
 def utilisation(source: str) -> None:
