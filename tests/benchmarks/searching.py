@@ -31,21 +31,22 @@ from search.halving import Judge, ParetoHalving  # noqa: E402
 from search.recording import Curve, read  # noqa: E402
 from search.searcher import ParetoSearcher  # noqa: E402
 from search.simulation import simulate, trace  # noqa: E402
+from search.spending import SLACK  # noqa: E402
 from search.study import Study  # noqa: E402
 from search.virtual import Cluster, Stopper  # noqa: E402
 
-SHARE = 0.1  # of the compute of the whole space: what each search may spend
+SHARE = 0.25  # of the compute of the whole space: what each search may spend
 WORKERS = 8
 LENGTH = 600.0  # virtual seconds of a random trial, on average
 
 
 class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types
-    """Ray's ASHA on one number: robust accuracy minus the share of the range of log10 compute, each weighing half.
+    """Ray's ASHA on one number: robust accuracy × decades below the reference's compute, the area that a recipe wins.
 
     Its clock is the share of a recipe's own schedule, as ours is, and its settings are those of `Halving`.
     """
 
-    def __init__(self, lowest: float, highest: float) -> None:
+    def __init__(self, reference: float) -> None:
         settings = Halving()
         super().__init__(
             time_attr="percent",
@@ -55,7 +56,7 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
             grace_period=100 * settings.grace,
             reduction_factor=settings.reduction_factor,
         )
-        self._range = lowest, highest
+        self._reference = np.log10(SLACK * reference)
         self.failures: dict[str, str] = {}
         self.stops: dict[str, str] = {}
 
@@ -79,11 +80,9 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
         self.failures[trial.trial_id] = trial.get_error()
 
     def _scalar(self, trial: Any, result: dict[str, Any]) -> dict[str, Any]:
-        lowest, highest = self._range
-        dear = (np.log10(result["planned_train_flops"]) - lowest) / (highest - lowest)
-        epochs = trial.config["recipe"]["schedule"]["epochs"]
-        percent = 100 * result["epoch"] / epochs
-        return result | {"percent": percent, "scalar": (result["robust_accuracy"] or 0.0) - dear}
+        decades = self._reference - np.log10(result["planned_train_flops"])
+        percent = 100 * result["epoch"] / trial.config["recipe"]["schedule"]["epochs"]
+        return result | {"percent": percent, "scalar": (result["robust_accuracy"] or 0.0) * decades}
 
 
 class EqualEpochs(ParetoHalving):
@@ -131,10 +130,9 @@ def run(source: str, name: str, seed: int) -> pd.DataFrame:
         }
     )
     curves = recording.of(study)
-    planned = np.log10([curve.planned("train_flops") for curve in proposals])
     stopper: Stopper | None = None
     if stopping == "asha":
-        stopper = ScalarisedASHA(planned.min(), planned.max())
+        stopper = ScalarisedASHA(recording.curves[study.reference].metrics["train_flops"])
     if stopping == "equal epochs":
         stopper = EqualEpochs(study, max(len(curve.rows) for curve in proposals))
     with patch.object(ParetoSearcher, "_share_left", lambda searcher: 0.0) if "not by" in name else nullcontext():
