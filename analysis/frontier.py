@@ -40,11 +40,11 @@ def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _non_dominated_in_the_plane(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """By sorting, for the sake of rungs that thousands have reached: a point is beaten by who comes before it."""
-    order = np.lexsort((costs[:, 1], costs[:, 0]))
+    order = np.argsort(costs[:, 0], kind="stable")  # this is quick where they are sorted
     first, second = costs[order, 0], costs[order, 1]
-    starts = np.flatnonzero(np.r_[True, first[1:] > first[:-1]][: len(first)])  # of groups that are equal in the first
-    group = np.searchsorted(starts, np.arange(len(first)), side="right") - 1
-    best = second[starts]  # of each group
+    begins = np.r_[True, first[1:] > first[:-1]][: len(first)]  # a group of those that are equal in the first
+    group = np.cumsum(begins) - 1
+    best = np.minimum.reduceat(second, np.flatnonzero(begins))  # of each group
     before = np.minimum.accumulate(np.r_[np.inf, best])[:-1]  # of all groups before it
     kept = np.empty(len(costs), dtype=np.bool_)
     kept[order] = (second == best[group]) & (second < before[group])

@@ -27,13 +27,18 @@ SCORE = "robust_accuracy"
 
 @dataclass
 class _Known:
-    """A proposal: where it lies, what it is known to cost (log10 of FLOPs), and what is known of it."""
+    """A proposal: where it lies, what it is known to cost (log10 of FLOPs), and what is known of it.
+
+    Attributes:
+        seen: what it teaches, once that does not change any more.
+    """
 
     params: Mapping[str, Any]
     place: Mapping[str, float]
     cost: float
     scores: dict[float, float] = field(default_factory=dict)
     outcome: Outcome | None = None
+    seen: list[Seen] | None = None
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -66,6 +71,8 @@ class Advisor:
             Seen(self._place(lesson["params"]), 1.0, lesson["values"][index]) for lesson in learnt if lesson["values"]
         ]
         self._fitted: dict[str, tuple[int, Surrogate]] = {}
+        self._leading: list[_Known] = []  # the front of the first so many that ended
+        self._compared = 0
 
     def proposed(self, recipe: Recipe, params: Mapping[str, Any]) -> None:
         """Take note of a proposal."""
@@ -82,6 +89,7 @@ class Advisor:
         known.outcome = outcome
         if known.metrics:
             known.cost = math.log10(max(1.0, known.metrics[compute_of(self._study)]))
+        known.seen = self._seen(known)
         if outcome.state is not State.FAIL:
             self._ended.append(known)
 
@@ -191,6 +199,8 @@ class Advisor:
 
     def _seen(self, known: _Known) -> list[Seen]:
         """What a proposal teaches: its score, and where trials are stopped early, the one at the first rung."""
+        if known.seen is not None:
+            return known.seen
         outcome, early = known.outcome, sorted(share for share in known.scores if share < 1)
         stopped = outcome is not None and (outcome.reason or "").startswith(STOPPED)
         shares = set(early[-1:] if outcome is None or stopped else [])
@@ -204,14 +214,20 @@ class Advisor:
         return seen
 
     def _front(self, base: Mapping[str, float]) -> list[_Known]:
-        """The finished proposals that keep the constraints and that no other one dominates, cheapest first."""
+        """The finished proposals that keep the constraints and that no other one dominates, cheapest first.
+
+        Who is not on it now never will be: the base's numbers do not change.
+        """
         front: list[_Known] = []
-        for one in sorted(self._ended, key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))):
+        for one in sorted(
+            [*self._leading, *self._ended[self._compared :]], key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))
+        ):
             kept = bool(one.metrics) and all(
                 bound.violation(one.metrics, base) <= 0 for bound in self._study.constraints
             )
             if kept and (not front or one.metrics[SCORE] > front[-1].metrics[SCORE]):
                 front.append(one)
+        self._leading, self._compared = front, len(self._ended)
         return front
 
     def _place(self, params: Mapping[str, Any]) -> Mapping[str, float]:

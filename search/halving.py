@@ -36,6 +36,7 @@ class Judge:
         ]
         self._rungs = [[Rung(self._factor) for _ in shares] for shares in settings.ladders]
         self.final: dict[str, float] = {}
+        self._trusted: dict[tuple[int, int], bool] = {}  # by bracket and rung, as long as nobody finishes
 
     def report(
         self, recipe: str, number: int, epochs: int, row: dict[str, Any], *, stopped: bool | None = None
@@ -61,7 +62,9 @@ class Judge:
         if stopped is not None:
             rung.note(costs, kept=not stopped)
             return None
-        if rung.arrive(costs, binding=ladder.is_trusted(index, self.final)):
+        if (bracket, index) not in self._trusted:
+            self._trusted[bracket, index] = ladder.is_trusted(index, self.final)
+        if rung.arrive(costs, binding=self._trusted[bracket, index]):
             return None
         return (
             f"{STOPPED} at {ladder.shares[index]:.0%} of its schedule: not among the first "
@@ -71,6 +74,7 @@ class Judge:
     def finish(self, recipe: str, score: float) -> None:
         """Take note of a finished proposal's robust accuracy."""
         self.final[recipe] = score
+        self._trusted.clear()
 
     def replay(self, past: Sequence[Remembered]) -> None:
         """Become what a judge was that had decided all this."""

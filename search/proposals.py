@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
 import optuna
@@ -159,16 +160,26 @@ def _distillation(trial: Chooser, space: DistillationSpace, study: Study) -> Dis
 
 
 def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
-    levels = span.values(log=log)
+    levels = _levels(span, log=log)
     if levels:
-        return float(trial.suggest_categorical(name, [float(f"{level:.6g}") for level in levels]))
+        return float(trial.suggest_categorical(name, levels))
     return trial.suggest_float(name, span.low, span.high, log=log)
+
+
+@cache
+def _levels(span: MacRange | EpsilonRange | RateRange, *, log: bool) -> tuple[float, ...]:
+    return tuple(float(f"{level:.6g}") for level in span.values(log=log))
 
 
 def _int(trial: Chooser, name: str, span: IntRange) -> int:
     if span.levels is not None:
-        return int(trial.suggest_categorical(name, span.numbers))
+        return int(trial.suggest_categorical(name, _numbers(span)))
     return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
+
+
+@cache
+def _numbers(span: IntRange) -> tuple[int, ...]:
+    return span.numbers
 
 
 def _choice(trial: Chooser, name: str, choices: tuple[Choice, ...]) -> Choice:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from analysis.trials import State
@@ -49,7 +50,7 @@ class Proposer:
             directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
             sampler=sampler_of(study),
         )
-
+        self._shared = IntersectionSearchSpace()
         for lesson in learnt:
             state = State(lesson["state"])
             self.optuna.add_trial(
@@ -72,7 +73,7 @@ class Proposer:
             chosen = self._advisor.choose(ASKS * self._study.seed + self._asks, left, base, is_lost)
             if chosen is not None:
                 self.optuna.enqueue_trial(chosen)
-        self.optuna.sampler = sampler_of(self._study, self._asks)
+        self.optuna.sampler = sampler_of(self._study, self._asks, self._shared)
         self._asks += 1
         trial = self.optuna.ask()
         return propose(trial, self._study), trial

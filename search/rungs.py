@@ -29,6 +29,7 @@ class Rung:
     reduction_factor: float
     costs: list[Costs] = field(default_factory=list)
     kept: list[bool] = field(default_factory=list)
+    _points: NDArray[np.float64] | None = field(default=None, init=False, repr=False)  # (objectives, arrivals)
 
     def arrive(self, costs: Costs, *, binding: bool = True) -> bool:
         """Note an arrival and say whether it goes on; what is not finite does not, and is not compared with.
@@ -39,28 +40,37 @@ class Rung:
         """
         if not all(math.isfinite(cost) for cost in costs):
             return not binding
-        self.costs.append(costs)
+        self._add(costs)
         self.kept.append(not binding or self._is_among_the_first())
         return self.kept[-1]
 
     def note(self, costs: Costs, *, kept: bool) -> None:
         """Note an arrival that was decided on before."""
         if all(math.isfinite(cost) for cost in costs):
-            self.costs.append(costs)
+            self._add(costs)
             self.kept.append(kept)
 
+    def _add(self, costs: Costs) -> None:
+        self.costs.append(costs)
+        column = np.array([costs]).T
+        self._points = column if self._points is None else np.concatenate([self._points, column], axis=1)
+
     def _is_among_the_first(self) -> bool:
-        points = np.array(self.costs)
-        limit = math.ceil(len(points) / self.reduction_factor)
-        left = np.arange(len(points))
+        assert self._points is not None
+        points = self._points.T
+        limit, arrival = math.ceil(len(points) / self.reduction_factor), len(points) - 1
+        better = (points <= points[arrival]).all(axis=1) & (points < points[arrival]).any(axis=1)
+        if better.sum() >= limit:
+            return False  # all of them are in layers before its own
+        left = np.argsort(points[:, 0], kind="stable")  # sorted, each layer is found quickly
         while True:
-            layer = left[non_dominated(points[left])]
-            arrival = len(points) - 1
+            first = non_dominated(points[left])
+            layer = left[first]
             if len(layer) <= limit:
                 if arrival in layer:
                     return True
                 limit -= len(layer)
-                left = np.setdiff1d(left, layer, assume_unique=True)
+                left = left[~first]
                 if limit == 0:
                     return False
                 continue

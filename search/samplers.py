@@ -1,8 +1,11 @@
 """What proposes recipes: Optuna's samplers, and what they are told besides objectives."""
 
 import warnings
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.search_space import IntersectionSearchSpace
 
 from search.study import Study
 from trainables.errors import TemperError
@@ -17,7 +20,31 @@ class Grid(optuna.samplers.BruteForceSampler):
         """Optuna's own would end the study of a loop that is not ours; a space that is exhausted ends by itself."""
 
 
-def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
+class _Sharing:
+    """Crosses the parameters that all finished trials have, which it does not go through all of them for each time."""
+
+    def __init__(self, shared: IntersectionSearchSpace, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._shared = shared
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As Optuna's own samplers do."""
+        return {name: one for name, one in self._shared.calculate(study).items() if not one.single()}
+
+
+class Nsga2(_Sharing, optuna.samplers.NSGAIISampler):
+    """Optuna's, made anew for each ask."""
+
+
+class Nsga3(_Sharing, optuna.samplers.NSGAIIISampler):
+    """Likewise."""
+
+
+def sampler_of(
+    study: Study, ask: int = 0, shared: IntersectionSearchSpace | None = None
+) -> optuna.samplers.BaseSampler:
     """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
 
     So a search that was killed goes on as it would have, and no sampler's state is ever saved.
@@ -25,7 +52,14 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
     The cost-aware one chooses in `search.advisor`; Optuna only records what it chose. Quasi-random is Sobol's sequence;
     what it cannot draw of a conditional space is random. Grid goes through a finite space, each recipe once.
+
+    Args:
+        study: whose sampler.
+        ask: number of the ask.
+        shared: the parameters that all finished trials have, kept from ask to ask to save time; None: found anew.
     """
+    shared = shared or IntersectionSearchSpace()
+    population = study.sampler.population
     seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
     with warnings.catch_warnings():
         # Options of TPE, the GP and the quasi-random sampler are marked as experimental.
@@ -36,9 +70,9 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
                     multivariate=True, group=True, constant_liar=True, n_startup_trials=startup, seed=seed
                 )
             case "nsga2":
-                return optuna.samplers.NSGAIISampler(population_size=study.sampler.population, seed=seed)
+                return Nsga2(shared, population_size=population, seed=seed)
             case "nsga3":
-                return optuna.samplers.NSGAIIISampler(population_size=study.sampler.population, seed=seed)
+                return Nsga3(shared, population_size=population, seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
             case "auto":
@@ -48,4 +82,6 @@ def sampler_of(study: Study, ask: int = 0) -> optuna.samplers.BaseSampler:
             case "grid":
                 return Grid(seed=seed)
             case "quasi_random":
-                return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=study.seed)
+                return optuna.samplers.QMCSampler(
+                    qmc_type="sobol", scramble=True, seed=study.seed, warn_independent_sampling=False
+                )

@@ -70,7 +70,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped = why_failed, why_stopped
         self._waiting: list[Fixed] = list(fixed)
-        self._base = self._waiting[0].recipe
+        self._base = self._waiting[0].recipe.id
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
@@ -274,7 +274,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _is_ready(self, recipe: Recipe) -> bool:
         """Whether all that it builds on is there."""
-        return all(one is None or self._state(one) is State.COMPLETE for one in (recipe.base, recipe.teacher))
+        return all(one is None or self._state(one.id) is State.COMPLETE for one in (recipe.base, recipe.teacher))
 
     def _why_orphaned(self, recipe: Recipe) -> str | None:
         """What of that ended without weights, if anything did."""
@@ -286,8 +286,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _is_orphaned(self, recipe: Recipe) -> bool:
         return self._why_orphaned(recipe) is not None
 
-    def _state(self, recipe: Recipe) -> State | None:
-        outcome = self._outcomes.get(recipe.id)
+    def _state(self, recipe_id: str) -> State | None:
+        outcome = self._outcomes.get(recipe_id)
         return outcome.state if outcome else None
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
@@ -295,7 +295,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     @property
     def _base_metrics(self) -> dict[str, float]:
-        base = self._outcomes.get(self._base.id)
+        base = self._outcomes.get(self._base)
         return (base.metrics if base else None) or {}
 
     def _share_left(self) -> float:

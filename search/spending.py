@@ -43,12 +43,12 @@ class Spending(Listener):
         metrics = outcome.metrics
         if metrics is None:
             return
-        if proposal.recipe.id == self._base:
-            self._bounds["robust"] = metrics["robust_accuracy"]
-        if proposal.recipe.id == self._reference:
-            self._bounds["compute"] = metrics[self._compute]
         if proposal.role == "proposed":
             self._points.append((metrics["robust_accuracy"], metrics[self._compute]))
+        elif proposal.recipe.id == self._base:
+            self._bounds["robust"] = metrics["robust_accuracy"]
+        elif proposal.recipe.id == self._reference:
+            self._bounds["compute"] = metrics[self._compute]
 
     def left(self) -> float:
         """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""

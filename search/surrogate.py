@@ -7,11 +7,14 @@ expected gain in hypervolume has a closed form.
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 FITTED = 128  # observations that the kernel's scales are fitted to
@@ -57,8 +60,9 @@ class Surrogate:
 
         process = GaussianProcessRegressor(self._kernel, optimizer=None, normalize_y=True)
         scores = _scores(seen)
-        process.fit(self._inputs([one.place for one in seen], [one.share for one in seen]), scores)
-        mean, deviation = process.predict(self._inputs(places, [1.0] * len(places)), return_std=True)
+        with _one_thread():
+            process.fit(self._inputs([one.place for one in seen], [one.share for one in seen]), scores)
+            mean, deviation = process.predict(self._inputs(places, [1.0] * len(places)), return_std=True)
         noise = self._kernel.k2.noise_level * (float(np.std(scores)) or 1.0) ** 2
         return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - noise, 1e-12))
 
@@ -95,6 +99,16 @@ def expected_gains(mean: Array, deviation: Array, costs: Array, front: Array, re
     return np.asarray((heights * np.clip(limits - costs[:, None], 0.0, None)).sum(axis=1))
 
 
+def _one_thread() -> AbstractContextManager[object]:
+    """Linear algebra on one thread: the matrices are small, and sums come out alike whatever the number of cores."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finds what is loaded, so that scikit-learn comes first
+
+
 def _scores(seen: Sequence[Seen]) -> Array:
     return np.array([one.score for one in seen])
 
@@ -107,6 +121,6 @@ def _fitted(inputs: Array, scores: Array) -> Any:
 
     scales = Matern(np.ones(inputs.shape[1]), (0.1, 20.0), nu=2.5)
     kernel = ConstantKernel(1.0, (0.05, 50.0)) * scales + WhiteKernel(0.05, (1e-4, 1.0))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any beyond
         return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(inputs, scores).kernel_

@@ -1,0 +1,171 @@
+"""What a decision costs a search of ten thousand: `make bench` prints the tables.
+
+First the time of asking for a proposal and telling what became of it, for each sampler, in a searcher that has heard of
+so many finished proposals of the digits study; their outcomes are a closed form, and nothing is trained. Then a whole
+search of so many by random on a virtual cluster, from a made-up recording of a finite space. CPU time throughout, of
+all threads.
+"""
+
+import argparse
+import json
+import math
+import time
+from typing import Any
+
+import numpy as np
+import optuna
+from machine import machine
+from optuna.distributions import distribution_to_json
+from optuna.trial import FixedTrial
+
+from analysis.trials import State
+from search.draws import Draw, combinations
+from search.events import Outcome, Proposal
+from search.loading import load
+from search.proposals import propose
+from search.recipes import fixed_recipes
+from search.recording import Curve, Recording
+from search.replay import Remembered
+from search.searcher import ParetoSearcher
+from search.simulation import simulate
+from search.study import Study
+from search.virtual import Cluster
+from trainables.attacks import attack_of
+from trainables.ingredients import ChannelPruning
+from trainables.recipe import Recipe
+
+FINISHED = 10_000
+FEWER = {"gp": 200, "grid": 864}  # a Gaussian process takes minutes at 1,000; a grid ends with its space
+PAIRS = 20
+WORKERS = 64
+FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=40"]  # 12,960 recipes
+NUMBERS = {"finished": True, "reason": None, "busy_seconds": 1.0, "robust_correct": None, "examples": 0}
+
+
+def flops(recipe: Recipe) -> float:
+    """Of training, about as the ledger counts them."""
+    pruning = recipe.compression
+    kept = 1.0 - (pruning.pruning_ratio or 0.0) if isinstance(pruning, ChannelPruning) else 1.0
+    return 1e9 * recipe.schedule.epochs * (1 + attack_of(recipe.perturbation).passes) * kept**1.7
+
+
+def numbers(recipe: Recipe, noise: float) -> dict[str, float]:
+    """Final numbers: longer and dearer is better, with diminishing returns."""
+    rate = math.log(recipe.schedule.learning_rate / 0.08)
+    compute = flops(recipe)
+    robust = 0.8 - 2.0 * (compute / 1e9) ** -0.5 - 0.05 * rate**2 + 0.03 * noise
+    return {"robust_accuracy": min(max(robust, 0.05), 0.95), "clean_accuracy": 0.9, "train_flops": compute}
+
+
+def remembered(study: Study, count: int, rng: np.random.Generator) -> list[Remembered]:
+    """A record of the fixed recipes and of so many proposals, drawn at random, or counted through with a grid."""
+    made = [Proposal(one.recipe, one.role, one.name, number) for number, one in enumerate(fixed_recipes(study))]
+    known, listed = set[Recipe](), combinations(study) if study.sampler.kind == "grid" else None
+    while len(known) < count:
+        draw = Draw(rng)
+        params = next(listed) if listed else (propose(draw, study), draw.params)[1]
+        trial = FixedTrial(params)
+        recipe = propose(trial, study)
+        if recipe not in known:
+            known.add(recipe)
+            distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
+            made.append(Proposal(recipe, "proposed", None, len(made), trial.params, distributions))
+    past = []
+    for order, proposal in enumerate(made):
+        metrics = numbers(proposal.recipe, float(rng.normal()))
+        row = {"epoch": proposal.recipe.schedule.epochs, **metrics}
+        past.append(Remembered(proposal, Outcome(State.COMPLETE, None, metrics, 1.0), order, (row,)))
+    return past
+
+
+def pairs(kind: str) -> tuple[int, float, list[float]]:
+    """Ask and tell.
+
+    Returns:
+        Finished proposals before, seconds of replaying them, and milliseconds of each pair.
+    """
+    count, rng = FEWER.get(kind, FINISHED), np.random.default_rng(0)
+    grid = kind == "grid"
+    study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
+    past = remembered(study, count - PAIRS if grid else count, rng)
+    searcher = ParetoSearcher(study, [], planned=flops)
+    started = time.process_time()
+    searcher.replay(past)
+    replaying, taken = time.process_time() - started, []
+    for number in range(PAIRS):
+        started = time.process_time()
+        suggestion = searcher.suggest(str(number))
+        taken.append(time.process_time() - started)
+        assert isinstance(suggestion, dict)
+        recipe = Recipe.model_validate(suggestion["recipe"])
+        metrics = numbers(recipe, float(rng.normal()))
+        result = NUMBERS | {"epoch": recipe.schedule.epochs, **metrics}
+        result |= {f"metrics/{name}": value for name, value in metrics.items()}
+        started = time.process_time()
+        searcher.on_trial_complete(str(number), result)
+        taken[-1] += time.process_time() - started
+    return len(past) - len(fixed_recipes(study)), replaying, [1000 * one for one in taken]
+
+
+def made_up(study: Study) -> Recording:
+    """A recording of every recipe that a study may run, without running any."""
+    rng, fixed = np.random.default_rng(0), {one.name: one.recipe for one in fixed_recipes(study)}
+    recipes: dict[str, Recipe] = dict(fixed)
+    for params in combinations(study):
+        recipes[json.dumps(params, sort_keys=True)] = propose(FixedTrial(params), study)
+    return Recording(study, {name: curve(recipe, float(rng.normal())) for name, recipe in recipes.items()})
+
+
+def curve(recipe: Recipe, noise: float) -> Curve:
+    """Rows that rise to the final numbers."""
+    final, epochs = numbers(recipe, noise), recipe.schedule.epochs
+    if recipe.base is None and recipe.perturbation.kind == "none":
+        final |= {"robust_accuracy": 0.05, "train_flops": 0.0}
+    rows: list[dict[str, Any]] = []
+    for epoch in range(1, epochs + 1):
+        share = epoch / epochs
+        spent = {"train_flops": share * final["train_flops"], "planned_train_flops": final["train_flops"]}
+        spent |= {name.replace("train", "end_to_end"): value + 1e9 for name, value in spent.items()}
+        scores = {"robust_accuracy": final["robust_accuracy"] * share**0.5, "clean_accuracy": 0.9}
+        rows.append({"epoch": epoch, **scores, **spent, "seconds": 0.1 + final["train_flops"] / epochs / 1e10})
+    return Curve(tuple(rows), None, final | {"end_to_end_flops": final["train_flops"] + 1e9}, 0.3)
+
+
+def simulation() -> None:
+    """Print what a simulated search takes."""
+    settings = ["sampler.kind=random", f"budget.trials={FINISHED}", "halving={}", *FINITE]
+    study = load("digits_recorded", settings)
+    recording = made_up(study)
+    started = time.process_time()
+    curves = recording.of(study)
+    opened = time.process_time()
+    done = simulate(study, curves, Cluster(workers=WORKERS))
+    ended = time.process_time()
+    proposed = sum(ending.proposal.role == "proposed" for ending in done.endings)
+    print(f"search of {proposed} out of {len(curves)} recipes by random, with halving, on {WORKERS} virtual workers:")
+    print(f"{opened - started:.1f} s to open the recording, {ended - opened:.1f} s to search, target 60 s in all;")
+    print(f"{done.decisions} decisions, {1e6 * (ended - opened) / done.decisions:.0f} µs each")
+
+
+def main() -> None:
+    """Print the tables."""
+    kinds = ["random", "cost_aware", "tpe", "nsga2", "nsga3", "quasi_random", "grid", "gp"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"simulation, {', '.join(kinds)} (default all)")
+    parts = parser.parse_args().parts or [*kinds, "simulation"]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    print(f"{machine()}, optuna {optuna.__version__}\n")
+    if asked := [kind for kind in kinds if kind in parts]:
+        print(f"{PAIRS} pairs of ask and tell; target: a median under 100 ms for tpe, cost_aware and random\n")
+        print(f"{'sampler':14s} {'finished':>8} {'median':>10} {'95th':>10} {'replay':>10}")
+    for kind in asked:
+        count, replaying, taken = pairs(kind)
+        median, most = np.percentile(taken, [50, 95])
+        print(f"{kind:14s} {count:>8} {median:>7.1f} ms {most:>7.1f} ms {replaying:>8.1f} s", flush=True)
+    if "simulation" in parts:
+        print()
+        simulation()
+
+
+if __name__ == "__main__":
+    main()
