@@ -93,20 +93,27 @@ class Advisor:
         if outcome.state is not State.FAIL:
             self._ended.append(known)
 
-    def choose(self, seed: int, left: float, base: Mapping[str, float]) -> dict[str, Any] | None:
+    def choose(
+        self,
+        seed: int,
+        left: float,
+        base: Mapping[str, float],
+        is_lost: Callable[[Recipe], bool] = lambda recipe: False,
+    ) -> dict[str, Any] | None:
         """The parameters of the next proposal.
 
         Args:
             seed: of this choice.
             left: share of the budget that is left, 0–1.
             base: the ordinary base's final numbers.
+            is_lost: whether a recipe can never run.
 
         Returns:
             None if no candidate is new: the space is exhausted.
         """
         rng = np.random.default_rng(seed)
         front = self._front(base)
-        candidates = self._candidates(rng, [one.params for one in front])
+        candidates = self._candidates(rng, [one.params for one in front], is_lost)
         if not candidates:
             return None
         costs = np.array([one.cost for one in candidates])
@@ -121,7 +128,9 @@ class Advisor:
     def _startup(self) -> int:
         return max(2, self._study.sampler.startup_trials)
 
-    def _candidates(self, rng: np.random.Generator, best: Sequence[Mapping[str, Any]]) -> list[_Known]:
+    def _candidates(
+        self, rng: np.random.Generator, best: Sequence[Mapping[str, Any]], is_lost: Callable[[Recipe], bool]
+    ) -> list[_Known]:
         """Recipes that were not proposed: at random, and the best with one or two parameters drawn anew."""
         found: dict[Recipe, _Known] = {}
         for number in range(DRAWN + NEAR):
@@ -132,14 +141,16 @@ class Advisor:
                     del kept[str(name)]
             draw = Draw(rng, kept)
             recipe = propose(draw, self._study)
-            if recipe not in self._known and recipe not in found:
+            if recipe not in self._known and recipe not in found and not is_lost(recipe):
                 found[recipe] = _Known(draw.params, draw.place, self._cost(recipe))
         return list(found.values())
 
     def _expected(self, candidates: list[_Known], front: list[_Known], base: Mapping[str, float]) -> Array | None:
         """What each candidate is expected to gain, None while too little is known; none if it breaks a constraint."""
+        if len(self._ended) + len(self._learnt) < self._startup:
+            return None
         surrogate = self._surrogate(SCORE, self._seen, self._learnt)
-        if len(self._ended) + len(self._learnt) < self._startup or surrogate is None:
+        if surrogate is None:
             return None
         running = [one for one in self._known.values() if one.outcome is None]
         seen = [*self._learnt, *(row for known in self._known.values() for row in self._seen(known))]
@@ -176,7 +187,7 @@ class Advisor:
         self, name: str, rows: Callable[[_Known], list[Seen]], learnt: Sequence[Seen] = ()
     ) -> Surrogate | None:
         """Fitted to the first that ended: anew each time that a fifth more have. None: too little is known."""
-        count = 0 if learnt else self._startup
+        count = 0 if learnt else min(self._startup, len(self._ended))
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
         if name not in self._fitted or self._fitted[name][0] != count:

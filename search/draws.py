@@ -36,7 +36,8 @@ class Draw:
         if name in self._chosen:
             value = float(self._chosen[name])
         elif step is not None:
-            value = float(round(low + step * int(self._rng.integers(round((high - low) / step) + 1)), 10))
+            levels = _levels(low, high, step)
+            value = levels[int(self._rng.integers(len(levels)))]
         else:
             share = float(self._rng.random())
             value = low * (high / low) ** share if log else low + (high - low) * share
@@ -66,6 +67,12 @@ class Draw:
         return value
 
 
+def _levels(low: float, high: float, step: float) -> list[float]:
+    """From low in steps to high, or to the last one below it."""
+    count = math.floor((high - low) / step + 1e-6) + 1  # an exact multiple may come out a little lower
+    return [float(round(low + step * index, 10)) for index in range(count)]
+
+
 def _share(value: float, low: float, high: float, *, log: bool) -> float:
     """Where a number lies between two, 0–1."""
     if low == high:
@@ -85,8 +92,7 @@ class _Counter:
     ) -> float:
         if step is None:
             raise InvalidInput(f"{name}: got a range without levels, expected a finite space")
-        count = round((high - low) / step) + 1
-        return float(self._choose(name, [float(round(low + step * index, 10)) for index in range(count)]))
+        return float(self._choose(name, _levels(low, high, step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return int(self._choose(name, range(low, high + 1, step)))

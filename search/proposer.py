@@ -57,17 +57,20 @@ class Proposer:
                 frozen_trial(lesson["params"], lesson["distributions"], state, lesson["values"] or [])
             )
 
-    def ask(self, left: float, base: Mapping[str, float]) -> tuple[Recipe, optuna.Trial]:
+    def ask(
+        self, left: float, base: Mapping[str, float], is_lost: Callable[[Recipe], bool] = lambda recipe: False
+    ) -> tuple[Recipe, optuna.Trial]:
         """A recipe, by a sampler seeded by how many were accepted and how many were asked for since.
 
         Args:
             left: share of the budget that is left, 0–1.
             base: the ordinary base's final numbers.
+            is_lost: whether a recipe can never run; a sampler that does not heed it may be refused.
         """
         if self._first:
             self.optuna.enqueue_trial(self._first.pop(0))
         elif self._advisor is not None:
-            chosen = self._advisor.choose(ASKS * self._study.seed + self._asks, left, base)
+            chosen = self._advisor.choose(ASKS * self._study.seed + self._asks, left, base, is_lost)
             if chosen is not None:
                 self.optuna.enqueue_trial(chosen)
         self.optuna.sampler = sampler_of(self._study, self._asks, self._shared)

@@ -74,6 +74,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
+        self._lost: set[Recipe] = set()  # of what others build on
         self._left = study.budget.trials
         self._proposer = Proposer(study, learnt, planned)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
@@ -116,7 +117,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._unfinished.append((proposal, trials[proposal.recipe.id]))
         for one in sorted(past, key=lambda one: one.order):
             if one.outcome is not None:
-                self._outcomes[one.proposal.recipe.id] = one.outcome
+                self._note(one.proposal, one.outcome)
                 self._spending.ended(one.proposal, one.outcome)
                 trial = trials[one.proposal.recipe.id]
                 if trial is not None:
@@ -170,9 +171,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             listener.proposed(proposal)
 
     def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._outcomes[proposal.recipe.id] = outcome
+        self._note(proposal, outcome)
         for listener in self._listeners:
             listener.ended(proposal, outcome)
+
+    def _note(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._outcomes[proposal.recipe.id] = outcome
+        if proposal.role in ("base", "baseline") and outcome.state is not State.COMPLETE:
+            self._lost.add(proposal.recipe)
 
     def _drop_orphans(self) -> None:
         """Conclude what builds on a recipe that ended without weights; proposals of it never began."""
@@ -228,7 +234,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics)
+            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics, self._is_orphaned)
             held = any(recipe == other for other, _ in self._held)
             if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
                 self._proposer.accept(recipe, trial)
@@ -273,9 +279,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _why_orphaned(self, recipe: Recipe) -> str | None:
         """What of that ended without weights, if anything did."""
         for one, reason in ((recipe.base, "what it starts from"), (recipe.teacher, "its teacher")):
-            if one is not None and self._state(one.id) in (State.PRUNED, State.FAIL):
+            if one in self._lost:
                 return f"{reason} did not finish"
         return None
+
+    def _is_orphaned(self, recipe: Recipe) -> bool:
+        return self._why_orphaned(recipe) is not None
 
     def _state(self, recipe_id: str) -> State | None:
         outcome = self._outcomes.get(recipe_id)

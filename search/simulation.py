@@ -97,7 +97,7 @@ class _Driver(Listener):
             [self],
             stopper.failures.get,
             stopper.stops.get,
-            planned=lambda recipe: curves[recipe].planned(compute),
+            planned=lambda recipe: self._curve(recipe).planned(compute),
             clock=lambda: self._now,
         )
         self._rng = np.random.default_rng(cluster.seed)
@@ -126,7 +126,7 @@ class _Driver(Listener):
             elif self._idle and not waiting and not finished:
                 suggestion = self._ask()
                 waiting, finished = suggestion is None, suggestion == Searcher.FINISHED
-            elif self._running or self._lost:
+            elif self._running or self._lost or not (self._idle or finished):
                 self._now = self._events[0][0]
             else:
                 return self._result()
@@ -142,15 +142,17 @@ class _Driver(Listener):
         trial_id = str(next(self._ids))
         suggestion: dict[str, Any] | str | None = self._decide(self._searcher.suggest, trial_id)
         if isinstance(suggestion, dict):
-            curve = self._curves.get(self._recipes[suggestion["id"]])
-            if curve is None:
-                raise TemperError(f"recipe {suggestion['id']}: was not recorded, so it cannot be simulated")
-            trial = VirtualTrial(trial_id, suggestion, curve)
+            trial = VirtualTrial(trial_id, suggestion, self._curve(self._recipes[suggestion["id"]]))
             self._decide(self._stopper.on_trial_add, None, trial)
             self._begin(self._idle.popleft(), trial, anew=True)
             if suggestion["role"] == "proposed":
                 self._starts.append(self._now)
         return suggestion
+
+    def _curve(self, recipe: Recipe) -> Curve:
+        if recipe not in self._curves:
+            raise TemperError(f"recipe {recipe.id}: was not recorded, so it cannot be simulated")
+        return self._curves[recipe]
 
     def _begin(self, worker: int, trial: VirtualTrial, *, anew: bool) -> None:
         """Start the trial's epoch; `anew` in a process that has to prepare it. A worker's failures have no memory."""

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from command import SMALL
 from optuna.distributions import distribution_to_json
+from test_search_searcher import planned
 
 from analysis.trials import Run, State, Trial
 from search.lessons import lessons
@@ -63,7 +64,7 @@ def test_what_was_finished_or_pruned_teaches(tmp_path: Path) -> None:
         ("pruned", None),
         ("complete", [pytest.approx(0.3), 1e9]),
     ]
-    searcher = ParetoSearcher(study, [], learnt=learnt)
+    searcher = ParetoSearcher(study, [], learnt=learnt, planned=planned)
     known = searcher._proposer.optuna.get_trials()
     assert [trial.params for trial in known] == [lesson["params"] for lesson in learnt]
     assert [trial.state.name for trial in known] == ["COMPLETE", "PRUNED", "COMPLETE"]
@@ -76,11 +77,11 @@ def test_what_breaks_a_constraint_counts_as_pruned(tmp_path: Path) -> None:
 
 
 def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
-    study = load("digits", [*SMALL, "sampler.startup_trials=3"])
+    study = load("digits", [*SMALL, "sampler.startup_trials=2"])
     learnt = lessons([earlier(study, tmp_path)], study)
 
     def first(*, warm: bool) -> object:
-        return Proposer(study, learnt if warm else ()).ask(1.0, {})[1].params
+        return Proposer(study, learnt if warm else (), planned).ask(1.0, {"robust_accuracy": 0.0})[1].params
 
     assert first(warm=True) == first(warm=True)
     assert first(warm=True) != first(warm=False)

@@ -29,6 +29,12 @@ def done(robust: float, flops: float) -> dict[str, Any]:
     return NUMBERS | {"metrics/robust_accuracy": robust, "metrics/train_flops": flops}
 
 
+def planned(recipe: Recipe) -> float:
+    """Made-up FLOPs of a recipe."""
+    left = 1 - (recipe.compression.pruning_ratio or 0.0) if isinstance(recipe.compression, ChannelPruning) else 1.0
+    return 1e9 * recipe.schedule.epochs * left**2
+
+
 class Log(Listener):
     """What the searcher announced."""
 
@@ -36,7 +42,7 @@ class Log(Listener):
         self.proposals: list[Proposal] = []
         self.rows: list[tuple[Proposal, dict[str, Any]]] = []
         self.outcomes: list[Outcome] = []
-        self.searcher = ParetoSearcher(study, [self], {"t1": "MemoryError: too much"}.get)
+        self.searcher = ParetoSearcher(study, [self], {"t1": "MemoryError: too much"}.get, planned=planned)
 
     def proposed(self, proposal: Proposal) -> None:
         self.proposals.append(proposal)
