@@ -23,7 +23,8 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
-# Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; then searches on recorded
+# Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; what the driver of a search
+# costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded
 # curves against each other, which take most of the time: half an hour on two cores.
 bench: install
 	$(BIN)/python tests/benchmarks/training.py

@@ -51,7 +51,7 @@ def sampler_of(
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
     The cost-aware one chooses in `search.advisor`; Optuna only records what it chose. Quasi-random is Sobol's sequence;
-    what it cannot draw of a conditional space is random. Grid goes through a finite space, each recipe once.
+    what it or the GP cannot draw of a conditional space is random. Grid goes through a finite space, each recipe once.
 
     Args:
         study: whose sampler.
@@ -74,7 +74,7 @@ def sampler_of(
             case "nsga3":
                 return Nsga3(shared, population_size=population, seed=seed)
             case "gp":
-                return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed)
+                return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed, warn_independent_sampling=False)
             case "auto":
                 raise TemperError("a study's sampler is resolved when the study is read")
             case "random" | "cost_aware":
