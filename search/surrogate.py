@@ -101,7 +101,8 @@ def expected_gains(mean: Array, deviation: Array, costs: Array, front: Array, re
 
 def _one_thread() -> AbstractContextManager[object]:
     """Linear algebra on one thread: the matrices are small, and sums come out alike whatever the number of cores."""
-    return _libraries().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limited
 
 
 @cache

@@ -46,7 +46,7 @@ def flops(recipe: Recipe) -> float:
     """Of training, about as the ledger counts them."""
     pruning = recipe.compression
     kept = 1.0 - (pruning.pruning_ratio or 0.0) if isinstance(pruning, ChannelPruning) else 1.0
-    return 1e9 * recipe.schedule.epochs * (1 + attack_of(recipe.perturbation).passes) * kept**1.7
+    return float(1e9 * recipe.schedule.epochs * (1 + attack_of(recipe.perturbation).passes) * kept**1.7)
 
 
 def numbers(recipe: Recipe, noise: float) -> dict[str, float]:

@@ -20,6 +20,7 @@ prepare_environment(None)  # before anything imports Ray
 
 from machine import machine  # noqa: E402  # as above
 
+from analysis.trials import read_run  # noqa: E402  # as above
 from search import runner, store  # noqa: E402  # as above
 from search.loading import load  # noqa: E402  # as above
 from search.progress import Terminal  # noqa: E402  # as above
@@ -76,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as storage:
         folder = store.open_run(storage, "overhead")
         timing = runner.search(study, folder, address=None, command=sys.argv[0], started=started, terminal=meter)
-        seconds = [one.seconds for one in runner.read_run(folder).trials if one.role == "proposed"]
+        seconds = [one.seconds for one in read_run(folder).trials if one.role == "proposed"]
     first, last, count = meter.readings[0], meter.readings[-1], len(meter.readings) - 1
     wall, cpu = last.clock - first.clock, last.cpu - first.cpu
     grown = np.polyfit(np.arange(count + 1), [one.resident for one in meter.readings], 1)[0]
