@@ -29,6 +29,8 @@ bench: install
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/deployment.py
 	$(BIN)/python tests/benchmarks/trial.py
+	$(BIN)/python tests/benchmarks/overhead.py
+	$(BIN)/python tests/benchmarks/decisions.py
 	$(BIN)/python tests/benchmarks/searching.py
 
 lint: install

@@ -70,7 +70,8 @@ class Ladder:
             How many that reached the rung have finished, and the rank correlation of their scores there with their
             final ones; NaN where there is none.
         """
-        pairs = [(score, final[one]) for one, score in self.scores[index].items() if one in final]
+        scores = self.scores[index]
+        pairs = [(scores[one], score) for one, score in final.items() if one in scores]  # fewer finish than arrive
         if len(pairs) < 2:
             return len(pairs), math.nan
         early, late = zip(*pairs, strict=True)

@@ -110,7 +110,7 @@ SAMPLERS = {
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_every_sampler_proposes_and_repeats_by_its_seed(kind: str) -> None:
     settings = [*SMALL, f"sampler.kind={kind}", "sampler.startup_trials=2", "sampler.population=2", "budget.trials=5"]
-    assert type(sampler_of(load("digits", settings))) is SAMPLERS[kind]
+    assert isinstance(sampler_of(load("digits", settings)), SAMPLERS[kind])
 
     def proposed(seed: int) -> list[str]:
         log = Log(load("digits", [*settings, f"seed={seed}"]))

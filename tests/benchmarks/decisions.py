@@ -35,9 +35,10 @@ from trainables.ingredients import ChannelPruning
 from trainables.recipe import Recipe
 
 FINISHED = 10_000
-FEWER = {"gp": 200, "grid": 864}  # a Gaussian process takes minutes at 1,000; a grid ends with its space
+FEWER = {"gp": 200, "grid": 400}  # a Gaussian process takes seconds at 1,000; a grid ends with its space
 PAIRS = 20
 WORKERS = 64
+LENGTH = 600.0  # seconds of a trial on average over the space
 FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=40"]  # 12,960 recipes
 NUMBERS = {"finished": True, "reason": None, "busy_seconds": 1.0, "robust_correct": None, "examples": 0}
 
@@ -46,7 +47,8 @@ def flops(recipe: Recipe) -> float:
     """Of training, about as the ledger counts them."""
     pruning = recipe.compression
     kept = 1.0 - (pruning.pruning_ratio or 0.0) if isinstance(pruning, ChannelPruning) else 1.0
-    return float(1e9 * recipe.schedule.epochs * (1 + attack_of(recipe.perturbation).passes) * kept**1.7)
+    passes = recipe.schedule.epochs * (1 + attack_of(recipe.perturbation).passes)
+    return 1e9 * passes * math.pow(kept, 1.7)
 
 
 def numbers(recipe: Recipe, noise: float) -> dict[str, float]:
@@ -87,7 +89,7 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     count, rng = FEWER.get(kind, FINISHED), np.random.default_rng(0)
     grid = kind == "grid"
     study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
-    past = remembered(study, count - PAIRS if grid else count, rng)
+    past = remembered(study, count, rng)
     searcher = ParetoSearcher(study, [], planned=flops)
     started = time.process_time()
     searcher.replay(past)
@@ -131,28 +133,45 @@ def curve(recipe: Recipe, noise: float) -> Curve:
     return Curve(tuple(rows), None, final | {"end_to_end_flops": final["train_flops"] + 1e9}, 0.3)
 
 
-def simulation() -> None:
+def simulation(*settings: str) -> None:
     """Print what a simulated search takes."""
-    settings = ["sampler.kind=random", f"budget.trials={FINISHED}", "halving={}", *FINITE]
-    study = load("digits_recorded", settings)
+    study = load("digits_recorded", ["sampler.kind=random", f"budget.trials={FINISHED}", *FINITE, *settings])
     recording = made_up(study)
     started = time.process_time()
     curves = recording.of(study)
     opened = time.process_time()
     done = simulate(study, curves, Cluster(workers=WORKERS))
-    ended = time.process_time()
+    taken = time.process_time() - opened
     proposed = sum(ending.proposal.role == "proposed" for ending in done.endings)
-    print(f"search of {proposed} out of {len(curves)} recipes by random, with halving, on {WORKERS} virtual workers:")
-    print(f"{opened - started:.1f} s to open the recording, {ended - opened:.1f} s to search, target 60 s in all;")
-    print(f"{done.decisions} decisions, {1e6 * (ended - opened) / done.decisions:.0f} µs each")
+    print(
+        f"{'yes' if settings else 'no':8s} {len(curves):>7} {proposed:>8} {opened - started:>8.1f} s {taken:>8.1f} s "
+        f"{done.decisions:>9} {1e6 * taken / done.decisions:>9.0f} µs",
+        flush=True,
+    )
+
+
+def utilisation(kind: str, workers: int) -> None:
+    """Print the share of time in which workers compute while trials outnumber them."""
+    settings = [f"sampler.kind={kind}", f"budget.trials={max(256, 4 * workers)}", *FINITE]
+    study = load("digits_recorded", settings)
+    curves = made_up(study).of(study)
+    seconds = float(np.mean([one.preparation + sum(row["seconds"] for row in one.rows) for one in curves.values()]))
+    done = simulate(study, curves, Cluster(workers=workers, stretch=LENGTH / seconds))
+    print(
+        f"{kind:12s} {workers:>7} {study.budget.trials:>7} {done.trial_seconds:>7.0f} s {done.utilisation:>9.1%} "
+        f"{1000 * done.deciding / done.decisions:>8.2f} ms",
+        flush=True,
+    )
 
 
 def main() -> None:
     """Print the tables."""
     kinds = ["random", "cost_aware", "tpe", "nsga2", "nsga3", "quasi_random", "grid", "gp"]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"simulation, {', '.join(kinds)} (default all)")
-    parts = parser.parse_args().parts or [*kinds, "simulation"]
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"simulation, utilisation, {', '.join(kinds)} (default all)"
+    )
+    parts = parser.parse_args().parts or [*kinds, "simulation", "utilisation"]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(f"{machine()}, optuna {optuna.__version__}\n")
     if asked := [kind for kind in kinds if kind in parts]:
@@ -163,8 +182,17 @@ def main() -> None:
         median, most = np.percentile(taken, [50, 95])
         print(f"{kind:14s} {count:>8} {median:>7.1f} ms {most:>7.1f} ms {replaying:>8.1f} s", flush=True)
     if "simulation" in parts:
-        print()
+        print(f"\na search by random on {WORKERS} virtual workers; target: under 60 s in all without halving\n")
+        columns = f"{'opening':>10} {'search':>10} {'decisions':>9} {'each':>12}"
+        print(f"{'halving':8s} {'recipes':>7} {'searched':>8} {columns}")
         simulation()
+        simulation("halving={}")
+    if "utilisation" in parts:
+        print(f"\nutilisation while trials outnumber workers, trials of about {LENGTH:.0f} s; target: 95%\n")
+        print(f"{'sampler':12s} {'workers':>7} {'trials':>7} {'a trial':>9} {'computing':>9} {'a decision':>11}")
+        for kind in ("random", "cost_aware"):
+            for workers in (1, 16, 256, 1024):
+                utilisation(kind, workers)
 
 
 if __name__ == "__main__":
