@@ -19,7 +19,7 @@ OCTAVE = 4  # and so many shares of MACs to keep for each factor of 2
 
 
 class Costs(Listener):
-    """Compute of recipes after their whole schedule, as a study counts it, to within a few percent.
+    """Compute of recipes after their whole schedule, as a study counts it, to within some ten percent.
 
     Counted on networks, but not on every candidate's: pruning ratios between those of a grid are interpolated, Taylor
     importance is counted as L1, and rounding to bits is left out. Before what a recipe builds on has

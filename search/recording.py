@@ -105,17 +105,20 @@ def record(run: Run, study: Study) -> Recording:
     """
     if study.halving is not None:
         raise InvalidInput(f"{run.folder}: was run with halving, expected every recipe to its end")
-    wanted = {fixed.name for fixed in fixed_recipes(study)} | {_key(params) for params in combinations(study)}
+    if study.grid is not None or (study.space and study.space.pretraining_epochs is not None):
+        raise InvalidInput(f"{run.folder}: has a grid or searches pretraining_epochs, expected neither to record")
+    wanted = {propose(FixedTrial(params), study): _key(params) for params in combinations(study)}
+    wanted |= {fixed.recipe: fixed.name for fixed in fixed_recipes(study)}
     found = {
-        trial.name or _key(trial.params): _curve(trial)
+        Recipe.model_validate(trial.recipe): _curve(trial)
         for trial in run.trials
-        if trial.state in (State.COMPLETE, State.PRUNED)
+        if trial.state in (State.COMPLETE, State.PRUNED) and trial.history
     }
-    missing = len(wanted - set(found))
+    missing = len(set(wanted) - set(found))
     if missing:
         raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")
     plain = study.model_dump(mode="json", exclude={"sampler", "budget", "resources", "first"})
-    return Recording(parse(Study, plain), {key: found[key] for key in sorted(wanted)})
+    return Recording(parse(Study, plain), {key: found[recipe] for recipe, key in wanted.items()})
 
 
 def write(recording: Recording, path: Path) -> None:

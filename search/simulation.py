@@ -50,7 +50,7 @@ class Simulated:
 
     Attributes:
         endings: in their order.
-        seconds: virtual, to the last ending.
+        seconds: virtual, until nothing ran and the driver had decided its last.
         utilisation: share of the workers' time that they computed in, 0–1, from the first proposal until no trial was
             left to start; time that a worker was down does not count. NaN if nothing was proposed.
         decisions: of the driver: suggestions, and reports that it answered.

@@ -104,4 +104,4 @@ class VirtualTrial:
 
     def get_error(self) -> str:
         """Why it failed for good."""
-        return f"its worker failed {self.lost} times"
+        return f"its worker failed {self.lost} time{'s' if self.lost > 1 else ''}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_recordings import REFERENCE, accuracy, finite, flops, made
 from optuna.trial import FixedTrial
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from analysis.trials import State
 from search.advisor import Advisor

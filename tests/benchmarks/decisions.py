@@ -38,6 +38,7 @@ FINISHED = 10_000
 FEWER = {"gp": 200, "grid": 400}  # a Gaussian process takes seconds at 1,000; a grid ends with its space
 PAIRS = {"gp": 3}  # it takes seconds for each; others 20
 WORKERS = 64
+LENGTH = 600.0  # seconds of a trial on average over the space
 FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=40"]  # 12,960 recipes
 NUMBERS = {"finished": True, "reason": None, "busy_seconds": 1.0, "robust_correct": None, "examples": 0}
 
@@ -149,12 +150,28 @@ def simulation(*settings: str) -> None:
     )
 
 
+def utilisation(kind: str, workers: int) -> None:
+    """Print the share of time in which workers compute while trials outnumber them."""
+    settings = [f"sampler.kind={kind}", f"budget.trials={max(256, 4 * workers)}", *FINITE]
+    study = load("digits_recorded", settings)
+    curves = made_up(study).of(study)
+    seconds = float(np.mean([one.preparation + sum(row["seconds"] for row in one.rows) for one in curves.values()]))
+    done = simulate(study, curves, Cluster(workers=workers, stretch=LENGTH / seconds))
+    print(
+        f"{kind:12s} {workers:>7} {study.budget.trials:>7} {done.trial_seconds:>7.0f} s {done.utilisation:>9.1%} "
+        f"{1000 * done.deciding / done.decisions:>8.2f} ms",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Print the tables."""
     kinds = ["random", "cost_aware", "tpe", "nsga2", "nsga3", "quasi_random", "grid", "gp"]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"simulation, {', '.join(kinds)} (default all)")
-    parts = parser.parse_args().parts or [*kinds, "simulation"]
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"simulation, utilisation, {', '.join(kinds)} (default all)"
+    )
+    parts = parser.parse_args().parts or [*kinds, "simulation", "utilisation"]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     print(f"{machine()}, optuna {optuna.__version__}\n")
     if asked := [kind for kind in kinds if kind in parts]:
@@ -170,6 +187,12 @@ def main() -> None:
         print(f"{'halving':8s} {'recipes':>7} {'searched':>8} {columns}")
         simulation()
         simulation("halving={}")
+    if "utilisation" in parts:
+        print(f"\nutilisation while trials outnumber workers, trials of about {LENGTH:.0f} s; target: 95%\n")
+        print(f"{'sampler':12s} {'workers':>7} {'trials':>7} {'a trial':>9} {'computing':>9} {'a decision':>11}")
+        for kind in ("random", "cost_aware"):
+            for workers in (1, 16, 256, 1024):
+                utilisation(kind, workers)
 
 
 if __name__ == "__main__":

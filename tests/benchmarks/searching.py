@@ -1,4 +1,4 @@
-"""Searches against each other on recorded curves: hypervolume by compute and by virtual time, and utilisation.
+"""Searches against each other on recorded curves: hypervolume by compute and by virtual time.
 
     python tests/benchmarks/searching.py [RECORDING ...] [--seeds N] [--output FOLDER]
 
@@ -215,27 +215,6 @@ def draw(by_name: dict[str, list[pd.DataFrame]], best: float, path: Path) -> Non
     pyplot.close(figure)
 
 
-def utilisation(source: str) -> None:
-    """Print the share of time that workers compute in, while trials outnumber them."""
-    recording = read(source)
-    proposals = [curve for key, curve in recording.curves.items() if key.startswith("{")]
-    print(f"\n{source}: utilisation while trials were left to start, {len(proposals)} trials")
-    for workers in (1, 16, 256, 1024):
-        for kind, halving in (("random", None), ("cost_aware", Halving())):
-            study = recording.study.model_copy(
-                update={
-                    "sampler": Sampler(kind=kind),  # type: ignore[arg-type]
-                    "halving": halving,
-                    "budget": Budget(trials=len(proposals)),
-                }
-            )
-            done = simulate(study, recording.of(study), _cluster(proposals, workers))
-            print(
-                f"{workers:5d} workers  {kind:10s} {done.utilisation:6.1%}, trials of {done.trial_seconds:.0f} s, "
-                f"{1e3 * done.deciding / done.decisions:.1f} ms a decision"
-            )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("recordings", nargs="*", default=["digits", "fashion_mnist"])
@@ -244,7 +223,6 @@ def main() -> None:
     given = parser.parse_args()
     for source in given.recordings:
         compare(source, given.seeds, given.output)
-        utilisation(source)
 
 
 if __name__ == "__main__":
