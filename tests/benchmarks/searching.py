@@ -1,6 +1,6 @@
 """Searches against each other on recorded curves: hypervolume by compute and by virtual time.
 
-    python tests/benchmarks/searching.py [RECORDING ...] [--seeds N] [--output FOLDER]
+    python tests/benchmarks/searching.py [RECORDING ...] [--variants] [--seeds N] [--output FOLDER]
 
 Every search gets the same compute. Digits is what Temper's defaults were tuned on; Fashion-MNIST is what counts.
 """
@@ -18,6 +18,7 @@ from unittest.mock import patch
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two run at once
 
 import numpy as np
+import optuna
 import pandas as pd
 
 from cluster.session import prepare_environment
@@ -160,12 +161,12 @@ def reached(runs: list[pd.DataFrame], column: str, wanted: float) -> float:
     return float(there[0]) if len(there) else float("inf")
 
 
-def compare(source: str, seeds: int, output: Path | None) -> None:
+def compare(source: str, names: list[str], seeds: int, output: Path | None) -> None:
     """Print quartiles over the seeds, and the target's ratio."""
-    pairs = [(source, name, seed) for name in CONTENDERS for seed in range(seeds)]
+    pairs = [(source, name, seed) for name in names for seed in range(seeds)]
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
         grown = dict(zip(pairs, pool.map(run, *zip(*pairs, strict=True)), strict=True))
-    by_name = {name: [grown[source, name, seed] for seed in range(seeds)] for name in CONTENDERS}
+    by_name = {name: [grown[source, name, seed] for seed in range(seeds)] for name in names}
     rows = []
     for column, places in (
         ("share", np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0])),
@@ -216,13 +217,15 @@ def draw(by_name: dict[str, list[pd.DataFrame]], best: float, path: Path) -> Non
 
 
 def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("recordings", nargs="*", default=["digits", "fashion_mnist"])
+    parser.add_argument("--variants", action="store_true", help="of ours too, besides what the target is about")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     for source in given.recordings:
-        compare(source, given.seeds, given.output)
+        compare(source, list(CONTENDERS) if given.variants else [*RIVALS, OURS], given.seeds, given.output)
 
 
 if __name__ == "__main__":
