@@ -15,10 +15,12 @@ from analysis.trials import read_run
 from trainables.storage import Folder
 
 GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
-# b3 learns from its own base, b0; proposals from none, from b0 or from the ordinary base.
+# b3 learns from its own base, b0; of the proposals the first three from b0, from the ordinary base, and from none.
 SOFT = [
     "baselines.3.distillation={weight: 0.5}",
     "space.distillation={weight: [0, 0.5], temperature: [1, 2], teacher: [base, b0]}",
+    "first=[{distillation_weight: 0.5, teacher: b0}, {distillation_weight: 0.5, teacher: base}, "
+    "{distillation_weight: 0}]",
 ]
 
 
