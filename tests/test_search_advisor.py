@@ -238,6 +238,7 @@ def test_it_must_be_told_what_recipes_cost() -> None:
             make(finite(*AWARE))
 
 
+@pytest.mark.slow
 def test_it_reaches_a_hypervolume_with_less_compute_than_random_proposals() -> None:
     def needed(kind: str, trials: int, seed: int) -> float:
         study = finite(*AWARE, f"sampler.kind={kind}", f"budget.trials={trials}", f"seed={seed}")
