@@ -23,9 +23,9 @@ import pandas as pd
 
 from cluster.session import prepare_environment
 
-prepare_environment(None)
+prepare_environment(None)  # before anything imports Ray, hence the imports below
 
-from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402
+from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
 from search.effort import Budget, Halving, Sampler  # noqa: E402
 from search.halving import Judge, ParetoHalving  # noqa: E402
