@@ -13,6 +13,7 @@ from search.events import Outcome, Proposal
 from search.lessons import Lesson
 from search.outcomes import frozen_trial
 from search.proposals import propose
+from search.recent import Recent
 from search.samplers import ASKS, sampler_of
 from search.study import DIRECTIONS, Study
 from trainables.errors import TemperError
@@ -46,9 +47,11 @@ class Proposer:
                 raise TemperError("a cost-aware sampler must be told what recipes cost")
             self._advisor = Advisor(study, planned, learnt)
         self._study, self._first, self._asks = study, list(study.first), 0
+        directions = [DIRECTIONS[name] for name in study.objectives]
         self.optuna = optuna.create_study(
-            directions=["maximize" if DIRECTIONS[name] == "max" else "minimize" for name in study.objectives],
+            directions=["maximize" if one == "max" else "minimize" for one in directions],
             sampler=sampler_of(study),
+            storage=Recent(directions) if study.sampler.kind == "tpe" else None,
         )
         self._shared = IntersectionSearchSpace()
         for lesson in learnt:
