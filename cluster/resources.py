@@ -1,42 +1,62 @@
-"""How many trials a cluster holds at once."""
+"""The room that a cluster has for trials, as nodes come and go."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
 
+from cluster.placement import Node, Placement, overflow, slots
 from trainables.errors import InvalidInput
 
-
-def slots(nodes: Sequence[Mapping[str, float]], *, cpu: float, gpu: float, at_most: int | None = None) -> int:
-    """Trials that fit on the nodes at once; a trial never spans two nodes.
-
-    Args:
-        nodes: resources of each node, as Ray names them (`CPU`, `GPU`).
-        cpu: CPUs a trial.
-        gpu: GPUs a trial; a share below 1 never spans two cards.
-        at_most: the study's own limit.
-
-    Raises:
-        InvalidInput: not one trial fits anywhere.
-    """
-    total = sum(_on_node(node, cpu, gpu) for node in nodes)
-    if total == 0:
-        wanted = f"{cpu:g} CPU" + (f" and {gpu:g} GPU" if gpu else "")
-        have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
-        raise InvalidInput(f"resources: got {wanted} a trial, expected what a node has ({have})")
-    return total if at_most is None else min(total, at_most)
+LOOKED = 2.0  # seconds for which what was seen of the cluster holds
 
 
-def nodes() -> list[dict[str, Any]]:
-    """Resources of each node of the Ray cluster that this process has joined."""
+def nodes() -> list[Node]:
+    """The nodes that are alive, of the Ray cluster that this process has joined."""
     import ray
 
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return [Node(dict(one["Resources"]), dict(one.get("Labels") or {})) for one in ray.nodes() if one["Alive"]]
 
 
-def _on_node(node: Mapping[str, float], cpu: float, gpu: float) -> int:
-    by_cpu = int(node.get("CPU", 0) / cpu + 1e-9)
-    if gpu == 0:
-        return by_cpu
-    cards = node.get("GPU", 0)
-    by_gpu = int(cards) * int(1 / gpu + 1e-9) if gpu < 1 else int(cards / gpu + 1e-9)
-    return min(by_cpu, by_gpu)
+class Room:
+    """Says whether one more trial may begin: it follows the nodes that are there."""
+
+    def __init__(
+        self,
+        *,
+        at_most: int | None = None,
+        pending: int = 0,
+        look: Callable[[], Sequence[Node]] = nodes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        at_most: trials at once, whatever there is.
+        pending: trials that may wait for nodes that an autoscaler is to start.
+        look: finds the nodes.
+        clock: in seconds.
+        """
+        self._at_most, self._pending, self._look, self._clock = at_most, pending, look, clock
+        self._seen, self._seen_at = list(look()), clock()
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """As they were a moment ago."""
+        if self._clock() - self._seen_at >= LOOKED:
+            self._seen, self._seen_at = list(self._look()), self._clock()
+        return self._seen
+
+    def slots(self, placement: Placement) -> int:
+        """Trials of one placement at once."""
+        total = slots(self.nodes, placement)
+        return total if self._at_most is None else min(total, self._at_most)
+
+    def check(self, placement: Placement, key: str = "resources") -> None:
+        """Raises InvalidInput if not one such trial fits on a node that is there, nor may wait for another."""
+        if not self._pending and not slots(self.nodes, placement):
+            have = "; ".join(map(str, self.nodes))
+            raise InvalidInput(f"{key}: got {placement} a trial, expected what a node has ({have})")
+
+    def has_place(self, running: Mapping[Placement, int], one_more: Placement) -> bool:
+        """Whether one more trial finds a place, or may wait for one, beside those that run or wait."""
+        total = 1 + sum(running.values())
+        if self._at_most is not None and total > self._at_most:
+            return False
+        return overflow(self.nodes, {**running, one_more: 1 + running.get(one_more, 0)}) <= self._pending

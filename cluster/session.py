@@ -15,6 +15,7 @@ CONNECT_SECONDS = 5.0
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the searcher proposes no more than there is room for
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # with it, Tune prints its own tables however quiet it is told to be

@@ -1,4 +1,4 @@
-"""How a search spends its effort, as data: how much, proposed by what, stopped when, on which resources."""
+"""How a search spends its effort, as data: how much, proposed by what, stopped when."""
 
 from typing import Annotated, Literal
 
@@ -38,20 +38,6 @@ class Sampler(Frozen):
     kind: Literal["auto", "cost_aware", "tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "auto"
     startup_trials: PositiveInt = 8
     population: Annotated[int, Field(ge=2)] = 16
-
-
-class Resources(Frozen):
-    """What each trial gets.
-
-    Attributes:
-        cpu: CPUs, and so threads.
-        gpu: share of a GPU; 0: compute on the CPU.
-        max_concurrent: trials at once at most; None: as many as the cluster has room for.
-    """
-
-    cpu: PositiveInt = 1
-    gpu: Annotated[float, Field(ge=0)] = 0.0
-    max_concurrent: PositiveInt | None = None
 
 
 class Halving(Frozen):

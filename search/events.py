@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.trials import State
-from search.recipes import Role
+from search.placing import Role
 from trainables.recipe import Recipe
 
 
@@ -33,6 +33,7 @@ class Outcome:
     Attributes:
         metrics: final numbers of a complete trial, else None.
         seconds: time that the trial kept its slot busy.
+        node: of the cluster, where it ran last, by Ray's id.
         robust_correct: per validation example, packed bits as hex; `examples` of them.
     """
 
@@ -42,6 +43,7 @@ class Outcome:
     seconds: float
     robust_correct: str | None = None
     examples: int | None = None
+    node: str | None = None
 
 
 class Listener:

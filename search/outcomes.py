@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -16,6 +17,12 @@ def outcome_of(
     result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None = None
 ) -> Outcome:
     """What Tune's last result says. A trial that ended without a final row, and was not stopped, was lost."""
+    return replace(_ending(result, error, objectives, stopped), node=(result or {}).get("node"))
+
+
+def _ending(
+    result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None
+) -> Outcome:
     seconds = float((result or {}).get("busy_seconds", 0.0))
     if stopped and not error:
         return Outcome(State.PRUNED, stopped, None, seconds)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search.grid import Arm
+from search.placing import Role
 from search.study import BASE, Study
 from trainables.ingredients import ChannelPruning, Compression, NoCompression, Quantization
 from trainables.recipe import Distillation, Recipe
 from trainables.regime import Schedule
 
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
-Role = Literal["base", "baseline", "grid", "proposed", "confirm"]
 Axis = Literal["pruning", "quantization"]
 
 

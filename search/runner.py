@@ -14,7 +14,6 @@ from analysis.parity import verdict
 from analysis.report import write_report
 from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
-from cluster.resources import nodes, slots
 from cluster.session import session
 from cluster.shelf import Shelf
 from search.costs import Costs
@@ -24,6 +23,7 @@ from search.halving import Judge, ParetoHalving
 from search.interrupts import Interrupts
 from search.lessons import Lesson
 from search.loading import read_study
+from search.places import Places, places_of
 from search.progress import Progress, Terminal
 from search.proposals import check_first
 from search.recipes import fixed_recipes, parents, searched_bases, teachers
@@ -37,7 +37,7 @@ from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.models import build
 from trainables.storage import Folder
 from trainables.trained import Trained
-from trainables.trial import RecipeTrainable, Setting
+from trainables.trial import Allotment, RecipeTrainable, Setting
 from trainables.weights import load_weights
 
 TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
@@ -97,7 +97,7 @@ def search(
         load_weights(model, study.pretrained)
 
     def begin(record: Record) -> None:
-        device = "cuda" if study.resources.gpu else "cpu"
+        device = study.resources.of("proposed").device
         record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
     return _run(study, folder, splits, begin, address=address, started=started, terminal=terminal, learnt=learnt)
@@ -160,10 +160,11 @@ def _run(
     trained: Mapping[str, Trained] = MappingProxyType({}),
 ) -> Timing:
     """Run what is left of a study."""
-    fixed, resources = fixed_recipes(study), study.resources
+    fixed = fixed_recipes(study)
     try:
         with session(address), LiveCurves(folder, study.objectives) as curves:
-            at_once = slots(nodes(), cpu=resources.cpu, gpu=resources.gpu, at_most=resources.max_concurrent)
+            places = places_of(study, splits, terminal.line)
+            at_once = places.slots
             record = Record(folder)
             begin(record)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
@@ -176,7 +177,7 @@ def _run(
             progress.replay(past)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [record, curves, progress]
-                _fit(study, folder, splits, listeners, learnt, past, trained, at_once=at_once, total=total)
+                _fit(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")
@@ -192,18 +193,16 @@ def _fit(
     past: Sequence[Remembered],
     trained: Mapping[str, Trained],
     *,
-    at_once: int,
+    places: Places,
     total: int,
 ) -> None:
     """Hand the study to Ray Tune and wait for it to end."""
-    resources = study.resources
     setting = Setting(
         evaluation=study.protocol,
         trials=folder.anchored().child("trials"),
         bases=parents(study),
         teachers=teachers(study),
-        threads=resources.cpu,
-        gpu=resources.gpu,
+        shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
     )
     shelf = ray.remote(num_cpus=0)(Shelf).remote()
     for recipe_id, one in trained.items():
@@ -216,18 +215,23 @@ def _fit(
         if remembered.outcome is not None:
             costs.ended(remembered.proposal, remembered.outcome)
     searcher = ParetoSearcher(
-        study, [*listeners, costs], halving.failures.get, halving.stops.get, learnt, planned=costs
+        study,
+        [*listeners, costs],
+        halving.failures.get,
+        halving.stops.get,
+        learnt,
+        planned=costs,
+        has_place=places.has_place,
     )
     searcher.replay(past)
     if judge is not None:
         judge.replay(past)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"CPU": resources.cpu, "GPU": resources.gpu}),
+        tune.with_resources(trainable, places.request),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=halving,
             num_samples=total,
-            max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=_trial_id,
             trial_dirname_creator=_trial_id,

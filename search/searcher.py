@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -13,6 +14,7 @@ from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.lessons import Lesson
 from search.outcomes import outcome_of
+from search.placing import Role
 from search.proposer import Proposer
 from search.recipes import Fixed, fixed_recipes
 from search.replay import Remembered
@@ -45,6 +47,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         learnt: Sequence[Lesson] = (),
         planned: Callable[[Recipe], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
     ) -> None:
         """Take a study and whom to tell.
 
@@ -56,6 +59,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             learnt: what earlier runs teach.
             planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
             clock: in seconds, for a budget of hours.
+            has_place: whether the cluster has one for a trial of this role, beside so many of each that run or wait.
         """
         super().__init__()
         fixed = fixed_recipes(study)
@@ -68,12 +72,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             clock=clock,
         )
         self._listeners = [*listeners, self._spending]
-        self._why_failed, self._why_stopped = why_failed, why_stopped
+        self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)
         self._base = self._waiting[0].recipe.id
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._outcomes: dict[str, Outcome | None] = {}
+        self._places: Counter[Role] = Counter()  # of what runs, and of what waits for a place
         self._lost: set[Recipe] = set()  # of what others build on
         self._left = study.budget.trials
         self._proposer = Proposer(study, learnt, planned)
@@ -85,7 +90,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return not metric and not config
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next recipe as `{"id", "role", "number", "recipe"}`, None while a parent is missing, or FINISHED."""
+        """The next recipe as `{"id", "role", "number", "recipe"}`, None while it must wait, or FINISHED."""
         self._drop_orphans()
         self._heed_budget()
         resumed = self._next_unfinished()
@@ -127,6 +132,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _emit(self, trial_id: str, proposal: Proposal, trial: optuna.Trial | None) -> dict[str, Any]:
         self._running[trial_id] = proposal, trial
+        self._places[proposal.role] += 1
         return {
             "id": proposal.recipe.id,
             "role": proposal.role,
@@ -147,6 +153,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         if result and not error:
             self.on_trial_result(trial_id, result)
         proposal, trial = self._running.pop(trial_id)
+        self._places[proposal.role] -= 1
         failure = (self._why_failed(trial_id) or "failed without a message") if error else None
         outcome = outcome_of(result, failure, self._study.objectives, self._why_stopped(trial_id))
         self._conclude(proposal, outcome)
@@ -210,27 +217,27 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _next_unfinished(self) -> tuple[Proposal, optuna.Trial | None] | None:
         for one in self._unfinished:
-            if self._is_ready(one[0].recipe):
+            if self._is_ready(one[0].recipe) and self._fits(one[0].role):
                 self._unfinished.remove(one)
                 return one
         return None
 
     def _next_fixed(self) -> tuple[Proposal, None] | None:
         for fixed in self._waiting:
-            if self._is_ready(fixed.recipe):
+            if self._is_ready(fixed.recipe) and self._fits(fixed.role):
                 self._waiting.remove(fixed)
                 return self._proposal_of(fixed), None
         return None
 
     def _next_held(self) -> tuple[Proposal, optuna.Trial] | None:
         for held in self._held:
-            if self._is_ready(held[0]):
+            if self._is_ready(held[0]) and self._fits("proposed"):
                 self._held.remove(held)
                 return self._proposed(*held)
         return None
 
     def _next_proposal(self) -> tuple[Proposal, optuna.Trial | None] | None:
-        if self._state(self._base) is not State.COMPLETE:
+        if self._state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
@@ -255,6 +262,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             if refused == MOST_DUPLICATES:
                 self._left = 0
         return None
+
+    def _fits(self, role: Role) -> bool:
+        return self._has_place(self._places, role)
 
     def _new_base(self, recipe: Recipe) -> Fixed | None:
         """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""

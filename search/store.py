@@ -117,6 +117,7 @@ class Record(Listener):
                 "order": self.endings,
                 "ended": _now(),
                 "seconds": outcome.seconds,
+                "node": outcome.node,
                 "robust_correct": outcome.robust_correct,
                 "examples": outcome.examples,
                 "metrics": outcome.metrics,

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from search.constraints import Constraint
-from search.effort import Budget, Halving, Resources, Sampler
+from search.effort import Budget, Halving, Sampler
 from search.grid import Grid, Name
+from search.placing import Resources
 from search.space import Space
 from trainables.config import Frozen
 from trainables.ingredients import Compression, Data, Network, NoCompression, Quantization, Weights
@@ -232,7 +233,7 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _can_measure_energy(self) -> Self:
-        if "energy_joules" in self.objectives and not self.resources.gpu:
+        if "energy_joules" in self.objectives and self.resources.of("proposed").device != "cuda":
             raise ValueError("objectives: got energy_joules with resources.gpu 0, expected a GPU, whose meter is read")
         return self
 

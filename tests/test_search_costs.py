@@ -13,7 +13,8 @@ from analysis.trials import State
 from search.costs import Costs
 from search.events import Outcome, Proposal
 from search.loading import load
-from search.recipes import Role, base_recipe, fixed_recipes
+from search.placing import Role
+from search.recipes import base_recipe, fixed_recipes
 from search.study import Study
 from trainables.data import Splits, load_splits
 from trainables.ingredients import ChannelPruning

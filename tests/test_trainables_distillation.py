@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from trainables.standalone import run
 from trainables.storage import Folder
 from trainables.trained import SoftLabels, Trained, soft_labels
 from trainables.training import Trainer, train_epoch
-from trainables.trial import RecipeTrainable, Setting
+from trainables.trial import Allotment, RecipeTrainable, Setting
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=200, validation_size=100)
@@ -265,14 +266,17 @@ def test_a_teachers_own_trial_makes_the_soft_labels_and_students_do_not(
 
     monkeypatch.setattr(trainables.pipeline, "soft_labels", counting)
     monkeypatch.setattr("ray.get", lambda what: what)
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
     ids = frozenset({BASE.id, TEACHER.id})
-    setting = Setting(EVALUATION, Folder(str(tmp_path)), bases=ids, teachers=ids, threads=1, gpu=0)
+    setting = Setting(
+        EVALUATION, Folder(str(tmp_path)), bases=ids, teachers=ids, shares={"base": Allotment(1, 0.0, "cpu")}
+    )
     shelf = Shelf()
     again = OF_ITS_BASE.model_copy(update={"seed": 1})
     for recipe in (BASE, TEACHER, STUDENT, OF_ITS_BASE, again):
         running = recipe.id
         trial = RecipeTrainable.__new__(RecipeTrainable)
-        trial.setup({"recipe": recipe.model_dump(mode="json")}, setting, splits, shelf)
+        trial.setup({"role": "base", "recipe": recipe.model_dump(mode="json")}, setting, splits, shelf)
         while not (result := trial.step())["done"]:
             pass
         assert result["metrics"]["flops_distillation"] == (

@@ -86,6 +86,8 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
     path: list[str] = []
     owners, inner = [model], [model]
     for part in location:
+        if part == "[key]":
+            continue  # pydantic's word for a key that is wrong itself
         with_field = [one for one in inner if part in one.model_fields]
         tagged = [one for one in inner if any(part in get_args(f.annotation) for f in one.model_fields.values())]
         if with_field:

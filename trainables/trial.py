@@ -1,6 +1,7 @@
 """A recipe as a Ray Tune trainable. The only module here that knows Ray."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,26 @@ from ray import tune
 
 from trainables.attempts import Attempts
 from trainables.data import Splits
+from trainables.footprint import limit_memory
 from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
 from trainables.storage import Folder
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What Ray gives a trial.
+
+    Attributes:
+        threads: CPU threads.
+        gpu: GPUs, or a share of one, which is also the share of its memory that the process may take.
+        device: what to compute on, `cpu` or `cuda`.
+    """
+
+    threads: int
+    gpu: float
+    device: str
 
 
 @dataclass(frozen=True)
@@ -25,16 +42,14 @@ class Setting:
         trials: the run's trials/ folder.
         bases: ids of the recipes that others start from or learn from.
         teachers: ids of those that others learn from.
-        threads: CPU threads a trial.
-        gpu: share of a GPU that Ray assigned; 0: compute on the CPU.
+        shares: what trials of each role get.
     """
 
     evaluation: Evaluation
     trials: Folder
     bases: frozenset[str]
     teachers: frozenset[str]
-    threads: int
-    gpu: float
+    shares: Mapping[str, Allotment]
 
 
 class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
@@ -78,7 +93,8 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         if pipeline.finished:
             result |= self._final(pipeline)
         self._busy += time.perf_counter() - started
-        return result | {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
+        state = {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
+        return result | state | {"node": ray.get_runtime_context().get_node_id()}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
@@ -88,11 +104,12 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
 
     def _start(self, config: dict[str, Any]) -> None:
         started = time.perf_counter()
-        setting = self._setting
-        set_conditions(setting.threads)
+        setting, self._share = self._setting, self._setting.shares[config["role"]]
+        set_conditions(self._share.threads)
         recipe = Recipe.model_validate(config["recipe"])
         base, teacher = self._fetch(recipe.base), self._fetch(recipe.separate_teacher)
-        device = torch.device("cuda" if setting.gpu else "cpu")
+        device = torch.device(self._share.device)
+        limit_memory(device, self._share.gpu)
         self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device, teacher)
         self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
         self._attempts = Attempts.next(setting.trials.child(recipe.id, "attempts"))
@@ -123,5 +140,5 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         lost = self._attempts.lost_flops(pipeline.history, pipeline.inherited_flops, pipeline.prepared_flops)
         metrics["spent_flops"] = metrics["train_flops"] + lost
         if "energy_joules" in metrics:
-            metrics["energy_joules"] *= min(1.0, self._setting.gpu)
+            metrics["energy_joules"] *= min(1.0, self._share.gpu)
         return metrics

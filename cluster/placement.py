@@ -1,0 +1,140 @@
+"""Where a trial may run: what it takes of a node, and which nodes it may take it of."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+ACCELERATOR = "ray.io/accelerator-type"
+MARKET = "ray.io/market-type"
+_VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_KEY = re.compile(rf"(?:[A-Za-z0-9.-]{{1,253}}/)?{_VALUE}")
+_SELECTOR = re.compile(rf"(!?)(?:in\(({_VALUE}(?:, ?{_VALUE})*)\)|({_VALUE}))")
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What one trial takes.
+
+    Attributes:
+        cpu: CPUs.
+        gpu: GPUs; a share below 1 lies on one card.
+        labels: selectors that the node's labels must satisfy, by key; see `matches`.
+        device: what it computes on, `cpu` or `cuda`.
+    """
+
+    cpu: int
+    gpu: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()
+    device: str = "cpu"
+
+    def __str__(self) -> str:
+        gpu = f" and {self.gpu:.4g} GPU" if self.gpu else ""
+        where = " where " + ", ".join(f"{key}={value}" for key, value in self.labels) if self.labels else ""
+        return f"{self.cpu} CPU{gpu}{where}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a cluster.
+
+    Attributes:
+        resources: as Ray names them: `CPU`, `GPU`.
+        labels: Ray's own and those that it was started with.
+    """
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.resources.get('CPU', 0):g} CPU, {self.resources.get('GPU', 0):g} GPU"
+
+
+def malformed(selectors: Mapping[str, str]) -> str | None:
+    """What is wrong with label selectors, as `got X, expected Y`; None if nothing is."""
+    for key, value in selectors.items():
+        if not _KEY.fullmatch(key):
+            return f"got key {key!r}, expected a label's key"
+        if not _SELECTOR.fullmatch(value):
+            return f"got {value!r} for {key}, expected value, !value, in(a, b) or !in(a, b)"
+    return None
+
+
+def matches(labels: Mapping[str, str], selectors: Sequence[tuple[str, str]]) -> bool:
+    """Whether a node's labels satisfy every selector, as Ray's scheduler reads them; a missing label is no value."""
+    for key, selector in selectors:
+        found = _SELECTOR.fullmatch(selector)
+        assert found is not None
+        negated, several, one = found.groups()
+        wanted = re.split(r", ?", several) if several else [one]
+        if (labels.get(key) in wanted) == bool(negated):
+            return False
+    return True
+
+
+def slots(nodes: Sequence[Node], placement: Placement) -> int:
+    """Trials that the empty nodes hold at once; a trial never spans two of them."""
+    return sum(_Free(node).take(placement) for node in nodes)
+
+
+def overflow(nodes: Sequence[Node], wanted: Mapping[Placement, int]) -> int:
+    """How many of the trials wanted find no place, the choosiest placed first.
+
+    Args:
+        nodes: of the cluster, empty.
+        wanted: how many trials of each placement.
+    """
+    free = [_Free(node) for node in sorted(nodes, key=lambda node: node.resources.get("GPU", 0))]
+    left_out = 0
+    for placement in sorted(wanted, key=lambda one: (-len(one.labels), -one.gpu, -one.cpu)):
+        left = wanted[placement]
+        for node in free:
+            left -= node.take(placement, left)
+        left_out += left
+    return left_out
+
+
+def factory(placement: Placement) -> Any:
+    """The request for Ray Tune: one bundle, and the labels of the node that may hold it."""
+    from ray import tune
+
+    bundle: dict[str, float] = {"CPU": placement.cpu}
+    if placement.gpu:
+        bundle["GPU"] = placement.gpu
+    selector = {"bundle_label_selector": [dict(placement.labels)]} if placement.labels else {}
+    return tune.PlacementGroupFactory([bundle], **selector)
+
+
+class _Free:
+    """What is left of a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._labels = node.labels
+        self._cpu = node.resources.get("CPU", 0.0)
+        self._cards = [1.0] * int(node.resources.get("GPU", 0.0))
+
+    def take(self, placement: Placement, at_most: int | None = None) -> int:
+        """Place as many trials as fit, or as are wanted; how many."""
+        if not matches(self._labels, placement.labels):
+            return 0
+        count = int(self._cpu / placement.cpu + _ROUNDING)
+        count = count if at_most is None else min(count, at_most)
+        if placement.gpu:
+            count = self._take_cards(placement.gpu, count)
+        self._cpu -= count * placement.cpu
+        return count
+
+    def _take_cards(self, gpu: float, wanted: int) -> int:
+        if gpu >= 1:
+            whole = [index for index, free in enumerate(self._cards) if free == 1]
+            count = min(wanted, len(whole) // int(gpu))
+            for index in whole[: count * int(gpu)]:
+                self._cards[index] = 0.0
+            return count
+        left = wanted
+        for index, free in enumerate(self._cards):
+            here = min(left, int(free / gpu + _ROUNDING))
+            self._cards[index] -= here * gpu
+            left -= here
+        return wanted - left
