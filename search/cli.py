@@ -99,6 +99,60 @@ def resume(run: str, force: bool, address: str | None) -> None:
 
 
 @temper.command()
+@click.argument("run")
+def status(run: str) -> None:
+    """Say how far RUN is, from any machine that can read its directory."""
+    from analysis.status import status_lines, status_of
+    from analysis.trials import read_run
+    from trainables.storage import Folder
+
+    found = read_run(Folder(run))
+    click.echo("\n".join(status_lines(found, status_of(found))))
+
+
+@temper.command()
+@click.argument("study")
+@SETTING
+@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
+@click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
+@click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
+@click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
+@click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
+def submit(
+    study: str,
+    settings: tuple[str, ...],
+    address: str,
+    storage: str,
+    name: str | None,
+    follow: bool,
+    output: str | None,
+) -> None:
+    """Run STUDY on a cluster as a Ray Job, with the code of this checkout."""
+    loaded = load(study, settings)
+    _prepare(address)
+    from search import store, submission
+
+    name = name or store.default_name(loaded)
+    submission.submit(loaded, address=address, storage=storage, name=name)
+    click.echo(f"Submitted {name} to {address}; `temper fetch {name} --address {address}` brings back what came of it.")
+    if follow:
+        code = submission.follow(name, address=address, show=lambda text: click.echo(text, nl=False))
+        if code:
+            sys.exit(code)
+        _fetch(name, address, output)
+
+
+@temper.command()
+@click.argument("name")
+@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
+@click.option("--output", metavar="FOLDER", help="Where to write to.  [default: runs/NAME]")
+def fetch(name: str, address: str, output: str | None) -> None:
+    """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
+    _prepare(address)
+    _fetch(name, address, output)
+
+
+@temper.command()
 @click.argument("study")
 @SETTING
 def validate(study: str, settings: tuple[str, ...]) -> None:
@@ -250,6 +304,15 @@ def _prepare(address: str | None) -> None:
     from cluster.session import prepare_environment
 
     prepare_environment(address)
+
+
+def _fetch(name: str, address: str, output: str | None) -> None:
+    from pathlib import Path
+
+    from search import submission
+
+    for path in submission.fetch(name, address=address, folder=Path(output or f"runs/{name}")):
+        click.echo(f"Fetched  {path}")
 
 
 def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:

@@ -105,6 +105,13 @@ def grid_cells(study: Study) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
+def planned_recipes(study: Study) -> int:
+    """How many recipes a study runs at most."""
+    fixed = fixed_recipes(study)
+    others = {base.id for base in searched_bases(study)} - {one.recipe.id for one in fixed}
+    return len(fixed) + min(len(others), study.budget.trials) + study.budget.trials
+
+
 def parents(study: Study) -> frozenset[str]:
     """Ids of the recipes that others start from or learn from."""
     started = (fixed.recipe.base for fixed in fixed_recipes(study))

@@ -26,7 +26,7 @@ from search.loading import read_study
 from search.places import Places, places_of
 from search.progress import Progress, Terminal
 from search.proposals import check_first
-from search.recipes import fixed_recipes, parents, searched_bases, teachers
+from search.recipes import fixed_recipes, parents, planned_recipes, teachers
 from search.replay import Remembered, finished_ancestors, remember
 from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
@@ -168,8 +168,7 @@ def _run(
             record = Record(folder)
             begin(record)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-            others = {base.id for base in searched_bases(study)} - {one.recipe.id for one in fixed}
-            total = len(fixed) + min(len(others), study.budget.trials) + study.budget.trials
+            total = planned_recipes(study)
             widest = max(len(one.name) for one in fixed)
             progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")

@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,11 +19,12 @@ import optuna
 import yaml
 
 from analysis.trials import Run, State
+from cluster.shipping import commit
 from search.events import Listener, Outcome, Proposal
 from search.fingerprint import fingerprint
 from search.lessons import Lesson
 from search.outcomes import frozen_trial
-from search.recipes import base_recipe, fixed_recipes, grid_cells
+from search.recipes import base_recipe, fixed_recipes, grid_cells, planned_recipes
 from search.study import BASE, DIRECTIONS, Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -78,6 +78,7 @@ class Record(Listener):
                 "base": base_recipe(study).id,
                 "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
+                "planned_recipes": planned_recipes(study),
                 "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
                 "grid": grid_record(study),
                 "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
@@ -176,8 +177,8 @@ def provenance(command: str) -> dict[str, Any]:
     return {
         "command": command,
         "started": _now(),
-        "git_commit": _git(root, "rev-parse", "HEAD"),
-        "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "git_commit": head[0] if (head := commit()) else None,
+        "git_dirty": "dirty" in head,
         "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
         "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
         "hardware": {"machine": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
@@ -223,16 +224,6 @@ def _now() -> str:
 def _local(moment: str | None) -> datetime | None:
     """Optuna keeps local times without a zone."""
     return datetime.fromisoformat(moment).astimezone().replace(tzinfo=None) if moment else None
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def processor() -> str:

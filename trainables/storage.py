@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ class Folder:
         system, folder = self._resolve()
         info = system.get_file_info(f"{folder}/{name}" if name else folder)
         return bool(info.type != fs.FileType.NotFound)
+
+    def modified(self, name: str) -> datetime | None:
+        """When a file was written, in UTC; None if it is not there, or where the storage does not tell."""
+        system, folder = self._resolve()
+        moment: datetime | None = system.get_file_info(f"{folder}/{name}").mtime
+        return None if moment is None else moment.astimezone(UTC)
 
     def remove(self) -> None:
         """Delete the folder and everything in it, if it is there."""
