@@ -210,7 +210,8 @@ def test_every_container_is_restricted(name: str) -> None:
 def test_the_network_is_closed_but_for_what_is_named() -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
     assert policies.pop("deny-all") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    into, out = set(), set()
+    into: set[tuple[str, int | None]] = set()
+    out: set[tuple[str, int | None]] = set()
     for name, spec in policies.items():
         assert sorted(spec["policyTypes"]) == sorted(way.capitalize() for way in ("egress", "ingress") if way in spec)
         for way, peers, opened in (("ingress", "from", into), ("egress", "to", out)):

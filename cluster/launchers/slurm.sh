@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One search on one or more Slurm nodes, with a Ray cluster of its own. From the root of the checkout, whose .venv and whose
-# storage every node sees:
+# One search on one or more Slurm nodes, with a Ray cluster of its own. From the root of the checkout, which every node
+# sees, with its .venv:
 #   sbatch --nodes=2 --gpus-per-node=4 --cpus-per-task=32 cluster/launchers/slurm.sh \
 #       fashion_mnist --name fashion-mnist --storage /shared/runs
 # The arguments are those of `temper search`. Its exit code is the job's.
@@ -15,7 +15,8 @@ umask 077
 export PATH="$PWD/.venv/bin:$PATH"
 # Ray chooses its ports from 10002 on; jobs that share a node need ranges of their own, below the ephemeral ports.
 base=$((20000 + SLURM_JOB_ID % 600 * 20))
-ip=${TEMPER_HEAD_IP:-$(hostname --all-ip-addresses | cut --delimiter=' ' --fields=1)}  # this script runs on the first node
+# This script runs on the first node, where the head will.
+ip=${TEMPER_HEAD_IP:-$(hostname --all-ip-addresses | cut --delimiter=' ' --fields=1)}
 export TEMPER_ADDRESS="$ip:$base" TEMPER_BASE=$base TEMPER_TEMP="/tmp/temper-$SLURM_JOB_ID"
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not inherit it
 
@@ -26,7 +27,7 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
 unset RAY_AUTH_TOKEN  # it would come before the file
 export AUTOSCALER_METRIC_PORT=$((base + 10)) DASHBOARD_METRIC_PORT=$((base + 11))
 
-# Not `ray symmetric-run`: it exits 0 when the head does not start, and its `ray stop` ends the Ray of other jobs on a node.
+# Not `ray symmetric-run`: it exits 0 when the head does not start, and its `ray stop` ends the Ray of other jobs too.
 # shellcheck disable=SC2016  # expanded on each node
 node='
 trap "rm -rf $TEMPER_TEMP" EXIT
