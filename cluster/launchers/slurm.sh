@@ -73,7 +73,7 @@ while True:
 {
     for _ in {1..300}; do
         if (exec 3<>"/dev/tcp/$ip/$base") 2>/dev/null; then break; fi
-        kill -0 "${running[0]}" || exit 1
+        kill -0 "${running[0]}" 2>/dev/null || { echo "Ray's head did not start" >&2; exit 1; }
         sleep 1
     done
     python -c "$wait_for_nodes" "$TEMPER_ADDRESS" "$SLURM_JOB_NUM_NODES"
