@@ -38,6 +38,9 @@ def temper() -> None:
 @click.option(
     "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
 )
+@click.option(
+    "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
 def search(
     study: str,
@@ -46,10 +49,13 @@ def search(
     settings: tuple[str, ...],
     address: str | None,
     warm_start: tuple[str, ...],
+    or_resume: bool,
     dry_run: bool,
 ) -> None:
     """Run STUDY: a shipped study's name, or a YAML file."""
     started = time.perf_counter()
+    if or_resume and (name is None or dry_run):
+        raise click.UsageError("--or-resume goes with --name, and not with --dry-run")
     loaded = load(study, settings)
     if dry_run:
         _plan(loaded)
@@ -61,6 +67,9 @@ def search(
     from search.progress import Terminal
     from trainables.storage import Folder
 
+    if or_resume and (begun := store.begun_run(storage, name or "", loaded)) is not None:
+        _resume(begun, started, address, force=False)
+        return
     learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
     folder = store.open_run(storage, name or store.default_name(loaded))
     _watch(
@@ -86,16 +95,9 @@ def resume(run: str, force: bool, address: str | None) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed."""
     started = time.perf_counter()
     _prepare(address)
-    from search import runner
-    from search.progress import Terminal
     from trainables.storage import Folder
 
-    folder = Folder(run)
-    _watch(
-        folder,
-        started,
-        lambda: runner.resume(folder, address=address, force=force, started=started, terminal=Terminal()),
-    )
+    _resume(Folder(run), started, address, force=force)
 
 
 @temper.command()
@@ -313,6 +315,17 @@ def _fetch(name: str, address: str, output: str | None) -> None:
 
     for path in submission.fetch(name, address=address, folder=Path(output or f"runs/{name}")):
         click.echo(f"Fetched  {path}")
+
+
+def _resume(folder: Any, started: float, address: str | None, *, force: bool) -> None:
+    from search import runner
+    from search.progress import Terminal
+
+    _watch(
+        folder,
+        started,
+        lambda: runner.resume(folder, address=address, force=force, started=started, terminal=Terminal()),
+    )
 
 
 def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:

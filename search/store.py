@@ -23,6 +23,7 @@ from cluster.shipping import commit
 from search.events import Listener, Outcome, Proposal
 from search.fingerprint import fingerprint
 from search.lessons import Lesson
+from search.loading import read_study
 from search.outcomes import frozen_trial
 from search.recipes import base_recipe, fixed_recipes, grid_cells, planned_recipes
 from search.study import BASE, DIRECTIONS, Study
@@ -38,9 +39,7 @@ def open_run(storage: str, name: str) -> Folder:
     Raises:
         InvalidInput: a name that is no folder name, a run that exists, a storage that cannot be written.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
-        raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
-    folder = Folder(storage).child(name)
+    folder = _run_folder(storage, name)
     try:
         if folder.exists():
             raise InvalidInput(f"{folder}: exists already; choose another --name, or remove it")
@@ -51,6 +50,30 @@ def open_run(storage: str, name: str) -> Folder:
             f"{folder}: cannot be written ({error.strerror or error}); choose another --storage"
         ) from None
     return folder
+
+
+def _run_folder(storage: str, name: str) -> Folder:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
+        raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
+    return Folder(storage).child(name)
+
+
+def begun_run(storage: str, name: str, study: Study) -> Folder | None:
+    """The run of that name if a search of this study has begun it, None where none has.
+
+    A driver that died before run.json was written leaves a folder without a trial: that is removed.
+
+    Raises:
+        InvalidInput: a name that is no folder name, or a run of another study.
+    """
+    folder = _run_folder(storage, name)
+    if folder.exists("run.json"):
+        if read_study(folder) != study:
+            raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
+        return folder
+    if set(folder.names()) <= {"study.yaml", "tensorboard"}:
+        folder.remove()
+    return None
 
 
 @dataclass

@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from analysis.export import render
 from analysis.trials import read_run
+from search.loading import load
+from search.store import begun_run
 from trainables.storage import Folder
 
 GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
@@ -211,9 +213,30 @@ def test_a_run_that_exists_is_refused(run: Path) -> None:
     assert "exists already" in done.stderr
 
 
+def test_a_search_that_may_resume_goes_on_with_the_run_of_its_name(run: Path) -> None:
+    arguments = ("search", "digits", "--storage", str(run.parent), "--name", "second", "--or-resume")
+    done = temper(*arguments, settings=[*SMALL, *SOFT, GRID])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "14 recipes have ended before, 0 continue" in done.stdout
+    other = temper(*arguments, settings=SMALL)
+    assert other.returncode == 2
+    assert "is a run of another study" in other.stderr
+
+
+def test_a_run_that_died_before_its_first_trial_begins_anew_and_other_folders_stay(tmp_path: Path) -> None:
+    study, storage = load("digits"), str(tmp_path)
+    assert begun_run(storage, "new", study) is None
+    Folder(storage).child("torn").write("study.yaml", b"name: dig")
+    Folder(storage).child("mine").write("thesis.tex", b"...")
+    assert begun_run(storage, "torn", study) is begun_run(storage, "mine", study) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["digits", "--or-resume"], "--or-resume goes with --name"),
+        (["digits", "--or-resume", "--name", "a", "--dry-run"], "--or-resume goes with --name, and not with --dry-run"),
         (["nosuch"], "no such study"),
         (["digits", "--set", "budget.trails=3"], "budget.trails: unknown key, did you mean trials?"),
         (
