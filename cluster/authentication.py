@@ -1,6 +1,8 @@
 """Whether a Ray cluster asks for a token, found out by knocking without one."""
 
 import os
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from trainables.errors import InvalidInput
 
@@ -40,6 +42,28 @@ def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
                     "RAY_USE_TLS and its certificates"
                 ) from None
         return True
+
+
+def dashboard() -> tuple[str | None, bool | None]:
+    """The dashboard of the cluster that this process has joined, and whether it answers without a token.
+
+    Returns:
+        `host:port`, loopback where it listens on the head's alone, and None for no dashboard; whether it is open, None
+        where it does not answer this machine.
+    """
+    from ray._private.services import get_webui_url_from_internal_kv
+
+    address = get_webui_url_from_internal_kv()
+    if not address:
+        return None, None
+    address = str(address).removeprefix("http://")
+    try:
+        with urlopen(f"http://{address}/nodes?view=summary", timeout=ANSWER_SECONDS):
+            return address, True
+    except HTTPError as error:
+        return address, error.code not in (401, 403)
+    except OSError:
+        return address, None
 
 
 def _target(address: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ def slots(nodes: Sequence[Mapping[str, float]], *, cpu: float, gpu: float, at_mo
     Raises:
         InvalidInput: not one trial fits anywhere.
     """
-    total = sum(_on_node(node, cpu, gpu) for node in nodes)
+    total = sum(on_node(node, cpu, gpu) for node in nodes)
     if total == 0:
         wanted = f"{cpu:g} CPU" + (f" and {gpu:g} GPU" if gpu else "")
         have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in nodes)
@@ -33,7 +33,8 @@ def nodes() -> list[dict[str, Any]]:
     return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
-def _on_node(node: Mapping[str, float], cpu: float, gpu: float) -> int:
+def on_node(node: Mapping[str, float], cpu: float, gpu: float) -> int:
+    """Trials that fit on one node, given its resources; as `slots` counts them."""
     by_cpu = int(node.get("CPU", 0) / cpu + 1e-9)
     if gpu == 0:
         return by_cpu
