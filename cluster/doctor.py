@@ -91,9 +91,11 @@ def findings(
                     "synchronise clocks there, e.g. `timedatectl set-ntp true`",
                 )
             )
+    without = {node.name for node in nodes if node.code is None}
     found += [
-        Finding(one.node, f"{one.problem}", "give --storage a shared absolute path, or a URI (s3://…, gs://…)")
+        Finding(one.node, one.problem, "give --storage a shared absolute path, or a URI (s3://…, gs://…)")
         for one in unshared
+        if one.node not in without  # what would try the storage there cannot be imported
     ]
     return tuple(found)
 

@@ -2,15 +2,18 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from command import SMALL, temper
 from heads import authentication, head, worker
 
+import trainables
 from cluster.doctor import CLOCK_SECONDS, Access, findings, is_public
 from cluster.probes import Gpu, Node
 from cluster.sharing import DRIVER, Unshared, judge
@@ -74,6 +77,12 @@ def test_an_open_cluster_and_a_public_dashboard_are_findings() -> None:
     ]  # fmt: skip
 
 
+def test_a_node_without_temper_is_told_so_once() -> None:
+    bare = replace(SOUND, code=None, source=None)
+    found = findings(DRIVERS, [bare], {}, [Unshared(bare.name, "cannot write there (No module named cluster)")], CLOSED)
+    assert [one.problem for one in found] == ["Temper cannot be imported"]
+
+
 def test_silent_nodes_and_unshared_storage_are_findings() -> None:
     found = findings(DRIVERS, [SOUND], {"mute/4": "no answer"}, [Unshared("there/2", "cannot write")], CLOSED)
     assert [(one.node, one.problem) for one in found] == [
@@ -135,26 +144,25 @@ def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
 
 
 @pytest.mark.slow
-def test_doctor_finds_an_open_cluster_with_another_source(
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a node another checkout by a mount of its own")
+def test_doctor_finds_an_open_cluster_and_a_node_with_another_source(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path_factory.mktemp("place")
-    other = place / "checkout" / "trainables"
-    other.mkdir(parents=True)
-    (other / "__init__.py").write_text('"""Another Temper."""\n')
+    place, own = tmp_path_factory.mktemp("place"), Path(trainables.__file__).parent
+    other = Path(shutil.copytree(own, place / "trainables"))
+    (other / "cost.py").write_text((own / "cost.py").read_text() + "\n# counted otherwise\n")
+    mounted = ["unshare", "-m", "sh", "-c", f'mount --bind {other} {own} && exec "$@"', "sh"]
     for name, value in authentication(None).items():
         monkeypatch.setenv(name, value)
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("PYTHONPATH", str(other.parent))
-        started = head(tmp_path_factory.mktemp("ray"), None, dashboard=True)
-        ports = started.__enter__()
-    try:
-        found = temper("doctor", "--address", f"127.0.0.1:{ports['port']}", "--storage", str(place / "runs"))
-    finally:
-        started.__exit__(None, None, None)
+    with head(tmp_path_factory.mktemp("ray"), None, dashboard=True) as ports:
+        address = f"127.0.0.1:{ports['port']}"
+        with worker(ports["port"], None, prefix=mounted):
+            _joined(address, 2)
+            found = temper("doctor", "--address", address, "--storage", str(place / "runs"))
     assert found.returncode == 2, found.stdout + found.stderr
+    assert found.stderr.count("fix: ") == 2
     assert "the cluster: the head answers without a token" in found.stderr
-    assert f"Temper is imported from {other.parent}, whose source differs" in found.stderr
+    assert f"Temper is imported from {own.parent}, whose source differs from the driver's" in found.stderr
     assert f"dashboard  127.0.0.1:{ports['dashboard-port']}, on the head alone" in found.stdout
     assert "Traceback" not in found.stderr
 
