@@ -81,7 +81,7 @@ def ask(
     import ray
 
     ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    return ask_each(dict.fromkeys(ids, 1), question, *arguments, timeout=timeout, **options)  # type: ignore[return-value]
+    return ask_each(dict.fromkeys(ids, 1), question, *arguments, timeout=timeout, **options)
 
 
 def ask_each(

@@ -50,7 +50,7 @@ def check_up(
         access = _access(address)
         apart = unshared(Folder(storage))
         say(table(nodes))
-        say(_in_words(access, nodes, storage))
+        say(_in_words(access, nodes, storage, len(apart)))
         found = findings(
             this_process(PACKAGES), nodes, silent, apart, access, gpu=study.resources.gpu if study else 0.0
         )
@@ -94,15 +94,16 @@ def table(nodes: Sequence[Node]) -> str:
     return "\n".join(lines)
 
 
-def _in_words(access: Access, nodes: Sequence[Node], storage: str) -> str:
+def _in_words(access: Access, nodes: Sequence[Node], storage: str, apart: int) -> str:
     listens = "none"
     if access.dashboard is not None:
         reach = "beyond the head" if is_public(access.dashboard) else "on the head alone"
         listens = f"{access.dashboard}, {reach}" + (", wants a token" if access.dashboard_open is False else "")
+    shared = f"not shared by {apart} of {len(nodes)}" if apart else "written by each node and read by the others"
     return "\n".join(
         [
             f"source     {', '.join(sorted({str(node.source) for node in nodes}))}",
-            f"storage    {storage}: written by every node and read by the others, where nothing else is said below",
+            f"storage    {storage}, {shared}",
             f"token      {'asked for by nobody' if access.open else 'asked for'}",
             f"dashboard  {listens}",
         ]
