@@ -42,10 +42,12 @@ class Node:
     Attributes:
         resources: as Ray names them: `CPU`, `GPU`.
         labels: Ray's own and those that it was started with.
+        id: Ray's.
     """
 
     resources: Mapping[str, float]
     labels: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
 
     def __str__(self) -> str:
         return f"{self.resources.get('CPU', 0):g} CPU, {self.resources.get('GPU', 0):g} GPU"

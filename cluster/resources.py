@@ -13,7 +13,8 @@ def nodes() -> list[Node]:
     """The nodes that are alive, of the Ray cluster that this process has joined."""
     import ray
 
-    return [Node(dict(one["Resources"]), dict(one.get("Labels") or {})) for one in ray.nodes() if one["Alive"]]
+    alive = [one for one in ray.nodes() if one["Alive"]]
+    return [Node(dict(one["Resources"]), dict(one.get("Labels") or {}), one["NodeID"]) for one in alive]
 
 
 class Room:

@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
@@ -11,7 +10,6 @@ from typing import Any, NoReturn
 import click
 
 from search.loading import load, shipped
-from search.study import Study
 from trainables.errors import TemperError
 
 INTERRUPTED = 130
@@ -58,7 +56,9 @@ def search(
         raise click.UsageError("--or-resume goes with --name, and not with --dry-run")
     loaded = load(study, settings)
     if dry_run:
-        _plan(loaded)
+        from search.plan import plan
+
+        click.echo(plan(loaded))
         return
     _prepare(address)
     from analysis.trials import read_run
@@ -152,6 +152,25 @@ def fetch(name: str, address: str, output: str | None) -> None:
     """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
     _prepare(address)
     _fetch(name, address, output)
+
+
+@temper.command()
+@click.argument("study", required=False)
+@SETTING
+@click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
+@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
+@click.option(
+    "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
+)
+def doctor(
+    study: str | None, settings: tuple[str, ...], address: str | None, storage: str, price: float | None
+) -> None:
+    """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
+    loaded = load(study, settings) if study else None
+    _prepare(address)
+    from search.checkup import check_up
+
+    check_up(loaded, address=address, storage=storage, price=price, say=click.echo)
 
 
 @temper.command()
@@ -347,27 +366,6 @@ def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
     click.echo(f"Report   {folder}/report.html")
     click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
     click.echo(f"Next     temper export {folder} --pick knee --format yaml")
-
-
-def _plan(study: Study) -> None:
-    from search.recipes import fixed_recipes
-
-    protocol = study.protocol
-    click.echo(f"{study.name}: {study.description}")
-    click.echo(f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}")
-    click.echo(f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}")
-    plan = fixed_recipes(study)
-    width = max(len(fixed.name) for fixed in plan)
-    for fixed in plan:
-        if fixed.role != "grid":
-            epochs = fixed.recipe.schedule.epochs
-            click.echo(f"  {fixed.role:9s} {fixed.name:{width}s} {epochs:3d} epochs  {fixed.recipe.id}")
-    for name, count in Counter(fixed.name for fixed in plan if fixed.role == "grid").items():
-        click.echo(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
-    if study.budget.trials:
-        click.echo(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
-    resources = study.resources
-    click.echo(f"each trial on {resources.cpu} CPU and {resources.gpu:g} GPU")
 
 
 def _command() -> str:

@@ -15,6 +15,7 @@ from analysis.report import write_report
 from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
 from cluster.session import session
+from cluster.sharing import check_shared
 from cluster.shelf import Shelf
 from search.costs import Costs
 from search.events import Listener
@@ -85,8 +86,8 @@ def search(
         learnt: what earlier runs teach; recorded, so that a resumed search knows it too.
 
     Raises:
-        InvalidInput: data missing, a network that does not fit it, no cluster, or a trial that fits on no node;
-            nothing is written then.
+        InvalidInput: data missing, a network that does not fit it, no cluster, a trial that fits on no node, or a
+            storage that the nodes do not share; nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     check_first(study)
@@ -165,6 +166,7 @@ def _run(
         with session(address), LiveCurves(folder, study.objectives) as curves:
             places = places_of(study, splits, terminal.line)
             at_once = places.slots
+            check_shared(folder)
             record = Record(folder)
             begin(record)
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)

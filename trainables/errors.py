@@ -17,6 +17,10 @@ class InvalidInput(TemperError):
         self.problems = problems
 
 
+class Unsound(InvalidInput):
+    """A cluster on which a search would go wrong. Holds every finding, with its fix."""
+
+
 class NoTrialSucceeded(TemperError):
     """A search ended without a single finished recipe."""
 

@@ -1,0 +1,93 @@
+"""Whether a Ray cluster asks for a token, found out by knocking without one."""
+
+import os
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from trainables.errors import InvalidInput
+
+ANSWER_SECONDS = 5.0
+# Read-only calls with an empty request. What they answer does not matter: a head that wants a token refuses first.
+_OF_THE_HEAD = "/ray.rpc.InternalKVGcsService/InternalKVExists"
+_OF_THE_CLIENT_SERVER = "/ray.rpc.RayletDriver/ClusterInfo"
+
+
+def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
+    """Whether the head answers someone without a token, which lets anybody who reaches it run code there.
+
+    The call goes past Ray's own client, so that neither this process's RAY_AUTH_MODE nor its token plays a part. No Ray
+    session is needed, and one that exists is not touched. TLS is used where RAY_USE_TLS asks for it.
+
+    Args:
+        address: as given to Ray: `host:port` of the head, `ray://host:port` of its client server, `auto`.
+        timeout: seconds for an answer.
+
+    Raises:
+        InvalidInput: no head answers there.
+    """
+    import grpc
+
+    target, method = _target(address)
+    with _channel(target) as channel:
+        call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
+        try:
+            call(b"", timeout=timeout)
+        except grpc.RpcError as error:
+            code = error.code()
+            if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                return False
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise InvalidInput(
+                    f"--address {address}: no Ray cluster answers there ({error.details()}); if it uses TLS, set "
+                    "RAY_USE_TLS and its certificates"
+                ) from None
+        return True
+
+
+def dashboard() -> tuple[str | None, bool | None]:
+    """The dashboard of the cluster that this process has joined, and whether it answers without a token.
+
+    Returns:
+        `host:port`, loopback where it listens on the head's alone, and None for no dashboard; whether it is open, None
+        where it does not answer this machine.
+    """
+    from ray._private.services import get_webui_url_from_internal_kv
+
+    address = get_webui_url_from_internal_kv()
+    if not address:
+        return None, None
+    address = str(address).removeprefix("http://")
+    try:
+        with urlopen(f"http://{address}/nodes?view=summary", timeout=ANSWER_SECONDS):
+            return address, True
+    except HTTPError as error:
+        return address, error.code not in (401, 403)
+    except OSError:
+        return address, None
+
+
+def _target(address: str) -> tuple[str, str]:
+    """Where to knock, and with which call."""
+    if address.startswith("ray://"):
+        return address.removeprefix("ray://").split("/")[0], _OF_THE_CLIENT_SERVER
+    from ray._private.services import canonicalize_bootstrap_address
+
+    try:
+        found = canonicalize_bootstrap_address(address)
+    except (ValueError, OSError) as error:
+        raise InvalidInput(f"--address {address}: no address of a Ray cluster ({error})") from None
+    if found is None:
+        raise InvalidInput(f"--address {address}: no Ray cluster was started on this machine; expected host:port")
+    return found, _OF_THE_HEAD
+
+
+def _channel(target: str):  # type: ignore[no-untyped-def]  # grpc ships no types
+    """A plain channel, without the interceptors by which Ray's own adds a token."""
+    import grpc
+
+    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+        return grpc.insecure_channel(target)
+    from ray._common.tls_utils import load_certs_from_env
+
+    chain, key, authority = load_certs_from_env()
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(authority, key, chain))
