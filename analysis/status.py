@@ -31,7 +31,7 @@ class Status:
 
     @property
     def quiet(self) -> bool:
-        seconds = [float(row["seconds"]) for trial in self.running for row in trial.history]
+        seconds = [float(row["seconds"]) for trial in self.running for row in trial.history if "seconds" in row]
         patience = max([QUIET_SECONDS, *(QUIET_EPOCHS * one for one in seconds)])
         return not self.concluded and self.silent is not None and self.silent > patience
 

@@ -6,12 +6,18 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from cluster.authentication import is_open
+from cluster.shipping import shipment
 from trainables.errors import InvalidInput
 
 CONNECT_SECONDS = 5.0
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a job
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
@@ -38,24 +44,46 @@ def prepare_environment(address: str | None) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where to run.
+
+    Attributes:
+        address: of a cluster (`auto`, `host:port`, `ray://host:port`); None: this machine alone.
+        allow_unauthenticated: join a cluster that anybody may join, and so run code on.
+    """
+
+    address: str | None = None
+    allow_unauthenticated: bool = False
+
+
 @contextmanager
-def session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
+def session(
+    target: Target, *, cpus: int | None = None, beside: Mapping[str, Path | bytes] | None = None
+) -> Iterator[None]:
     """Start or join Ray, and leave it as it was.
 
     Args:
-        address: of a cluster (`auto`, `host:port`, `ray://host:port`); None: start one in a folder of its own on this
-            machine, ended with the context.
+        target: a cluster to join; without an address one is started in a folder of its own, and ended with the context.
         cpus: logical CPUs of the local one; None: this machine's.
+        beside: files or folders that workers of a cluster are given beside Temper's own code.
 
     Raises:
-        InvalidInput: no cluster answers at the address.
+        InvalidInput: no cluster answers at the address, or one that asks nobody for a token.
     """
     import ray
 
+    address = target.address
     if address is not None:
         _knock(address)
+        if not target.allow_unauthenticated and is_open(address):
+            raise InvalidInput(
+                f"--address {address}: the cluster asks for no token, so whoever reaches it can run code there; start "
+                "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
+            )
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            with _code(beside) as environment:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
         except ray.exceptions.AuthenticationError as error:
             raise InvalidInput(
                 f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
@@ -83,6 +111,16 @@ def session(address: str | None, *, cpus: int | None = None) -> Iterator[None]:
     finally:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _code(beside: Mapping[str, Path | bytes] | None) -> Iterator[dict[str, Any] | None]:
+    """What workers import: the code that runs here. A job's workers are given the job's by Ray."""
+    if IN_A_JOB in os.environ:
+        yield None
+        return
+    with shipment(beside) as environment:
+        yield environment
 
 
 def _knock(address: str) -> None:

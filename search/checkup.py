@@ -9,9 +9,10 @@ from cluster.doctor import Access, findings, is_public
 from cluster.placement import ACCELERATOR, slots
 from cluster.probes import Report, ask_each, report, this_process
 from cluster.resources import nodes as nodes_there
-from cluster.session import session
+from cluster.session import Target, session
 from cluster.sharing import unshared
 from search.estimate import Estimate, Slots, estimate
+from search.modules import own_modules
 from search.proposals import check_first
 from search.store import PACKAGES
 from search.study import Study
@@ -43,11 +44,12 @@ def check_up(
         InvalidInput: no cluster there, no data, or a trial that fits on no node.
         Unsound: what is wrong with the cluster, and the fixes.
     """
-    splits = None
+    splits, beside = None, {}
     if study is not None:
+        beside = own_modules(study)
         check_first(study)
         splits = load_splits(study.data)
-    with session(address):
+    with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open one is a finding
         nodes, silent = report(PACKAGES)
         access = _access(address)
         apart = unshared(Folder(storage))

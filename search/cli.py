@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cluster.session import Target
 from search.loading import load, shipped
 from trainables.errors import TemperError
 
@@ -16,6 +17,17 @@ INTERRUPTED = 130
 SETTING = click.option(
     "--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study."
 )
+
+
+def CLUSTER(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # a constant to who reads a command
+    """The options that say where a search runs."""
+    address = click.option(
+        "--address", help="Ray cluster to run on (auto, host:port, ray://host:port).  [default: this machine alone]"
+    )
+    unauthenticated = click.option(
+        "--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token."
+    )
+    return address(unauthenticated(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +44,7 @@ def temper() -> None:
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
 @click.option("--name", help="Name of the run.  [default: study name and time]")
 @SETTING
-@click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
+@CLUSTER
 @click.option(
     "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
 )
@@ -46,6 +58,7 @@ def search(
     name: str | None,
     settings: tuple[str, ...],
     address: str | None,
+    allow_unauthenticated: bool,
     warm_start: tuple[str, ...],
     or_resume: bool,
     dry_run: bool,
@@ -68,7 +81,7 @@ def search(
     from trainables.storage import Folder
 
     if or_resume and (begun := store.begun_run(storage, name or "", loaded)) is not None:
-        _resume(begun, started, address, force=False)
+        _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
     learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
     folder = store.open_run(storage, name or store.default_name(loaded))
@@ -78,7 +91,7 @@ def search(
         lambda: runner.search(
             loaded,
             folder,
-            address=address,
+            target=Target(address, allow_unauthenticated),
             command=_command(),
             started=started,
             terminal=Terminal(),
@@ -90,14 +103,14 @@ def search(
 @temper.command()
 @click.argument("run")
 @click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
-@click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
-def resume(run: str, force: bool, address: str | None) -> None:
+@CLUSTER
+def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bool) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed."""
     started = time.perf_counter()
     _prepare(address)
     from trainables.storage import Folder
 
-    _resume(Folder(run), started, address, force=force)
+    _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force)
 
 
 @temper.command()
@@ -118,6 +131,8 @@ def status(run: str) -> None:
 @click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
 @click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
 @click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
+@click.option("--or-resume", is_flag=True, help="As for `temper search`.")
+@click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
 @click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
 @click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
 def submit(
@@ -126,6 +141,8 @@ def submit(
     address: str,
     storage: str,
     name: str | None,
+    or_resume: bool,
+    allow_unauthenticated: bool,
     follow: bool,
     output: str | None,
 ) -> None:
@@ -135,7 +152,9 @@ def submit(
     from search import store, submission
 
     name = name or store.default_name(loaded)
-    submission.submit(loaded, address=address, storage=storage, name=name)
+    flags = {"--or-resume": or_resume, "--allow-unauthenticated": allow_unauthenticated}
+    options = tuple(flag for flag, given in flags.items() if given)
+    submission.submit(loaded, address=address, storage=storage, name=name, options=options)
     click.echo(f"Submitted {name} to {address}; `temper fetch {name} --address {address}` brings back what came of it.")
     if follow:
         code = submission.follow(name, address=address, show=lambda text: click.echo(text, nl=False))
@@ -336,14 +355,14 @@ def _fetch(name: str, address: str, output: str | None) -> None:
         click.echo(f"Fetched  {path}")
 
 
-def _resume(folder: Any, started: float, address: str | None, *, force: bool) -> None:
+def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:
     from search import runner
     from search.progress import Terminal
 
     _watch(
         folder,
         started,
-        lambda: runner.resume(folder, address=address, force=force, started=started, terminal=Terminal()),
+        lambda: runner.resume(folder, target=target, force=force, started=started, terminal=Terminal()),
     )
 
 

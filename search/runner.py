@@ -14,7 +14,7 @@ from analysis.parity import verdict
 from analysis.report import write_report
 from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
-from cluster.session import session
+from cluster.session import Target, session
 from cluster.sharing import check_shared
 from cluster.shelf import Shelf
 from search.costs import Costs
@@ -24,6 +24,7 @@ from search.halving import Judge, ParetoHalving
 from search.interrupts import Interrupts
 from search.lessons import Lesson
 from search.loading import read_study
+from search.modules import own_modules
 from search.places import Places, places_of
 from search.progress import Progress, Terminal
 from search.proposals import check_first
@@ -68,7 +69,7 @@ def search(
     study: Study,
     folder: Folder,
     *,
-    address: str | None,
+    target: Target,
     command: str,
     started: float,
     terminal: Terminal,
@@ -79,7 +80,7 @@ def search(
     Args:
         study: what to run.
         folder: from `open_run`.
-        address: of a Ray cluster, None for a local one.
+        target: the cluster to run on.
         command: as typed, for the record.
         started: `time.perf_counter()` when the command began.
         terminal: prints lines and the status.
@@ -101,15 +102,15 @@ def search(
         device = study.resources.of("proposed").device
         record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
-    return _run(study, folder, splits, begin, address=address, started=started, terminal=terminal, learnt=learnt)
+    return _run(study, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
 
 
-def resume(folder: Folder, *, address: str | None, force: bool, started: float, terminal: Terminal) -> Timing:
+def resume(folder: Folder, *, target: Target, force: bool, started: float, terminal: Terminal) -> Timing:
     """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
 
     Args:
         folder: of the run.
-        address: as for `search`.
+        target: as for `search`.
         force: go on even if code, data or study are not what they were.
         started: as for `search`.
         terminal: as for `search`.
@@ -138,7 +139,7 @@ def resume(folder: Folder, *, address: str | None, force: bool, started: float, 
         folder,
         splits,
         begin,
-        address=address,
+        target=target,
         started=started,
         terminal=terminal,
         learnt=run.info["warm_start"],
@@ -153,7 +154,7 @@ def _run(
     splits: Splits,
     begin: Callable[[Record], None],
     *,
-    address: str | None,
+    target: Target,
     started: float,
     terminal: Terminal,
     learnt: Sequence[Lesson],
@@ -163,7 +164,7 @@ def _run(
     """Run what is left of a study."""
     fixed = fixed_recipes(study)
     try:
-        with session(address), LiveCurves(folder, study.objectives) as curves:
+        with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:
             places = places_of(study, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)

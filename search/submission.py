@@ -2,16 +2,15 @@
 
 import uuid
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
 
 from cluster.jobs import Jobs
+from search.modules import own_modules
 from search.parcel import unpack
 from search.study import Study
 from trainables.errors import InvalidInput
-from trainables.own import is_reference, own_function
 
 STUDY = "study.yaml"
 
@@ -62,18 +61,3 @@ def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
         raise InvalidInput(f"{name}: not a search that `temper submit` sent")
     command = ["python", "-m", "search.parcel", run]
     return unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder)
-
-
-def own_modules(study: Study) -> dict[str, Path | bytes]:
-    """The user's modules that a study names and that lie in the working directory, by name: files or packages."""
-    found: dict[str, Path | bytes] = {}
-    for key, reference in (("data.name", study.data.name), ("model.name", study.model.name)):
-        if not is_reference(reference) or reference.startswith("torchvision:"):
-            continue
-        own_function(reference, key)
-        spec = find_spec(reference.partition(":")[0].partition(".")[0])
-        origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
-        if origin is not None and Path.cwd() in origin.parents:
-            what = origin.parent if origin.name == "__init__.py" else origin
-            found[what.name] = what
-    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.session import prepare_environment
+from cluster.session import Target, prepare_environment
 
 prepare_environment(None)  # before anything imports Ray
 
@@ -76,7 +76,7 @@ def main() -> None:
     study, meter, started = load("digits", [*SETTINGS, f"budget.trials={trials}"]), Meter(), time.perf_counter()
     with tempfile.TemporaryDirectory() as storage:
         folder = store.open_run(storage, "overhead")
-        timing = runner.search(study, folder, address=None, command=sys.argv[0], started=started, terminal=meter)
+        timing = runner.search(study, folder, target=Target(), command=sys.argv[0], started=started, terminal=meter)
         seconds = [one.seconds for one in read_run(folder).trials if one.role == "proposed"]
     first, last, count = meter.readings[0], meter.readings[-1], len(meter.readings) - 1
     wall, cpu = last.clock - first.clock, last.cpu - first.cpu

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from machine import machine
 
-from cluster.session import prepare_environment, session
+from cluster.session import Target, prepare_environment, session
 from search.loading import load
 from search.study import Study
 from trainables.attacks import PgdAttack
@@ -124,7 +124,7 @@ def shared_data(splits: Splits) -> tuple[float, list[float]]:
             return private_megabytes() - before
 
     size = sum(part.images.nbytes + part.labels.nbytes for part in (splits.train, splits.validation)) / MEGABYTE
-    with session(None, cpus=TRIALS):
+    with session(Target(), cpus=TRIALS):
         reference = ray.put(splits)
         holders: list[Any] = [ray.remote(Holder).remote() for _ in range(TRIALS)]
         return size, ray.get([holder.hold.remote(reference) for holder in holders])
