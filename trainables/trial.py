@@ -1,16 +1,18 @@
 """A recipe as a Ray Tune trainable. The only module here that knows Ray."""
 
+import gc
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from ray import tune
 
+from trainables.ancestors import recover
 from trainables.attempts import Attempts
 from trainables.data import Splits
+from trainables.memory import MICRO_BATCHES, out_of_memory
 from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
@@ -51,7 +53,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             config: the recipe, as plain data.
             setting: of the run.
             splits: its data.
-            shelf: handle of the actor that keeps bases and teachers: `put(id, Trained)`, `get(id)`.
+            shelf: keeps bases and teachers: `put(id, Trained)`, `take(id, recover)`.
         """
         self._setting, self._splits, self._shelf = setting, splits, shelf
         self._pipeline: Pipeline | None = None
@@ -59,9 +61,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next recipe in the same process."""
-        self._pipeline = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self._release()
         self._start(new_config)
         return True
 
@@ -69,16 +69,14 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         """Train one epoch; the last one's result carries the final numbers."""
         started = time.perf_counter()
         assert self._pipeline is not None
+        failure = None if self._pipeline.finished else self._train()
         pipeline: Pipeline = self._pipeline
-        if not pipeline.finished:
-            self._attempts.begin(pipeline.epoch + 1)
-            pipeline.step()
-            pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
-        result: dict[str, Any] = dict(pipeline.history[-1])
+        result: dict[str, Any] = dict(pipeline.history[-1]) if pipeline.history else {}
         if pipeline.finished:
             result |= self._final(pipeline)
         self._busy += time.perf_counter() - started
-        return result | {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
+        done = pipeline.finished or failure is not None
+        return result | {"done": done, "finished": pipeline.finished, "failed": failure, "busy_seconds": self._busy}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
@@ -88,19 +86,58 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
 
     def _start(self, config: dict[str, Any]) -> None:
         started = time.perf_counter()
-        setting = self._setting
-        set_conditions(setting.threads)
-        recipe = Recipe.model_validate(config["recipe"])
-        base, teacher = self._fetch(recipe.base), self._fetch(recipe.separate_teacher)
-        device = torch.device("cuda" if setting.gpu else "cpu")
-        self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device, teacher)
-        self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
-        self._attempts = Attempts.next(setting.trials.child(recipe.id, "attempts"))
+        set_conditions(self._setting.threads)
+        self._recipe = Recipe.model_validate(config["recipe"])
+        self._ancestors = self._fetch(self._recipe.base), self._fetch(self._recipe.separate_teacher)
+        self._prepare()
         self._busy = time.perf_counter() - started
 
+    def _prepare(self, micro_batches: int = 1) -> None:
+        """Begin an attempt: build the pipeline, as its newest checkpoint has it."""
+        setting, (base, teacher) = self._setting, self._ancestors
+        device, place = torch.device("cuda" if setting.gpu else "cpu"), setting.trials.child(self._recipe.id)
+        pipeline = Pipeline(self._recipe, setting.evaluation, self._splits, base, device, teacher, micro_batches)
+        pipeline.restore(place.child("checkpoint"))
+        self._pipeline = pipeline
+        self._attempts = Attempts.next(place.child("attempts"))
+
+    def _train(self) -> str | None:
+        """Train one epoch and keep it: where memory runs out, once more, in micro-batches.
+
+        Returns:
+            Why that was in vain too, or None.
+        """
+        while True:
+            pipeline = self._pipeline
+            assert pipeline is not None
+            self._attempts.begin(pipeline.epoch + 1)
+            try:
+                pipeline.step()
+                pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
+                return None
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+                failure = out_of_memory(error)
+                if failure is None:
+                    raise
+            if pipeline.micro_batches > 1:
+                return f"{failure}, in {pipeline.micro_batches} micro-batches as well"
+            del pipeline
+            self._release()
+            self._prepare(MICRO_BATCHES)
+
+    def _release(self) -> None:
+        """Give back what the last pipeline held, a GPU's memory too."""
+        self._pipeline = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def _fetch(self, ancestor: Recipe | None) -> Any:
-        """A finished recipe off the shelf; its arrays stay in the node's object store."""
-        return None if ancestor is None else ray.get(ray.get(self._shelf.get.remote(ancestor.id))[0])
+        """A finished recipe off the shelf, or from its checkpoint where the shelf has lost it."""
+        if ancestor is None:
+            return None
+        setting = self._setting
+        return self._shelf.take(ancestor.id, lambda: recover(ancestor, setting.trials, self._splits, setting.teachers))
 
     def _final(self, pipeline: Pipeline) -> dict[str, Any]:
         if pipeline.reason is not None or pipeline.score is None:
@@ -108,7 +145,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         name = pipeline.recipe.id
         if name in self._setting.bases:
             trained = pipeline.trained(teaches=name in self._setting.teachers)
-            ray.get(self._shelf.put.remote(name, trained))
+            self._shelf.put(name, trained)
         correct = pipeline.score.robust
         return {
             "reason": None,
