@@ -68,6 +68,7 @@ class Hosts:
         self._count, self._folder = count, folder
         self._prefix = f"t{os.getpid()}"
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self._names: dict[str, str] = {}
         self._head = 0
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         self.environment = kept | QUICK | {
@@ -112,8 +113,8 @@ class Hosts:
         self._start(head, "--head", f"--port={PORT}", "--include-dashboard=false", f"--num-cpus={head_cpus}")
         for host in workers:
             self.join(host, cpus=cpus)
-        alive = self.alive(1 + len(workers))
-        assert len(alive) == 1 + len(workers), (alive, self._folder)
+        self._names = self.alive(1 + len(workers))
+        assert len(self._names) == 1 + len(workers), (self._names, self._folder)
 
     def join(self, host: int, *, cpus: int = 1) -> None:
         """Start Ray on a host as a worker of the head that is there."""
@@ -150,14 +151,14 @@ class Hosts:
     def kill(self, host: int) -> None:
         """Power loss: every process on the host is gone at once."""
         node = self._nodes.pop(host)
-        with contextlib.suppress(ProcessLookupError):
+        if node.poll() is None:
             os.kill(self._init(node), signal.SIGKILL)  # the first process of its namespace, and so all in there
         node.kill()
         node.wait()
 
     def drain(self, host: int, *, seconds: int) -> None:
         """Tell Ray that the host will be taken away in so many seconds; taking it away is the caller's part."""
-        node = self.alive()[self.ip(host)]
+        node = self._names[self.ip(host)]
         options = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot instance taken back"]
         command = ["drain-node", "--address", self.address, "--node-id", node, *options]
         done = self.run(self._head, [_ray(), *command, "--deadline-remaining-seconds", str(seconds)])
