@@ -68,7 +68,7 @@ def test_a_link_that_is_cut_and_heals(hosts: Hosts, tmp_path: Path, measured: Ca
     until(lambda: list((run / "trials" / trial / "attempts").glob("2-*")), lambda: driver.poll() is None)
     hosts.heal(on(hosts, name))
     finish(driver, tmp_path)
-    finished, missing = check(run, repeated=trial)
+    finished, missing = check(run)  # the host went on to write the epoch in progress, so nothing need be repeated
     assert missing == 0
     hosts.kill(on(hosts, name))  # Ray has given it up, so it has to join anew
     hosts.join(on(hosts, name))

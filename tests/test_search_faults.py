@@ -108,7 +108,14 @@ def network(image_shape, classes):
     inner = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, classes)]
     return Heavy(nn.Sequential(*inner))
 """
-OWN_SETTINGS = [*SMALL, "model.name=own:network", "space.schedule.batch_size=40", "pretraining.batch_size=40"]
+OWN_SETTINGS = [
+    *SMALL,
+    "model.name=own:network",
+    "space.schedule.batch_size=40",
+    "pretraining.batch_size=40",
+    "sampler.kind=random",
+    "budget.trials=1",
+]
 
 
 @pytest.fixture
