@@ -10,6 +10,7 @@ from search.events import Outcome, Proposal
 from search.recipes import parents, teachers
 from search.study import Study
 from trainables.ancestors import recover
+from trainables.checkpoint import read_newest
 from trainables.data import Splits
 from trainables.recipe import Recipe
 from trainables.trained import Trained
@@ -33,14 +34,17 @@ class Remembered:
 
 def remember(run: Run) -> list[Remembered]:
     """The trials of a run in the order of proposing. One whose recipe is torn never began, and is proposed anew."""
-    return [_remembered(trial) for trial in run.trials]
+    return [_remembered(run, trial) for trial in run.trials]
 
 
-def _remembered(trial: Trial) -> Remembered:
+def _remembered(run: Run, trial: Trial) -> Remembered:
     recipe = Recipe.model_validate(trial.recipe)
     proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions)
-    outcome = None
-    if trial.state is not State.RUNNING:
+    outcome, history = None, trial.history
+    if trial.state is State.RUNNING:  # it goes on from its newest whole checkpoint, whatever a torn one tells
+        newest = read_newest(run.folder.child("trials", trial.id, "checkpoint"))
+        history = () if newest is None else tuple(newest[1]["history"])
+    else:
         correct = trial.robust_correct
         outcome = Outcome(
             trial.state,
@@ -50,7 +54,7 @@ def _remembered(trial: Trial) -> Remembered:
             None if correct is None else np.packbits(correct).tobytes().hex(),
             None if correct is None else len(correct),
         )
-    return Remembered(proposal, outcome, -1 if trial.order is None else trial.order, trial.history)
+    return Remembered(proposal, outcome, -1 if trial.order is None else trial.order, history)
 
 
 def _role(trial: Trial) -> Any:
