@@ -145,7 +145,9 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def write(rows: list[Row]) -> None:
-    """Put the table between its marks in cluster/README.md."""
+    """Put the rows between the marks in cluster/README.md, in place of earlier ones of the same faults."""
     before, _, rest = PAGE.read_text().partition(START)
-    _, _, after = rest.partition(END)
-    PAGE.write_text("\n".join([before + START, *table(rows), END]) + after)
+    old, _, after = rest.partition(END)
+    head, made = table([]), table(rows)[2:]
+    lines = {line.split("|")[1]: line for line in [*old.strip().splitlines()[2:], *made]}
+    PAGE.write_text("\n".join([before + START, *head, *lines.values(), END]) + after)

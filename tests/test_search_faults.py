@@ -110,7 +110,7 @@ def network(image_shape, classes):
 """
 OWN_SETTINGS = [
     *SMALL,
-    "model.name=own:network",
+    "model.name=heavy:network",
     "space.schedule.batch_size=40",
     "pretraining.batch_size=40",
     "sampler.kind=random",
@@ -119,8 +119,10 @@ OWN_SETTINGS = [
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
-    (tmp_path / "own.py").write_text(OWN)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with that module, which this process finds as well."""
+    (tmp_path / "heavy.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
