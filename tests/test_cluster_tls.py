@@ -37,7 +37,7 @@ def test_a_search_over_tls_and_a_client_without_certificates(tmp_path: Path) -> 
         without = {name: value for name, value in hosts.environment.items() if name not in TLS}
         refused = hosts.run(0, [*command, "--name", "refused"], without)
         assert refused.returncode == 2, refused.stdout + refused.stderr
-        assert "no Ray cluster answers there" in refused.stderr
+        assert "the cluster speaks TLS; set RAY_USE_TLS=1" in refused.stderr
         assert not (tmp_path / "runs" / "refused").exists()
         done = hosts.run(0, [*command, "--name", "run"])
         assert done.returncode == 0, done.stdout + done.stderr
