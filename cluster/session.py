@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import socket
+import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # with it, Tune prints its own tables however quiet it is told to be
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # no traceback of a trial that is tried again; the record says why one failed
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -129,6 +131,24 @@ def _knock(address: str) -> None:
     if not colon or not port.isdigit():
         return  # auto, or something that Ray refuses at once
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as answering:
+            agreed = os.environ.get("RAY_USE_TLS", "0") in ("1", "true") or not _speaks_tls(answering)
     except (OSError, OverflowError) as error:
         raise InvalidInput(f"--address {address}: no Ray cluster answers there ({error})") from None
+    if not agreed:
+        raise InvalidInput(
+            f"--address {address}: the cluster speaks TLS; set RAY_USE_TLS=1, RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY "
+            "and RAY_TLS_CA_CERT (cluster/README.md says how)"
+        )
+
+
+def _speaks_tls(connection: socket.socket) -> bool:
+    """Whether what answers shakes hands by TLS; what it is called, and by whom, is Ray's to check."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.wrap_socket(connection).close()
+    except OSError:  # ssl.SSLError is one, as are a closed connection and a timeout
+        return False
+    return True

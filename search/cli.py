@@ -369,13 +369,15 @@ def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None
 def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
     """Run a search to its end, or to Ctrl-C, and say what came of it and what to do next."""
     from search import runner
+    from search.failures import storage_watched
 
-    try:
-        timing = search()
-    except KeyboardInterrupt:
-        click.echo(f"\nInterrupted. What finished is kept: `temper resume {folder}` goes on with it.", err=True)
-        _leave(INTERRUPTED)
-    run = runner.derive(folder)
+    with storage_watched(folder):
+        try:
+            timing = search()
+        except KeyboardInterrupt:
+            click.echo(f"\nInterrupted. What finished is kept: `temper resume {folder}` goes on with it.", err=True)
+            _leave(INTERRUPTED)
+        run = runner.derive(folder)
     sentence = runner.conclude(run)
     click.echo(
         f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "

@@ -17,6 +17,8 @@ class Budget(Frozen):
         flops: marginal training FLOPs of all proposals together.
         patience: finished proposals in a row that gain no hypervolume.
         retries: times a trial that lost its process is started again, from its checkpoint.
+        epoch_timeout: seconds from an epoch's start to its report, after which its process is taken for hung and
+            killed; None: never. The last epoch takes the full score as well.
     """
 
     trials: Annotated[int, Field(ge=0)] = 20
@@ -24,6 +26,7 @@ class Budget(Frozen):
     flops: PositiveFloat | None = None
     patience: PositiveInt | None = None
     retries: Annotated[int, Field(ge=0)] = 1
+    epoch_timeout: PositiveFloat | None = None
 
 
 class Sampler(Frozen):

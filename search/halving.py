@@ -12,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 from analysis.rungs import SCORE, STOPPED, Ladder, judged
 from analysis.trials import State
 from search.effort import Halving
+from search.failures import reason_of
 from search.replay import Remembered
 from search.rungs import Rung
 
@@ -129,5 +130,4 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
             self._judge.finish(trial.config["id"], float(score))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
-        self.failures[trial.trial_id] = lines[-1] if lines else "failed without a message"
+        self.failures[trial.trial_id] = reason_of(str(trial.get_error()))

@@ -27,7 +27,9 @@ def _ending(
     if stopped and not error:
         return Outcome(State.PRUNED, stopped, None, seconds)
     if error or not result or not result.get("finished"):
-        return Outcome(State.FAIL, error or "ended before its last epoch", None, seconds)
+        return Outcome(
+            State.FAIL, error or (result or {}).get("failed") or "ended before its last epoch", None, seconds
+        )
     if result.get("reason"):
         return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
     prefix = "metrics/"  # Tune flattens what it hands to a searcher

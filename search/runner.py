@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import optuna
-import ray
 from ray import tune
 
 from analysis.parity import verdict
@@ -18,9 +18,11 @@ from cluster.session import Target, session
 from cluster.sharing import check_shared
 from cluster.shelf import Shelf
 from search.costs import Costs
+from search.damage import damage
 from search.events import Listener
 from search.fingerprint import differences, fingerprint
 from search.halving import Judge, ParetoHalving
+from search.hangs import Hangs
 from search.interrupts import Interrupts
 from search.lessons import Lesson
 from search.loading import read_study
@@ -34,9 +36,11 @@ from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
 from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard
+from trainables.ancestors import recover
 from trainables.data import Splits, load_splits
 from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.models import build
+from trainables.recipe import Recipe
 from trainables.storage import Folder
 from trainables.trained import Trained
 from trainables.trial import Allotment, RecipeTrainable, Setting
@@ -131,6 +135,8 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
 
     def begin(record: Record) -> None:
         record.endings = 1 + max((one.order for one in past), default=-1)
+        for line in damage(run):
+            terminal.line(line)
         done = sum(one.outcome is not None for one in past)
         terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
 
@@ -206,20 +212,25 @@ def _fit(
         teachers=teachers(study),
         shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
     )
-    shelf = ray.remote(num_cpus=0)(Shelf).remote()
+    shelf = Shelf()
     for recipe_id, one in trained.items():
-        ray.get(shelf.put.remote(recipe_id, one))
+        shelf.put(recipe_id, one)
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
-    halving, interrupts = ParetoHalving(judge), Interrupts()
-    costs = Costs(study, splits, lambda recipe: ray.get(ray.get(shelf.get.remote(recipe.id))[0]))
+    halving, interrupts, hangs = ParetoHalving(judge), Interrupts(), Hangs(study.budget.epoch_timeout)
+
+    def fetch(recipe: Recipe) -> Trained:
+        again = partial(recover, recipe, setting.trials, splits, setting.teachers)
+        return cast(Trained, shelf.take(recipe.id, again))
+
+    costs = Costs(study, splits, fetch)
     for remembered in past:
         if remembered.outcome is not None:
             costs.ended(remembered.proposal, remembered.outcome)
     searcher = ParetoSearcher(
         study,
         [*listeners, costs],
-        halving.failures.get,
+        lambda trial_id: hangs.reasons.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
         learnt,
         planned=costs,
@@ -241,7 +252,7 @@ def _fit(
         run_config=tune.RunConfig(
             name=TUNE_STATE,
             storage_path=str(folder.anchored()),
-            callbacks=[interrupts, _Forgetting()],
+            callbacks=[interrupts, hangs, _Forgetting()],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),

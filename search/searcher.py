@@ -12,6 +12,7 @@ from ray.tune.search import Searcher
 
 from analysis.trials import State
 from search.events import Listener, Outcome, Proposal
+from search.failures import tells_of_full_storage
 from search.lessons import Lesson
 from search.outcomes import outcome_of
 from search.placing import Role
@@ -20,7 +21,7 @@ from search.recipes import Fixed, fixed_recipes
 from search.replay import Remembered
 from search.spending import Spending
 from search.study import BASE, Study, compute_of
-from trainables.errors import TemperError
+from trainables.errors import StorageFull, TemperError
 from trainables.recipe import Recipe
 
 MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
@@ -149,12 +150,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._proposer.reported(proposal, result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record how a trial ended, then tell Optuna."""
-        if result and not error:
+        """Record how a trial ended, then tell Optuna. Raises StorageFull for a loss that is none: it can be resumed."""
+        failure = (self._why_failed(trial_id) or "failed without a message") if error else None
+        if failure is not None and tells_of_full_storage(failure):
+            raise StorageFull(failure)
+        if result and not error and not result.get("failed"):
             self.on_trial_result(trial_id, result)
         proposal, trial = self._running.pop(trial_id)
         self._places[proposal.role] -= 1
-        failure = (self._why_failed(trial_id) or "failed without a message") if error else None
         outcome = outcome_of(result, failure, self._study.objectives, self._why_stopped(trial_id))
         self._conclude(proposal, outcome)
         if trial is not None:

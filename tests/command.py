@@ -39,3 +39,33 @@ def temper(
         cwd=cwd,
         env=os.environ | {"PYTHONWARNINGS": "default"},
     )
+
+
+def start_search(
+    storage: Path, name: str, settings: list[str], *, study: str = "digits", cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """A search that goes on while the test does something to it; what it prints is for `communicate` or `stdout`."""
+    changes = [part for setting in settings for part in ("--set", setting)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "search", "search", study, "--storage", str(storage), "--name", name, *changes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def trial_processes(driver: int) -> list[int]:
+    """Processes of trials that a driver's Ray started: raylet is its child, the workers are raylet's."""
+    parents: dict[int, int] = {}
+    titles: dict[int, str] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text()
+            titles[int(folder.name)] = (folder / "cmdline").read_text()
+        except OSError:
+            continue  # it ended meanwhile
+        parents[int(folder.name)] = int(status.rpartition(")")[2].split()[1])
+    mine = [pid for pid, parent in parents.items() if parents.get(parent) == driver]
+    return [pid for pid in mine if titles[pid].startswith("ray::") and "Trainable" in titles[pid]]

@@ -1,11 +1,15 @@
 """Work that was lost and done again, counted; and what a device gave."""
 
+from errno import ENOSPC
+from os import strerror
 from pathlib import Path
 
 import pytest
 import torch
 
+import trainables.storage
 from trainables.attempts import Attempts
+from trainables.checkpoint import read_newest, torn, write
 from trainables.data import load_splits
 from trainables.ingredients import ChannelPruning, Data, Network
 from trainables.pipeline import Pipeline
@@ -95,3 +99,30 @@ def test_a_gpu_uses_energy() -> None:
             x = x @ x / 4096
         torch.cuda.synchronize()
     assert usage.metrics()["energy_joules"] > 0
+
+
+def test_a_torn_checkpoint_is_told_and_the_one_before_it_is_read(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    for epoch in (1, 2, 3):
+        write(folder, epoch, {"weights": bytes(epoch)}, {"history": list(range(epoch))})
+    assert torn(folder) == ([], 3)
+    (tmp_path / "3" / "weights").write_bytes(b"")
+    assert torn(folder) == ([3], 2)
+    found = read_newest(folder)
+    assert found is not None
+    assert found[1]["history"] == [0, 1]
+    (tmp_path / "2" / "state.json").write_text("{")
+    assert torn(folder) == ([2, 3], None)
+    assert read_newest(folder) is None
+
+
+def test_a_full_disk_leaves_no_part_of_a_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(system: object, path: str, content: bytes) -> None:
+        Path(path).write_bytes(content[:1])
+        raise OSError(ENOSPC, strerror(ENOSPC))
+
+    Folder(str(tmp_path)).write("state.json", b"old")
+    monkeypatch.setattr(trainables.storage, "_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        Folder(str(tmp_path)).write("state.json", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"state.json": b"old"}

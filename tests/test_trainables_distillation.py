@@ -255,17 +255,15 @@ def test_a_teachers_own_trial_makes_the_soft_labels_and_students_do_not(
         calls.append((running, recipe.id))
         return soft_labels(recipe, *rest)
 
-    class Method:
-        def __init__(self, function: Callable[..., Any]) -> None:
-            self.remote = function
-
     class Shelf:
         def __init__(self) -> None:
             self.held: dict[str, Any] = {}
-            self.put, self.get = Method(self.held.__setitem__), Method(lambda name: [self.held[name]])
+            self.put = self.held.__setitem__
+
+        def take(self, name: str, recover: Callable[[], Any]) -> Any:
+            return self.held[name]
 
     monkeypatch.setattr(trainables.pipeline, "soft_labels", counting)
-    monkeypatch.setattr("ray.get", lambda what: what)
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
     ids = frozenset({BASE.id, TEACHER.id})
     setting = Setting(

@@ -1,5 +1,6 @@
 """What a recipe cost beyond the lineage of its weights: epochs that a lost process had begun, and begins again."""
 
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class Attempts:
         return cls(folder, 1 + max((attempt for attempt, _ in _begun(folder)), default=0))
 
     def begin(self, epoch: int) -> None:
-        """Note that an epoch, counted from 1, begins."""
-        self.folder.write(f"{self.number}-{epoch}", b"")
+        """Note that an epoch, counted from 1, begins, and on which host."""
+        self.folder.write(f"{self.number}-{epoch}", f"{socket.gethostname()}\n".encode())
 
     def lost_flops(self, history: Sequence[Mapping[str, Any]], inherited: float, prepared: float) -> float:
         """FLOPs of work that was done and lost, for a recipe that is finished now.

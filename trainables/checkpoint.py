@@ -30,15 +30,17 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
 def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
     """Files and state of the newest checkpoint that is whole, or None."""
     for epoch in reversed(_epochs(folder)):
-        place = folder.child(str(epoch))
-        try:
-            state = place.read_json("state.json")
-            files = {name: place.read(name) for name in state["sha256"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # torn: a kill while it was written; the epoch before it is whole
-        if all(_hash(files[name]) == expected for name, expected in state["sha256"].items()):
-            return files, state
+        found = _read(folder.child(str(epoch)))
+        if found is not None:
+            return found
     return None
+
+
+def torn(folder: Folder) -> tuple[list[int], int | None]:
+    """Epochs of the checkpoints that are not whole, and the epoch of the newest that is."""
+    epochs = _epochs(folder)
+    broken = [epoch for epoch in epochs if _read(folder.child(str(epoch))) is None]
+    return broken, max((epoch for epoch in epochs if epoch not in broken), default=None)
 
 
 def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
@@ -92,6 +94,17 @@ def unpack_progress(content: bytes, model: nn.Module, optimizer: Optimizer, gene
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """safetensors stores row-major tensors only."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _read(place: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
+    """A checkpoint's files and state, or None if it is torn: by a kill while it was written, or by its disk."""
+    try:
+        state = place.read_json("state.json")
+        files = {name: place.read(name) for name in state["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    whole = all(_hash(files[name]) == expected for name, expected in state["sha256"].items())
+    return (files, state) if whole else None
 
 
 def _epochs(folder: Folder) -> list[int]:

@@ -25,3 +25,7 @@ class NoTrialSucceeded(TemperError):
     """A search ended without a single finished recipe."""
 
     exit_code = 3
+
+
+class StorageFull(TemperError):
+    """There is no room left to write a file of the run."""

@@ -1,6 +1,8 @@
 """One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
 
 import copy
+import dataclasses
+import math
 import time
 from typing import Any
 
@@ -47,6 +49,7 @@ class Pipeline:
         base: Trained | None,
         device: torch.device,
         teacher: Trained | None = None,
+        micro_batches: int = 1,
     ) -> None:
         """Build, compress and measure the network.
 
@@ -57,6 +60,8 @@ class Pipeline:
             base: the trained base; needed exactly if the recipe has one.
             device: where to compute.
             teacher: the trained teacher; needed exactly if the recipe has one that is not its base.
+            micro_batches: parts that each batch is trained and scored in, for want of memory; see
+                `trainables.training.Trainer`. Not part of the recipe, but of its history, from which it is restored.
 
         Raises:
             TemperError: base or teacher is missing, or given without need.
@@ -65,6 +70,7 @@ class Pipeline:
             if (given is None) != (wanted is None):
                 raise TemperError(f"recipe {recipe.id}: its {what} was {'not ' if given is None else ''}given")
         self.recipe, self.device, self._splits = recipe, device, splits
+        self._evaluation = evaluation
         self.ledger = Ledger()
         self._inherited = inherited(base, teacher)
         self.ledger.inherit(self._inherited)
@@ -79,6 +85,7 @@ class Pipeline:
             torch.manual_seed(recipe.seed)
             train = splits.train.tensors(device)
             self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
+            self._divide(micro_batches)
             soft = self._learn_from(teacher or base, train[0])
             assembled = assemble(recipe, base, splits, train[0])
             self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
@@ -121,12 +128,13 @@ class Pipeline:
         started = time.perf_counter()
         number = self.epoch + 1
         row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
+        row["micro_batches"] = self.micro_batches
         row |= {"clean_accuracy": None, "robust_accuracy": None}
         if number > 1:
             self._trainee.prepare(number, self.ledger)
         before = self.ledger.marginal, self.ledger.end_to_end
         if self.recipe.schedule.epochs:
-            result = self._trainee.train_epoch(number, self.ledger)
+            result = self._trainee.train_epoch(number, self.ledger, self.micro_batches)
             self.reason = diverged(result.loss, number)
             row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
             row["loss"] = None if result.diverged else result.loss
@@ -166,6 +174,7 @@ class Pipeline:
             "model_bytes": stored_bytes(self.deployed),
             **self.usage.metrics(),
             "epochs": self.recipe.schedule.epochs,
+            "micro_batches": self.micro_batches,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
 
@@ -200,6 +209,7 @@ class Pipeline:
             return
         files, state = found
         self.history = list(state["history"])
+        self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
         self._trainee.load(files, self.epoch)
         self.ledger = Ledger.from_dict(state["ledger"])
         self.reason = state["reason"]
@@ -207,6 +217,12 @@ class Pipeline:
         self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
         if self.finished and self.reason is None:
             self._score_result(Ledger())
+
+    def _divide(self, parts: int) -> None:
+        """Train and score in so many parts of a batch from now on."""
+        self.micro_batches = parts
+        smaller = self._evaluation.model_copy(update={"batch_size": math.ceil(self._evaluation.batch_size / parts)})
+        self._scorer = dataclasses.replace(self._scorer, protocol=smaller)
 
     def _score_epoch(self, number: int) -> Row:
         """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""

@@ -1,10 +1,12 @@
 """A folder on local disk, NFS or object storage: the only way that Temper reads and writes a run directory."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pyarrow import fs
 
@@ -48,15 +50,26 @@ class Folder:
         """Write one file whole: a reader sees all of it or nothing of it.
 
         Local files are written beside their place and moved there; object stores publish on close.
+
+        Raises:
+            OSError: the storage is full, or cannot be written; nothing is left behind then.
         """
         system, folder = self._resolve()
-        system.create_dir(folder, recursive=True)
         target = f"{folder}/{name}"
-        staging = f"{target}.partial" if isinstance(system, fs.LocalFileSystem) else target
-        with system.open_output_stream(staging) as stream:
-            stream.write(content)
-        if staging != target:
+        if not isinstance(system, fs.LocalFileSystem):
+            system.create_dir(folder, recursive=True)
+            _write(system, target, content)
+            return
+        # A name of its own: a process that a cut link hides from the driver may still write what its successor writes.
+        staging = f"{target}.{uuid4().hex}.partial"
+        try:
+            system.create_dir(folder, recursive=True)
+            _write(system, staging, content)
             system.move(staging, target)
+        except OSError:
+            with suppress(OSError):
+                system.delete_file(staging)
+            raise
 
     def read(self, name: str) -> bytes:
         """The content of one file. Raises FileNotFoundError."""
@@ -105,3 +118,8 @@ class Folder:
         except (ValueError, OSError) as error:
             raise InvalidInput(f"{self.uri}: cannot be opened as storage ({error})") from error
         return system, "/".join([root, *self.parts])
+
+
+def _write(system: fs.FileSystem, path: str, content: bytes) -> None:
+    with system.open_output_stream(path) as stream:
+        stream.write(content)

@@ -85,8 +85,8 @@ class Trainee:
         ledger.add("compression", counter.get_total_flops())
         self._start_anew()
 
-    def train_epoch(self, epoch: int, ledger: Ledger) -> EpochResult:
-        """Train for this epoch, counted from 1, at its part of the schedule."""
+    def train_epoch(self, epoch: int, ledger: Ledger, micro_batches: int = 1) -> EpochResult:
+        """Train for this epoch, counted from 1, at its part of the schedule; each batch in so many parts."""
         recipe, schedule = self._recipe, self._recipe.schedule
         replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
         batches = math.ceil(len(self._labels) / schedule.batch_size) * replays
@@ -102,6 +102,7 @@ class Trainee:
             cost=self.cost,
             ledger=ledger,
             update_phase=update_phase(recipe),
+            micro_batches=micro_batches,
         )
         x, y, size = self._images, self._labels, schedule.batch_size
         if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):

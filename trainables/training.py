@@ -1,7 +1,7 @@
 """One epoch of (adversarial) training: the ordinary loop, and the free one."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,8 @@ class Trainer:
         cost: FLOPs per pass of this very model.
         ledger: charged for the passes made.
         update_phase: where updates are charged: `update`, or `base` in ordinary pretraining.
+        micro_batches: parts that a batch is split into, whose gradients add up to the batch's; for want of memory.
+            BatchNorm then sees, and averages, the parts, and each part draws its own noise.
     """
 
     model: nn.Module
@@ -60,6 +62,7 @@ class Trainer:
     cost: PassCost
     ledger: Ledger
     update_phase: str = "update"
+    micro_batches: int = 1
 
     def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Every example once, in a fresh order: images (batch, channels, height, width), labels, and which they are.
@@ -70,13 +73,28 @@ class Trainer:
             images = augment(x[index], self.augmentation, self.generator)
             yield images.contiguous(memory_format=torch.channels_last), y[index], index
 
-    def update(self, step: int, loss: Tensor) -> tuple[float, bool]:
-        """Back-propagate and, if the loss is finite, step. Returns the step's rate, and whether it was."""
-        rate, finite = self.rate(step), bool(torch.isfinite(loss))
+    def parts(self, examples: int) -> list[slice]:
+        """How a batch of so many examples is split."""
+        size = math.ceil(examples / self.micro_batches)
+        return [slice(first, min(first + size, examples)) for first in range(0, examples, size)]
+
+    def update(self, step: int, losses: Iterable[tuple[Tensor, float]]) -> tuple[float, bool]:
+        """Back-propagate a batch and, if its loss is finite, step.
+
+        Args:
+            step: its number.
+            losses: mean loss of each part of the batch, and the part's share of the batch; asked for one by one.
+
+        Returns:
+            The step's rate, and whether all losses were finite.
+        """
+        rate, finite = self.rate(step), True
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        for loss, share in losses:
+            finite = finite and bool(torch.isfinite(loss))
+            torch.autograd.backward(loss if share == 1 else share * loss)
         if finite:
             self.optimizer.step()
             self.after_step()
@@ -112,16 +130,22 @@ def train_epoch(
     """
     trainer.model.train()
     tally = _Tally()
-    for number, (images, labels, index) in enumerate(trainer.batches(x, y, batch_size), start=first_step):
-        chosen = attack(number)
-        target = loss.target(trainer.model, images, labels) if chosen.passes else labels
-        adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
-        value, logits = loss(trainer.model, images, adversarial, labels)
-        if soft is not None:
-            value = soft(value, logits, index)
-        rate, finite = trainer.update(number, value)
-        trainer.charge(trainer.cost.step(chosen, loss), len(labels))
-        tally.add(value, logits, labels, rate)
+
+    def losses(number: int, batch: tuple[Tensor, Tensor, Tensor]) -> Iterator[tuple[Tensor, float]]:
+        chosen, examples = attack(number), len(batch[1])
+        for part in trainer.parts(examples):
+            images, labels, index = (one[part] for one in batch)
+            target = loss.target(trainer.model, images, labels) if chosen.passes else labels
+            adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
+            value, logits = loss(trainer.model, images, adversarial, labels)
+            if soft is not None:
+                value = soft(value, logits, index)
+            yield value, len(labels) / examples
+            trainer.charge(trainer.cost.step(chosen, loss), len(labels))
+            tally.add(value, logits, labels)
+
+    for number, batch in enumerate(trainer.batches(x, y, batch_size), start=first_step):
+        tally.rate, finite = trainer.update(number, losses(number, batch))
         if not finite:
             break
     return tally.result()
@@ -154,25 +178,30 @@ def free_epoch(
     """
     trainer.model.train()
     tally, step = _Tally(), first_step
-    carried = torch.zeros_like(x[:batch_size])
-    for images, labels, _ in trainer.batches(x, y, batch_size):
-        shift = carried[: len(images)]
-        for _ in range(replays):
-            adversarial = (images + shift).clamp(0, 1).requires_grad_(True)
-            if float((adversarial - images).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
+
+    def losses(images: Tensor, labels: Tensor, shift: Tensor) -> Iterator[tuple[Tensor, float]]:
+        """Of each part; moves its perturbation once it was back-propagated."""
+        for part in trainer.parts(len(labels)):
+            adversarial = (images[part] + shift[part]).clamp(0, 1).requires_grad_(True)
+            if float((adversarial - images[part]).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
                 raise TemperError(f"free training left its bound of {perturbation.epsilon:.4g}")
             logits = trainer.model(adversarial)
-            value = cross_entropy(logits, labels)
-            rate, finite = trainer.update(step, value)
+            value = cross_entropy(logits, labels[part])
+            yield value, len(logits) / len(labels)
             gradient = adversarial.grad
             assert gradient is not None
-            shift = (shift + perturbation.epsilon * gradient.sign()).clamp(-perturbation.epsilon, perturbation.epsilon)
-            trainer.charge(trainer.cost.free_step(), len(labels))
+            moved = shift[part] + perturbation.epsilon * gradient.sign()
+            shift[part] = moved.clamp(-perturbation.epsilon, perturbation.epsilon)
+            trainer.charge(trainer.cost.free_step(), len(logits))
+            tally.add(value, logits, labels[part])
+
+    carried = torch.zeros_like(x[:batch_size])
+    for images, labels, _ in trainer.batches(x, y, batch_size):
+        for _ in range(replays):
+            tally.rate, finite = trainer.update(step, losses(images, labels, carried[: len(images)]))
             step += 1
-            tally.add(value, logits, labels, rate)
             if not finite:
                 return tally.result()
-        carried = torch.cat([shift, carried[len(shift) :]])
     return tally.result()
 
 
@@ -195,17 +224,20 @@ def augment(images: Tensor, augmentation: Augmentation, generator: Generator) ->
 
 
 class _Tally:
-    """Sums up an epoch, on the device until it is asked."""
+    """Sums up an epoch, on the device until it is asked.
+
+    Attributes:
+        rate: of the last step.
+    """
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
         self._examples = 0
-        self._rate = 0.0
+        self.rate = 0.0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor, rate: float) -> None:
-        """Note one step."""
-        self._rate = rate
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Note one step, or a part of it."""
         self._examples += len(labels)
         self._losses.append(loss.detach() * len(labels))
         self._right.append((logits.detach().argmax(1) == labels).sum())
@@ -213,4 +245,4 @@ class _Tally:
     def result(self) -> EpochResult:
         """Means over the examples."""
         loss = float(torch.stack(self._losses).sum()) / self._examples
-        return EpochResult(loss, self._rate, int(torch.stack(self._right).sum()) / self._examples)
+        return EpochResult(loss, self.rate, int(torch.stack(self._right).sum()) / self._examples)

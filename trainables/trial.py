@@ -1,5 +1,6 @@
 """A recipe as a Ray Tune trainable. The only module here that knows Ray."""
 
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ import ray
 import torch
 from ray import tune
 
+from trainables.ancestors import recover
 from trainables.attempts import Attempts
 from trainables.data import Splits
 from trainables.footprint import limit_memory
+from trainables.memory import MICRO_BATCHES, out_of_memory
 from trainables.pipeline import Pipeline, set_conditions
 from trainables.protocol import Evaluation
 from trainables.recipe import Recipe
@@ -66,7 +69,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             config: the recipe, as plain data.
             setting: of the run.
             splits: its data.
-            shelf: handle of the actor that keeps bases and teachers: `put(id, Trained)`, `get(id)`.
+            shelf: keeps bases and teachers: `put(id, Trained)`, `take(id, recover)`.
         """
         self._setting, self._splits, self._shelf = setting, splits, shelf
         self._pipeline: Pipeline | None = None
@@ -74,9 +77,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next recipe in the same process."""
-        self._pipeline = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self._release()
         self._start(new_config)
         return True
 
@@ -84,17 +85,20 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         """Train one epoch; the last one's result carries the final numbers."""
         started = time.perf_counter()
         assert self._pipeline is not None
+        failure = None if self._pipeline.finished else self._train()
         pipeline: Pipeline = self._pipeline
-        if not pipeline.finished:
-            self._attempts.begin(pipeline.epoch + 1)
-            pipeline.step()
-            pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
-        result: dict[str, Any] = dict(pipeline.history[-1])
+        result: dict[str, Any] = dict(pipeline.history[-1]) if pipeline.history else {}
         if pipeline.finished:
             result |= self._final(pipeline)
         self._busy += time.perf_counter() - started
-        state = {"done": pipeline.finished, "finished": pipeline.finished, "busy_seconds": self._busy}
-        return result | state | {"node": ray.get_runtime_context().get_node_id()}
+        state = {
+            "done": pipeline.finished or failure is not None,
+            "finished": pipeline.finished,
+            "failed": failure,
+            "busy_seconds": self._busy,
+            "node": ray.get_runtime_context().get_node_id(),
+        }
+        return result | state
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
@@ -104,20 +108,60 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
 
     def _start(self, config: dict[str, Any]) -> None:
         started = time.perf_counter()
-        setting, self._share = self._setting, self._setting.shares[config["role"]]
+        self._share = self._setting.shares[config["role"]]
         set_conditions(self._share.threads)
-        recipe = Recipe.model_validate(config["recipe"])
-        base, teacher = self._fetch(recipe.base), self._fetch(recipe.separate_teacher)
-        device = torch.device(self._share.device)
-        limit_memory(device, self._share.gpu)
-        self._pipeline = Pipeline(recipe, setting.evaluation, self._splits, base, device, teacher)
-        self._pipeline.restore(setting.trials.child(recipe.id, "checkpoint"))
-        self._attempts = Attempts.next(setting.trials.child(recipe.id, "attempts"))
+        self._recipe = Recipe.model_validate(config["recipe"])
+        self._ancestors = self._fetch(self._recipe.base), self._fetch(self._recipe.separate_teacher)
+        self._prepare()
         self._busy = time.perf_counter() - started
 
+    def _prepare(self, micro_batches: int = 1) -> None:
+        """Begin an attempt: build the pipeline, as its newest checkpoint has it."""
+        setting, (base, teacher) = self._setting, self._ancestors
+        device, place = torch.device(self._share.device), setting.trials.child(self._recipe.id)
+        limit_memory(device, self._share.gpu)
+        pipeline = Pipeline(self._recipe, setting.evaluation, self._splits, base, device, teacher, micro_batches)
+        pipeline.restore(place.child("checkpoint"))
+        self._pipeline = pipeline
+        self._attempts = Attempts.next(place.child("attempts"))
+
+    def _train(self) -> str | None:
+        """Train one epoch and keep it: where memory runs out, once more, in micro-batches.
+
+        Returns:
+            Why that was in vain too, or None.
+        """
+        while True:
+            pipeline = self._pipeline
+            assert pipeline is not None
+            self._attempts.begin(pipeline.epoch + 1)
+            try:
+                pipeline.step()
+                pipeline.save(self._setting.trials.child(pipeline.recipe.id, "checkpoint"))
+                return None
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+                failure = out_of_memory(error)
+                if failure is None:
+                    raise
+            if pipeline.micro_batches > 1:
+                return f"{failure}, in {pipeline.micro_batches} micro-batches as well"
+            del pipeline
+            self._release()
+            self._prepare(MICRO_BATCHES)
+
+    def _release(self) -> None:
+        """Give back what the last pipeline held, a GPU's memory too."""
+        self._pipeline = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def _fetch(self, ancestor: Recipe | None) -> Any:
-        """A finished recipe off the shelf; its arrays stay in the node's object store."""
-        return None if ancestor is None else ray.get(ray.get(self._shelf.get.remote(ancestor.id))[0])
+        """A finished recipe off the shelf, or from its checkpoint where the shelf has lost it."""
+        if ancestor is None:
+            return None
+        setting = self._setting
+        return self._shelf.take(ancestor.id, lambda: recover(ancestor, setting.trials, self._splits, setting.teachers))
 
     def _final(self, pipeline: Pipeline) -> dict[str, Any]:
         if pipeline.reason is not None or pipeline.score is None:
@@ -125,7 +169,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         name = pipeline.recipe.id
         if name in self._setting.bases:
             trained = pipeline.trained(teaches=name in self._setting.teachers)
-            ray.get(self._shelf.put.remote(name, trained))
+            self._shelf.put(name, trained)
         correct = pipeline.score.robust
         return {
             "reason": None,

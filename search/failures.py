@@ -1,0 +1,55 @@
+"""What went wrong, in one line, out of what Ray and Tune say; and a storage that is full, told from all else."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
+
+from trainables.errors import StorageFull
+from trainables.storage import Folder
+
+_FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
+# How Ray's errors tell that a process was ended because its node ran low on memory.
+_LOW_MEMORY = ("ray.exceptions.OutOfMemoryError", "running low on memory", "node was running low", "memory pressure")
+
+
+def reason_of(error: str) -> str:
+    """Why a trial failed, in one line: of a traceback its last one."""
+    if any(mark in error for mark in _LOW_MEMORY):
+        return "out of memory: Ray ended its process, since its node ran low"
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    last = lines[-1] if lines else "failed without a message"
+    if "OutOfMemoryError" in last or last.startswith("MemoryError") or "can't allocate memory" in last:
+        return f"out of memory: {last}"
+    return last
+
+
+def tells_of_full_storage(error: str) -> bool:
+    """Whether an error means that there was no room to write a file."""
+    return any(message in error for message in _FULL)
+
+
+@contextmanager
+def storage_watched(folder: Folder) -> Iterator[None]:
+    """Raise StorageFull, which says what to do, in place of whatever a full storage led to.
+
+    Tune hands on the errors of its callbacks as text, so the text is what is looked at.
+
+    Args:
+        folder: of the run.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not any(tells_of_full_storage(str(one)) for one in _chain(error)):
+            raise
+        raise StorageFull(
+            f"{folder}: the storage is full. What finished is kept, and every epoch that was written; "
+            f"free some space, then `temper resume {folder}` goes on with it."
+        ) from None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
