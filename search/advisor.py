@@ -9,13 +9,13 @@ import numpy as np
 
 from analysis.rungs import STOPPED
 from analysis.trials import State
+from search.area import SLACK
 from search.constraints import Bound
 from search.draws import Draw
 from search.events import Outcome
 from search.lessons import Lesson
 from search.proposals import propose
 from search.recipes import fixed_recipes
-from search.spending import SLACK
 from search.study import Study, compute_of
 from search.surrogate import FITTED, USED, Array, Seen, Surrogate, expected_gains
 from trainables.recipe import Recipe

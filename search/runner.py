@@ -17,6 +17,7 @@ from analysis.trials import Run, State, read_run
 from cluster.session import Target, session
 from cluster.sharing import check_shared
 from cluster.shelf import Shelf
+from search.area import area_of
 from search.costs import Costs
 from search.damage import damage
 from search.events import Listener
@@ -27,6 +28,7 @@ from search.interrupts import Interrupts
 from search.lessons import Lesson
 from search.loading import read_study
 from search.modules import own_modules
+from search.monitoring import Monitor, RayMetrics
 from search.places import Places, places_of
 from search.progress import Progress, Terminal
 from search.proposals import check_first
@@ -183,8 +185,12 @@ def _run(
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             progress.replay(past)
+            monitor = Monitor(
+                RayMetrics(str(folder).rpartition("/")[2]), area_of(study), planned=total, slots=lambda: places.slots
+            )
+            monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
-                listeners = [record, curves, progress]
+                listeners = [record, curves, progress, monitor]
                 _fit(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:

@@ -11,6 +11,7 @@ from optuna.distributions import distribution_to_json
 from ray.tune.search import Searcher
 
 from analysis.trials import State
+from search.area import area_of
 from search.events import Listener, Outcome, Proposal
 from search.failures import tells_of_full_storage
 from search.lessons import Lesson
@@ -20,7 +21,7 @@ from search.proposer import Proposer
 from search.recipes import Fixed, fixed_recipes
 from search.replay import Remembered
 from search.spending import Spending
-from search.study import BASE, Study, compute_of
+from search.study import BASE, Study
 from trainables.errors import StorageFull, TemperError
 from trainables.recipe import Recipe
 
@@ -65,13 +66,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         super().__init__()
         fixed = fixed_recipes(study)
         self._study = study
-        self._spending = Spending(
-            study.budget,
-            base=fixed[0].recipe.id,
-            reference=next(one.recipe.id for one in fixed if one.name == study.reference),
-            compute=compute_of(study),
-            clock=clock,
-        )
+        self._spending = Spending(study.budget, area_of(study), clock)
         self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)

@@ -17,12 +17,12 @@ import pandas as pd
 from ray.tune.search import Searcher
 
 from analysis.frontier import hypervolume
+from search.area import SLACK
 from search.events import Listener, Outcome, Proposal
 from search.halving import Judge, ParetoHalving
 from search.recipes import fixed_recipes
 from search.recording import Curve
 from search.searcher import ParetoSearcher
-from search.spending import SLACK
 from search.study import BASE, Study, compute_of
 from search.virtual import Cluster, Stopper, VirtualTrial
 from trainables.errors import TemperError

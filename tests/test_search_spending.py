@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 from test_search_searcher import Log, done
 
 from analysis.trials import State
+from search.area import Area
 from search.effort import Budget
 from search.events import Listener, Outcome, Proposal
 from search.loading import load
@@ -32,9 +33,7 @@ def spending(clock: list[float] | None = None, **budget: Any) -> Spending:
     times = clock or [0.0]
     made = Spending(
         Budget(**budget),
-        base=FIXED[0].recipe.id,
-        reference=FIXED[1].recipe.id,
-        compute="train_flops",
+        Area(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
         clock=lambda: times[0],
     )
     made.ended(proposal("base", 0), complete(0.1, 0.0))

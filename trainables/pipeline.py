@@ -125,7 +125,7 @@ class Pipeline:
             return self._step()
 
     def _step(self) -> Row:
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), self.ledger.end_to_end + self.ledger.validation
         number = self.epoch + 1
         row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
         row["micro_batches"] = self.micro_batches
@@ -146,6 +146,7 @@ class Pipeline:
             "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
+            "epoch_flops": self.ledger.end_to_end + self.ledger.validation - spent,
             "seconds": time.perf_counter() - started,
         }
         self.history.append(row)

@@ -27,12 +27,12 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
+from search.area import SLACK  # noqa: E402
 from search.effort import Budget, Halving, Sampler  # noqa: E402
 from search.halving import Judge, ParetoHalving  # noqa: E402
 from search.recording import Curve, read  # noqa: E402
 from search.searcher import ParetoSearcher  # noqa: E402
 from search.simulation import simulate, trace  # noqa: E402
-from search.spending import SLACK  # noqa: E402
 from search.study import Study  # noqa: E402
 from search.virtual import Cluster, Stopper  # noqa: E402
 
