@@ -42,7 +42,9 @@ def pod_specs() -> dict[str, dict[str, Any]]:
 
 
 def test_every_launcher_is_looked_at() -> None:
-    assert sorted(path.name for path in LAUNCHERS.iterdir()) == sorted([*RAY_UP, "Dockerfile", "kuberay", "slurm.sh"])
+    assert sorted(path.name for path in LAUNCHERS.iterdir()) == sorted(
+        [*RAY_UP, "Dockerfile", "certificates.sh", "kuberay", "slurm.sh"]
+    )
     assert len(manifests()) == 11
     assert len(pod_specs()) == 7
 
@@ -239,9 +241,10 @@ def lint(tool: str, text: str) -> subprocess.CompletedProcess[str]:
     [
         ("hadolint", LAUNCHERS / "Dockerfile", "\nRUN cd /tmp\n"),
         ("shellcheck", LAUNCHERS / "slurm.sh", "\necho $1\n"),
+        ("shellcheck", LAUNCHERS / "certificates.sh", "\necho $1\n"),
         ("shellcheck", ROOT / ".ci" / "run", "\necho $1\n"),
     ],
-    ids=["Dockerfile", "slurm.sh", "ci"],
+    ids=["Dockerfile", "slurm.sh", "certificates.sh", "ci"],
 )
 def test_linters_find_nothing_but_what_is_put_in(tool: str, path: Path, flaw: str) -> None:
     clean = lint(tool, path.read_text())
