@@ -75,9 +75,8 @@ def search(
         return
     _prepare(address)
     from analysis.trials import read_run
-    from search import runner, store
+    from search import store
     from search.lessons import lessons
-    from search.progress import Terminal
     from trainables.storage import Folder
 
     if or_resume and (begun := store.begun_run(storage, name or "", loaded)) is not None:
@@ -85,6 +84,9 @@ def search(
         return
     learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
     folder = store.open_run(storage, name or store.default_name(loaded))
+    from search import runner  # after whatever can be refused without PyTorch and Ray
+    from search.progress import Terminal
+
     _watch(
         folder,
         started,

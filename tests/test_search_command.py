@@ -213,6 +213,7 @@ def test_a_run_that_exists_is_refused(run: Path) -> None:
     assert "exists already" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_search_that_may_resume_goes_on_with_the_run_of_its_name(run: Path) -> None:
     arguments = ("search", "digits", "--storage", str(run.parent), "--name", "second", "--or-resume")
     done = temper(*arguments, settings=[*SMALL, *SOFT, GRID])
@@ -230,35 +231,6 @@ def test_a_run_that_died_before_its_first_trial_begins_anew_and_other_folders_st
     Folder(storage).child("mine").write("thesis.tex", b"...")
     assert begun_run(storage, "torn", study) is begun_run(storage, "mine", study) is None
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["digits", "--or-resume"], "--or-resume goes with --name"),
-        (["digits", "--or-resume", "--name", "a", "--dry-run"], "--or-resume goes with --name, and not with --dry-run"),
-        (["nosuch"], "no such study"),
-        (["digits", "--set", "budget.trails=3"], "budget.trails: unknown key, did you mean trials?"),
-        (
-            ["digits", "--set", "space.compression.pruning_ratio.high=1.2"],
-            "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
-        ),
-        (["digits", "--set", "threat_model.epsilon=8"], "threat_model.epsilon: got 8, expected a number in (0, 0.5]"),
-        (["digits", "--name", "a/b"], "expected letters, digits"),
-        (["digits", "--name", ".."], "expected letters, digits"),
-        (["digits", "--storage", "/proc/nowhere"], "cannot be written"),
-        (["digits", "--set", "resources.cpu=4096"], "resources: got 4096 CPU a trial"),
-        (["digits", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers there"),
-    ],
-)
-def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = temper(
-        "search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments
-    )
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
