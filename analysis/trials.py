@@ -87,13 +87,15 @@ def read_run(folder: Folder) -> Run:
     for name in folder.child("trials").names():
         try:
             trials.append(_read_trial(folder.child("trials", name)))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             unreadable.append(name)  # torn: killed while it was proposed
     return Run(folder, info, tuple(sorted(trials, key=lambda trial: trial.number)), tuple(unreadable))
 
 
 def _read_trial(folder: Folder) -> Trial:
     record = folder.read_json("recipe.json")
+    if record["id"] != folder.parts[-1]:
+        raise ValueError(f"{folder}: holds recipe {record['id']}")
     try:
         outcome = folder.read_json("outcome.json")
     except (OSError, ValueError):

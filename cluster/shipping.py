@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainables.own import TRUSTED
+
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
 COMMIT = "TEMPER_GIT_COMMIT"  # of the checkout, and `dirty` if it has changes: git is not shipped
@@ -37,7 +39,8 @@ def shipment(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[
                 shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(what, folder / name)
-        yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit())}}
+        told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
+        yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit()), **told}}
 
 
 def commit() -> tuple[str, ...]:

@@ -6,10 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from search.study import Study
-from trainables.config import parse
+from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -28,12 +26,10 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     """
     path = shipped().get(study, Path(study))
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path.read_bytes(), study)
     except OSError as error:
         reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
         raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{study}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
     for setting in settings:
@@ -59,10 +55,7 @@ def _apply(data: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise InvalidInput(f"--set {setting}: expected path.to.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InvalidInput(f"--set {setting}: {text!r} is not a YAML value") from None
+    value = read_yaml(text, f"--set {path}")
     *parents, last = path.split(".")
     place: Any = data
     try:
@@ -76,6 +69,7 @@ def _apply(data: dict[str, Any], setting: str) -> None:
 def read_study(folder: Folder) -> Study:
     """The study of a run, as it was resolved when the run began. Raises InvalidInput."""
     try:
-        return parse(Study, yaml.safe_load(folder.read("study.yaml")), where=f"{folder}/study.yaml")
-    except (OSError, yaml.YAMLError) as error:
+        text = folder.read("study.yaml")
+    except OSError as error:
         raise InvalidInput(f"{folder}: no readable study.yaml in it, expected the directory of a run") from error
+    return parse(Study, read_yaml(text, f"{folder}/study.yaml"), where=f"{folder}/study.yaml")

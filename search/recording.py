@@ -21,7 +21,7 @@ from search.draws import combinations
 from search.proposals import propose
 from search.recipes import fixed_recipes
 from search.study import DIRECTIONS, Study
-from trainables.config import parse
+from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.recipe import Recipe
 
@@ -140,18 +140,22 @@ def read(source: str) -> Recording:
     try:
         table = parquet.read_table(path)
         text = (table.schema.metadata or {})[STUDY].decode()
-    except (OSError, pa.ArrowInvalid, KeyError):
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError):
         known = ", ".join(shipped())
         raise InvalidInput(
             f"{source}: no such recording, expected a file that was recorded, or one of: {known}"
         ) from None
+    study = parse(Study, read_yaml(text, source), where=source)
     curves = {}
-    for key, rows in table.to_pandas().groupby("recipe", sort=False):
-        end = json.loads(rows["end"].iloc[-1])
-        epochs = rows[list(ROW)].astype(object).where(rows[list(ROW)].notna(), None).to_dict("records")
-        history = tuple({"epoch": number, **row} for number, row in enumerate(epochs, start=1))
-        curves[str(key)] = Curve(history, end["reason"], end["metrics"], end["preparation"])
-    return Recording(parse(Study, yaml.safe_load(text), where=source), curves)
+    try:
+        for key, rows in table.to_pandas().groupby("recipe", sort=False):
+            end = json.loads(rows["end"].iloc[-1])
+            epochs = rows[list(ROW)].astype(object).where(rows[list(ROW)].notna(), None).to_dict("records")
+            history = tuple({"epoch": number, **row} for number, row in enumerate(epochs, start=1))
+            curves[str(key)] = Curve(history, end["reason"], end["metrics"], end["preparation"])
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidInput(f"{source}: not a recording, expected a file that `temper record` wrote ({error})") from None
+    return Recording(study, curves)
 
 
 def _curve(trial: Trial) -> Curve:

@@ -1,13 +1,13 @@
 """Trains one exported recipe again, in this process and without Ray, and compares the numbers."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pydantic import ConfigDict
 
-from trainables.config import Frozen, parse
+from trainables.config import Frozen, parse, read_yaml
 from trainables.data import load_splits
 from trainables.errors import InvalidInput, TemperError
 from trainables.pipeline import set_conditions
@@ -70,12 +70,9 @@ def reproduce(path: str) -> str:
 
 def _read(path: str) -> Exported:
     try:
-        with open(path, encoding="utf-8") as file:
-            data = yaml.safe_load(file)
+        data = read_yaml(Path(path).read_bytes(), path)
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}; expected a file from `temper export`") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise InvalidInput(f"{path}: got {type(data).__name__}, expected one exported recipe (--pick knee)")
     return parse(Exported, data, where=path)

@@ -228,7 +228,10 @@ def write_study_database(run: Run) -> None:
                 continue
             values = [trial.metrics[one["metric"]] for one in objectives] if trial.metrics else []
             frozen = frozen_trial(trial.params, trial.distributions, trial.state, values)
-            frozen.datetime_start, frozen.datetime_complete = _local(trial.started), _local(trial.ended)
+            frozen.datetime_start, frozen.datetime_complete = (
+                _local(trial.started),
+                _local(trial.ended or trial.started),
+            )
             frozen.user_attrs = {"recipe": trial.id, "reason": trial.reason}
             study.add_trial(frozen)
         storage.engine.dispose()

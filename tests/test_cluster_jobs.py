@@ -17,6 +17,7 @@ from search.loading import load
 from search.modules import own_modules
 from search.submission import submit
 from trainables.errors import InvalidInput, TemperError
+from trainables.own import TRUSTED
 from trainables.storage import Folder
 
 TOKEN = secrets.token_hex(32)
@@ -59,6 +60,7 @@ def test_own_modules_are_shipped_from_the_working_directory_alone(
     own = load("digits", ["data.name=shipped_module:data", "model.name=shipped_module:model"])
     assert own_modules(own) == {"shipped_module.py": tmp_path / "shipped_module.py"}
     assert own_modules(load("digits", ["model.name=torchvision:resnet18"])) == {}
+    monkeypatch.setenv(TRUSTED, "json")
     assert own_modules(load("digits", ["data.name=json:loads"])) == {}
 
 

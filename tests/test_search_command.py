@@ -26,15 +26,18 @@ SOFT = [
 ]
 
 
+def search(place: Path, name: str) -> None:
+    """A run made as by default: below runs/ of the working directory."""
+    done = temper("search", "digits", "--name", name, settings=[*SMALL, *SOFT, GRID], cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "orchestration" in done.stdout
+    assert f"temper export runs/{name}" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first of two equal runs, made as by default: below runs/ of the working directory."""
     place = tmp_path_factory.mktemp("place")
-    for name in ("first", "second"):
-        done = temper("search", "digits", "--name", name, settings=[*SMALL, *SOFT, GRID], cwd=place)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "orchestration" in done.stdout
-        assert f"temper export runs/{name}" in done.stdout
+    search(place, "first")
     return place / "runs" / "first"
 
 
@@ -53,7 +56,9 @@ def test_a_run_directory_is_as_designed(run: Path) -> None:
     assert (run / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_worker_give_the_same_numbers(run: Path) -> None:
+    search(run.parent.parent, "second")
     timed = ("device_seconds",)
 
     def outcomes(folder: Path) -> dict[str, dict[str, float]]:
@@ -215,7 +220,7 @@ def test_a_run_that_exists_is_refused(run: Path) -> None:
 
 @pytest.mark.slow
 def test_a_search_that_may_resume_goes_on_with_the_run_of_its_name(run: Path) -> None:
-    arguments = ("search", "digits", "--storage", str(run.parent), "--name", "second", "--or-resume")
+    arguments = ("search", "digits", "--storage", str(run.parent), "--name", "first", "--or-resume")
     done = temper(*arguments, settings=[*SMALL, *SOFT, GRID])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "14 recipes have ended before, 0 continue" in done.stdout

@@ -152,7 +152,9 @@ def test_a_hostile_run_directory_writes_nowhere_else_and_does_not_script_its_rep
     # A folder that says it is another one's recipe.
     trials = root / "trials"
     (trials / "h").mkdir()
-    (trials / "h" / "recipe.json").write_text((trials / "a" / "recipe.json").read_text().replace('"a"', '"../../evil"', 1))
+    (trials / "h" / "recipe.json").write_text(
+        (trials / "a" / "recipe.json").read_text().replace('"a"', '"../../evil"', 1)
+    )
     before = {path for path in outside.rglob("*") if root not in path.parents} | {root}
     run = read_run(Folder(str(root)))
     assert run.unreadable == ("h",)

@@ -162,6 +162,7 @@ def test_a_users_data_that_does_not_fit_is_refused(
     returned: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "theirs.py").write_text(f"import numpy as np\ndef load(split): return {returned}\n")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "theirs", raising=False)
     with pytest.raises(InvalidInput, match=message):
@@ -171,6 +172,7 @@ def test_a_users_data_that_does_not_fit_is_refused(
 def test_a_users_data_may_be_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "import numpy as np\ndef load(split): return np.full((40, 1, 4, 4), 51, np.uint8), np.arange(40) % 2\n"
     (tmp_path / "theirs.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "theirs", raising=False)
     splits = load_splits(Data(name="theirs:load", train_size=20, validation_size=10))

@@ -1,11 +1,18 @@
 """Frozen, typed configuration and the one place that turns validation errors into lines for people."""
 
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.errors import InvalidInput
+
+MOST_NODES = 100_000  # of a YAML document
+_SHORT = Repr()  # for messages: what was given may be of any size
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 class Frozen(BaseModel):
@@ -36,6 +43,40 @@ def parse(model: type[Model], data: object, *, where: str = "") -> Model:
         raise InvalidInput(*dict.fromkeys(problems)) from None
 
 
+def read_yaml(text: str | bytes, where: str) -> Any:
+    """Plain data out of YAML that anybody may have written: no tags that build objects, no references that multiply.
+
+    Args:
+        text: of a file, or a value.
+        where: what it is called in messages.
+
+    Raises:
+        InvalidInput: it is not YAML, or it stands for more than `MOST_NODES` values.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and _size(root, {}) > MOST_NODES:
+            raise InvalidInput(f"{where}: its references make more than {MOST_NODES:,} values of it")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidInput(f"{where}: not YAML: nested too deeply") from None
+    except ValueError as error:  # a scalar that looks like a date or number and is none
+        raise InvalidInput(f"{where}: not YAML: {error}") from None
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """Values that a YAML node stands for, with every reference followed."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1  # of one that holds itself
+        held = [] if isinstance(node, yaml.ScalarNode) else node.value
+        parts = [one for entry in held for one in (entry if isinstance(entry, tuple) else (entry,))]
+        inner = sum(_size(part, known) for part in parts)
+        known[id(node)] = min(1 + inner, MOST_NODES + 1)
+    return known[id(node)]
+
+
 def _line(model: type[BaseModel], problem: Any) -> str:
     """One of pydantic's problems as `path: got X, expected Y`."""
     kind, context, got, location = problem["type"], problem.get("ctx", {}), problem["input"], problem["loc"]
@@ -50,11 +91,12 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         key = context["discriminator"].strip("'")
         tags = context.get("expected_tags") or "one of the known kinds"
-        return f"{path}.{key}: got {context.get('tag')!r}, expected {tags}"
+        return f"{path}.{key}: got {_SHORT.repr(context.get('tag'))}, expected {tags}"
     expected = context["expected"] if kind == "literal_error" else _described(owners, location)
     if kind == "missing":
         return f"{path}: missing" + (f", expected {expected}" if expected else "")
-    return f"{path or 'top level'}: got {got!r}, expected {expected or _expected(kind, context, problem['msg'])}"
+    expected = expected or _expected(kind, context, problem["msg"])
+    return f"{path or 'top level'}: got {_SHORT.repr(got)}, expected {expected}"
 
 
 _BOUNDS = {

@@ -1,20 +1,42 @@
-"""What a user brings: functions named as `module:function`, from the working directory or an installed package."""
+"""What a user brings: functions named as `module:function`, from the working directory or a module that they trust."""
 
 import importlib
 import os
 import re
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, cast
 
 from trainables.errors import InvalidInput
 
+TRUSTED = "TEMPER_MODULES"  # modules outside the working directory, with commas between
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_reference(name: str) -> bool:
     """Whether a name has the form `package.module:function`."""
     return REFERENCE.fullmatch(name) is not None
+
+
+def is_trusted(module: str) -> bool:
+    """Whether a study may call functions of a module: it lies in the working directory, or TRUSTED names it.
+
+    A study may come from strangers, so it calls nothing that happens to be installed. Nothing is imported to find out.
+    """
+    top = module.partition(".")[0]
+    if top in os.environ.get(TRUSTED, "").split(","):
+        return True
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
+    if origin is None:
+        return spec is None  # there is none, which importing it will say
+    own = Path.cwd() in origin.parents and not {"site-packages", "dist-packages"} & set(origin.parts)
+    return own and top not in sys.stdlib_module_names
 
 
 def own_function(reference: str, where: str) -> Callable[..., Any]:
@@ -25,11 +47,16 @@ def own_function(reference: str, where: str) -> Callable[..., Any]:
         where: the key of the study that names it, for messages.
 
     Raises:
-        InvalidInput: there is no such module or function, or importing the module fails.
+        InvalidInput: there is no such module or function, the module is not trusted, or importing it fails.
     """
     module, _, name = reference.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # last, so that a folder there cannot stand in for a package of Temper's
+    if not is_trusted(module):
+        raise InvalidInput(
+            f"{where}: got {reference!r}, expected a module in the working directory, or one that you trust: "
+            f"set {TRUSTED}={module.partition('.')[0]}"
+        )
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, SyntaxError) as error:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def _tensors(content: bytes, path: str) -> dict[str, Tensor]:
         found: Any = load_safetensors(content)
     except SafetensorError:
         try:
-            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a pickle protocol that it may not know: it then raises as well
+                found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidInput(
