@@ -116,7 +116,7 @@ def _of_access(access: Access) -> list[Finding]:
             Finding(
                 WHOLE,
                 "the head answers without a token: whoever reaches it can run code there",
-                "start every node with RAY_AUTH_MODE=token and one token (`ray get-auth-token --generate`)",
+                "start every node with RAY_AUTH_MODE=token and one token in a file of mode 0600 (cluster/README.md)",
             )
         )
     if access.dashboard is not None and is_public(access.dashboard) and access.dashboard_open is not False:
