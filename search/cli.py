@@ -10,24 +10,13 @@ from typing import Any, NoReturn
 import click
 
 from cluster.session import Target
+from search.cli_cluster import doctor, fetch, submit
+from search.cli_recordings import record, simulate
 from search.loading import load, shipped
+from search.options import CLUSTER, SETTING, prepare
 from trainables.errors import TemperError
 
 INTERRUPTED = 130
-SETTING = click.option(
-    "--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study."
-)
-
-
-def CLUSTER(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # a constant to who reads a command
-    """The options that say where a search runs."""
-    address = click.option(
-        "--address", help="Ray cluster to run on (auto, host:port, ray://host:port).  [default: this machine alone]"
-    )
-    unauthenticated = click.option(
-        "--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token."
-    )
-    return address(unauthenticated(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +62,7 @@ def search(
 
         click.echo(plan(loaded))
         return
-    _prepare(address)
+    prepare(address)
     from analysis.trials import read_run
     from search import store
     from search.lessons import lessons
@@ -109,7 +98,7 @@ def search(
 def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bool) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed."""
     started = time.perf_counter()
-    _prepare(address)
+    prepare(address)
     from trainables.storage import Folder
 
     _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force)
@@ -125,73 +114,6 @@ def status(run: str) -> None:
 
     found = read_run(Folder(run))
     click.echo("\n".join(status_lines(found, status_of(found))))
-
-
-@temper.command()
-@click.argument("study")
-@SETTING
-@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
-@click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
-@click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
-@click.option("--or-resume", is_flag=True, help="As for `temper search`.")
-@click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
-@click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
-@click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
-def submit(
-    study: str,
-    settings: tuple[str, ...],
-    address: str,
-    storage: str,
-    name: str | None,
-    or_resume: bool,
-    allow_unauthenticated: bool,
-    follow: bool,
-    output: str | None,
-) -> None:
-    """Run STUDY on a cluster as a Ray Job, with the code of this checkout."""
-    loaded = load(study, settings)
-    _prepare(address)
-    from search import store, submission
-
-    name = name or store.default_name(loaded)
-    flags = {"--or-resume": or_resume, "--allow-unauthenticated": allow_unauthenticated}
-    options = tuple(flag for flag, given in flags.items() if given)
-    submission.submit(loaded, address=address, storage=storage, name=name, options=options)
-    click.echo(f"Submitted {name} to {address}; `temper fetch {name} --address {address}` brings back what came of it.")
-    if follow:
-        code = submission.follow(name, address=address, show=lambda text: click.echo(text, nl=False))
-        if code:
-            sys.exit(code)
-        _fetch(name, address, output)
-
-
-@temper.command()
-@click.argument("name")
-@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
-@click.option("--output", metavar="FOLDER", help="Where to write to.  [default: runs/NAME]")
-def fetch(name: str, address: str, output: str | None) -> None:
-    """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
-    _prepare(address)
-    _fetch(name, address, output)
-
-
-@temper.command()
-@click.argument("study", required=False)
-@SETTING
-@click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
-@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
-@click.option(
-    "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
-)
-def doctor(
-    study: str | None, settings: tuple[str, ...], address: str | None, storage: str, price: float | None
-) -> None:
-    """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
-    loaded = load(study, settings) if study else None
-    _prepare(address)
-    from search.checkup import check_up
-
-    check_up(loaded, address=address, storage=storage, price=price, say=click.echo)
 
 
 @temper.command()
@@ -247,9 +169,7 @@ def reproduce(recipe: str) -> None:
 @click.argument("run")
 def report(run: str) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
-    from cluster.session import prepare_environment
-
-    prepare_environment(None)
+    prepare(None)
     from search import runner
     from trainables.storage import Folder
 
@@ -258,64 +178,8 @@ def report(run: str) -> None:
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
 
 
-@temper.command()
-@click.argument("run")
-@click.option("--output", required=True, metavar="FILE", help="The recording to write.")
-def record(run: str, output: str) -> None:
-    """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
-    from pathlib import Path
-
-    from analysis.trials import read_run
-    from search import recording
-    from search.loading import read_study
-    from trainables.storage import Folder
-
-    folder = Folder(run)
-    made = recording.record(read_run(folder), read_study(folder))
-    recording.write(made, Path(output))
-    epochs = sum(len(curve.rows) for curve in made.curves.values())
-    click.echo(f"{output}: {len(made.curves)} recipes, {epochs} epochs, {Path(output).stat().st_size / 1e3:.0f} kB")
-
-
-@temper.command()
-@click.argument("recording")
-@SETTING
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at once.")
-@click.option("--speeds", default="1", show_default=True, help="Of the workers, dealt out in turn, e.g. 1,1,0.5.")
-@click.option("--stretch", type=float, default=1.0, show_default=True, help="Times the recorded seconds.")
-@click.option("--failures", type=float, help="Seconds of computing from one failure of a worker to its next.")
-@click.option("--repair", type=float, default=60.0, show_default=True, help="Seconds until a failed worker is back.")
-@click.option("--decision", type=float, help="Seconds a decision of the driver takes.  [default: as measured]")
-@click.option("--output", metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV.")
-def simulate(
-    recording: str,
-    settings: tuple[str, ...],
-    workers: int,
-    speeds: str,
-    stretch: float,
-    failures: float | None,
-    repair: float,
-    decision: float | None,
-    output: str | None,
-) -> None:
-    """Search by RECORDING on a virtual cluster: a shipped recording's name, or a file that `temper record` wrote."""
-    _prepare(None)
-    from search.rehearsal import rehearse
-    from search.virtual import Cluster
-    from trainables.config import parse
-
-    cluster = parse(
-        Cluster,
-        {
-            "workers": workers,
-            "speeds": speeds.split(","),
-            "stretch": stretch,
-            "failures": failures,
-            "repair": repair,
-            "decision": decision,
-        },
-    )
-    click.echo(rehearse(recording, settings, cluster, output))
+for command in (submit, fetch, doctor, record, simulate):
+    temper.add_command(command)
 
 
 def main() -> NoReturn:
@@ -339,22 +203,6 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
             return INTERRUPTED
 
     return guarded
-
-
-def _prepare(address: str | None) -> None:
-    """Set up the environment before Ray is imported."""
-    from cluster.session import prepare_environment
-
-    prepare_environment(address)
-
-
-def _fetch(name: str, address: str, output: str | None) -> None:
-    from pathlib import Path
-
-    from search import submission
-
-    for path in submission.fetch(name, address=address, folder=Path(output or f"runs/{name}")):
-        click.echo(f"Fetched  {path}")
 
 
 def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:

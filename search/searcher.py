@@ -14,6 +14,7 @@ from analysis.trials import State
 from search.area import area_of
 from search.events import Listener, Outcome, Proposal
 from search.failures import tells_of_full_storage
+from search.known import Known
 from search.lessons import Lesson
 from search.outcomes import outcome_of
 from search.placing import Role
@@ -73,9 +74,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._base = self._waiting[0].recipe.id
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
-        self._outcomes: dict[str, Outcome | None] = {}
+        self._known = Known()
         self._places: Counter[Role] = Counter()  # of what runs, and of what waits for a place
-        self._lost: set[Recipe] = set()  # of what others build on
         self._left = study.budget.trials
         self._proposer = Proposer(study, learnt, planned)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
@@ -109,7 +109,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id != proposal.recipe.id]
             trials[proposal.recipe.id] = self._proposer.again(proposal) if proposal.role == "proposed" else None
             self._left -= proposal.role == "proposed"
-            self._outcomes[proposal.recipe.id] = None
+            self._known.announced(proposal.recipe.id)
             for row in one.history:
                 self._spending.reported(proposal, row)
                 if proposal.role == "proposed":
@@ -118,7 +118,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._unfinished.append((proposal, trials[proposal.recipe.id]))
         for one in sorted(past, key=lambda one: one.order):
             if one.outcome is not None:
-                self._note(one.proposal, one.outcome)
+                self._known.ended(one.proposal, one.outcome)
                 self._spending.ended(one.proposal, one.outcome)
                 trial = trials[one.proposal.recipe.id]
                 if trial is not None:
@@ -171,31 +171,26 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
 
     def _announce(self, proposal: Proposal) -> None:
-        self._outcomes[proposal.recipe.id] = None
+        self._known.announced(proposal.recipe.id)
         for listener in self._listeners:
             listener.proposed(proposal)
 
     def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._note(proposal, outcome)
+        self._known.ended(proposal, outcome)
         for listener in self._listeners:
             listener.ended(proposal, outcome)
-
-    def _note(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._outcomes[proposal.recipe.id] = outcome
-        if proposal.role in ("base", "baseline") and outcome.state is not State.COMPLETE:
-            self._lost.add(proposal.recipe)
 
     def _drop_orphans(self) -> None:
         """Conclude what builds on a recipe that ended without weights; proposals of it never began."""
         for fixed in list(self._waiting):
-            reason = self._why_orphaned(fixed.recipe)
+            reason = self._known.why_orphaned(fixed.recipe)
             if reason is not None:
                 self._waiting.remove(fixed)
                 proposal = self._proposal_of(fixed)
                 self._announce(proposal)
                 self._conclude(proposal, Outcome(State.FAIL, reason, None, 0.0))
         for held in list(self._held):
-            if self._why_orphaned(held[0]) is not None:
+            if self._known.why_orphaned(held[0]) is not None:
                 self._held.remove(held)
                 self._proposer.forget(held[1])
                 self._left += 1
@@ -215,42 +210,42 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _next_unfinished(self) -> tuple[Proposal, optuna.Trial | None] | None:
         for one in self._unfinished:
-            if self._is_ready(one[0].recipe) and self._fits(one[0].role):
+            if self._known.is_ready(one[0].recipe) and self._fits(one[0].role):
                 self._unfinished.remove(one)
                 return one
         return None
 
     def _next_fixed(self) -> tuple[Proposal, None] | None:
         for fixed in self._waiting:
-            if self._is_ready(fixed.recipe) and self._fits(fixed.role):
+            if self._known.is_ready(fixed.recipe) and self._fits(fixed.role):
                 self._waiting.remove(fixed)
                 return self._proposal_of(fixed), None
         return None
 
     def _next_held(self) -> tuple[Proposal, optuna.Trial] | None:
         for held in self._held:
-            if self._is_ready(held[0]) and self._fits("proposed"):
+            if self._known.is_ready(held[0]) and self._fits("proposed"):
                 self._held.remove(held)
                 return self._proposed(*held)
         return None
 
     def _next_proposal(self) -> tuple[Proposal, optuna.Trial | None] | None:
-        if self._state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
+        if self._known.state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics, self._is_orphaned)
+            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics, self._known.is_orphaned)
             held = any(recipe == other for other, _ in self._held)
-            if recipe.id not in self._outcomes and not held and self._why_orphaned(recipe) is None:
+            if recipe.id not in self._known and not held and self._known.why_orphaned(recipe) is None:
                 self._proposer.accept(recipe, trial)
                 self._left -= 1
-                if self._is_ready(recipe):
+                if self._known.is_ready(recipe):
                     return self._proposed(recipe, trial)
                 self._held.append((recipe, trial))
                 if base := self._new_base(recipe):
                     return self._proposal_of(base), None
                 continue
-            known = self._outcomes.get(recipe.id)
+            known = self._known.outcome(recipe.id)
             if known is None:
                 # It is running or held: say nothing twice. Or its teacher is lost: nothing was learnt of it.
                 self._proposer.forget(trial)
@@ -267,7 +262,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _new_base(self, recipe: Recipe) -> Fixed | None:
         """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""
         base = recipe.base
-        if base is None or base.id in self._outcomes or any(base == fixed.recipe for fixed in self._waiting):
+        if base is None or base.id in self._known or any(base == fixed.recipe for fixed in self._waiting):
             return None
         return Fixed("base", f"{BASE}.{base.schedule.epochs}epochs", base)
 
@@ -277,33 +272,15 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _nothing_left(self) -> bool:
         """All was emitted, or what is left waits for a base that will never be."""
-        lost = self._state(self._base) in (State.PRUNED, State.FAIL)
+        lost = self._known.state(self._base) in (State.PRUNED, State.FAIL)
         return not self._waiting and not self._held and not self._unfinished and (lost or self._left == 0)
-
-    def _is_ready(self, recipe: Recipe) -> bool:
-        """Whether all that it builds on is there."""
-        return all(one is None or self._state(one.id) is State.COMPLETE for one in (recipe.base, recipe.teacher))
-
-    def _why_orphaned(self, recipe: Recipe) -> str | None:
-        """What of that ended without weights, if anything did."""
-        for one, reason in ((recipe.base, "what it starts from"), (recipe.teacher, "its teacher")):
-            if one in self._lost:
-                return f"{reason} did not finish"
-        return None
-
-    def _is_orphaned(self, recipe: Recipe) -> bool:
-        return self._why_orphaned(recipe) is not None
-
-    def _state(self, recipe_id: str) -> State | None:
-        outcome = self._outcomes.get(recipe_id)
-        return outcome.state if outcome else None
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         self._proposer.tell(trial, outcome, self._base_metrics)
 
     @property
     def _base_metrics(self) -> dict[str, float]:
-        base = self._outcomes.get(self._base)
+        base = self._known.outcome(self._base)
         return (base.metrics if base else None) or {}
 
     def _share_left(self) -> float:

@@ -1,14 +1,20 @@
 """Where trials land on a cluster of several nodes: logical GPUs of made-up types, on one machine."""
 
 import json
+import secrets
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from command import SMALL, temper
+from heads import authentication, head, worker
 from ray.cluster_utils import Cluster
 
 from cluster.placement import Placement, factory
@@ -87,3 +93,35 @@ def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "gpu: auto: a whole GPU a trial: resources.device is cpu" in done.stdout
     assert "5 recipes, 2 at once" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_node_that_joins_a_search_is_given_trials(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = secrets.token_hex(32)
+    for name, value in authentication(token).items():
+        monkeypatch.setenv(name, value)
+    settings = [one for one in SMALL if "max_concurrent" not in one]
+    settings += ["resources.cpu=2", "budget.trials=24", "data.train_size=1200", "space.schedule.epochs.high=20"]
+    settings += ["sampler.kind=random", "space.schedule.epochs.low=12"]
+    with head(tmp_path_factory.mktemp("ray"), token) as ports, ExitStack() as later:
+        changes = [part for setting in settings for part in ("--set", setting)]
+        search = subprocess.Popen(
+            [sys.executable, "-m", "search", "search", "digits", "--address", f"127.0.0.1:{ports['port']}",
+             "--storage", str(tmp_path), "--name", "run", *changes],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        later.callback(search.wait)
+        later.callback(search.kill)
+        trials = tmp_path / "run" / "trials"
+        while not list(trials.glob("*/outcome.json")):
+            assert search.poll() is None
+            time.sleep(0.2)
+        later.enter_context(worker(ports["port"], token))
+        printed, _ = search.communicate(timeout=240)
+        assert search.returncode == 0
+        assert "29 recipes, 1 at once" in printed
+    placed = Counter(json.loads(path.read_text())["node"] for path in trials.glob("*/outcome.json"))
+    assert sum(placed.values()) == 29
+    assert len(placed) == 2
