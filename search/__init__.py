@@ -6,8 +6,8 @@ Where to look, by what a module is about:
 - a study as data: `study`, `space`, `grid`, `constraints`, `effort`, `placing`; read by `loading`, with the user's own
   code in `modules`
 - recipes out of it: `recipes` (fixed), `proposals` (proposed), `draws` (proposed without Optuna)
-- deciding: `searcher` (order, waiting, budget), `known`, `spending`, `area`; Optuna in `proposer`, `samplers`, `recent`;
-  the cost-aware sampler in `advisor`, `surrogate`, `costs`; early stopping in `halving`, `rungs`; `lessons` of earlier runs
+- deciding: `searcher` (order, budget), `known`, `spending`, `area`; Optuna in `proposer`, `samplers`, `recent`;
+  the cost-aware sampler in `advisor`, `surrogate`, `costs`; early stopping in `halving`, `rungs`; `lessons`
 - running: `runner`, `places` (the cluster's room), `outcomes`, `events` and who hears of them: `store` (the record),
   `tensorboard`, `progress`, `monitoring`
 - going on after a fault: `replay`, `fingerprint`, `damage`, `failures`, `hangs`, `interrupts`
