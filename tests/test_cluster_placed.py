@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from command import SMALL, temper
 from heads import authentication, head, worker
 from ray.cluster_utils import Cluster
 
+from cluster.packing import measured_share
 from cluster.placement import Placement, factory
 from cluster.resources import nodes
 
@@ -57,6 +59,36 @@ def test_four_trials_share_a_card_and_none_lands_on_a_node_of_another_type(
         }
         for group in groups:
             ray.util.remove_placement_group(group)
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.slow
+def test_a_share_is_measured_on_a_card_of_the_right_type_and_a_failure_takes_a_whole_one(
+    cluster: tuple[str, dict[str, str]],
+) -> None:
+    address, ids = cluster
+    ray.init(address=address, log_to_driver=False)
+    try:
+        placement = Placement(1, 1.0, ((ACCELERATOR, "A100"),), "cuda")
+
+        def measure(gigabytes: float) -> SimpleNamespace:
+            if not gigabytes:
+                raise RuntimeError("CUDA driver initialization failed")
+            assert ray.get_gpu_ids()
+            return SimpleNamespace(peak=1e9 * gigabytes, total=80e9, device=ray.get_runtime_context().get_node_id())
+
+        share, why = measured_share(placement, measure, 16.0)
+        assert share == 0.25
+        assert why == f"4 trials a card: a trial takes 16.00 of 80.0 GB on {ids['a100']}, with 20% to spare"
+        assert measured_share(placement, measure, 0.0) == (
+            1.0, "a whole GPU a trial: the measurement failed (RuntimeError: CUDA driver initialization failed)"
+        )  # fmt: skip
+        assert measured_share(Placement(1, 1.0, device="cuda"), measure, 16.0) == (
+            1.0, "a whole GPU a trial: cards differ (A100, T4); name one as resources.accelerator"
+        )  # fmt: skip
+        nowhere = Placement(1, 1.0, ((ACCELERATOR, "H100"),), "cuda")
+        assert measured_share(nowhere, measure, 16.0) == (1.0, "a whole GPU a trial: no node has one")
     finally:
         ray.shutdown()
 
