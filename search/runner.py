@@ -11,7 +11,6 @@ import optuna
 from ray import tune
 
 from analysis.parity import verdict
-from analysis.report import write_report
 from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
 from cluster.session import Target, session
@@ -278,6 +277,8 @@ class _Forgetting(tune.Callback):  # type: ignore[misc]  # Ray ships no types
 
 def derive(folder: Folder) -> Run:
     """Rebuild every derived file of a run from its trials/. Raises InvalidInput if the folder is no run."""
+    from analysis.report import write_report  # late: matplotlib takes half a second, which the first trial would wait
+
     run = read_run(folder)
     write_report(run)
     write_study_database(run)
