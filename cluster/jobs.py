@@ -29,12 +29,17 @@ class Jobs:
         Raises:
             InvalidInput: no job server answers there, or it wants another token.
         """
+        import ray
         from ray.job_submission import JobSubmissionClient
 
         if not address.startswith(("http://", "https://")):
             raise InvalidInput(f"--address {address}: expected the dashboard of a cluster, http://host:8265")
         try:
             self._client = JobSubmissionClient(address)
+        except ray.exceptions.AuthenticationError:
+            raise InvalidInput(
+                f"--address {address}: no token, or not the cluster's; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            ) from None
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InvalidInput(f"--address {address}: no job server answers there ({reason})") from None
