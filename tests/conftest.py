@@ -1,16 +1,37 @@
-"""Ray reads its environment when it is imported, so it is set before any test module."""
-
-import pytest
+"""Ray reads its environment when it is imported, so it is set before any test module; and the table of faults."""
 
 from cluster.session import prepare_environment
 
 prepare_environment(None)
 
-LONGEST = (
-    "test_search_command.py",
-    "test_search_resume.py",
-)  # whole searches begin first, side by side
+from collections.abc import Callable  # noqa: E402
+
+import pytest  # noqa: E402
+from faults import ROWS, Row, table, write  # noqa: E402
+
+LONGEST = ("test_search_command.py", "test_search_resume.py")  # whole searches begin first, side by side
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-faults", action="store_true", help="Write the table of faults to cluster/README.md.")
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[Row], None]:
+    """Takes a row for the table of faults, which the end of the run shows."""
+    return request.config.stash.setdefault(ROWS, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    rows = config.stash.get(ROWS, [])
+    if rows:
+        terminalreporter.section("faults")
+        for line in table(rows):
+            terminalreporter.write_line(line)
+        if config.getoption("--write-faults"):
+            write(rows)
