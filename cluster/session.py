@@ -24,6 +24,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the searcher proposes no more than there is room for
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a study's own modules and relative paths are of the working directory
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # with it, Tune prints its own tables however quiet it is told to be
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # no traceback of a trial that is tried again; the record says why one failed
