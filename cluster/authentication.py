@@ -44,6 +44,11 @@ def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
         return True
 
 
+def uses_tls() -> bool:
+    """Whether Ray's environment asks for TLS."""
+    return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+
+
 def dashboard() -> tuple[str | None, bool | None]:
     """The dashboard of the cluster that this process has joined, and whether it answers without a token.
 
@@ -85,7 +90,7 @@ def _channel(target: str):  # type: ignore[no-untyped-def]  # grpc ships no type
     """A plain channel, without the interceptors by which Ray's own adds a token."""
     import grpc
 
-    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+    if not uses_tls():
         return grpc.insecure_channel(target)
     from ray._common.tls_utils import load_certs_from_env
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.authentication import is_open
+from cluster.authentication import is_open, uses_tls
 from cluster.shipping import shipment
 from trainables.errors import InvalidInput
 
@@ -133,7 +133,7 @@ def _knock(address: str) -> None:
         return  # auto, or something that Ray refuses at once
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as answering:
-            agreed = os.environ.get("RAY_USE_TLS", "0") in ("1", "true") or not _speaks_tls(answering)
+            agreed = uses_tls() or not _speaks_tls(answering)
     except (OSError, OverflowError) as error:
         raise InvalidInput(f"--address {address}: no Ray cluster answers there ({error})") from None
     if not agreed:

@@ -13,7 +13,7 @@ from cluster.session import Target
 from search.cli_cluster import doctor, fetch, submit
 from search.cli_recordings import record, simulate
 from search.loading import load, shipped
-from search.options import CLUSTER, SETTING, prepare
+from search.options import SETTING, on_cluster, prepare
 from trainables.errors import TemperError
 
 INTERRUPTED = 130
@@ -33,7 +33,7 @@ def temper() -> None:
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
 @click.option("--name", help="Name of the run.  [default: study name and time]")
 @SETTING
-@CLUSTER
+@on_cluster
 @click.option(
     "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
 )
@@ -94,7 +94,7 @@ def search(
 @temper.command()
 @click.argument("run")
 @click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
-@CLUSTER
+@on_cluster
 def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bool) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed."""
     started = time.perf_counter()

@@ -10,8 +10,8 @@ SETTING = click.option(
 )
 
 
-def CLUSTER(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802  # a constant to who reads a command
-    """The options that say where a search runs."""
+def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where a search runs."""
     address = click.option(
         "--address", help="Ray cluster to run on (auto, host:port, ray://host:port).  [default: this machine alone]"
     )

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PGD, _FAST = "{kind: pgd, epsilon: 0.2, steps: 3}", "{kind: n_fgsm, epsilon: 0.2}"
+PGD, FAST = "{kind: pgd, epsilon: 0.2, steps: 3}", "{kind: n_fgsm, epsilon: 0.2}"
 _SHORT = "{epochs: 1, learning_rate: 0.05}"
-_PRUNED = "{method: channel_pruning, pruning_ratio: 0.5}"
+PRUNED = "{method: channel_pruning, pruning_ratio: 0.5}"
 SMALL = [
     "data.train_size=200",
     "data.validation_size=100",
@@ -17,10 +17,10 @@ SMALL = [
     "space.schedule.epochs.high=2",
     "resources.max_concurrent=1",
     f"""baselines=[
-        {{name: b0, perturbation: {_PGD}, schedule: {_SHORT}}},
-        {{name: b1, perturbation: {_FAST}, schedule: {_SHORT}}},
-        {{name: b2, compression: {_PRUNED}, perturbation: {_FAST}, schedule: {_SHORT}}},
-        {{name: b3, base: b0, compression: {_PRUNED}, perturbation: {_FAST}, schedule: {_SHORT}}}
+        {{name: b0, perturbation: {PGD}, schedule: {_SHORT}}},
+        {{name: b1, perturbation: {FAST}, schedule: {_SHORT}}},
+        {{name: b2, compression: {PRUNED}, perturbation: {FAST}, schedule: {_SHORT}}},
+        {{name: b3, base: b0, compression: {PRUNED}, perturbation: {FAST}, schedule: {_SHORT}}}
     ]""",
     "reference=b0",
 ]

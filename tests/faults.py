@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import FAST, PGD, PRUNED
 
 from analysis.trials import State, read_run
 from search.loading import load, read_study
@@ -19,9 +20,7 @@ from trainables.planning import Planner
 from trainables.recipe import Recipe
 from trainables.storage import Folder
 
-_PGD, _FAST = "{kind: pgd, epsilon: 0.2, steps: 3}", "{kind: n_fgsm, epsilon: 0.2}"
 _LONG = "{epochs: 12, learning_rate: 0.05}"
-_PRUNED = "{method: channel_pruning, pruning_ratio: 0.5}"
 # Six recipes of about three seconds, most of which start from the base or from b0.
 SETTINGS = [
     "data.train_size=400",
@@ -33,9 +32,9 @@ SETTINGS = [
     "space.schedule.epochs.low=8",
     "space.schedule.epochs.high=12",
     f"""baselines=[
-        {{name: b0, perturbation: {_PGD}, schedule: {_LONG}}},
-        {{name: b1, base: base, compression: {_PRUNED}, perturbation: {_FAST}, schedule: {_LONG}}},
-        {{name: b2, base: b0, compression: {_PRUNED}, perturbation: {_PGD}, schedule: {_LONG}}}
+        {{name: b0, perturbation: {PGD}, schedule: {_LONG}}},
+        {{name: b1, base: base, compression: {PRUNED}, perturbation: {FAST}, schedule: {_LONG}}},
+        {{name: b2, base: b0, compression: {PRUNED}, perturbation: {PGD}, schedule: {_LONG}}}
     ]""",
     "reference=b0",
 ]
