@@ -98,6 +98,7 @@ def propose(trial: Chooser, study: Study) -> Recipe:
         augmentation=study.augmentation,
         schedule=schedule,
         keep=study.keep,
+        precision=study.precision_with(quantization),
         seed=study.seed,
     )
 

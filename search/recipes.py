@@ -99,6 +99,7 @@ def grid_cells(study: Study) -> tuple[Cell, ...]:
                     augmentation=study.augmentation,
                     schedule=arm.schedule or AS_IT_IS,
                     keep=study.keep,
+                    precision=study.precision_with(quantization),
                     seed=seed,
                 )
                 cells.append(Cell(arm, axis, level, recipe))
@@ -138,6 +139,7 @@ def _base(study: Study, seed: int) -> Recipe:
         augmentation=study.augmentation,
         schedule=study.pretraining or AS_IT_IS,
         keep=study.keep,
+        precision=study.precision,
         seed=study.seed if study.pretrained else seed,
     )
 
@@ -166,6 +168,7 @@ def _started(study: Study, seed: int) -> dict[str, Recipe]:
             augmentation=study.augmentation,
             schedule=baseline.schedule,
             keep=study.keep,
+            precision=study.precision_with(baseline.quantization),
             seed=seed,
         )
     return made

@@ -22,6 +22,7 @@ from trainables.regime import (
     Loop,
     Loss,
     OrdinaryLoop,
+    Precision,
     PublishedPGD,
     Schedule,
     SoftTerm,
@@ -120,6 +121,7 @@ class Study(Frozen):
         constraints: what a recipe must keep to be on the frontier, e.g. `clean_accuracy >= 0.85`.
         augmentation: of the training images of every recipe.
         keep: the epoch of every recipe whose weights count.
+        precision: of the passes of training; recipes that quantize train in float32 whatever it says.
         parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
     """
 
@@ -145,6 +147,7 @@ class Study(Frozen):
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     augmentation: Augmentation = Augmentation()
     keep: Literal["last", "best"] = "last"
+    precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -248,6 +251,10 @@ class Study(Frozen):
         if not set(objectives) & set(COMPUTE):
             raise ValueError(f"got {list(objectives)}, expected {' or '.join(COMPUTE)} among them")
         return objectives
+
+    def precision_with(self, quantization: Quantization | None) -> Precision:
+        """Of a recipe's training: quantized values lie on a grid that bfloat16 cannot hold."""
+        return self.precision if quantization is None else "float32"
 
     @property
     def protocol(self) -> Evaluation:

@@ -17,6 +17,7 @@ from trainables.regime import (
     NoPerturbation,
     OrdinaryLoop,
     Perturbation,
+    Precision,
     Schedule,
     SoftTerm,
 )
@@ -41,6 +42,7 @@ class Recipe(Frozen):
         weights: a file to start from. What it took to train is not known, and counts as nothing.
         keep: which epoch's weights are the result: the last, or the best by the progress score on validation images
             (both stay in the checkpoint).
+        precision: of the passes of training, its attack included (`trainables.precision`); scores are in float32.
     """
 
     data: Data
@@ -56,6 +58,7 @@ class Recipe(Frozen):
     augmentation: Augmentation = Augmentation()
     schedule: Schedule
     keep: Literal["last", "best"] = "last"
+    precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -66,6 +69,8 @@ class Recipe(Frozen):
             problems.append("weights: got a file and a base, expected one of them")
         if self.schedule.epochs == 0 and self.weights is None and self.base is None:
             problems.append("schedule.epochs: got 0 without base or weights, expected at least 1")
+        if self.quantization is not None and self.precision != "float32":
+            problems.append(f"precision: got {self.precision} with quantization, expected float32")
         if self.distillation is not None:
             problems += self._unfit_distillation()
         if problems:

@@ -14,6 +14,7 @@ Share = Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")]
 Decay = Annotated[float, Field(gt=0, lt=1)]
 Norm = Literal["linf", "l2"]
 Shape = Literal["one_cycle", "cosine", "step", "constant"]
+Precision = Literal["float32", "bf16-mixed"]
 
 
 class NoPerturbation(Frozen):

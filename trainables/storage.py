@@ -18,7 +18,8 @@ class Folder:
     """One folder of a filesystem. Cheap to copy and to send to another process.
 
     Attributes:
-        uri: what the user wrote: a path or an `s3://`, `gs://`, … URI.
+        uri: what the user wrote: a path or an `s3://`, `gs://`, … URI, with Arrow's options after a `?` if any, e.g.
+            `s3://bucket/runs?endpoint_override=minio.example:9000`.
         parts: the path below it.
     """
 
@@ -33,7 +34,8 @@ class Folder:
         return Folder(self.uri, (*self.parts, *parts))
 
     def __str__(self) -> str:
-        return "/".join([self.uri.rstrip("/") or "/", *self.parts])
+        root, mark, options = self.uri.partition("?") if self.local is None else (self.uri, "", "")
+        return "/".join([root.rstrip("/") or "/", *self.parts]) + mark + options
 
     @property
     def local(self) -> Path | None:

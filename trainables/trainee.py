@@ -14,6 +14,7 @@ from trainables.cost import Ledger, forward_bitops, measure
 from trainables.losses import SoftLoss, loss_of
 from trainables.models import load_compressed
 from trainables.optimization import average_of, learning_rate, optimizer_of
+from trainables.precision import in_precision
 from trainables.pruning import ChannelPruner
 from trainables.quantization import quantize, unquantized
 from trainables.recipe import Recipe
@@ -93,7 +94,7 @@ class Trainee:
         first, total = (epoch - 1) * batches, schedule.epochs * batches
         average = self.average
         trainer = Trainer(
-            model=self.model,
+            model=in_precision(self.model, recipe.precision),
             optimizer=self.optimizer,
             rate=lambda step: learning_rate(schedule, step, total),
             after_step=lambda: None if average is None else average.update_parameters(self.model),
