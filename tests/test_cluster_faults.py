@@ -10,7 +10,7 @@ import pytest
 from faults import SETTINGS, Row, changes, check, outcomes, reference_of, running, seconds_to_recover, until
 from hosts import Hosts, require_hosts
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 HEAD, LEFT, RIGHT = 0, 1, 2
 
 

@@ -127,7 +127,7 @@ def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
     assert "5 recipes, 2 at once" in done.stdout
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
 def test_a_node_that_joins_a_search_is_given_trials(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from faults import SETTINGS, changes, check, outcomes
 from hosts import ROOT, Hosts, require_hosts
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 SCRIPT = ROOT / "cluster" / "launchers" / "certificates.sh"
 PLACE = "/tmp/ray/tls"  # on each host its own
 TLS = {

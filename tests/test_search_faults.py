@@ -12,7 +12,7 @@ import pytest
 from command import SMALL, start_search, temper, trial_processes
 from faults import SETTINGS, Row, check, outcomes, reference_of, running, seconds_to_recover, until
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.slow
 Measured = Callable[[Row], None]
 ALONE = [*SETTINGS, "resources.max_concurrent=1"]
 
