@@ -42,7 +42,7 @@ def temper(
 
 
 def start_search(
-    storage: Path, name: str, settings: list[str], *, study: str = "digits", cwd: Path | None = None
+    storage: Path | str, name: str, settings: list[str], *, study: str = "digits", cwd: Path | None = None
 ) -> subprocess.Popen[str]:
     """A search that goes on while the test does something to it; what it prints is for `communicate` or `stdout`."""
     changes = [part for setting in settings for part in ("--set", setting)]

@@ -120,9 +120,10 @@ OWN_SETTINGS = [
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with that module, which this process finds as well."""
+    """The working directory, with that module in it."""
     (tmp_path / "heavy.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pyarrow import fs
@@ -115,6 +116,10 @@ class Folder:
         local = self.local
         if local is not None:
             return fs.LocalFileSystem(), str(local)
+        if urlsplit(self.uri).password is not None:
+            raise InvalidInput(
+                "storage: got a URI with a password, which would be kept in the run; set it as the cloud's tools do"
+            )
         try:
             system, root = fs.FileSystem.from_uri(self.uri)
         except (ValueError, OSError) as error:
