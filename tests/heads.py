@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,11 @@ def head(folder: Path, token: str | None, *options: str, dashboard: bool = False
 def worker(port: int, token: str | None, *options: str, prefix: Sequence[str] = ()) -> Iterator[None]:
     """Another node with two CPUs of the head at this port of 127.0.0.1; `prefix` is a command to start it by."""
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    with _node([f"--address=127.0.0.1:{port}", *options], ports, token, prefix) as process:
+    # A folder of its own: a node that unpacks a working directory first removes the one that is there.
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        _node([f"--address=127.0.0.1:{port}", f"--temp-dir={folder}", *options], ports, token, prefix) as process,
+    ):
         _await(ports["node-manager-port"], process)
         yield
 

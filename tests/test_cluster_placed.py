@@ -4,7 +4,6 @@ import json
 import secrets
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import ray
 from command import SMALL, temper
+from faults import changes, outcomes, until
 from heads import authentication, head, worker
 from ray.cluster_utils import Cluster
 
@@ -30,11 +30,14 @@ NODES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[str, dict[str, str]]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
     """Its address, and the nodes' ids by name; the head has neither GPU nor room for a trial."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        ids = {name: str(made.add_node(**settings).node_id) for name, settings in NODES.items()}
+        ids = {
+            name: str(made.add_node(**node, temp_dir=str(tmp_path_factory.mktemp(name))).node_id)
+            for name, node in NODES.items()
+        }
         made.wait_for_nodes()
         yield made.address, ids
     finally:
@@ -136,23 +139,20 @@ def test_a_node_that_joins_a_search_is_given_trials(
         monkeypatch.setenv(name, value)
     settings = [one for one in SMALL if "max_concurrent" not in one]
     settings += ["resources.cpu=2", "budget.trials=20", "sampler.kind=random"]
+    # Longer than a process takes to start: Tune gives a trial that waits for one to a process that is free before.
+    settings += ["data.train_size=400", "space.schedule.epochs.low=50", "space.schedule.epochs.high=60"]
     with head(tmp_path_factory.mktemp("ray"), token) as ports, ExitStack() as later:
-        changes = [part for setting in settings for part in ("--set", setting)]
+        log = later.enter_context((tmp_path / "log").open("wb"))
         search = subprocess.Popen(
             [sys.executable, "-m", "search", "search", "digits", "--address", f"127.0.0.1:{ports['port']}",
-             "--storage", str(tmp_path), "--name", "run", *changes],
-            stdout=subprocess.PIPE, text=True,
+             "--storage", str(tmp_path), "--name", "run", *changes(settings)],
+            stdout=log,
         )  # fmt: skip
         later.callback(search.wait)
         later.callback(search.kill)
-        trials = tmp_path / "run" / "trials"
-        while not list(trials.glob("*/outcome.json")):
-            assert search.poll() is None
-            time.sleep(0.2)
+        run = tmp_path / "run"
+        until(lambda: outcomes(run), lambda: search.poll() is None)
         later.enter_context(worker(ports["port"], token))
-        printed, _ = search.communicate(timeout=240)
-        assert search.returncode == 0
-        assert "25 recipes, 1 at once" in printed
-    placed = Counter(json.loads(path.read_text())["node"] for path in trials.glob("*/outcome.json"))
-    assert sum(placed.values()) == 25
-    assert len(placed) == 2
+        until(lambda: len({one["node"] for one in outcomes(run).values()}) == 2, lambda: search.poll() is None)
+    assert {one["state"] for one in outcomes(run).values()} == {"complete"}
+    assert "25 recipes, 1 at once" in (tmp_path / "log").read_text()

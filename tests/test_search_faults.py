@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +125,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "heavy.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "heavy", raising=False)  # of an earlier test's folder
     return tmp_path
 
 
@@ -218,8 +220,10 @@ def tear(path: Path) -> None:
 def test_torn_files_are_told_and_done_again(tmp_path: Path, measured: Measured) -> None:
     process, run, trial = start_search(tmp_path, "torn", ALONE), tmp_path / "torn", reference_of(ALONE)
     until(lambda: running(run, 6, name=trial), lambda: process.poll() is None)
+    (worker,) = trial_processes(process.pid)
     process.kill()
     process.communicate()
+    until(lambda: not Path(f"/proc/{worker}").exists(), lambda: True)  # it may write one more checkpoint until then
     checkpoints = run / "trials" / trial / "checkpoint"
     newest = max(int(path.name) for path in checkpoints.iterdir() if (path / "state.json").exists())
     tear(checkpoints / str(newest) / "weights.safetensors")
