@@ -1,22 +1,21 @@
-"""What each node of a cluster says of itself, asked by a task pinned to it."""
+"""What each node of a cluster says of itself."""
 
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-ANSWER_SECONDS = 60.0  # a fresh process on a busy node takes seconds to import Ray
+from cluster.asking import ask, ask_each, label
+
 ROUND_TRIPS = 3
 _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nodes import
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -62,62 +61,6 @@ class Report:
     def device(self) -> str:
         """The type of device that trials on a GPU, or else on the CPU, compute on."""
         return (self.accelerator or "GPU") if self.promised_gpus else "CPU"
-
-
-def ask(
-    question: Callable[..., Answer], *arguments: Any, timeout: float = ANSWER_SECONDS, **options: float
-) -> dict[str, Answer | Exception]:
-    """Run a function on every node that is alive, all at once; it must be importable there, or pickled by value.
-
-    Args:
-        question: what to run; it occupies no CPU.
-        arguments: of it.
-        timeout: seconds, after which a node's answer is a TimeoutError.
-        options: `num_cpus` and `num_gpus` to occupy.
-
-    Returns:
-        Ray's id of each node to its answer, or to what went wrong there.
-    """
-    import ray
-
-    ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    return ask_each(dict.fromkeys(ids, 1), question, *arguments, timeout=timeout, **options)
-
-
-def ask_each(
-    copies: Mapping[str, int],
-    question: Callable[..., Answer],
-    *arguments: Any,
-    timeout: float = ANSWER_SECONDS,
-    **options: float,
-) -> dict[str, Any]:
-    """As `ask`, on these nodes with so many copies at once; the answer of a node with several is a list of them."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    remote = ray.remote(question)
-    asked = {
-        node: [
-            remote.options(
-                **({"num_cpus": 0} | options),
-                max_retries=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node, soft=False),
-            ).remote(*arguments)
-            for _ in range(count)
-        ]
-        for node, count in copies.items()
-    }
-    deadline = time.monotonic() + timeout
-    answers: dict[str, Any] = {}
-    for node, references in asked.items():
-        try:
-            found = ray.get(references, timeout=max(0.0, deadline - time.monotonic()))
-            answers[node] = found[0] if len(found) == 1 else found
-        except ray.exceptions.GetTimeoutError:
-            answers[node] = TimeoutError(f"no answer within {timeout:.0f} s")
-        except (ray.exceptions.RayError, ImportError, OSError) as error:
-            answers[node] = error
-    return answers
 
 
 def observe(packages: Sequence[str]) -> dict[str, Any]:
@@ -223,11 +166,6 @@ def clocks() -> dict[str, tuple[float, float]]:
             error, skew = min(trips)
             found[node] = skew, error
     return found
-
-
-def label(node: Mapping[str, Any]) -> str:
-    """What to call a node, out of what Ray lists: host names alone may repeat."""
-    return f"{node['NodeManagerHostname']}/{node['NodeID'][:6]}"
 
 
 def _node(answer: Mapping[str, Any]) -> Report:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.probes import ask, label
+from cluster.asking import ask, label
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 

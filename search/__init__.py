@@ -8,8 +8,8 @@ Where to look, by what a module is about:
 - recipes out of it: `recipes` (fixed), `proposals` (proposed), `draws` (proposed without Optuna)
 - deciding: `searcher` (order, budget), `known`, `spending`, `area`; Optuna in `proposer`, `samplers`, `recent`;
   the cost-aware sampler in `advisor`, `surrogate`, `costs`; early stopping in `halving`, `rungs`; `lessons`
-- running: `runner`, `places` (the cluster's room), `outcomes`, `events` and who hears of them: `store` (the record),
-  `tensorboard`, `progress`, `monitoring`
+- running: `runner`, `tuning` (Ray Tune), `places` (the cluster's room), `outcomes`, `events` and who hears of
+  them: `store` (the record), `tensorboard`, `progress`, `monitoring`
 - going on after a fault: `replay`, `fingerprint`, `damage`, `failures`, `hangs`, `interrupts`
 - before it runs: `plan`, `workload`, `estimate`, `checkup` (doctor); from elsewhere: `submission`, `parcel`
 - without running: `recording`, `virtual`, `simulation`, `rehearsal`

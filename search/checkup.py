@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cluster.asking import ask_each
 from cluster.authentication import dashboard, is_open
 from cluster.doctor import Access, findings, is_public
 from cluster.placement import ACCELERATOR, slots
-from cluster.probes import Report, ask_each, report, this_process
+from cluster.probes import Report, report, this_process
 from cluster.resources import nodes as nodes_there
 from cluster.session import Target, session
 from cluster.sharing import unshared

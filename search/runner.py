@@ -3,51 +3,37 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
-from typing import Any, cast
 
 import optuna
-from ray import tune
 
 from analysis.parity import verdict
 from analysis.rungs import rung_lines
 from analysis.trials import Run, State, read_run
 from cluster.session import Target, session
 from cluster.sharing import check_shared
-from cluster.shelf import Shelf
 from search.area import area_of
-from search.costs import Costs
 from search.damage import damage
-from search.events import Listener
 from search.fingerprint import differences, fingerprint
-from search.halving import Judge, ParetoHalving
-from search.hangs import Hangs
-from search.interrupts import Interrupts
 from search.lessons import Lesson
 from search.loading import read_study
 from search.modules import own_modules
 from search.monitoring import Monitor, RayMetrics
-from search.places import Places, places_of
+from search.places import places_of
 from search.progress import Progress, Terminal
 from search.proposals import check_first
-from search.recipes import fixed_recipes, parents, planned_recipes, teachers
+from search.recipes import fixed_recipes, planned_recipes
 from search.replay import Remembered, finished_ancestors, remember
-from search.searcher import ParetoSearcher
 from search.store import Record, write_study_database
 from search.study import Study
 from search.tensorboard import LiveCurves, write_tensorboard
-from trainables.ancestors import recover
+from search.tuning import TUNE_STATE, tune_study
 from trainables.data import Splits, load_splits
 from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.models import build
-from trainables.recipe import Recipe
 from trainables.storage import Folder
 from trainables.trained import Trained
-from trainables.trial import Allotment, RecipeTrainable, Setting
 from trainables.weights import load_weights
-
-TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
 
 
 @dataclass(frozen=True)
@@ -190,89 +176,11 @@ def _run(
             monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [record, curves, progress, monitor]
-                _fit(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
+                tune_study(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")
         folder.child(TUNE_STATE).remove()
-
-
-def _fit(
-    study: Study,
-    folder: Folder,
-    splits: Splits,
-    listeners: Sequence[Listener],
-    learnt: Sequence[Lesson],
-    past: Sequence[Remembered],
-    trained: Mapping[str, Trained],
-    *,
-    places: Places,
-    total: int,
-) -> None:
-    """Hand the study to Ray Tune and wait for it to end."""
-    setting = Setting(
-        evaluation=study.protocol,
-        trials=folder.anchored().child("trials"),
-        bases=parents(study),
-        teachers=teachers(study),
-        shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
-    )
-    shelf = Shelf()
-    for recipe_id, one in trained.items():
-        shelf.put(recipe_id, one)
-    trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
-    judge = None if study.halving is None else Judge(study.halving, study.objectives)
-    halving, interrupts, hangs = ParetoHalving(judge), Interrupts(), Hangs(study.budget.epoch_timeout)
-
-    def fetch(recipe: Recipe) -> Trained:
-        again = partial(recover, recipe, setting.trials, splits, setting.teachers)
-        return cast(Trained, shelf.take(recipe.id, again))
-
-    costs = Costs(study, splits, fetch)
-    for remembered in past:
-        if remembered.outcome is not None:
-            costs.ended(remembered.proposal, remembered.outcome)
-    searcher = ParetoSearcher(
-        study,
-        [*listeners, costs],
-        lambda trial_id: hangs.reasons.get(trial_id) or halving.failures.get(trial_id),
-        halving.stops.get,
-        learnt,
-        planned=costs,
-        has_place=places.has_place,
-    )
-    searcher.replay(past)
-    if judge is not None:
-        judge.replay(past)
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, places.request),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=halving,
-            num_samples=total,
-            reuse_actors=True,
-            trial_name_creator=_trial_id,
-            trial_dirname_creator=_trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name=TUNE_STATE,
-            storage_path=str(folder.anchored()),
-            callbacks=[interrupts, hangs, _Forgetting()],
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=study.budget.retries),
-        ),
-    )
-    with interrupts.heard():
-        tuner.fit()
-
-
-class _Forgetting(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Drops Tune's statistics of every number that a trial reported, once it has ended: 80 KiB that nobody reads."""
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        trial.metric_analysis.clear()
-        trial.metric_n_steps.clear()
 
 
 def derive(folder: Folder) -> Run:
@@ -292,7 +200,3 @@ def conclude(run: Run) -> str:
         reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
         raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
     return "\n".join([verdict(run), *rung_lines(run)])
-
-
-def _trial_id(trial: Any) -> str:
-    return str(trial.trial_id)
