@@ -168,3 +168,17 @@ def test_a_hostile_run_directory_writes_nowhere_else_and_does_not_script_its_rep
     assert SCRIPT not in report
     assert "<img src=x" not in report
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in report
+
+
+def test_a_module_of_the_working_directory_is_known_by_whatever_link_python_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "linked_own.py").write_text(
+        "from torch import nn\ndef model(image_shape, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "link")
+    monkeypatch.chdir(tmp_path / "link")
+    load_and_use("model", "linked_own:model")

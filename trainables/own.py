@@ -35,7 +35,10 @@ def is_trusted(module: str) -> bool:
     origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
     if origin is None:
         return spec is None  # there is none, which importing it will say
-    own = Path.cwd() in origin.parents and not {"site-packages", "dist-packages"} & set(origin.parts)
+    here = Path.cwd()  # without links, which what Python imports by may have
+    own = (here in origin.parents or here in origin.resolve().parents) and not {"site-packages", "dist-packages"} & set(
+        origin.parts
+    )
     return own and top not in sys.stdlib_module_names
 
 
