@@ -18,7 +18,8 @@ class Budget(Frozen):
         patience: finished proposals in a row that gain no hypervolume.
         retries: times a trial that lost its process is started again, from its checkpoint.
         epoch_timeout: seconds from an epoch's start to its report, after which its process is taken for hung and
-            killed; None: never. The last epoch takes the full score as well.
+            killed; None: never. The first epoch takes building and compressing the network as well, the last one the
+            full score.
     """
 
     trials: Annotated[int, Field(ge=0)] = 20

@@ -11,8 +11,8 @@ from ray import tune
 class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Kills the process of a trial whose epoch takes too long, so that Tune starts it again or gives it up.
 
-    A process that hangs, or that the network hides, cannot end itself: the driver watches. What a trial does before its
-    first epoch (building and compressing its network) is not watched.
+    A process that hangs, or that the network hides, cannot end itself: the driver watches. A trial builds and
+    compresses its network in its first epoch.
 
     Attributes:
         reasons: why a trial was killed, by Tune's trial id, until it starts again.

@@ -88,6 +88,9 @@ def test_a_process_that_hangs_is_killed_and_goes_on(tmp_path: Path, measured: Me
 # Networks that fail on batches of a size that only one baseline has.
 OWN = """
 import time
+from pathlib import Path
+
+import ray
 import torch
 from torch import nn
 
@@ -106,6 +109,10 @@ class Heavy(nn.Module):
 
 
 def network(image_shape, classes):
+    stall = Path("stall")
+    if stall.exists() and ray.is_initialized() and ray.get_runtime_context().get_actor_id():
+        stall.unlink()
+        time.sleep(3600)
     inner = [nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(512, classes)]
     return Heavy(nn.Sequential(*inner))
 """
@@ -144,7 +151,9 @@ def of(run: Path, name: str) -> dict[str, object]:
 
 
 def test_a_trial_that_always_hangs_is_fail_and_the_search_goes_on(own: Path, measured: Measured) -> None:
+    (own / "stall").touch()  # the first process that builds the network, for the base, hangs in it, once
     output, run = by_batch_size(own, {"b1": 23}, "budget.epoch_timeout=4")
+    assert not (own / "stall").exists()
     assert of(run, "b1")["state"] == "fail"
     assert of(run, "b1")["reason"] == "no epoch for 4 s (budget.epoch_timeout)"
     assert "FAIL: no epoch for 4 s" in output

@@ -59,7 +59,8 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
     """One Tune iteration is one epoch.
 
     Checkpoints go to the run directory and not through Tune, so that a retry in a fresh process and a resumed search
-    continue from the same place. A reused actor builds everything anew.
+    continue from the same place. A reused actor builds everything anew. It does so in its first step: what goes wrong
+    there is tried again, and one that hangs there is found out, as in any epoch.
     """
 
     def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, shelf: Any) -> None:
@@ -72,18 +73,19 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             shelf: keeps bases and teachers: `put(id, Trained)`, `take(id, recover)`.
         """
         self._setting, self._splits, self._shelf = setting, splits, shelf
-        self._pipeline: Pipeline | None = None
-        self._start(config)
+        self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next recipe in the same process."""
         self._release()
-        self._start(new_config)
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         """Train one epoch; the last one's result carries the final numbers."""
         started = time.perf_counter()
+        if self._pipeline is None:
+            self._start()
         assert self._pipeline is not None
         failure = None if self._pipeline.finished else self._train()
         pipeline: Pipeline = self._pipeline
@@ -104,16 +106,18 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing to load: `setup` has continued from the run directory."""
+        """Nothing to load: the first step continues from the run directory."""
 
-    def _start(self, config: dict[str, Any]) -> None:
-        started = time.perf_counter()
-        self._share = self._setting.shares[config["role"]]
+    def _take(self, config: dict[str, Any]) -> None:
+        self._share, self._recipe = self._setting.shares[config["role"]], Recipe.model_validate(config["recipe"])
+        self._pipeline: Pipeline | None = None
+        self._busy = 0.0
+
+    def _start(self) -> None:
+        """Build and compress the network, or read it from its newest checkpoint."""
         set_conditions(self._share.threads)
-        self._recipe = Recipe.model_validate(config["recipe"])
         self._ancestors = self._fetch(self._recipe.base), self._fetch(self._recipe.separate_teacher)
         self._prepare()
-        self._busy = time.perf_counter() - started
 
     def _prepare(self, micro_batches: int = 1) -> None:
         """Begin an attempt: build the pipeline, as its newest checkpoint has it."""
