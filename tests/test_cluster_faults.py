@@ -112,7 +112,7 @@ def test_head_and_driver_are_lost_and_another_head_resumes(
     output = finish(temper(hosts, LEFT, tmp_path, "resume", str(run)), tmp_path)
     assert f"{len(before)} recipes have ended before" in output
     assert before.items() <= outcomes(run).items()
-    finished, missing = check(run, repeated=trial)
+    finished, missing = check(run)  # the trial ended its epoch without a driver, or did not
     assert missing == 0
     seconds = seconds_to_recover(run, trial, moment)
     note = f"`temper resume` on another head; {began - moment:.0f} s of it to start that"
