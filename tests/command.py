@@ -42,12 +42,19 @@ def temper(
 
 
 def start_search(
-    storage: Path | str, name: str, settings: list[str], *, study: str = "digits", cwd: Path | None = None
+    storage: Path | str,
+    name: str,
+    settings: list[str],
+    *,
+    study: str = "digits",
+    address: str | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.Popen[str]:
     """A search that goes on while the test does something to it; what it prints is for `communicate` or `stdout`."""
     changes = [part for setting in settings for part in ("--set", setting)]
+    where = ["--storage", str(storage), "--name", name, *(["--address", address] if address else [])]
     return subprocess.Popen(
-        [sys.executable, "-m", "search", "search", study, "--storage", str(storage), "--name", name, *changes],
+        [sys.executable, "-m", "search", "search", study, *where, *changes],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,0 +1,60 @@
+"""Nodes that are killed or taken back, as processes of one machine: what can be tested where hosts cannot be made."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import start_search
+from faults import SETTINGS, check, outcomes, until
+from ray.cluster_utils import Cluster
+
+pytestmark = pytest.mark.slow
+# Trials that are still there when a node goes.
+LONG = [*SETTINGS, "baselines.0.schedule.epochs=60", "resources.cpu=2"]
+
+
+@pytest.fixture
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A head without a CPU, and two nodes with room for one trial each."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for name in ("a", "b"):  # each unpacks the code that it is given into a folder of its own
+            made.add_node(num_cpus=2, temp_dir=str(tmp_path_factory.mktemp(name)))
+        made.wait_for_nodes()
+        yield made
+    finally:
+        made.shutdown()
+
+
+def drain(address: str, node: str, seconds: int) -> None:
+    """Tell Ray that a node will be taken away, and wait until it is time."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot instance taken back"]
+    command = [ray, "drain-node", "--address", address, "--node-id", node, *why]
+    done = subprocess.run(
+        [*command, "--deadline-remaining-seconds", str(seconds)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    time.sleep(seconds)
+
+
+@pytest.mark.parametrize(("announced", "retries"), [(False, 1), (True, 0)], ids=["killed", "taken back"])
+def test_a_search_goes_on_without_a_node(nodes: Cluster, tmp_path: Path, announced: bool, retries: int) -> None:
+    settings, run = [*LONG, f"budget.retries={retries}"], tmp_path / "run"
+    process = start_search(tmp_path, "run", settings, address=nodes.address)
+    (base,) = until(lambda: outcomes(run), lambda: process.poll() is None)
+    until(lambda: len(list(run.glob("trials/*/attempts/1-2"))) == 3, lambda: process.poll() is None)  # and two others
+    lost = next(node for node in nodes.worker_nodes if node.node_id == outcomes(run)[base]["node"])
+    if announced:
+        drain(nodes.address, lost.node_id, 4)
+    before = outcomes(run)
+    nodes.remove_node(lost, allow_graceful=False)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert check(run)[1] == 0
+    after = {name: outcome["node"] for name, outcome in outcomes(run).items() if name not in before}
+    assert len(after) > 2
+    assert set(after.values()) == {node.node_id for node in nodes.worker_nodes}
