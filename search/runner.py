@@ -170,9 +170,7 @@ def _run(
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             progress.replay(past)
-            monitor = Monitor(
-                RayMetrics(str(folder).rpartition("/")[2]), area_of(study), planned=total, slots=lambda: places.slots
-            )
+            monitor = Monitor(RayMetrics(folder.name), area_of(study), planned=total, slots=lambda: places.slots)
             monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [record, curves, progress, monitor]

@@ -11,6 +11,7 @@ from search.modules import own_modules
 from search.parcel import unpack
 from search.study import Study
 from trainables.errors import InvalidInput
+from trainables.storage import Folder
 
 STUDY = "study.yaml"
 
@@ -26,17 +27,18 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
         options: further ones for `temper search`.
 
     Raises:
-        InvalidInput: no cluster, a relative storage, or a job of that name.
+        InvalidInput: no cluster, a relative storage or one with a password in it, or a job of that name.
     """
     if "://" not in storage and not Path(storage).is_absolute():
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
+    run = Folder(storage).child(name)
     content = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode()
     command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]
     Jobs(address).submit(
         name,
         [*command, *options],
         {STUDY: content, **own_modules(study)},
-        {"study": study.name, "run": f"{storage.rstrip('/')}/{name}"},
+        {"study": study.name, "run": str(run)},
     )
 
 

@@ -32,6 +32,14 @@ def authentication(token: str | None) -> dict[str, str]:
     return {"RAY_AUTH_MODE": "disabled"} if token is None else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
+def drain_command(address: str, node: str, seconds: int) -> list[str]:
+    """Tells Ray that a node, by its id, will be taken away in so many seconds."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot instance taken back"]
+    when = ["--deadline-remaining-seconds", str(seconds)]
+    return [ray, "drain-node", "--address", address, "--node-id", node, *why, *when]
+
+
 @contextmanager
 def head(folder: Path, token: str | None, *options: str, dashboard: bool = False) -> Iterator[dict[str, int]]:
     """A head node with two CPUs; gives its ports by the names of their options once it answers.

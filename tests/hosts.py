@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import pytest
+from heads import drain_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 6379
@@ -159,9 +160,7 @@ class Hosts:
     def drain(self, host: int, *, seconds: int) -> None:
         """Tell Ray that the host will be taken away in so many seconds; taking it away is the caller's part."""
         node = self._names[self.ip(host)]
-        options = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot instance taken back"]
-        command = ["drain-node", "--address", self.address, "--node-id", node, *options]
-        done = self.run(self._head, [_ray(), *command, "--deadline-remaining-seconds", str(seconds)])
+        done = self.run(self._head, drain_command(self.address, node, seconds))
         assert done.returncode == 0, done.stdout + done.stderr
 
     @property

@@ -1,7 +1,6 @@
 """Nodes that are killed or taken back, as processes of one machine: what can be tested where hosts cannot be made."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from command import start_search
 from faults import SETTINGS, check, outcomes, until
+from heads import drain_command
 from ray.cluster_utils import Cluster
 
 pytestmark = pytest.mark.slow
@@ -29,18 +29,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.shutdown()
 
 
-def drain(address: str, node: str, seconds: int) -> None:
-    """Tell Ray that a node will be taken away, and wait until it is time."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot instance taken back"]
-    command = [ray, "drain-node", "--address", address, "--node-id", node, *why]
-    done = subprocess.run(
-        [*command, "--deadline-remaining-seconds", str(seconds)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    time.sleep(seconds)
-
-
 @pytest.mark.parametrize(("announced", "retries"), [(False, 1), (True, 0)], ids=["killed", "taken back"])
 def test_a_search_goes_on_without_a_node(nodes: Cluster, tmp_path: Path, announced: bool, retries: int) -> None:
     settings, run = [*LONG, f"budget.retries={retries}"], tmp_path / "run"
@@ -49,7 +37,8 @@ def test_a_search_goes_on_without_a_node(nodes: Cluster, tmp_path: Path, announc
     until(lambda: len(list(run.glob("trials/*/attempts/1-2"))) == 3, lambda: process.poll() is None)  # and two others
     lost = next(node for node in nodes.worker_nodes if node.node_id == outcomes(run)[base]["node"])
     if announced:
-        drain(nodes.address, lost.node_id, 4)
+        subprocess.run(drain_command(nodes.address, lost.node_id, 4), check=True, capture_output=True)
+        time.sleep(4)  # the notice that was given
     before = outcomes(run)
     nodes.remove_node(lost, allow_graceful=False)
     output, _ = process.communicate(timeout=300)

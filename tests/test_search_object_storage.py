@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,19 +12,16 @@ from urllib.request import urlopen
 import pytest
 from command import SMALL, start_search, temper
 from faults import until
+from heads import free_ports
 from pyarrow import fs
 
 from analysis.trials import State, read_run
+from search.loading import load
+from search.submission import submit
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "unused", "AWS_EC2_METADATA_DISABLED": "true"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -33,7 +29,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """URI of a bucket, with the options that lead to the server."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    port = free_port()
+    (port,) = free_ports(1)
     with (tmp_path / "server.log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
@@ -60,10 +56,14 @@ def test_options_of_a_uri_stay_behind_the_folders_below_it() -> None:
     folder = Folder("s3://lab/runs/?scheme=http").child("digits", "trials")
     assert str(folder) == "s3://lab/runs/digits/trials?scheme=http"
     assert folder.local is None
+    assert folder.name == Folder(str(folder)).name == "trials"
+    assert Folder("runs/digits/").name == "digits"
     assert str(Folder("runs/what?").child("a")) == "runs/what?/a"  # a local folder may be called so
     with pytest.raises(InvalidInput) as refused:
-        Folder("s3://key:hidden@lab/runs").exists()
+        Folder("s3://key:hidden@lab/runs")
     assert "hidden" not in str(refused.value)
+    with pytest.raises(InvalidInput, match="password"):  # before anything is sent
+        submit(load("digits"), address="http://127.0.0.1:1", storage="s3://key:hidden@lab/runs", name="run")
 
 
 @pytest.mark.slow

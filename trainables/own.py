@@ -36,10 +36,9 @@ def is_trusted(module: str) -> bool:
     if origin is None:
         return spec is None  # there is none, which importing it will say
     here = Path.cwd()  # without links, which what Python imports by may have
-    own = (here in origin.parents or here in origin.resolve().parents) and not {"site-packages", "dist-packages"} & set(
-        origin.parts
-    )
-    return own and top not in sys.stdlib_module_names
+    installed = {"site-packages", "dist-packages"} & set(origin.parts)
+    own = here in (*origin.parents, *origin.resolve().parents)
+    return own and not installed and top not in sys.stdlib_module_names
 
 
 def own_function(reference: str, where: str) -> Callable[..., Any]:

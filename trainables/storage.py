@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pyarrow import fs
@@ -27,6 +26,12 @@ class Folder:
     uri: str
     parts: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises InvalidInput for a URI with a password, which would be kept in the run and in what is printed."""
+        user, at, _ = self.uri.partition("://")[2].partition("/")[0].rpartition("@")
+        if at and ":" in user:
+            raise InvalidInput("storage: got a URI with a password, expected none: set it as the cloud's own tools do")
+
     def child(self, *parts: str) -> "Folder":
         """The folder below this one. Raises InvalidInput for a part that would lead out of it."""
         for part in parts:
@@ -37,6 +42,11 @@ class Folder:
     def __str__(self) -> str:
         root, mark, options = self.uri.partition("?") if self.local is None else (self.uri, "", "")
         return "/".join([root.rstrip("/") or "/", *self.parts]) + mark + options
+
+    @property
+    def name(self) -> str:
+        """What the folder itself is called."""
+        return self.local.name if self.local is not None else str(self).partition("?")[0].rpartition("/")[2]
 
     @property
     def local(self) -> Path | None:
@@ -116,10 +126,6 @@ class Folder:
         local = self.local
         if local is not None:
             return fs.LocalFileSystem(), str(local)
-        if urlsplit(self.uri).password is not None:
-            raise InvalidInput(
-                "storage: got a URI with a password, which would be kept in the run; set it as the cloud's tools do"
-            )
         try:
             system, root = fs.FileSystem.from_uri(self.uri)
         except (ValueError, OSError) as error:
