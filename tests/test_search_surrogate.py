@@ -56,6 +56,24 @@ def places(count: int, seed: int) -> list[dict[str, float]]:
     return [{"x": float(x), "y": float(y)} for x, y in np.random.default_rng(seed).random((count, 2))]
 
 
+def test_a_handful_of_observations_does_not_make_it_sure() -> None:
+    fresh = [{"x": float(x), "y": float(y), "z": float(z)} for x, y, z in np.random.default_rng(1).random((50, 3))]
+    wrong = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        few = [{"x": float(x), "y": float(y), "z": float(z)} for x, y, z in rng.random((8, 3))]
+        seen = [Seen(one, 1.0, truth(one["x"], one["y"]) + 0.1 * float(rng.normal())) for one in few]
+        mean, deviation = Surrogate(seen).predict(seen, fresh)
+        wrong.append(np.square((mean - [truth(one["x"], one["y"]) for one in fresh]) / deviation))
+    assert np.mean(wrong) < 4  # 1 if it knew all; by likelihood alone it is 10
+
+
+def test_what_observations_say_nothing_about_keeps_the_middle_of_its_prior() -> None:
+    here = {"x": 0.3, "y": 0.7}
+    surrogate = Surrogate([Seen(here, 1.0, 0.4), Seen(here, 1.0, 0.6)])
+    assert surrogate.lengths == pytest.approx({"x": 1.0, "y": 1.0, "share": 1.0}, rel=1e-4)
+
+
 def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
     seen = [Seen(place, 1.0, truth(**place)) for place in places(40, 0)]
     surrogate, fresh = Surrogate(seen), places(50, 1)
