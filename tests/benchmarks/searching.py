@@ -7,7 +7,6 @@ Every search gets the same compute. Digits is what Temper's defaults were tuned 
 
 import argparse
 import copy
-import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -21,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two run at onc
 import numpy as np
 import optuna
 import pandas as pd
+from ceiling import ceiling
 
 from cluster.session import prepare_environment
 
@@ -28,18 +28,13 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
-from analysis.frontier import hypervolume  # noqa: E402
 from search.area import SLACK  # noqa: E402
-from search.draws import Draw  # noqa: E402
 from search.effort import Budget, Halving, Sampler  # noqa: E402
 from search.halving import Judge, ParetoHalving  # noqa: E402
-from search.proposals import propose  # noqa: E402
-from search.recipes import fixed_recipes  # noqa: E402
-from search.recording import Curve, read  # noqa: E402
+from search.recording import Curve, Recording, read  # noqa: E402
 from search.searcher import ParetoSearcher  # noqa: E402
 from search.simulation import simulate, trace  # noqa: E402
-from search.study import BASE, Study  # noqa: E402
-from search.surrogate import Seen, Surrogate, expected_gains  # noqa: E402
+from search.study import Study  # noqa: E402
 from search.virtual import Cluster, Stopper  # noqa: E402
 
 SHARE = 0.25  # of the compute of the whole space: what each search may spend
@@ -122,13 +117,19 @@ RIVALS = ("random", "TPE", "NSGA-II", "scalarised ASHA")
 OURS = "cost-aware"
 
 
+def spendable(recording: Recording) -> float:
+    """FLOPs that each search may spend."""
+    whole = sum(float(one.rows[-1]["train_flops"]) for key, one in recording.curves.items() if key.startswith("{"))
+    return SHARE * whole
+
+
 def run(source: str, name: str, seed: int) -> pd.DataFrame:
     """One search: a row after each ending of a proposal, see `search.simulation.trace`."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # each runs in a process of its own
     recording = read(source)
     kind, stopping = CONTENDERS[name]
     proposals = [curve for key, curve in recording.curves.items() if key.startswith("{")]
-    flops = SHARE * sum(curve.rows[-1]["train_flops"] for curve in proposals)
+    flops = spendable(recording)
     study = recording.study.model_copy(
         update={
             "seed": seed,
@@ -196,50 +197,13 @@ def compare(source: str, names: list[str], seeds: int, output: Path | None) -> N
         first = {name: reached(runs, column, finals[best]) for name, runs in by_name.items()}
         print(f"{column} at which it is reached: " + ", ".join(f"{name} {place:.3f}" for name, place in first.items()))
         print(f"{column}: {OURS} takes {first[OURS] / min(first[name] for name in RIVALS):.2f} of the best other's")
-    known = ceiling(source, finals[best])
+    recording = read(source)
+    known = ceiling(recording, finals[best]) / spendable(recording)
     print(f"share: our model, had it seen all recipes but the one that it predicts, would reach it at {known:.3f}")
     if output is not None:
         name = Path(source).stem
         pd.DataFrame(rows).to_csv(output / f"searches_{name}.csv", index=False)
         draw(by_name, finals[best], output / f"searches_{name}.png")
-
-
-def ceiling(source: str, wanted: float) -> float:
-    """What a model that has seen the whole table would need, which no search has.
-
-    Each recipe is predicted by our own surrogate from the final scores of all others, the next one is that of the
-    largest expected gain, its noise included, divided by compute^a; the best of three a.
-
-    Returns:
-        Share of the compute at which the hypervolume is reached.
-    """
-    recording = read(source)
-    proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{") and curve.metrics}
-    fixed = {one.name: recording.curves[one.name].metrics for one in fixed_recipes(recording.study)}
-    lowest = fixed[BASE]["robust_accuracy"]
-    dearest = float(np.log10(SLACK * fixed[recording.study.reference]["train_flops"]))
-    seen = []
-    for key, curve in proposals.items():
-        draw = Draw(np.random.default_rng(0), json.loads(key))
-        propose(draw, recording.study)
-        seen.append(Seen(draw.place, 1.0, curve.metrics["robust_accuracy"]))
-    surrogate, scores = Surrogate(seen), np.array([one.score for one in seen])
-    others = [surrogate.predict(seen[:n] + seen[n + 1 :], [one.place]) for n, one in enumerate(seen)]
-    means, deviations = (np.concatenate(column) for column in zip(*others, strict=True))
-    deviations = np.hypot(deviations, np.sqrt(surrogate.noise) * np.std(scores))
-    costs = np.log10([curve.metrics["train_flops"] for curve in proposals.values()])
-    spendable = SHARE * sum(c.rows[-1]["train_flops"] for key, c in recording.curves.items() if key.startswith("{"))
-    shares = []
-    for power in (0.0, 0.5, 1.0):
-        left, tried = list(range(len(scores))), list[int]()
-        while (
-            left and hypervolume(np.stack([scores[tried], costs[tried]], axis=1), np.array([lowest, dearest])) < wanted
-        ):
-            front = np.stack([scores[tried], costs[tried]], axis=1)
-            gains = expected_gains(means[left], deviations[left], costs[left], front, (lowest, dearest))
-            tried.append(left.pop(int(np.argmax(np.log10(np.maximum(gains, 1e-300)) - power * costs[left]))))
-        shares.append(float(np.sum(10 ** costs[tried])) / spendable)
-    return float(min(shares))
 
 
 def draw(by_name: dict[str, list[pd.DataFrame]], best: float, path: Path) -> None:

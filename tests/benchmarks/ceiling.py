@@ -1,0 +1,53 @@
+"""What a search on recorded curves could need at best: a model that has seen the whole table but what it predicts."""
+
+import json
+
+import numpy as np
+
+from analysis.frontier import hypervolume
+from search.area import SLACK
+from search.draws import Draw
+from search.proposals import propose
+from search.recipes import fixed_recipes
+from search.recording import Recording
+from search.study import BASE
+from search.surrogate import Array, Seen, Surrogate, expected_gains
+
+POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by
+
+
+def ceiling(recording: Recording, wanted: float) -> float:
+    """FLOPs after which a hypervolume is reached, by the best of `POWERS`.
+
+    Each recipe is predicted by our own surrogate from the final scores of all others; the next one is that of the
+    largest expected gain, its noise included, for its compute.
+    """
+    proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{") and curve.metrics}
+    fixed = {one.name: recording.curves[one.name].metrics for one in fixed_recipes(recording.study)}
+    lowest = fixed[BASE]["robust_accuracy"]
+    dearest = float(np.log10(SLACK * fixed[recording.study.reference]["train_flops"]))
+    seen = []
+    for key, curve in proposals.items():
+        chosen = Draw(np.random.default_rng(0), json.loads(key))
+        propose(chosen, recording.study)
+        seen.append(Seen(chosen.place, 1.0, curve.metrics["robust_accuracy"]))
+    costs = np.log10([curve.metrics["train_flops"] for curve in proposals.values()])
+    points = np.column_stack([[one.score for one in seen], costs])
+    means, deviations = _from_all_others(seen)
+    spent = []
+    for power in POWERS:
+        left, tried = list(range(len(seen))), list[int]()
+        while left and hypervolume(points[tried], np.array([lowest, dearest])) < wanted:
+            gains = expected_gains(means[left], deviations[left], costs[left], points[tried], (lowest, dearest))
+            tried.append(left.pop(int(np.argmax(np.log10(np.maximum(gains, 1e-300)) - power * costs[left]))))
+        spent.append(float(np.sum(10 ** costs[tried])))
+    return min(spent)
+
+
+def _from_all_others(seen: list[Seen]) -> tuple[Array, Array]:
+    """Mean and standard deviation of each score, noise included."""
+    surrogate = Surrogate(seen)
+    parts = [surrogate.predict(seen[:n] + seen[n + 1 :], [one.place]) for n, one in enumerate(seen)]
+    means, deviations = (np.concatenate(column) for column in zip(*parts, strict=True))
+    spread = float(np.std([one.score for one in seen]))
+    return means, np.hypot(deviations, np.sqrt(surrogate.noise) * spread)
