@@ -31,7 +31,7 @@ MOST_HELD = 16  # proposals that wait for a teacher or base: asking for more wou
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Emits base and baselines, each once what it builds on is there, and proposals of multivariate TPE.
+    """Emits base and baselines, each once what it builds on is there, and proposals of the study's sampler.
 
     What is fixed goes first; most proposals need the base only, so they fill the wait for a baseline's parent. One
     whose teacher or base has not finished is held back until it has, and another is asked meanwhile; if that is lost,
