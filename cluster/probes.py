@@ -74,7 +74,6 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
 
     found = find_spec("trainables")
     root = Path(found.origin).parent.parent if found is not None and found.origin else None
-    files = [path for package in _SHIPPED for path in sorted((root / package).glob("*.py"))] if root else []
     memory = None
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
@@ -85,10 +84,16 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
         "name": socket.gethostname(),
         "versions": {"python": sys.version.split()[0]} | {package: installed(package) for package in packages},
         "source": str(root) if root else None,
-        "code": sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16] if root else None,
+        "code": source_hash(root) if root else None,
         "gpus": cards(),
         "free_memory": memory,
     }
+
+
+def source_hash(root: Path) -> str:
+    """Hash of every module below `root` that a process on another node may import, in whatever folder it lies."""
+    files = [path for package in _SHIPPED for path in sorted((root / package).rglob("*.py"))]
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def read_clock() -> float:

@@ -9,11 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import trainables
 from trainables.own import TRUSTED
 
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
 COMMIT = "TEMPER_GIT_COMMIT"  # of the checkout, and `dirty` if it has changes: git is not shipped
+
+
+def checkout() -> Path:
+    """The folder that holds the four packages: a checkout, or site-packages where Temper is installed from a wheel."""
+    return Path(trainables.__file__).parent.parent
 
 
 @contextmanager
@@ -25,7 +31,7 @@ def shipment(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[
     Args:
         beside: further files or folders by name: where they lie, or their content.
     """
-    root = Path(__file__).resolve().parent.parent
+    root = checkout()
     with tempfile.TemporaryDirectory(prefix="temper-shipment-") as place:
         folder = Path(place)
         for package in PACKAGES:
@@ -47,7 +53,9 @@ def commit() -> tuple[str, ...]:
     """The git commit of the code that runs here, and `dirty` if a tracked file differs; empty outside a checkout."""
     if (told := os.environ.get(COMMIT)) is not None:
         return tuple(told.split())
-    root = Path(__file__).resolve().parent.parent
+    root = checkout()
+    if not _git(root, "ls-files", "trainables/__init__.py"):  # another repository may lie around site-packages
+        return ()
     head = _git(root, "rev-parse", "HEAD")
     if not head:
         return ()

@@ -5,7 +5,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-import trainables
+from cluster.shipping import LOCK, checkout
 from search.study import Study
 from trainables.own import is_reference
 
@@ -18,12 +18,12 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         data: the splits' own fingerprint.
     """
     canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True).encode()
-    code = Path(trainables.__file__).parent
-    lock = code.parent / "requirements.lock"
+    root = checkout()
+    lock = root / LOCK
     parts = {
         "study": _hash(canonical),
         "data": data,
-        "code of trainables/": _hash(b"".join(path.read_bytes() for path in sorted(code.glob("*.py")))),
+        "code of trainables/": _hash(_source(root / "trainables")),
         "requirements.lock": _hash(lock.read_bytes()) if lock.exists() else "none",
     }
     for name in (study.data.name, study.model.name):
@@ -38,6 +38,11 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
     """The parts that are not the same."""
     return [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
+
+
+def _source(package: Path) -> bytes:
+    """Every module of a package, in whatever folder of it, one after the other."""
+    return b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
 
 
 def _hash(content: bytes) -> str:

@@ -19,7 +19,7 @@ import optuna
 import yaml
 
 from analysis.trials import Run, State
-from cluster.shipping import commit
+from cluster.shipping import LOCK, checkout, commit
 from search.events import Listener, Outcome, Proposal
 from search.fingerprint import fingerprint
 from search.lessons import Lesson
@@ -195,8 +195,7 @@ def environment(threads: int, device: str) -> dict[str, Any]:
 
 def provenance(command: str) -> dict[str, Any]:
     """Where a run came from. The git commit is that of the code, and None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-    lock = root / "requirements.lock"
+    lock = checkout() / LOCK
     return {
         "command": command,
         "started": _now(),

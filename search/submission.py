@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from cluster.jobs import Jobs
+from search import parcel
 from search.modules import own_modules
-from search.parcel import unpack
 from search.study import Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -61,5 +61,5 @@ def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
     run = jobs.metadata(name).get("run")
     if run is None:
         raise InvalidInput(f"{name}: not a search that `temper submit` sent")
-    command = ["python", "-m", "search.parcel", run]
-    return unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder)
+    command = ["python", "-m", parcel.__name__, run]
+    return parcel.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder)

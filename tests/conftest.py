@@ -8,12 +8,11 @@ from collections.abc import Callable  # noqa: E402
 
 import pytest  # noqa: E402
 from faults import ROWS, Row, table, write  # noqa: E402
-
-LONGEST = ("test_search_command.py", "test_search_resume.py")  # whole searches begin first, side by side
+from order import longest_first  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    longest_first(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

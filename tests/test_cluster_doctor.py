@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from checkout import ROOT, importable
 from command import SMALL, temper
 from heads import authentication, head, worker
 
 import trainables
 from cluster.doctor import CLOCK_SECONDS, Access, findings, is_public
-from cluster.probes import Gpu, Report
+from cluster.probes import Gpu, Report, source_hash
 from cluster.sharing import DRIVER, Unshared, judge
 
 TOKEN = secrets.token_hex(32)
@@ -179,3 +180,19 @@ def _joined(address: str, nodes: int) -> None:
         if done.stdout.split()[-1] == str(nodes):
             return
         assert time.monotonic() < deadline
+
+
+def test_a_change_of_any_module_that_nodes_import_is_noticed(tmp_path: Path) -> None:
+    modules = [*importable("cluster"), *importable("trainables")]
+    for package in ("cluster", "trainables"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_hash(tmp_path)
+    assert before == source_hash(ROOT)
+    noticed = []
+    for module in modules:
+        text = (tmp_path / module).read_bytes()
+        (tmp_path / module).write_bytes(text + b"\n# changed\n")
+        noticed += [module] if source_hash(tmp_path) != before else []
+        (tmp_path / module).write_bytes(text)
+    assert noticed == modules
+    assert len(modules) >= 50

@@ -31,7 +31,7 @@ def without_batch_norm(image_shape: tuple[int, ...], classes: int) -> nn.Module:
 def recipe_of(**changes: Any) -> Recipe:
     settings: dict[str, Any] = {
         "data": DATA,
-        "model": Network(name="test_trainables_memory:without_batch_norm"),
+        "model": Network(name=f"{__name__}:without_batch_norm"),
         "perturbation": NoPerturbation(),
         "schedule": Schedule(epochs=2, learning_rate=0.05, batch_size=24),
     }
@@ -112,7 +112,7 @@ def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def results(place: Path) -> list[dict[str, Any]]:
-    recipe = recipe_of(model=Network(name="test_trainables_memory:greedy"))
+    recipe = recipe_of(model=Network(name=f"{__name__}:greedy"))
     shares = {"proposed": Allotment(1, 0.0, "cpu")}
     setting = Setting(EVALUATION, Folder(str(place)), bases=frozenset(), teachers=frozenset(), shares=shares)
     trial = RecipeTrainable.__new__(RecipeTrainable)
