@@ -27,12 +27,12 @@ test-slow: install
 # costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded
 # curves against each other, which take most of the time: half an hour on two cores.
 bench: install
-	$(BIN)/python tests/benchmarks/training.py
-	$(BIN)/python tests/benchmarks/deployment.py
-	$(BIN)/python tests/benchmarks/trial.py
-	$(BIN)/python tests/benchmarks/overhead.py
-	$(BIN)/python tests/benchmarks/decisions.py
-	$(BIN)/python tests/benchmarks/searching.py
+	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.deployment
+	$(BIN)/python -m tests.benchmarks.trial
+	$(BIN)/python -m tests.benchmarks.overhead
+	$(BIN)/python -m tests.benchmarks.decisions
+	$(BIN)/python -m tests.benchmarks.searching
 
 lint: install
 	$(BIN)/ruff check .

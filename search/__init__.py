@@ -1,17 +1,14 @@
-"""Decides what to run next: the `temper` command, studies, the searcher and the runner.
+"""Decides what to run next: the `temper` command, studies, the search and its record.
 
-Where to look, by what a module is about:
+From the ground up:
 
-- commands: `cli`, `cli_cluster`, `cli_recordings`, `options`
-- a study as data: `study`, `space`, `grid`, `constraints`, `effort`, `placing`; read by `loading`, with the user's own
-  code in `modules`
-- recipes out of it: `recipes` (fixed), `proposals` (proposed), `draws` (proposed without Optuna)
-- deciding: `searcher` (order, budget), `known`, `spending`, `area`; Optuna in `proposer`, `samplers`, `recent`;
-  the cost-aware sampler in `advisor`, `surrogate`, `costs`; early stopping in `halving`, `rungs`; `lessons`
-- running: `runner`, `tuning` (Ray Tune), `places` (the cluster's room), `outcomes`, `events` and who hears of
-  them: `store` (the record), `tensorboard`, `progress`, `monitoring`
-- going on after a fault: `replay`, `fingerprint`, `damage`, `failures`, `hangs`, `interrupts`
-- before it runs: `plan`, `workload`, `estimate`, `checkup` (doctor); from elsewhere: `submission`, `parcel`
-- without running: `recording`, `virtual`, `simulation`, `rehearsal`
-- afterwards: `reproduce`
+- `failures`, `events`: what went wrong, in one line; what happens in a search, as data
+- `study`, `recipes`: one YAML file, and the recipes that it runs
+- `remote`: a search submitted from elsewhere
+- `samplers`, `halving`: what is proposed, and what is stopped early
+- `resume`, `record`: reading and writing the run directory
+- `monitoring`: who shows a search while it runs
+- `running`: the search itself, on Ray Tune
+- `preflight`, `simulation`, `reproduce`: before it runs, without running, afterwards
+- `cli`: the command line, a file for each kind of command
 """

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.trials import State
-from search.placing import Role
-from trainables.recipe import Recipe
+from analysis.run.trials import State
+from search.study.resources import Role
+from trainables.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

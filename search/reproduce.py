@@ -8,12 +8,12 @@ import torch
 from pydantic import ConfigDict
 
 from trainables.config import Frozen, parse, read_yaml
-from trainables.data import load_splits
+from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput, TemperError
-from trainables.pipeline import set_conditions
-from trainables.protocol import Evaluation
-from trainables.recipe import Recipe
-from trainables.standalone import run
+from trainables.evaluation.config import Evaluation
+from trainables.execution.pipeline import set_conditions
+from trainables.execution.standalone import run
+from trainables.recipe.recipe import Recipe
 
 EXACT = ("robust_accuracy", "clean_accuracy", "train_flops", "end_to_end_flops", "inference_macs", "parameters")
 STANDARD_ERRORS = 4.0  # tolerance for another machine: this many standard errors of a difference of two accuracies
@@ -79,7 +79,7 @@ def _read(path: str) -> Exported:
 
 
 def _here(threads: int, device: str, data: str) -> dict[str, Any]:
-    from search.store import environment
+    from search.record.provenance import environment
 
     return environment(threads, device) | {"data": data}
 

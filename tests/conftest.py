@@ -1,14 +1,15 @@
 """Ray reads its environment when it is imported, so it is set before any test module; and the table of faults."""
 
-from cluster.session import prepare_environment
+from cluster.connection.session import prepare_environment
 
 prepare_environment(None)
 
 from collections.abc import Callable  # noqa: E402
 
 import pytest  # noqa: E402
-from faults import ROWS, Row, table, write  # noqa: E402
-from order import longest_first  # noqa: E402
+
+from tests.support.faults import ROWS, Row, table, write  # noqa: E402
+from tests.support.order import longest_first  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

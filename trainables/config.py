@@ -2,10 +2,10 @@
 
 from difflib import get_close_matches
 from reprlib import Repr
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainables.errors import InvalidInput
 
@@ -154,3 +154,8 @@ def _described(owners: list[type[BaseModel]], location: tuple[int | str, ...]) -
     """What the field at `location` says of itself."""
     fields = [owner.model_fields.get(str(location[-1])) for owner in owners] if location else []
     return next((field.description for field in fields if field and field.description), None)
+
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")]

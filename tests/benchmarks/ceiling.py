@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 
-from analysis.frontier import hypervolume
-from search.area import SLACK
-from search.draws import Draw
-from search.proposals import propose
-from search.recipes import fixed_recipes
-from search.recording import Recording
-from search.study import BASE
-from search.surrogate import Array, Seen, Surrogate, expected_gains
+from analysis.pareto.hypervolume import SLACK, hypervolume
+from search.recipes.choosers import Draw
+from search.recipes.fixed import fixed_recipes
+from search.recipes.proposals import propose
+from search.samplers.acquisition import expected_gains
+from search.samplers.gaussian_process import Array, Seen, Surrogate
+from search.simulation.recording import Recording
+from search.study.study import BASE
 
 POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by
 

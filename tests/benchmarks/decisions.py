@@ -14,25 +14,25 @@ from typing import Any
 
 import numpy as np
 import optuna
-from machine import machine
 from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 
-from analysis.trials import State
-from search.draws import Draw, combinations
+from analysis.run.trials import State
 from search.events import Outcome, Proposal
-from search.loading import load
-from search.proposals import propose
-from search.recipes import fixed_recipes
-from search.recording import Curve, Recording
-from search.replay import Remembered
-from search.searcher import ParetoSearcher
-from search.simulation import simulate
-from search.study import Study
-from search.virtual import Cluster
-from trainables.attacks import attack_of
-from trainables.ingredients import ChannelPruning
-from trainables.recipe import Recipe
+from search.recipes.choosers import Draw, combinations
+from search.recipes.fixed import fixed_recipes
+from search.recipes.proposals import propose
+from search.resume.history import Remembered
+from search.running.searcher import ParetoSearcher
+from search.simulation.driver import simulate
+from search.simulation.recording import Curve, Recording
+from search.simulation.virtual_cluster import Cluster
+from search.study.loading import load
+from search.study.study import Study
+from tests.benchmarks.machine import machine
+from trainables.attacks.registry import attack_of
+from trainables.compression.config import ChannelPruning
+from trainables.recipe.recipe import Recipe
 
 FINISHED = 10_000
 FEWER = {"gp": 200, "grid": 400}  # a Gaussian process takes seconds at 1,000; a grid ends with its space

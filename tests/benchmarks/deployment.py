@@ -10,17 +10,19 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from machine import machine
 
-from trainables.data import load_splits
-from trainables.deployed import to_onnx
-from trainables.inference import Deployed, agreement
-from trainables.ingredients import ChannelPruning, Data, Network, NoCompression, Quantization
-from trainables.pipeline import set_conditions
-from trainables.protocol import Evaluation
-from trainables.recipe import Recipe
-from trainables.regime import Schedule
-from trainables.standalone import run
+from tests.benchmarks.machine import machine
+from trainables.compression.config import ChannelPruning, NoCompression, Quantization
+from trainables.data.config import Data
+from trainables.data.splits import load_splits
+from trainables.deployment.onnx_export import to_onnx
+from trainables.deployment.onnx_runtime import Deployed, agreement
+from trainables.evaluation.config import Evaluation
+from trainables.execution.pipeline import set_conditions
+from trainables.execution.standalone import run
+from trainables.models.config import Network
+from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import Schedule
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05)

@@ -4,7 +4,7 @@ import platform
 
 import torch
 
-from search.store import processor
+from search.record.provenance import processor
 
 
 def machine() -> str:

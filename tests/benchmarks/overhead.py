@@ -14,16 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.session import Target, prepare_environment
+from cluster.connection.session import Target, prepare_environment
 
 prepare_environment(None)  # before anything imports Ray
 
-from machine import machine  # noqa: E402  # as above
-
-from analysis.trials import read_run  # noqa: E402  # as above
-from search import runner, store  # noqa: E402  # as above
-from search.loading import load  # noqa: E402  # as above
-from search.progress import Terminal  # noqa: E402  # as above
+from analysis.run.trials import read_run  # noqa: E402  # as above
+from search.monitoring.progress import Terminal  # noqa: E402  # as above
+from search.record import run_directory  # noqa: E402  # as above
+from search.running import runner  # noqa: E402  # as above
+from search.study.loading import load  # noqa: E402  # as above
+from tests.benchmarks.machine import machine  # noqa: E402  # as above
 
 TARGET = 0.25  # seconds of driver time a trial
 SETTINGS = [
@@ -75,7 +75,7 @@ def main() -> None:
     trials = parser.parse_args().trials
     study, meter, started = load("digits", [*SETTINGS, f"budget.trials={trials}"]), Meter(), time.perf_counter()
     with tempfile.TemporaryDirectory() as storage:
-        folder = store.open_run(storage, "overhead")
+        folder = run_directory.open_run(storage, "overhead")
         timing = runner.search(study, folder, target=Target(), command=sys.argv[0], started=started, terminal=meter)
         seconds = [one.seconds for one in read_run(folder).trials if one.role == "proposed"]
     first, last, count = meter.readings[0], meter.readings[-1], len(meter.readings) - 1

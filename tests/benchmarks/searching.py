@@ -20,22 +20,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two run at onc
 import numpy as np
 import optuna
 import pandas as pd
-from ceiling import ceiling
 
-from cluster.session import prepare_environment
+from cluster.connection.session import prepare_environment
+from tests.benchmarks.ceiling import ceiling
 
 prepare_environment(None)  # before anything imports Ray, hence the imports below
 
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
-from search.area import SLACK  # noqa: E402
-from search.effort import Budget, Halving, Sampler  # noqa: E402
-from search.halving import Judge, ParetoHalving  # noqa: E402
-from search.recording import Curve, Recording, read  # noqa: E402
-from search.searcher import ParetoSearcher  # noqa: E402
-from search.simulation import simulate, trace  # noqa: E402
-from search.study import Study  # noqa: E402
-from search.virtual import Cluster, Stopper  # noqa: E402
+from analysis.pareto.hypervolume import SLACK  # noqa: E402
+from search.halving.judge import Judge  # noqa: E402
+from search.halving.scheduler import ParetoHalving  # noqa: E402
+from search.running.searcher import ParetoSearcher  # noqa: E402
+from search.simulation.driver import simulate, trace  # noqa: E402
+from search.simulation.recording import Curve, Recording, read  # noqa: E402
+from search.simulation.virtual_cluster import Cluster, Stopper  # noqa: E402
+from search.study.algorithms import Budget, Halving, Sampler  # noqa: E402
+from search.study.study import Study  # noqa: E402
 
 SHARE = 0.25  # of the compute of the whole space: what each search may spend
 WORKERS = 8
@@ -124,7 +125,7 @@ def spendable(recording: Recording) -> float:
 
 
 def run(source: str, name: str, seed: int) -> pd.DataFrame:
-    """One search: a row after each ending of a proposal, see `search.simulation.trace`."""
+    """One search: a row after each ending of a proposal, see `search.simulation.driver.trace`."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # each runs in a process of its own
     recording = read(source)
     kind, stopping = CONTENDERS[name]

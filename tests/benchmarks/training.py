@@ -10,20 +10,22 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
-from machine import machine
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
-from trainables.attacks import PgdAttack
-from trainables.cost import Ledger, measure
-from trainables.ingredients import ChannelPruning, Network
-from trainables.losses import CrossEntropyLoss
-from trainables.models import build
-from trainables.optimization import optimizer_of
-from trainables.pruning import ChannelPruner
-from trainables.regime import Augmentation, Schedule
-from trainables.training import Trainer, train_epoch
+from tests.benchmarks.machine import machine
+from trainables.attacks.pgd import PgdAttack
+from trainables.compression.config import ChannelPruning
+from trainables.compression.pruning import ChannelPruner
+from trainables.compute.flops import measure
+from trainables.compute.ledger import Ledger
+from trainables.losses.losses import CrossEntropyLoss
+from trainables.models.build import build
+from trainables.models.config import Network
+from trainables.recipe.schedule import Augmentation, Schedule
+from trainables.training.epoch import Trainer, train_epoch
+from trainables.training.optimization import optimizer_of
 
 BATCH, STEPS, EPSILON = 128, 10, 0.05
 SCHEDULE = Schedule(epochs=1, learning_rate=0.01)

@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import machine
 
-from cluster.session import Target, prepare_environment, session
-from search.loading import load
-from search.study import Study
-from trainables.attacks import PgdAttack
-from trainables.cost import Ledger
-from trainables.data import Splits, load_splits
-from trainables.evaluation import evaluate
-from trainables.ingredients import ChannelPruning
-from trainables.pipeline import Pipeline, set_conditions
-from trainables.protocol import Evaluation
-from trainables.recipe import Recipe
-from trainables.regime import NFGSM, Schedule
+from cluster.connection.session import Target, prepare_environment, session
+from search.study.loading import load
+from search.study.study import Study
+from tests.benchmarks.machine import machine
+from trainables.attacks.config import NFGSM
+from trainables.attacks.pgd import PgdAttack
+from trainables.compression.config import ChannelPruning
+from trainables.compute.ledger import Ledger
+from trainables.data.splits import Splits, load_splits
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.score import evaluate
+from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import Schedule
 
 TRIALS = 4
 MEGABYTE = 1e6
@@ -143,7 +144,7 @@ def main() -> None:
     print(f"{'study':20s} {'images':>6} {'epoch':>10} {'progress':>10} {'last':>10} {'scored':>6}  share of scoring")
     for study in ("fashion_mnist", "fashion_mnist_small"):
         scoring_shares(study)
-    command = [sys.executable, __file__, "--one-trial", "fashion_mnist"]
+    command = [sys.executable, "-m", "tests.benchmarks.trial", "--one-trial", "fashion_mnist"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     before, after = map(float, done.stdout.split())
     print(f"\npeak memory of a trial of fashion_mnist: {after:.0f} MB, of which {before:.0f} MB imports and data")

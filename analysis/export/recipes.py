@@ -1,0 +1,83 @@
+"""Hands out configurations of the frontier, complete enough to train them again elsewhere."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from analysis.run.trials import Run, Trial
+from trainables.errors import InvalidInput
+
+FORMATS = ("yaml", "json", "csv")
+
+
+def record(run: Run, trial: Trial) -> dict[str, Any]:
+    """One trial as exported: plain data that names its recipe, how it was judged and where; null for NaN."""
+    return {
+        "format": 1,
+        "id": trial.id,
+        "role": trial.role,
+        "recipe": trial.recipe,
+        "evaluation": run.info.get("evaluation"),
+        "environment": run.info.get("environment"),
+        "metrics": {name: _finite(value) for name, value in trial.metrics.items()},
+    }
+
+
+def render(trials: Sequence[Trial], run: Run, format: str) -> str:
+    """Write trials as text.
+
+    Args:
+        trials: what to export.
+        run: where they come from.
+        format: "yaml" or "json": one record is a mapping, several are a list; "csv": a row per trial, the keys of its
+            recipe and metrics joined by dots.
+
+    Raises:
+        InvalidInput: there is nothing to export, or no such format.
+    """
+    if format not in FORMATS:
+        raise InvalidInput(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
+    if not trials:
+        raise InvalidInput(f"{run.folder}: nothing to export")
+    records = [record(run, trial) for trial in trials]
+    if format == "csv":
+        return _csv(records)
+    content = records[0] if len(records) == 1 else records
+    if format == "json":
+        return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Repeats shared values (the evaluation, the environment) where YAML would write anchors and aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _csv(records: Sequence[dict[str, Any]]) -> str:
+    rows = [_flat({key: item[key] for key in ("id", "role", "recipe", "metrics")}) for item in records]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns.sort(key=lambda key: key.startswith("metrics."))  # stable: metrics come last, whoever introduced them
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,76 @@
+"""Selection of frontier members by rule: the knee, the most robust one, or the cheapest one at parity."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.pareto.frontier import OURS, compute_metric, frontier, metric
+from analysis.pareto.parity import at_parity, label, trial_bound
+from analysis.run.trials import Run, Trial
+from trainables.errors import InvalidInput
+
+CHOICES = ("knee", "parity", "max-robust", "all")
+
+
+def pick(run: Run, how: str) -> list[Trial]:
+    """Choose among the frontier.
+
+    Args:
+        run: the run to choose from.
+        how: "knee": the proposal farthest above the chord from the cheapest to the most robust one, in robust
+            accuracy and log10 of compute, both scaled to 0–1 (the cheapest where there is no bend); "parity": the
+            cheapest proposal at parity with the reference; "max-robust": the most robust proposal; "all": the whole
+            frontier, baselines included.
+
+    Raises:
+        InvalidInput: nothing on the frontier fits, or `how` is none of these.
+    """
+    if how not in CHOICES:
+        raise InvalidInput(f"pick: got {how!r}, expected one of {', '.join(CHOICES)}")
+    chosen = frontier(run)
+    if how != "all":
+        chosen = [trial for trial in chosen if trial.role in OURS]
+    if not chosen:
+        whom = "recipe" if how == "all" else "proposal"
+        raise InvalidInput(f"{run.folder}: nothing to export, no finished {whom} is on the frontier")
+    if how == "max-robust":
+        return [max(chosen, key=lambda trial: metric(trial, "robust_accuracy"))]
+    if how == "knee":
+        return [_knee(chosen, compute_metric(run.info))]
+    return chosen if how == "all" else [_cheapest_at_parity(run, chosen)]
+
+
+def _knee(trials: Sequence[Trial], compute: str) -> Trial:
+    plane = np.array([[metric(trial, compute), metric(trial, "robust_accuracy")] for trial in trials])
+    usable = np.isfinite(plane).all(axis=1) & (plane[:, 0] > 0)
+    if not usable.any():
+        return trials[0]
+    kept = [trial for trial, use in zip(trials, usable, strict=True) if use]
+    points = plane[usable]
+    points[:, 0] = np.log10(points[:, 0])
+    spread = np.ptp(points, axis=0)
+    points = (points - points.min(axis=0)) / np.where(spread > 0, spread, 1.0)
+    start, end = (
+        points[np.lexsort((-points[:, 1], points[:, 0]))[0]],
+        points[np.lexsort((points[:, 0], -points[:, 1]))[0]],
+    )
+    across, up = end - start
+    above = (points[:, 1] - start[1]) * across - (points[:, 0] - start[0]) * up  # distance times the chord's length
+    best = np.flatnonzero(above >= above.max() - 1e-12)
+    return kept[int(best[np.argmin(points[best, 0])])]
+
+
+def _cheapest_at_parity(run: Run, trials: Sequence[Trial]) -> Trial:
+    reference, margin = run.reference, float(run.info.get("parity_margin", 0.01))
+    if reference is None or reference.robust_correct is None:
+        raise InvalidInput(f"{run.folder}: parity needs the reference, and it did not finish; try knee or max-robust")
+    level = [trial for trial in trials if at_parity(trial, reference, margin)]
+    if not level:
+        bounds = [bound for bound in (trial_bound(trial, reference) for trial in trials) if bound is not None]
+        reached = f"the best lower bound reached is {max(bounds):+.4f}" if bounds else "none was measured beside it"
+        raise InvalidInput(
+            f"{run.folder}: no proposal on the frontier is at parity with {label(reference)} "
+            f"(needs a lower bound above {-margin:+.4f}; {reached})"
+        )
+    compute = compute_metric(run.info)
+    return min(level, key=lambda trial: metric(trial, compute))

@@ -1,0 +1,57 @@
+"""Dominance between points: which rows of an array no other row beats in every objective."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mask of the points that no other point dominates.
+
+    A point dominates another if it is nowhere worse and somewhere better. Equal points do not dominate each other:
+    all copies are kept. A row with NaN or an infinity is never in, and dominates nothing.
+
+    Args:
+        costs: `(points, objectives)`, all minimised.
+
+    Returns:
+        `(points,)`.
+    """
+    kept: NDArray[np.bool_] = np.asarray(np.isfinite(costs).all(axis=1), dtype=np.bool_)
+    finite = np.flatnonzero(kept)
+    if costs.shape[1] == 2:
+        kept[finite] = _non_dominated_in_the_plane(costs[finite])
+        return kept
+    others = costs[finite]
+    for index in finite:
+        dominated = (others <= costs[index]).all(axis=1) & (others < costs[index]).any(axis=1)
+        kept[index] = not dominated.any()
+    return kept
+
+
+def _non_dominated_in_the_plane(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """By sorting, for the sake of rungs that thousands have reached: a point is beaten by who comes before it."""
+    order = np.argsort(costs[:, 0], kind="stable")  # this is quick where they are sorted
+    first, second = costs[order, 0], costs[order, 1]
+    begins = np.r_[True, first[1:] > first[:-1]][: len(first)]  # a group of those that are equal in the first
+    group = np.cumsum(begins) - 1
+    best = np.minimum.reduceat(second, np.flatnonzero(begins))  # of each group
+    before = np.minimum.accumulate(np.r_[np.inf, best])[:-1]  # of all groups before it
+    kept = np.empty(len(costs), dtype=np.bool_)
+    kept[order] = (second == best[group]) & (second < before[group])
+    return kept
+
+
+def to_costs(values: NDArray[np.float64], directions: Sequence[str]) -> NDArray[np.float64]:
+    """Turn objectives into costs: the one place that knows of directions.
+
+    Args:
+        values: `(points, objectives)`.
+        directions: "min" or "max", one per objective.
+
+    Returns:
+        `(points, objectives)`, all minimised.
+    """
+    signs = np.array([-1.0 if direction == "max" else 1.0 for direction in directions])
+    return np.asarray(values * signs, dtype=np.float64)

@@ -1,0 +1,114 @@
+"""Is a recipe as robust as adversarial training, and what may be said about it in one sentence?"""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.pareto.frontier import OURS, frontier, metric, ratio
+from analysis.run.summary import summary
+from analysis.run.trials import Run, State, Trial
+
+ENOUGH = 0.95  # share of the reference's robust accuracy from which the verdict looks for the cheapest recipe
+SAME_COMPUTE = 1.05  # a baseline this much dearer still counts as "at that compute"
+
+
+def lower_bound(a: NDArray[np.bool_], b: NDArray[np.bool_], confidence: float = 0.95) -> float:
+    """One-sided lower confidence bound of mean(a) - mean(b), both measured on the same examples.
+
+    With p10 the share of examples that only `a` gets right and p01 that only `b` does, the bound is
+    (p10 - p01) - z * sqrt((p10 + p01 - (p10 - p01)^2) / n), the Wald interval for paired proportions (Agresti,
+    Categorical Data Analysis, 3rd ed., section 11.1). It covers the choice of examples, not the choice of seed, and is
+    too narrow when a handful of examples differ.
+
+    Args:
+        a: `(examples,)`, whether each withstood the attack.
+        b: `(examples,)`, the same examples in the same order.
+        confidence: one-sided, in (0, 1).
+
+    Raises:
+        ValueError: the arrays are empty or differ in shape.
+    """
+    if a.shape != b.shape or a.ndim != 1 or a.size == 0:
+        raise ValueError(f"got arrays of shape {a.shape} and {b.shape}, expected two of the same length, at least 1")
+    only_a, only_b = float(np.mean(a & ~b)), float(np.mean(b & ~a))
+    variance = (only_a + only_b - (only_a - only_b) ** 2) / a.size
+    return only_a - only_b - NormalDist().inv_cdf(confidence) * math.sqrt(max(variance, 0.0))
+
+
+def trial_bound(trial: Trial, reference: Trial) -> float | None:
+    """`lower_bound` of two trials; None where either was not measured, or not on as many examples."""
+    a, b = trial.robust_correct, reference.robust_correct
+    if a is None or b is None or a.shape != b.shape or a.size == 0:
+        return None
+    return lower_bound(a, b)
+
+
+def at_parity(trial: Trial, reference: Trial, margin: float) -> bool:
+    """Whether the lower bound of (trial - reference) robust accuracy (0–1) is above -margin."""
+    bound = trial_bound(trial, reference)
+    return bound is not None and bound > -margin
+
+
+def verdict(run: Run) -> str:
+    """One honest sentence: what the best proposal keeps of the reference's robustness, and for how much of its compute.
+
+    It speaks of the proposal with the least marginal compute on the frontier that keeps 95% of the reference's robust
+    accuracy, else of the most robust one, and names the best baseline at the same end-to-end compute.
+    """
+    reference = run.reference
+    if reference is None or not metric(reference, "robust_accuracy") > 0:
+        return "No verdict: the reference did not finish with a robust accuracy, so there is nothing to compare with."
+    proposals = [trial for trial in frontier(run) if trial.role in OURS]
+    if not proposals:
+        ended = any(trial.role in OURS and trial.state is State.COMPLETE for trial in run.trials)
+        if ended:
+            return "No proposal is on the frontier: the baselines beat every recipe that the search finished."
+        return "No verdict: no proposal finished, so there is nothing to hold against the baselines."
+    whole = metric(reference, "robust_accuracy")
+    enough = [trial for trial in proposals if metric(trial, "robust_accuracy") >= ENOUGH * whole]
+    if enough:
+        chosen = min(enough, key=lambda trial: metric(trial, "train_flops"))
+    else:
+        chosen = max(proposals, key=lambda trial: metric(trial, "robust_accuracy"))
+    robust = metric(chosen, "robust_accuracy")
+    return (
+        f"{label(chosen)} reaches {robust:.3f} robust accuracy, {_percent(robust / whole)} of {label(reference)}'s "
+        f"{whole:.3f}, for {_percent(ratio(run, chosen, 'train_flops'))} of its marginal compute "
+        f"({_percent(ratio(run, chosen, 'end_to_end_flops'))} end-to-end); {_rival(run, chosen)}."
+    )
+
+
+def label(trial: Trial) -> str:
+    """Its name where it has one of its own, else its recipe in words."""
+    return trial.name if trial.name and trial.role not in OURS else summary(trial.recipe)
+
+
+def _rival(run: Run, chosen: Trial) -> str:
+    """The best baseline within a trial's end-to-end compute or, for want of one, the cheapest."""
+    finished = [
+        trial
+        for trial in run.trials
+        if trial.role == "baseline"
+        and trial.state is State.COMPLETE
+        and math.isfinite(metric(trial, "robust_accuracy") + metric(trial, "end_to_end_flops"))
+    ]
+    budget = SAME_COMPUTE * metric(chosen, "end_to_end_flops")
+    affordable = [trial for trial in finished if metric(trial, "end_to_end_flops") <= budget]
+    if not affordable:
+        cheapest = min(finished, key=lambda trial: metric(trial, "end_to_end_flops"))
+        return (
+            f"no baseline is that cheap end-to-end, and the cheapest, {label(cheapest)}, reaches "
+            f"{metric(cheapest, 'robust_accuracy'):.3f} for {_percent(ratio(run, cheapest, 'end_to_end_flops'))}"
+        )
+    best = max(affordable, key=lambda trial: metric(trial, "robust_accuracy"))
+    robust = metric(best, "robust_accuracy")
+    beats = ", which is no worse" if robust >= metric(chosen, "robust_accuracy") else ""
+    return f"the best baseline within that end-to-end compute, {label(best)}, reaches {robust:.3f}{beats}"
+
+
+def _percent(share: float) -> str:
+    if not math.isfinite(share):
+        return "an unknown share"
+    return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%"

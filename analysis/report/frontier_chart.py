@@ -1,0 +1,153 @@
+"""The frontier as a picture (PNG) and as an interactive figure (HTML), both drawn from one table."""
+
+import io
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis.pareto.dominance import non_dominated
+from analysis.pareto.frontier import CANDIDATES
+
+COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
+NORMS = {"linf": "L∞", "l2": "L2"}
+
+
+def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
+    """The baselines, grid recipes and proposals that none beats in robust accuracy and compute, cheapest first.
+
+    Args:
+        table: of `analysis.tables.trials.finished`, may be empty.
+        compute: its column, `train_flops` or `end_to_end_flops`.
+
+    Returns:
+        Two columns, compute (FLOPs) and robust_accuracy (0–1), both strictly rising.
+    """
+    if not len(table):
+        return pd.DataFrame({compute: [], "robust_accuracy": []})
+    plane = table.loc[table["role"].isin(CANDIDATES), [compute, "robust_accuracy"]].drop_duplicates()
+    costs = plane.to_numpy(dtype=np.float64) * np.array([1.0, -1.0])
+    return plane[non_dominated(costs)].sort_values(compute).reset_index(drop=True)
+
+
+def title(info: dict[str, Any]) -> str:
+    """The study and its threat model."""
+    threat = info["threat_model"]
+    return f"{info['study']}: {NORMS[threat['norm']]} ε = {threat['epsilon']:g}"
+
+
+def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
+    """Robust accuracy against marginal training compute (log), with the frontier as a step line.
+
+    Args:
+        table: of `analysis.tables.trials.finished`, may be empty.
+        info: the run's run.json.
+    """
+    figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for role, colour in COLOURS.items():
+        part = table[table["role"] == role] if len(table) else table
+        if len(part):
+            axes.errorbar(
+                part["train_flops"],
+                part["robust_accuracy"],
+                yerr=part["robust_accuracy_stderr"],
+                fmt="D" if role == "baseline" else "o",
+                color=colour,
+                label=role,
+                elinewidth=0.7,
+                markersize=5,
+                alpha=0.85,
+            )
+        for _, row in part.iterrows() if role == "baseline" else ():
+            axes.annotate(
+                str(row["name"]),
+                (row["train_flops"], row["robust_accuracy"]),
+                textcoords="offset points",
+                xytext=(-6, 6),
+                ha="right",
+                fontsize=8,
+            )
+    steps = staircase(table, "train_flops")
+    if len(steps):
+        axes.step(steps["train_flops"], steps["robust_accuracy"], where="post", color="#555", linewidth=1, zorder=0)
+        axes.set_xscale("log")
+        axes.legend(loc="upper left")
+    axes.set_xlabel("marginal training compute (FLOPs)")
+    axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
+    axes.set_title(title(info).replace("$", r"\$"))
+    axes.grid(alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
+    """The same as an interactive figure (a div without plotly.js), marginal or end-to-end by a button."""
+    figure = go.Figure()
+    steps = {axis: staircase(table, axis) for axis in ("train_flops", "end_to_end_flops")}
+    columns = {axis: [part[axis].tolist()] for axis, part in steps.items()}  # by axis, the x of each trace
+    rows = {axis: [part["robust_accuracy"].tolist()] for axis, part in steps.items()}  # … and its y
+    figure.add_scatter(
+        x=columns["train_flops"][0],
+        y=rows["train_flops"][0],
+        mode="lines",
+        name="frontier",
+        line={"shape": "hv", "color": "#555", "width": 1},
+        hoverinfo="skip",
+    )
+    for role, colour in COLOURS.items():
+        part = table[table["role"] == role] if len(table) else table
+        if not len(part):
+            continue
+        for axis in steps:
+            columns[axis].append(part[axis].tolist())
+            rows[axis].append(part["robust_accuracy"].tolist())
+        figure.add_scatter(
+            x=columns["train_flops"][-1],
+            y=rows["train_flops"][-1],
+            error_y={"array": part["robust_accuracy_stderr"].tolist(), "thickness": 0.7},
+            mode="markers+text" if role == "baseline" else "markers",
+            name=role,
+            text=[escape(str(name)) for name in part["name"]] if role == "baseline" else None,
+            textposition="top left",
+            hovertext=[_hover(row) for _, row in part.iterrows()],
+            hoverinfo="text",
+            marker={
+                "color": colour,
+                "size": [12 if member else 7 for member in part["on_frontier"]],
+                "symbol": "diamond" if role == "baseline" else "circle",
+            },
+        )
+    buttons = [
+        {
+            "label": f"{label} compute",
+            "method": "update",
+            "args": [{"x": columns[axis], "y": rows[axis]}, {"xaxis.title.text": f"{label} training compute (FLOPs)"}],
+        }
+        for label, axis in (("marginal", "train_flops"), ("end-to-end", "end_to_end_flops"))
+    ]
+    figure.update_layout(
+        template="plotly_white",
+        height=520,
+        xaxis={"type": "log", "title": "marginal training compute (FLOPs)", "exponentformat": "power", "dtick": 1},
+        yaxis={"title": f"robust accuracy, PGD-{info['evaluation']['steps']}"},
+        updatemenus=[
+            {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.12, "xanchor": "left"}
+        ],
+        margin={"t": 60},
+    )
+    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+
+
+def _hover(row: "pd.Series[Any]") -> str:
+    return (
+        f"{escape(row['recipe'])}<br>{escape(row['id'])}<br>robust {row['robust_accuracy']:.3f} ± "
+        f"{row['robust_accuracy_stderr']:.3f}, clean {row['clean_accuracy']:.3f}<br>"
+        f"{row['train_flops']:.3g} FLOPs marginal, {row['end_to_end_flops']:.3g} end-to-end"
+    )

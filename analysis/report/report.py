@@ -1,0 +1,106 @@
+"""Writes what a person reads of a run: report.html (offline), the frontier as files, the picture and the curves."""
+
+import io
+import json
+from base64 import b64encode
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment
+from plotly.offline import get_plotlyjs
+
+from analysis.export.recipes import record
+from analysis.pareto.frontier import frontier
+from analysis.pareto.parity import verdict
+from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, title
+from analysis.report.grid_chart import draw_grid_png
+from analysis.run.summary import summary
+from analysis.run.trials import Run, Trial
+from analysis.tables.grid import grid_table
+from analysis.tables.rungs import rung_rows, rung_table
+from analysis.tables.trials import curves, finished
+
+
+def write_report(run: Run) -> None:
+    """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
+
+    With a grid also grid.csv and figures/grid.png, with halving rungs.csv.
+    """
+    table = finished(run)
+    members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
+    buffer = io.BytesIO()
+    curves(run).to_parquet(buffer)
+    run.folder.write("trials.parquet", buffer.getvalue())
+    run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
+    run.folder.write("frontier.csv", members.to_csv(index=False).encode())
+    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
+    grid = grid_table(run)
+    picture = draw_grid_png(run, grid) if len(grid) else None
+    if picture:
+        run.folder.write("grid.csv", grid.to_csv(index=False).encode())
+        run.folder.child("figures").write("grid.png", picture)
+    rungs = rung_table(run)
+    if len(rungs):
+        run.folder.write("rungs.csv", rungs.to_csv(index=False).encode())
+    run.folder.write("report.html", render(run, table, picture).encode())
+
+
+def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
+    """The report as one page; every text out of the run is escaped. `grid` is the grid's picture, if it has one."""
+    template = Environment(autoescape=True).from_string(
+        (files("analysis.report") / "report.html.j2").read_text(encoding="utf-8")
+    )
+    tables = []
+    if len(table):
+        tables = [
+            ("Frontier", _rows(table[table["on_frontier"]])),
+            ("Base and baselines", _rows(table[table["role"].isin(["base", "baseline"])])),
+        ]
+    return template.render(
+        info=run.info,
+        title=title(run.info),
+        verdict=verdict(run),
+        plotly_js=get_plotlyjs(),
+        figure=draw_frontier_html(table, run.info),
+        grid=b64encode(grid).decode() if grid else None,
+        tables=tables,
+        rungs=rung_rows(rung_table(run)),
+        trials=[_trial(trial) for trial in run.trials],
+        unreadable=run.unreadable,
+        provenance=json.dumps(run.info["provenance"], indent=1),
+    )
+
+
+def _trial(trial: Trial) -> dict[str, str]:
+    def number(name: str, form: str) -> str:
+        return format(trial.metrics[name], form) if name in trial.metrics else ""
+
+    return {
+        "label": summary(trial.recipe),
+        "role": trial.name or trial.role,
+        "id": trial.id,
+        "state": trial.state.value + (f": {trial.reason}" if trial.reason else ""),
+        "robust": number("robust_accuracy", ".3f"),
+        "clean": number("clean_accuracy", ".3f"),
+        "marginal": number("train_flops", ".3g"),
+        "seconds": f"{trial.seconds:.1f}" if trial.seconds else "",
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    def cost(row: dict[Any, Any], metric: str, ratio: str) -> str:
+        share = f" ({row[ratio]:.1%})" if ratio in row else ""
+        return f"{row[metric]:.3g}{share}"
+
+    return [
+        {
+            "label": f"{row['name']}: {row['recipe']}" if isinstance(row["name"], str) else row["recipe"],
+            "robust": f"{row['robust_accuracy']:.3f} ± {row['robust_accuracy_stderr']:.3f}",
+            "clean": f"{row['clean_accuracy']:.3f}",
+            "marginal": cost(row, "train_flops", "marginal_ratio"),
+            "end_to_end": cost(row, "end_to_end_flops", "end_to_end_ratio"),
+            "macs": f"{row['inference_macs']:.3g}",
+        }
+        for row in table.sort_values("train_flops").to_dict("records")
+    ]

@@ -1,0 +1,51 @@
+"""A recipe summed up in a few words for tables and progress lines."""
+
+from typing import Any
+
+
+def summary(recipe: dict[str, Any]) -> str:
+    """A recipe in a few words, for people; what is as usual is not said."""
+    if recipe["weights"] and not recipe["schedule"]["epochs"]:
+        return f"weights of {recipe['weights']['path']}"
+    compression, schedule = recipe["compression"], recipe["schedule"]
+    parts = ["dense"]
+    if compression["method"] != "none":
+        removed, kept = compression["pruning_ratio"], compression["mac_ratio"]
+        amount = f"prune {removed:.0%}" if removed is not None else f"prune to {kept:.0%} of MACs"
+        steps = f" in {compression['steps']} steps" if compression.get("steps", 1) > 1 else ""  # older runs have none
+        parts = [f"{amount} {compression['importance']} {compression['scope']}{steps}"]
+    if bits := recipe["quantization"]:
+        parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
+    if not schedule["epochs"]:
+        return " · ".join([*parts, "not fine-tuned"])
+    parts.append(_perturbation(recipe["perturbation"]))
+    if recipe["loop"]["kind"] == "free":
+        parts.append(f"free ×{recipe['loop']['replays']}")
+    loss = recipe["loss"]
+    parts += {
+        "cross_entropy": [f"smoothing {loss['label_smoothing']:g}"] if loss.get("label_smoothing") else [],
+        "mixed": [f"{loss.get('clean_weight', 0):.0%} clean"],
+        "trades": [f"TRADES β {loss.get('beta', 0):g}"],
+    }[loss["kind"]]
+    if soft := recipe.get("distillation"):  # runs of before there was any have no such key
+        teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
+        parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:g}{teacher}")
+    parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
+    parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
+    parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
+    parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
+    return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))
+
+
+def _perturbation(attack: dict[str, Any]) -> str:
+    pgd = f"PGD-{attack.get('steps')}"
+    names = {
+        "none": "ordinary",
+        "fgsm": "FGSM",
+        "n_fgsm": "N-FGSM",
+        "pgd": pgd,
+        "pgd_as_published": f"{pgd} as published",
+    }
+    norm = " L2" if attack.get("norm") == "l2" else ""
+    size = f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else ""
+    return names[attack["kind"]] + norm + size + (f" warm-up {attack['warm_up']:.0%}" if attack.get("warm_up") else "")

@@ -1,0 +1,178 @@
+"""What is wrong with a cluster and how to put it right, judged from what was reported: pure functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from cluster.doctor.node_report import Report
+from cluster.doctor.shared_storage import Unshared
+
+CLOCK_SECONDS = 1.0  # beyond this, times in the record are in another order than things happened
+FREE_MEMORY = 1_000_000_000  # bytes: what the imports of one trial take
+FREE_SHARE_OF_GPU = 0.5  # below this, somebody else computes on the card
+WHOLE = "the cluster"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        node: where; `the cluster` for what is wrong with all of it.
+        problem: what was found.
+        fix: what to do about it.
+    """
+
+    node: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.problem}\n    fix: {self.fix}"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is let in.
+
+    Attributes:
+        open: whether the head answers someone without a token.
+        dashboard: the dashboard's address as it is reached, None where there is none.
+        dashboard_open: whether the dashboard answers without a token; None: it does not answer here.
+    """
+
+    open: bool
+    dashboard: str | None = None
+    dashboard_open: bool | None = None
+
+
+def findings(
+    driver: Report,
+    nodes: Sequence[Report],
+    silent: Mapping[str, str],
+    unshared: Sequence[Unshared],
+    access: Access,
+    *,
+    gpu: float = 0.0,
+) -> tuple[Finding, ...]:
+    """Everything that is wrong, worst first.
+
+    Args:
+        driver: this process's own report, which the nodes' must equal.
+        nodes: reports.
+        silent: nodes without a report, and why.
+        unshared: nodes that do not share the storage.
+        access: who is let in.
+        gpu: share of a GPU that a trial wants; 0: cards do not matter.
+    """
+    found = [
+        Finding(name, f"gave no report ({why})", f"look at its raylet's log, or restart Ray on {name}")
+        for name, why in silent.items()
+    ]
+    found += _of_access(access)
+    for node in nodes:
+        found += _of_versions(driver, node)
+        found += _of_source(driver, node)
+        found += _of_devices(node, gpu)
+        if node.free_memory is not None and node.free_memory < FREE_MEMORY:
+            found.append(
+                Finding(
+                    node.name,
+                    f"{node.free_memory / 1e9:.1f} GB of memory are free, expected {FREE_MEMORY / 1e9:.0f} GB or more",
+                    "end what else runs there, or take a larger node",
+                )
+            )
+        if abs(node.skew) - node.skew_error > CLOCK_SECONDS:
+            side = "ahead of" if node.skew > 0 else "behind"
+            found.append(
+                Finding(
+                    node.name,
+                    f"its clock is {abs(node.skew):.1f} s {side} the driver's",
+                    "synchronise clocks there, e.g. `timedatectl set-ntp true`",
+                )
+            )
+    without = {node.name for node in nodes if node.code is None}
+    found += [
+        Finding(one.node, one.problem, "give --storage a shared absolute path, or a URI (s3://…, gs://…)")
+        for one in unshared
+        if one.node not in without  # what would try the storage there cannot be imported
+    ]
+    return tuple(found)
+
+
+def is_public(address: str) -> bool:
+    """Whether a `host:port` is reached from other machines: the host is not this machine's loopback."""
+    host = address.rsplit(":", 1)[0].strip("[]")
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _of_access(access: Access) -> list[Finding]:
+    found = []
+    if access.open:
+        found.append(
+            Finding(
+                WHOLE,
+                "the head answers without a token: whoever reaches it can run code there",
+                "start every node with RAY_AUTH_MODE=token and one token in a file of mode 0600 (cluster/README.md)",
+            )
+        )
+    if access.dashboard is not None and is_public(access.dashboard) and access.dashboard_open is not False:
+        asks = "answers without a token" if access.dashboard_open else "may ask for no token: it did not answer here"
+        found.append(
+            Finding(
+                WHOLE,
+                f"the dashboard listens on {access.dashboard}, beyond this machine, and {asks}",
+                "start the head with --dashboard-host=127.0.0.1, and reach it through an SSH tunnel",
+            )
+        )
+    return found
+
+
+def _of_versions(driver: Report, node: Report) -> list[Finding]:
+    found = []
+    for package, wanted in driver.versions.items():
+        got = node.versions.get(package)
+        if got != wanted:
+            fix = f"pip install {package}=={wanted} there"
+            if package == "python":
+                fix = f"run the node with Python {wanted}"
+            elif wanted is None:
+                fix = f"install {package} {got} here too, or remove it there"
+            problem = f"{package} is {got or 'not installed'}, expected the driver's {wanted or 'absence'}"
+            found.append(Finding(node.name, problem, fix))
+    return found
+
+
+def _of_source(driver: Report, node: Report) -> list[Finding]:
+    fix = f"put the driver's checkout ({driver.source}) first on the node's PYTHONPATH, and restart Ray there"
+    if node.code is None:
+        return [Finding(node.name, "Temper cannot be imported", fix)]
+    if node.code != driver.code:
+        problem = f"Temper is imported from {node.source}, whose source differs from the driver's"
+        return [Finding(node.name, problem, fix)]
+    return []
+
+
+def _of_devices(node: Report, gpu: float) -> list[Finding]:
+    if not gpu or not node.promised_gpus:
+        return []
+    if len(node.gpus) < node.promised_gpus:
+        return [
+            Finding(
+                node.name,
+                f"Ray places work on {node.promised_gpus:g} GPUs, the driver shows {len(node.gpus)}",
+                "install the NVIDIA driver and give the container its GPUs, or lower --num-gpus",
+            )
+        ]
+    return [
+        Finding(
+            node.name,
+            f"{card.name} has {card.free / 1e9:.1f} of {card.total / 1e9:.1f} GB free",
+            "end the processes that `nvidia-smi` lists there",
+        )
+        for card in node.gpus
+        if card.free < FREE_SHARE_OF_GPU * card.total
+    ]

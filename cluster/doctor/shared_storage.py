@@ -1,0 +1,148 @@
+"""Whether every node writes to the same storage, and reads there what the others wrote."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cluster.doctor.per_node import ask, label
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+PREFIX = ".temper-doctor-"
+DRIVER = "driver"
+
+
+@dataclass(frozen=True)
+class Unshared:
+    """A node that does not share the storage.
+
+    Attributes:
+        node: its name.
+        problem: what it could not do.
+    """
+
+    node: str
+    problem: str
+
+
+def check_shared(folder: Folder) -> None:
+    """Refuse a search whose nodes do not share its folder; a single node has nobody to share with.
+
+    Without this check, trials on such nodes fail one by one while the search goes on.
+
+    Raises:
+        InvalidInput: names each such node, and the fix.
+    """
+    import ray
+
+    if sum(node["Alive"] for node in ray.nodes()) < 2:
+        return
+    found = unshared(folder)
+    if found:
+        raise InvalidInput(
+            *(f"{folder}: node {one.node} {one.problem}" for one in found),
+            "--storage: expected what every node reaches under the same name: a shared folder (NFS) by its absolute "
+            "path, or a URI (s3://…, gs://…)",
+        )
+
+
+def unshared(folder: Folder) -> tuple[Unshared, ...]:
+    """The nodes that cannot write the folder, or read what another wrote there; nothing of the probe stays.
+
+    Every node writes a file of its own, and so does the driver; then every node reads all of them by name. Ray must
+    have been joined.
+    """
+    import ray
+
+    names = {node["NodeID"]: label(node) for node in ray.nodes() if node["Alive"]}
+    folder = folder.anchored()
+    existed = folder.exists()
+    place = folder.child(PREFIX + secrets.token_hex(6))
+    alike = False
+    try:
+        written: dict[str, str | Exception] = {DRIVER: _write(place, DRIVER), **ask(_write_here, place)}
+        marks = {node: mark for node, mark in written.items() if isinstance(mark, str) and mark == node}
+        seen: dict[str, list[str] | Exception] = {DRIVER: _read(place, list(marks)), **ask(_read, place, list(marks))}
+        found = judge(names, written, seen)
+        alike = not found
+        return found
+    finally:
+        if not alike:
+            ask(_clean, folder, place, existed)
+        _clean(folder, place, existed)
+
+
+def judge(
+    names: Mapping[str, str],
+    written: Mapping[str, str | Exception],
+    seen: Mapping[str, Sequence[str] | Exception],
+) -> tuple[Unshared, ...]:
+    """Which nodes do not share, from what each did.
+
+    A node is told apart by what it and the driver see of each other: where one node of three is cut off, it is named,
+    and not the two that miss its file.
+
+    Args:
+        names: Ray's id of a node to its name.
+        written: id, or `driver`, to that id if it was written, else what went wrong.
+        seen: id, or `driver`, to the ids whose files it read back, or what went wrong.
+    """
+    found = []
+    trusted = [node for node in written if node == DRIVER or (_sees(seen, node, DRIVER) and _sees(seen, DRIVER, node))]
+    for node, name in names.items():
+        did = written.get(node, TimeoutError("gave no answer"))
+        if did != node:
+            found.append(Unshared(name, f"cannot write there ({_reason(did)})"))
+        elif isinstance(read := seen.get(node, TimeoutError("gave no answer")), Exception):
+            found.append(Unshared(name, f"cannot read there ({_reason(read)})"))
+        elif node not in trusted:
+            found.append(Unshared(name, "sees another folder there than the driver: neither reads the other's file"))
+        elif missed := [names[other] for other in trusted if other not in (DRIVER, node) and other not in read]:
+            found.append(Unshared(name, f"does not read there what {', '.join(missed)} wrote"))
+    return tuple(found)
+
+
+def _sees(seen: Mapping[str, Sequence[str] | Exception], reader: str, writer: str) -> bool:
+    read = seen.get(reader, ())
+    return not isinstance(read, Exception) and writer in read
+
+
+def _reason(problem: object) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[-1]
+
+
+def _write_here(place: Folder) -> str:
+    import ray
+
+    return _write(place, ray.get_runtime_context().get_node_id())
+
+
+def _write(place: Folder, name: str) -> str:
+    """Write a node's mark; gives its name, or the reason why it could not."""
+    try:
+        place.write(name, name.encode())
+    except (OSError, InvalidInput) as error:
+        return f"{error}"
+    return name
+
+
+def _read(place: Folder, names: Sequence[str]) -> list[str]:
+    """The marks that can be read back; each is asked for by name, since NFS keeps listings for seconds."""
+    found = []
+    for name in names:
+        try:
+            if place.read(name) == name.encode():
+                found.append(name)
+        except (OSError, InvalidInput):
+            continue
+    return found
+
+
+def _clean(folder: Folder, place: Folder, existed: bool) -> None:
+    """Remove the probe, and the folder too where only the probe made it; on unshared storage each node has its own."""
+    try:
+        place.remove()
+        if not existed and folder.exists() and not folder.names():
+            folder.remove()
+    except OSError:
+        pass  # another node was first, or it could never be written

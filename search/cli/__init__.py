@@ -1,0 +1,10 @@
+"""Command line: the `temper` command, which holds no logic of its own.
+
+- `app`: the command and how errors become exit codes
+- `search`, `results`, `cluster`, `recordings`: its subcommands
+- `options`: options that several of them share
+"""
+
+from search.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,64 @@
+"""The `temper` command. Holds no logic of its own; heavy imports wait until a command needs them."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+
+from search.cli.cluster import doctor, fetch, submit
+from search.cli.recordings import record, simulate
+from search.cli.results import export, report, reproduce, status
+from search.cli.search import INTERRUPTED, resume, search, studies, validate
+from trainables.errors import TemperError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="temper-search")
+def temper() -> None:
+    """Find compressed networks that are as robust as full adversarial training, for less compute.
+
+    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded, 130 interrupted.
+    """
+
+
+for command in (
+    search,
+    resume,
+    status,
+    validate,
+    studies,
+    export,
+    reproduce,
+    report,
+    submit,
+    fetch,
+    doctor,
+    record,
+    simulate,
+):
+    temper.add_command(command)
+
+
+def main() -> NoReturn:
+    """Entry point: turns what Temper raises into one message and an exit code."""
+    sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
+
+
+def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except TemperError as error:
+            click.echo(str(error), err=True)
+            return error.exit_code
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            return INTERRUPTED
+
+    return guarded

@@ -1,0 +1,85 @@
+"""`temper submit`, `fetch` and `doctor`: commands about clusters."""
+
+import sys
+
+import click
+
+from search.cli.options import SETTING, prepare
+from search.study.loading import load
+
+
+@click.command()
+@click.argument("study")
+@SETTING
+@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
+@click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
+@click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
+@click.option("--or-resume", is_flag=True, help="As for `temper search`.")
+@click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
+@click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
+@click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
+def submit(
+    study: str,
+    settings: tuple[str, ...],
+    address: str,
+    storage: str,
+    name: str | None,
+    or_resume: bool,
+    allow_unauthenticated: bool,
+    follow: bool,
+    output: str | None,
+) -> None:
+    """Run STUDY on a cluster as a Ray Job, with the code of this checkout."""
+    loaded = load(study, settings)
+    prepare(address)
+    from search.record import run_directory
+    from search.remote import submission
+
+    name = name or run_directory.default_name(loaded)
+    flags = {"--or-resume": or_resume, "--allow-unauthenticated": allow_unauthenticated}
+    options = tuple(flag for flag, given in flags.items() if given)
+    submission.submit(loaded, address=address, storage=storage, name=name, options=options)
+    click.echo(f"Submitted {name} to {address}; `temper fetch {name} --address {address}` brings back what came of it.")
+    if follow:
+        code = submission.follow(name, address=address, show=lambda text: click.echo(text, nl=False))
+        if code:
+            sys.exit(code)
+        _fetch(name, address, output)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
+@click.option("--output", metavar="FOLDER", help="Where to write to.  [default: runs/NAME]")
+def fetch(name: str, address: str, output: str | None) -> None:
+    """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
+    prepare(address)
+    _fetch(name, address, output)
+
+
+@click.command()
+@click.argument("study", required=False)
+@SETTING
+@click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
+@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
+@click.option(
+    "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
+)
+def doctor(
+    study: str | None, settings: tuple[str, ...], address: str | None, storage: str, price: float | None
+) -> None:
+    """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
+    loaded = load(study, settings) if study else None
+    prepare(address)
+    from search.preflight.doctor import check_up
+
+    check_up(loaded, address=address, storage=storage, price=price, say=click.echo)
+
+
+def _fetch(name: str, address: str, output: str | None) -> None:
+    from pathlib import Path
+
+    from search.remote import submission
+
+    for path in submission.fetch(name, address=address, folder=Path(output or f"runs/{name}")):
+        click.echo(f"Fetched  {path}")

@@ -1,0 +1,63 @@
+"""`temper status`, `export`, `reproduce` and `report`: commands that read what a search left."""
+
+import click
+
+from search.cli.options import prepare
+
+
+@click.command()
+@click.argument("run")
+def status(run: str) -> None:
+    """Say how far RUN is, from any machine that can read its directory."""
+    from analysis.run.status import status_lines, status_of
+    from analysis.run.trials import read_run
+    from trainables.storage import Folder
+
+    found = read_run(Folder(run))
+    click.echo("\n".join(status_lines(found, status_of(found))))
+
+
+@click.command()
+@click.argument("run")
+@click.option("--pick", type=click.Choice(["knee", "parity", "max-robust", "all"]), default="knee", show_default=True)
+@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
+@click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
+def export(run: str, pick: str, form: str, output: str | None) -> None:
+    """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
+    from analysis.export import recipes, selection
+    from analysis.run.trials import read_run
+    from trainables.storage import Folder
+
+    if (form == "onnx") != (output is not None):
+        raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
+    found = read_run(Folder(run))
+    picked = selection.pick(found, pick)
+    if output is None:
+        click.echo(recipes.render(picked, found, form), nl=False)
+        return
+    from analysis.export.onnx_models import write_models
+
+    for line in write_models(found, picked, output):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("recipe")
+def reproduce(recipe: str) -> None:
+    """Train one exported RECIPE (YAML or JSON) again, without Ray, and compare its numbers."""
+    from search.reproduce import reproduce as again
+
+    click.echo(again(recipe))
+
+
+@click.command()
+@click.argument("run")
+def report(run: str) -> None:
+    """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
+    prepare(None)
+    from search.running import runner
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    sentence = runner.conclude(runner.derive(folder))
+    click.echo(f"{sentence}\n\nReport   {folder}/report.html")

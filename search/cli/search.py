@@ -1,0 +1,151 @@
+"""`temper search`, `resume`, `validate` and `studies`: commands that start a search or check its study."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from cluster.connection.session import Target
+from search.cli.options import SETTING, on_cluster, prepare
+from search.study.loading import load, shipped
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("study")
+@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
+@click.option("--name", help="Name of the run.  [default: study name and time]")
+@SETTING
+@on_cluster
+@click.option(
+    "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
+)
+@click.option(
+    "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+def search(
+    study: str,
+    storage: str,
+    name: str | None,
+    settings: tuple[str, ...],
+    address: str | None,
+    allow_unauthenticated: bool,
+    warm_start: tuple[str, ...],
+    or_resume: bool,
+    dry_run: bool,
+) -> None:
+    """Run STUDY: a shipped study's name, or a YAML file."""
+    started = time.perf_counter()
+    if or_resume and (name is None or dry_run):
+        raise click.UsageError("--or-resume goes with --name, and not with --dry-run")
+    loaded = load(study, settings)
+    if dry_run:
+        from search.preflight.dry_run import plan
+
+        click.echo(plan(loaded))
+        return
+    prepare(address)
+    from analysis.run.trials import read_run
+    from search.record import run_directory
+    from search.samplers.warm_start import lessons
+    from trainables.storage import Folder
+
+    if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
+        _resume(begun, started, Target(address, allow_unauthenticated), force=False)
+        return
+    learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
+    folder = run_directory.open_run(storage, name or run_directory.default_name(loaded))
+    from search.monitoring.progress import Terminal
+    from search.running import runner  # after whatever can be refused without PyTorch and Ray
+
+    _watch(
+        folder,
+        started,
+        lambda: runner.search(
+            loaded,
+            folder,
+            target=Target(address, allow_unauthenticated),
+            command=_command(),
+            started=started,
+            terminal=Terminal(),
+            learnt=learnt,
+        ),
+    )
+
+
+@click.command()
+@click.argument("run")
+@click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
+@on_cluster
+def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bool) -> None:
+    """Go on with RUN, a run directory whose search was interrupted or killed."""
+    started = time.perf_counter()
+    prepare(address)
+    from trainables.storage import Folder
+
+    _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force)
+
+
+@click.command()
+@click.argument("study")
+@SETTING
+def validate(study: str, settings: tuple[str, ...]) -> None:
+    """Check STUDY and list everything that is wrong with it."""
+    loaded = load(study, settings)
+    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {loaded.budget.trials} proposals)")
+
+
+@click.command()
+def studies() -> None:
+    """List the studies that come with Temper."""
+    for name in shipped():
+        click.echo(f"{name:22s} {load(name).description}")
+
+
+def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:
+    from search.monitoring.progress import Terminal
+    from search.running import runner
+
+    _watch(
+        folder,
+        started,
+        lambda: runner.resume(folder, target=target, force=force, started=started, terminal=Terminal()),
+    )
+
+
+def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
+    """Run a search to its end, or to Ctrl-C, and say what came of it and what to do next."""
+    from search.failures import storage_watched
+    from search.running import runner
+
+    with storage_watched(folder):
+        try:
+            timing = search()
+        except KeyboardInterrupt:
+            click.echo(f"\nInterrupted. What finished is kept: `temper resume {folder}` goes on with it.", err=True)
+            _leave(INTERRUPTED)
+        run = runner.derive(folder)
+    sentence = runner.conclude(run)
+    click.echo(
+        f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
+        f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
+    )
+    click.echo(f"\n{sentence}\n")
+    click.echo(f"Report   {folder}/report.html")
+    click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
+    click.echo(f"Next     temper export {folder} --pick knee --format yaml")
+
+
+def _command() -> str:
+    return " ".join(["temper", *sys.argv[1:]])
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # Ray's threads may not join after an interrupt

@@ -1,0 +1,7 @@
+"""Monitoring: who shows a search while it runs.
+
+- `progress`: lines on the terminal
+- `tensorboard`: curves for TensorBoard
+- `ray_metrics`: metrics for Prometheus
+- `hypervolume`: the hypervolume so far
+"""

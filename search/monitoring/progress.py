@@ -1,0 +1,118 @@
+"""What a person reads while a search runs: one line a trial and, on a terminal, a line that says how far it is."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from analysis.run.summary import summary
+from analysis.run.trials import State
+from search.events import Listener, Outcome, Proposal
+from search.resume.history import Remembered
+
+CLEAR = "\r\x1b[K"  # to the start of the line, and erase it
+
+
+class Terminal:
+    """Prints lines; on a terminal, keeps one more line below them up to date."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._status = ""
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        print(f"{CLEAR}{text}\n{self._status}" if self._live else text, end="" if self._live else "\n", flush=True)
+
+    def status(self, text: str) -> None:
+        """Replace the line at the bottom; nothing where output goes to a file."""
+        self._status = text
+        if self._live:
+            print(CLEAR + text, end="", flush=True)
+
+
+@dataclass
+class Progress(Listener):
+    """Prints what happens.
+
+    Attributes:
+        total: trials that the search will run.
+        slots: trials at once.
+        reference: id of the baseline that compute is compared with.
+        widest: length of the longest name of a fixed recipe.
+        started: clock reading when the command began, s.
+        show: prints a line.
+        status: replaces the line at the bottom.
+    """
+
+    total: int
+    slots: int
+    reference: str
+    widest: int
+    started: float
+    show: Callable[[str], None]
+    status: Callable[[str], None] = lambda text: None
+    busy: float = field(default=0.0, init=False)
+    _ended: list[tuple[Proposal, Outcome]] = field(default_factory=list, init=False)
+
+    def begin(self) -> None:
+        """The head of the table that the trials' lines make up."""
+        wide = len(str(self.total))
+        columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
+        self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
+
+    def replay(self, past: Sequence[Remembered]) -> None:
+        """Count what had ended before, without a line for each."""
+        for one in sorted(past, key=lambda one: one.order):
+            if one.outcome is not None:
+                self._ended.append((one.proposal, one.outcome))
+
+    def closed(self, reason: str) -> None:
+        """Say why fewer are proposed than the budget has trials."""
+        self.show(f"no more proposals: {reason}")
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        """One line for the trial that just ended."""
+        self._ended.append((proposal, outcome))
+        self.busy += outcome.seconds
+        wide = len(str(self.total))
+        what = summary(proposal.recipe.model_dump(mode="json"))
+        self.show(
+            f"{len(self._ended):>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
+            f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)}  {what}"
+        )
+        self.status(self._summary())
+
+    @property
+    def _width(self) -> int:
+        return max(self.widest, len("proposed"))
+
+    def _result(self, outcome: Outcome) -> str:
+        if outcome.metrics is None:
+            return f"{outcome.state.value.upper()}: {outcome.reason};"
+        metrics = outcome.metrics
+        flops, whole = metrics["train_flops"], self._reference_flops()
+        share = f"= {flops / whole:6.1%}" if whole else ""
+        return f"{metrics['robust_accuracy']:6.3f} {metrics['clean_accuracy']:6.3f}  {flops:11.3g} {share:8s}"
+
+    def _summary(self) -> str:
+        done = f"{len(self._ended)} of {self.total} done"
+        proposed = [outcome.metrics for proposal, outcome in self._ended if proposal.role == "proposed"]
+        finished = [metrics for metrics in proposed if metrics is not None]
+        best = ""
+        if finished:
+            top = max(finished, key=lambda metrics: metrics["robust_accuracy"])
+            best = f", most robust proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
+        return f"{done}{best}, about {self._seconds_left():.0f} s left"
+
+    def _seconds_left(self) -> float:
+        """From what proposals took so far, or everything while none has ended; what runs now counts as not begun."""
+        seconds = [outcome.seconds for proposal, outcome in self._ended if proposal.role == "proposed"]
+        seconds = seconds or [outcome.seconds for _, outcome in self._ended]
+        return (self.total - len(self._ended)) * sum(seconds) / len(seconds) / self.slots
+
+    def _reference_flops(self) -> float | None:
+        for proposal, outcome in self._ended:
+            if proposal.recipe.id == self.reference and outcome.state is State.COMPLETE and outcome.metrics:
+                return outcome.metrics["train_flops"]
+        return None

@@ -1,0 +1,117 @@
+"""TensorBoard event files: curves by trial, live and rebuilt by the same code, and of the search as a whole."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from analysis.pareto.hypervolume import hypervolume_history
+from analysis.run.trials import Run, State
+from search.events import Listener, Outcome, Proposal
+from trainables.storage import Folder
+
+NAME = "tensorboard"
+CURVES = {
+    "loss": "train/loss",
+    "learning_rate": "train/learning_rate",
+    "clean_accuracy": "validation/clean_accuracy",
+    "robust_accuracy": "validation/robust_accuracy",
+    "train_flops": "compute/train_flops",
+    "end_to_end_flops": "compute/end_to_end_flops",
+}
+
+
+class LiveCurves(Listener):
+    """Writes each trial's curves while it runs, where the run directory is a local path.
+
+    A context: on leaving it, files are closed. `write_tensorboard` rebuilds the same from trials/.
+    """
+
+    def __init__(self, folder: Folder, objectives: tuple[str, ...]) -> None:
+        self._root, self._objectives = folder.child(NAME).local, objectives
+        self._writers: dict[str, SummaryWriter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+        if self._root is None:
+            return
+        recipe = proposal.recipe
+        if recipe.id not in self._writers:
+            label = _label(proposal.number, proposal.name or proposal.role, recipe.id)
+            self._writers[recipe.id] = SummaryWriter(str(self._root / label))
+        _write_row(self._writers[recipe.id], row)
+        self._writers[recipe.id].flush()
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        writer = self._writers.pop(proposal.recipe.id, None)
+        if writer is not None:
+            with writer:
+                if outcome.metrics:
+                    recipe = proposal.recipe.model_dump(mode="json")
+                    _write_end(writer, proposal.role, recipe, outcome.metrics, self._objectives)
+
+
+def write_tensorboard(run: Run) -> None:
+    """Rebuild tensorboard/: one folder for each trial that ended, and `search` by trial. What still runs is let be."""
+    target = run.folder.child(NAME)
+    objectives = tuple(one["metric"] for one in run.info["objectives"])
+    with tempfile.TemporaryDirectory() as place:
+        for trial in run.trials:
+            if trial.history and trial.state is not State.RUNNING:
+                with SummaryWriter(
+                    str(Path(place) / _label(trial.number, trial.name or trial.role, trial.id))
+                ) as writer:
+                    for row in trial.history:
+                        _write_row(writer, row)
+                    if trial.metrics:
+                        _write_end(writer, trial.role, trial.recipe, trial.metrics, objectives)
+        _write_search(Path(place) / "search", run)
+        for folder in sorted(Path(place).iterdir()):
+            target.child(folder.name).remove()
+            for path in sorted(folder.iterdir()):
+                target.child(folder.name).write(path.name, path.read_bytes())
+
+
+def _label(number: int, name: str, trial_id: str) -> str:
+    """A name that sorts by order of proposing; ids and names are safe as folder names."""
+    return f"{number:04d}-{name}-{trial_id}"
+
+
+def _write_row(writer: SummaryWriter, row: dict[str, Any]) -> None:
+    for key, tag in CURVES.items():
+        if row.get(key) is not None:
+            writer.add_scalar(tag, row[key], row["epoch"])
+
+
+def _write_end(
+    writer: SummaryWriter, role: str, recipe: dict[str, Any], metrics: dict[str, float], objectives: tuple[str, ...]
+) -> None:
+    """The HParams row of a finished trial."""
+    results = {f"objective/{name}": metrics[name] for name in objectives}
+    for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]  # torch left it untyped
+        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]  # as above
+    for tag, value in results.items():
+        writer.add_scalar(tag, value, int(metrics["epochs"]))
+
+
+def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """The searched parts of a recipe, flat, so that fixed recipes stand in the same table as proposals."""
+    flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
+    for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
+        flat |= {f"{group}.{key}": value for key, value in (recipe[group] or {}).items() if value is not None}
+    return flat
+
+
+def _write_search(folder: Path, run: Run) -> None:
+    with SummaryWriter(str(folder)) as writer:
+        for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
+            writer.add_scalar("search/hypervolume", row["hypervolume"], step)
+            writer.add_scalar("search/frontier_size", row["frontier_size"], step)

@@ -1,0 +1,191 @@
+"""`temper doctor`: a cluster examined, the study's own work timed on it, and what the search will take."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cluster.connection.authentication import dashboard, is_open
+from cluster.connection.session import Target, session
+from cluster.doctor.findings import Access, findings, is_public
+from cluster.doctor.node_report import Report, report, this_process
+from cluster.doctor.per_node import ask_each
+from cluster.doctor.shared_storage import unshared
+from cluster.placement.capacity import nodes as nodes_there
+from cluster.placement.placement import ACCELERATOR, slots
+from search.preflight.estimate import Estimate, Slots, estimate
+from search.preflight.workload import Work, timed, workload
+from search.recipes.proposals import check_first
+from search.record.provenance import PACKAGES
+from search.remote.user_modules import own_modules
+from search.study.study import Study
+from trainables.data.splits import Splits, load_splits
+from trainables.errors import InvalidInput, TemperError, Unsound
+from trainables.estimation.speed import Speed, time_recipe
+from trainables.storage import Folder
+
+TIMING_SECONDS = 15.0  # of each of the two recipes
+TIMING_TIMEOUT = 600.0
+
+
+def check_up(
+    study: Study | None, *, address: str | None, storage: str, price: float | None, say: Callable[[str], object]
+) -> None:
+    """Examine a cluster and, if it is sound, estimate a study.
+
+    The data is loaded here, as a search does: nodes get it out of Ray's object store and need no copy.
+
+    Args:
+        study: what to estimate; None: only examine.
+        address: of a Ray cluster; None: a local session.
+        storage: where runs would go.
+        price: of an hour of one GPU, or of one CPU where trials use no GPU.
+        say: prints a paragraph.
+
+    Raises:
+        InvalidInput: no cluster there, no data, or a trial that fits on no node.
+        Unsound: what is wrong with the cluster, and the fixes.
+    """
+    splits, beside = None, {}
+    if study is not None:
+        beside = own_modules(study)
+        check_first(study)
+        splits = load_splits(study.data)
+    with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open one is a finding
+        nodes, silent = report(PACKAGES)
+        access = _access(address)
+        apart = unshared(Folder(storage))
+        say(table(nodes))
+        say(_in_words(access, nodes, storage, len(apart)))
+        found = findings(
+            this_process(PACKAGES),
+            nodes,
+            silent,
+            apart,
+            access,
+            gpu=study.resources.of("proposed").gpu if study else 0.0,
+        )
+        if found:
+            raise Unsound(*(str(one) for one in found))
+        say("Sound: nothing to fix.")
+        if study is None or splits is None:
+            return
+        say(
+            f"\n{study.name}: {len(splits.train)} training and {len(splits.validation)} validation images of "
+            f"{study.data.name}"
+        )
+        works = workload(study, splits)
+        measured = _time(study, splits, works)
+        expected = estimate(works, measured, price=price, hours=study.budget.hours)
+        say(_expectation(measured, expected, study, works))
+
+
+def _access(address: str | None) -> Access:
+    """Who is let into the cluster that this process has joined."""
+    import ray
+
+    through = address is not None and address.startswith("ray://")
+    where = str(address) if through else str(ray.get_runtime_context().gcs_address)
+    found, answers = dashboard()
+    return Access(is_open(where), found, answers)
+
+
+def table(nodes: Sequence[Report]) -> str:
+    """A line a node."""
+    width = max(4, *(len(node.name) for node in nodes)) if nodes else 4
+    lines = [f"{'node':{width}s}  {'Ray':8s} {'Python':8s} {'torch':10s} {'CPUs':>4s} {'free':>9s} {'clock':>9s}  GPUs"]
+    for node in nodes:
+        cards = ", ".join(f"{card.name} {card.free / 1e9:.0f} of {card.total / 1e9:.0f} GB free" for card in node.gpus)
+        free = "" if node.free_memory is None else f"{node.free_memory / 1e9:.1f} GB"
+        versions = [node.versions.get(name) or "none" for name in ("ray", "python", "torch")]
+        lines.append(
+            f"{node.name:{width}s}  {versions[0]:8s} {versions[1]:8s} {versions[2]:10s} {node.slots_cpus:4g} "
+            f"{free:>9s} {1e3 * node.skew:+6.0f} ms  {cards or 'none'}"
+        )
+    return "\n".join(lines)
+
+
+def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int) -> str:
+    listens = "none"
+    if access.dashboard is not None:
+        reach = "beyond the head" if is_public(access.dashboard) else "on the head alone"
+        listens = f"{access.dashboard}, {reach}" + (", wants a token" if access.dashboard_open is False else "")
+    shared = f"not shared by {apart} of {len(nodes)}" if apart else "written by each node and read by the others"
+    return "\n".join(
+        [
+            f"source     {', '.join(sorted({str(node.source) for node in nodes}))}",
+            f"storage    {storage}, {shared}",
+            f"token      {'asked for by nobody' if access.open else 'asked for'}",
+            f"dashboard  {listens}",
+        ]
+    )
+
+
+def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
+    """The slots of the cluster by type of device, timed on one node of each type with all of its slots busy at once."""
+    import ray
+
+    wanted, at_most = study.resources.of("proposed"), study.resources.max_concurrent
+    types: dict[str, dict[str, int]] = {}
+    left = math.inf if at_most is None else at_most
+    for node in nodes_there():
+        count = int(min(left, slots([node], wanted)))
+        left -= count
+        kind = node.labels.get(ACCELERATOR) or "GPU" if wanted.gpu else "CPU"
+        if count:
+            types.setdefault(kind, {})[node.id] = count
+    if not types:
+        raise InvalidInput(f"resources: got {wanted} a trial, expected what a node has")
+    shared: Any = ray.put(splits)
+    measured = []
+    for kind, by_node in types.items():
+        node_id, count = next(iter(by_node.items()))
+        fixed, proposed = (
+            _mean(
+                ask_each(
+                    {node_id: count},
+                    _timed,
+                    (recipe.model_dump(mode="json"), study.protocol, wanted.cpu, wanted.device == "cuda"),
+                    shared,
+                    timeout=TIMING_TIMEOUT,
+                    num_cpus=float(wanted.cpu),
+                    num_gpus=wanted.gpu,
+                )[node_id]
+            )
+            for recipe in timed(works, study.reference)
+        )
+        measured.append(Slots(kind, sum(by_node.values()), fixed, proposed, wanted.gpu or wanted.cpu))
+    return measured
+
+
+def _timed(what: Any, splits: Splits) -> Speed:
+    """In a process on the node."""
+    from trainables.recipe.recipe import Recipe
+
+    recipe, evaluation, threads, gpu = what
+    made = Recipe.model_validate(recipe)
+    return time_recipe(made, evaluation, splits, threads=threads, gpu=gpu, seconds=TIMING_SECONDS)
+
+
+def _mean(answers: Speed | list[Speed] | Exception) -> Speed:
+    """Of slots that worked at once. Raises TemperError if one of them failed."""
+    if isinstance(answers, Exception):
+        raise TemperError(f"the study's own step failed on a node: {answers}") from answers
+    all_of = answers if isinstance(answers, list) else [answers]
+    fields = ("flops_per_second", "progress_seconds", "score_seconds", "start_seconds")
+    return Speed(*(sum(getattr(one, field) for one in all_of) / len(all_of) for field in fields))
+
+
+def _expectation(measured: Sequence[Slots], expected: Estimate, study: Study, works: Sequence[Work]) -> str:
+    unit = "GPU" if study.resources.of("proposed").gpu else "CPU"
+    lines = [f"{'device':14s} {'slots':>5s} {'fixed by hand':>16s} {'proposals':>16s}   a slot, all slots busy"]
+    for one in measured:
+        rates = [f"{speed.flops_per_second / 1e9:.3g} GFLOP/s" for speed in (one.fixed, one.proposed)]
+        lines.append(f"{one.device:14s} {one.count:5d} {rates[0]:>16s} {rates[1]:>16s}")
+    total = sum(work.trials * work.flops for work in works)
+    wall = f"{expected.hours:.2f} h" if expected.hours >= 0.5 else f"{expected.hours * 3600:.0f} s"
+    lines.append(f"\n{expected.trials} trials, {total:.3g} FLOPs of training: about {wall} of wall time")
+    for device, hours in expected.device_hours.items():
+        lines.append(f"{hours:.3g} {unit}-hours" + (f" ({device})" if device != unit else ""))
+    if expected.cost is not None:
+        lines.append(f"cost {expected.cost:.4g}, at the price given for one {unit}-hour")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""`temper search --dry-run`: what a study would run, in words. Nothing is started or written."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from search.preflight.workload import Work, workload
+from search.recipes.fixed import fixed_recipes
+from search.study.study import Study
+from trainables.data.splits import load_splits
+from trainables.errors import InvalidInput
+
+
+def plan(study: Study) -> str:
+    """The recipes with the FLOPs that each will train with, and where they would run.
+
+    Where the data is not at hand the plan goes without FLOPs, and says why.
+    """
+    protocol = study.protocol
+    lines = [
+        f"{study.name}: {study.description}",
+        f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
+        f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
+    ]
+    try:
+        lines += _with_flops(workload(study, load_splits(study.data)))
+    except InvalidInput as error:
+        lines += [*_without_flops(study), f"FLOPs cannot be planned: {error}"]
+    return "\n".join([*lines, _where(study)])
+
+
+def _with_flops(works: Sequence[Work]) -> list[str]:
+    width = max(len(work.name) for work in works)
+    total = sum(work.trials * work.flops for work in works)
+
+    def line(role: str, name: str, what: str, flops: float) -> str:
+        return f"  {role:9s} {name:{width}s} {what:27s} {flops:11.3g}  {flops / total if total else 0.0:6.1%}"
+
+    lines = [f"  {'':9s} {'':{width}s} {'':27s} {'train FLOPs':>11s}  of all"]
+    lines += [
+        line(work.role, work.name, f"{work.epochs:3.0f} epochs  {work.recipe.id}", work.flops)
+        for work in works
+        if work.role not in ("grid", "proposed")
+    ]
+    for name in dict.fromkeys(work.name for work in works if work.role == "grid"):
+        cells = [work for work in works if work.role == "grid" and work.name == name]
+        count = sum(cell.trials for cell in cells)
+        lines.append(line("grid", name, f"{count:3d} recipes", sum(cell.trials * cell.flops for cell in cells)))
+    lines += [
+        line("proposed", "", f"{work.trials:3d} recipes of {work.epochs:.1f} epochs", work.trials * work.flops)
+        for work in works
+        if work.role == "proposed"
+    ]
+    count = sum(work.trials for work in works)
+    return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, each from the base"]
+
+
+def _without_flops(study: Study) -> list[str]:
+    fixed = fixed_recipes(study)
+    width = max(len(one.name) for one in fixed)
+    lines = [
+        f"  {one.role:9s} {one.name:{width}s} {one.recipe.schedule.epochs:3d} epochs  {one.recipe.id}"
+        for one in fixed
+        if one.role != "grid"
+    ]
+    for name, count in Counter(one.name for one in fixed if one.role == "grid").items():
+        lines.append(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
+    if study.budget.trials:
+        lines.append(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
+    return lines
+
+
+def _where(study: Study) -> str:
+    resources, placements = study.resources, study.resources.placements()
+    common = placements["proposed"]
+    lines = [f"each trial on {common}"]
+    lines += [f"  {role}: {one}" for role, one in placements.items() if role in resources.roles]
+    if resources.measures:
+        lines.append("gpu: auto: a whole GPU here; a search measures how many trials fit on one")
+    if any(one.gpu or one.labels for one in placements.values()):
+        return "\n".join([*lines, "as many at once as the cluster has room for"])
+    here = (os.cpu_count() or 1) // common.cpu
+    at_once = here if resources.max_concurrent is None else min(here, resources.max_concurrent)
+    lines[0] += f": {at_once} at once on this machine's {os.cpu_count()} CPUs; `temper doctor` estimates the hours"
+    return "\n".join(lines)

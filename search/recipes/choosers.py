@@ -1,0 +1,127 @@
+"""Choosing from a study's space without Optuna: at random, as told, or every combination in turn."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from search.recipes.proposals import propose
+from search.study.study import Study
+from trainables.errors import InvalidInput
+
+Number = TypeVar("Number", int, float)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Draw:
+    """A chooser that keeps to what was chosen before, and draws the rest at random, evenly.
+
+    Attributes:
+        params: what was chosen, by name.
+        place: the same as coordinates in [0, 1]: a number's place in its range (by its logarithm where it is searched
+            so) or among its levels, and for each choice that is no number, whether it was taken.
+    """
+
+    def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
+        self._rng, self._chosen = rng, chosen
+        self.params: dict[str, Any] = {}
+        self.place: dict[str, float] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """A number from low to high, both included."""
+        if name in self._chosen:
+            value = float(self._chosen[name])
+        elif step is not None:
+            levels = _levels(low, high, step)
+            value = levels[int(self._rng.integers(len(levels)))]
+        else:
+            share = float(self._rng.random())
+            value = low * (high / low) ** share if log else low + (high - low) * share
+        return self._note(name, value, _share(value, low, high, log=log))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """A whole number from low to high, both included."""
+        if name in self._chosen:
+            value = int(self._chosen[name])
+        elif log:
+            value = min(high, int((low) * ((high + 1) / low) ** float(self._rng.random())))
+        else:
+            value = low + step * int(self._rng.integers((high - low) // step + 1))
+        return self._note(name, value, _share(value, low, high, log=log))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+        value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
+        if all(isinstance(choice, int | float) for choice in choices):
+            return self._note(name, value, _share(sorted(choices).index(value), 0, len(choices) - 1, log=False))
+        self.place |= {f"{name}={choice}": float(choice == value) for choice in choices}
+        self.params[name] = value
+        return value
+
+    def _note(self, name: str, value: Number, share: float) -> Number:
+        self.params[name], self.place[name] = value, share
+        return value
+
+
+def _levels(low: float, high: float, step: float) -> list[float]:
+    """From low in steps to high, or to the last one below it."""
+    count = math.floor((high - low) / step + 1e-6) + 1  # an exact multiple may come out a little lower
+    return [float(round(low + step * index, 10)) for index in range(count)]
+
+
+def _share(value: float, low: float, high: float, *, log: bool) -> float:
+    """Where a number lies between two, 0–1."""
+    if low == high:
+        return 0.5
+    return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+
+
+class _Counter:
+    """A chooser that counts through a finite space like an odometer, one combination for each pass."""
+
+    def __init__(self, places: list[int]) -> None:
+        self._places, self.sizes = places, list[int]()
+        self.params: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is None:
+            raise InvalidInput(f"{name}: got a range without levels, expected a finite space")
+        return float(self._choose(name, _levels(low, high, step)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._choose(name, range(low, high + 1, step)))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._choose(name, choices)
+
+    def _choose(self, name: str, values: Sequence[Any]) -> Any:
+        place = len(self.sizes)
+        self.sizes.append(len(values))
+        self.params[name] = values[self._places[place] if place < len(self._places) else 0]
+        return self.params[name]
+
+
+def combinations(study: Study) -> Iterator[dict[str, Any]]:
+    """Every combination of a finite, conditional space, as the sampler's parameters by name.
+
+    Raises:
+        InvalidInput: the space is endless.
+    """
+    places: list[int] = []
+    while True:
+        counter = _Counter(places)
+        propose(counter, study)
+        yield counter.params
+        places += [0] * (len(counter.sizes) - len(places))
+        places = places[: len(counter.sizes)]
+        while places and places[-1] + 1 == counter.sizes[len(places) - 1]:
+            places.pop()
+        if not places:
+            return
+        places[-1] += 1

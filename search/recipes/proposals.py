@@ -1,0 +1,207 @@
+"""Proposals: what Optuna chooses out of a study's conditional space, as recipes."""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Protocol, TypeVar, cast
+
+import optuna
+
+from search.recipes.baselines import base_recipe
+from search.recipes.fixed import fixed_recipes
+from search.study.space import (
+    CompressionSpace,
+    DistillationSpace,
+    EpsilonRange,
+    IntRange,
+    MacRange,
+    PerturbationSpace,
+    QuantizationSpace,
+    RateRange,
+    ScheduleSpace,
+)
+from search.study.study import BASE, Study
+from trainables.attacks.config import FGSM, NFGSM, PGD, Perturbation
+from trainables.compression.config import Bits, ChannelPruning, Compression, NoCompression, Quantization
+from trainables.config import Frozen
+from trainables.errors import InvalidInput, TemperError
+from trainables.recipe.compatibility import unfit
+from trainables.recipe.recipe import Distillation, Recipe
+from trainables.recipe.schedule import Schedule, Shape
+
+Part = TypeVar("Part", bound=Frozen)
+Choice = TypeVar("Choice", bound=float | str | None)
+
+
+class Chooser(Protocol):
+    """What chooses: an Optuna trial, or what looks like one."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+def check_first(study: Study) -> None:
+    """Raise InvalidInput, with every problem, if a recipe that the study wants first is not in its space."""
+    problems = []
+    for number, params in enumerate(study.first):
+        asked = optuna.create_study(directions=["maximize"] * len(study.objectives))
+        asked.enqueue_trial(params)
+        trial = asked.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that a value is out of range: said below
+            propose(trial, study)
+        for name, value in params.items():
+            if name not in trial.params:
+                known = ", ".join(sorted(trial.params))
+                problems.append(f"first.{number}.{name}: no such parameter in this proposal, expected some of {known}")
+                continue
+            distribution = trial.distributions[name]
+            try:
+                optuna.trial.create_trial(
+                    params={name: value}, distributions={name: distribution}, values=[0.0] * len(study.objectives)
+                )
+            except ValueError:
+                problems.append(f"first.{number}.{name}: got {value!r}, expected a value of {distribution}")
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def propose(trial: Chooser, study: Study) -> Recipe:
+    """Ask for every choice of one recipe that starts from the base.
+
+    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
+    temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
+    Pruning takes no more steps than there are epochs.
+    """
+    space = study.space
+    if space is None:
+        raise TemperError(f"{study.name}: has no space to propose from")
+    compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
+    perturbation, loss = _perturbation(trial, space.perturbation), _of_models(trial, "loss", space.loss)
+    distillation = _distillation(trial, space.distillation, study)
+    loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
+    schedule = _schedule(trial, space.schedule)
+    if compression.method == "channel_pruning":
+        compression = compression.model_copy(update={"steps": min(compression.steps, schedule.epochs)})
+    return Recipe(
+        data=study.data,
+        model=study.model,
+        base=base_recipe(study, _pretraining_epochs(trial, space.pretraining_epochs)),
+        compression=compression,
+        quantization=quantization,
+        perturbation=perturbation,
+        loss=loss,
+        loop=loop,
+        distillation=distillation,
+        augmentation=study.augmentation,
+        schedule=schedule,
+        keep=study.keep,
+        precision=study.precision_with(quantization),
+        seed=study.seed,
+    )
+
+
+def _pretraining_epochs(trial: Chooser, lengths: IntRange | None) -> int | None:
+    if lengths is None:
+        return None
+    return _int(trial, "pretraining_epochs", lengths)
+
+
+def _compression(trial: Chooser, space: CompressionSpace) -> Compression:
+    if space.mac_ratio is not None:
+        kept = round(_float(trial, "mac_ratio", space.mac_ratio, log=True), 6)
+        amount = {"mac_ratio": kept}
+    else:
+        low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
+        ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
+        if ratio == 0:
+            return NoCompression()
+        amount = {"pruning_ratio": ratio}
+    importance = trial.suggest_categorical("importance", space.importance)
+    scope = trial.suggest_categorical("scope", space.scope)
+    steps = _choice(trial, "pruning_steps", space.steps)
+    return ChannelPruning.model_validate({**amount, "steps": steps, "importance": importance, "scope": scope})
+
+
+def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | None:
+    weights, activations = (
+        cast(Bits, trial.suggest_categorical(name, bits)) if len(bits) > 1 else bits[0]
+        for name, bits in (("weight_bits", space.weight_bits), ("activation_bits", space.activation_bits))
+    )
+    return None if weights == activations == 32 else Quantization(weight_bits=weights, activation_bits=activations)
+
+
+def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
+    kind = trial.suggest_categorical("perturbation", space.kind)
+    warm_up = _choice(trial, "warm_up", space.warm_up)
+    epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
+    if kind == "fgsm":
+        return FGSM(epsilon=epsilon, warm_up=warm_up)
+    if kind == "n_fgsm":
+        return NFGSM(epsilon=epsilon, warm_up=warm_up)
+    steps = _int(trial, "attack_steps", space.steps)
+    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=warm_up)
+
+
+def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
+    """One of the space's losses or loops, which Optuna sees as their JSON."""
+    models = {choice.model_dump_json(): choice for choice in choices}
+    return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
+
+
+def _distillation(trial: Chooser, space: DistillationSpace, study: Study) -> Distillation | None:
+    weight = _choice(trial, "distillation_weight", space.weight)
+    if weight == 0:
+        return None
+    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
+    recipes = {fixed.name: fixed.recipe for fixed in fixed_recipes(study)}
+    return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
+
+
+def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
+    levels = _levels(span, log=log)
+    if levels:
+        return float(trial.suggest_categorical(name, levels))
+    return trial.suggest_float(name, span.low, span.high, log=log)
+
+
+@cache
+def _levels(span: MacRange | EpsilonRange | RateRange, *, log: bool) -> tuple[float, ...]:
+    return tuple(float(f"{level:.6g}") for level in span.values(log=log))
+
+
+def _int(trial: Chooser, name: str, span: IntRange) -> int:
+    if span.levels is not None:
+        return int(trial.suggest_categorical(name, _numbers(span)))
+    return trial.suggest_int(name, int(span.low), int(span.high), log=span.log)
+
+
+@cache
+def _numbers(span: IntRange) -> tuple[int, ...]:
+    return span.numbers
+
+
+def _choice(trial: Chooser, name: str, choices: tuple[Choice, ...]) -> Choice:
+    return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
+
+
+def _schedule(trial: Chooser, space: ScheduleSpace) -> Schedule:
+    rate = _float(trial, "learning_rate", space.learning_rate, log=True)
+    shape = space.shape[0]
+    if len(space.shape) > 1:
+        shape = cast(Shape, trial.suggest_categorical("shape", space.shape))
+    return Schedule(
+        epochs=_int(trial, "epochs", space.epochs),
+        learning_rate=float(f"{rate:.6g}"),
+        shape=shape,
+        batch_size=_choice(trial, "batch_size", space.batch_size),
+        optimizer=_choice(trial, "optimizer", space.optimizer),
+        momentum=space.momentum,
+        weight_decay=space.weight_decay,
+        averaging=_choice(trial, "averaging", space.averaging),
+    )

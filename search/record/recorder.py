@@ -1,0 +1,121 @@
+"""Writes the run directory: what is true (study.yaml, run.json, trials/) and study.db, derived from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from search.events import Listener, Outcome, Proposal
+from search.recipes.baselines import base_recipe
+from search.recipes.fixed import fixed_recipes, planned_recipes
+from search.recipes.grid_cells import grid_cells
+from search.record.provenance import environment, now, provenance
+from search.resume.fingerprint import fingerprint
+from search.samplers.warm_start import Lesson
+from search.study.study import BASE, DIRECTIONS, Study
+from trainables.storage import Folder
+
+
+@dataclass
+class Record(Listener):
+    """Writes what happens into a run's folder, in the order in which it happens."""
+
+    folder: Folder
+    endings: int = 0
+
+    def begin(
+        self, study: Study, *, command: str, data_fingerprint: str, device: str, learnt: Sequence[Lesson] = ()
+    ) -> None:
+        """Write study.yaml and run.json, once."""
+        self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
+        fixed, halving = fixed_recipes(study), study.halving
+        self.folder.write_json(
+            "run.json",
+            {
+                "format": 1,
+                "study": study.name,
+                "name": self.folder.parts[-1],
+                "seed": study.seed,
+                "objectives": [{"metric": name, "direction": DIRECTIONS[name]} for name in study.objectives],
+                "threat_model": study.threat_model.model_dump(),
+                "base": base_recipe(study).id,
+                "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
+                "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
+                "planned_recipes": planned_recipes(study),
+                "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
+                "grid": grid_record(study),
+                "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
+                "parity_margin": study.parity_margin,
+                "evaluation": study.protocol.model_dump(),
+                "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
+                "warm_start": list(learnt),
+                "fingerprint": fingerprint(study, data_fingerprint),
+                "provenance": provenance(command),
+            },
+        )
+
+    def proposed(self, proposal: Proposal) -> None:
+        """Write trials/<id>/recipe.json, once."""
+        self._trial(proposal).write_json(
+            "recipe.json",
+            {
+                "id": proposal.recipe.id,
+                "role": proposal.role,
+                "name": proposal.name,
+                "number": proposal.number,
+                "started": now(),
+                "params": proposal.params,
+                "distributions": proposal.distributions,
+                "recipe": proposal.recipe.model_dump(mode="json"),
+            },
+        )
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Write trials/<id>/outcome.json, once."""
+        self._trial(proposal).write_json(
+            "outcome.json",
+            {
+                "id": proposal.recipe.id,
+                "state": outcome.state.value,
+                "reason": outcome.reason,
+                "order": self.endings,
+                "ended": now(),
+                "seconds": outcome.seconds,
+                "node": outcome.node,
+                "robust_correct": outcome.robust_correct,
+                "examples": outcome.examples,
+                "metrics": outcome.metrics,
+            },
+        )
+        self.endings += 1
+
+    def _trial(self, proposal: Proposal) -> Folder:
+        return self.folder.child("trials", proposal.recipe.id)
+
+
+def grid_record(study: Study) -> dict[str, Any] | None:
+    """A grid as the analysis needs it: its arms, the recipe behind each cell, the recipes behind each base."""
+    cells = grid_cells(study)
+    if study.grid is None:
+        return None
+    bases: dict[str, list[str]] = {}
+    for cell in cells:
+        assert cell.recipe.base is not None
+        bases.setdefault(cell.arm.base, []).append(cell.recipe.base.id)
+    return {
+        "arms": [
+            {"name": arm.name, "base": arm.base, "ordinary": arm.base == BASE, "score": arm.score}
+            for arm in study.grid.arms
+        ],
+        "bases": {name: list(dict.fromkeys(ids)) for name, ids in bases.items()},
+        "cells": {
+            cell.recipe.id: {
+                "arm": cell.arm.name,
+                "axis": cell.axis,
+                "level": cell.level,
+                "seed": cell.recipe.seed,
+            }
+            for cell in cells
+        },
+    }

@@ -1,0 +1,57 @@
+"""Opens the directory of a new run, or finds the one that an earlier search of the same name began."""
+
+import re
+import time
+
+from search.study.loading import read_study
+from search.study.study import Study
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+
+def open_run(storage: str, name: str) -> Folder:
+    """The folder of a new run, checked to be new and writable; nothing is left behind when it is refused.
+
+    Raises:
+        InvalidInput: a name that is no folder name, a run that exists, a storage that cannot be written.
+    """
+    folder = _run_folder(storage, name)
+    try:
+        if folder.exists():
+            raise InvalidInput(f"{folder}: exists already; choose another --name, or remove it")
+        folder.write("study.yaml", b"")
+        folder.remove()
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another --storage"
+        ) from None
+    return folder
+
+
+def _run_folder(storage: str, name: str) -> Folder:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
+        raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
+    return Folder(storage).child(name)
+
+
+def begun_run(storage: str, name: str, study: Study) -> Folder | None:
+    """The run of that name if a search of this study has begun it, None where none has.
+
+    A driver that died before run.json was written leaves a folder without a trial: that is removed.
+
+    Raises:
+        InvalidInput: a name that is no folder name, or a run of another study.
+    """
+    folder = _run_folder(storage, name)
+    if folder.exists("run.json"):
+        if read_study(folder) != study:
+            raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
+        return folder
+    if set(folder.names()) <= {"study.yaml", "tensorboard"}:
+        folder.remove()
+    return None
+
+
+def default_name(study: Study) -> str:
+    """Study name plus local time."""
+    return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -1,0 +1,65 @@
+"""Sends a study to a cluster as a Ray Job, and fetches what came of it."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from cluster.connection.jobs import Jobs
+from search.remote import archive
+from search.remote.user_modules import own_modules
+from search.study.study import Study
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+STUDY = "study.yaml"
+
+
+def submit(study: Study, *, address: str, storage: str, name: str, options: tuple[str, ...] = ()) -> None:
+    """Start a search on a cluster.
+
+    Args:
+        study: shipped as resolved, with the user's own modules that it names.
+        address: of the cluster's dashboard.
+        storage: that the cluster's nodes share; a relative one would lie in a folder that ends with the job.
+        name: of the run, and of the job.
+        options: further ones for `temper search`.
+
+    Raises:
+        InvalidInput: no cluster, a relative storage or one with a password in it, or a job of that name.
+    """
+    if "://" not in storage and not Path(storage).is_absolute():
+        raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
+    run = Folder(storage).child(name)
+    content = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode()
+    command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]
+    Jobs(address).submit(
+        name,
+        [*command, *options],
+        {STUDY: content, **own_modules(study)},
+        {"study": study.name, "run": str(run)},
+    )
+
+
+def follow(name: str, *, address: str, show: Callable[[str], None]) -> int:
+    """Pass the output of a search on until it has ended; its exit code."""
+    return Jobs(address).follow(name, show)
+
+
+def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
+    """Bring report and frontier of a submitted search to this machine.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InvalidInput: no such job.
+        TemperError: the run cannot be read there.
+    """
+    jobs = Jobs(address)
+    run = jobs.metadata(name).get("run")
+    if run is None:
+        raise InvalidInput(f"{name}: not a search that `temper submit` sent")
+    command = ["python", "-m", archive.__name__, run]
+    return archive.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder)

@@ -1,0 +1,21 @@
+"""What is torn in a run directory, so that a resumed search says what it does again."""
+
+from analysis.run.trials import Run, State
+from trainables.checkpoints.checkpoint import torn
+
+
+def damage(run: Run) -> list[str]:
+    """A line for each file that a kill, or a full or broken disk, has left torn, and what comes of it."""
+    lines = [f"trials/{name}/recipe.json: torn or missing; as if it had never begun" for name in run.unreadable]
+    for trial in run.trials:
+        if trial.state is not State.RUNNING:
+            continue
+        folder = run.folder.child("trials", trial.id)
+        if folder.exists("outcome.json"):
+            lines.append(f"trials/{trial.id}/outcome.json: torn; it goes on from its newest checkpoint")
+        epochs, whole = torn(folder.child("checkpoint"))
+        if epochs:
+            start = f"goes on from epoch {whole}" if whole else "starts anew"
+            names = ", ".join(str(epoch) for epoch in epochs)
+            lines.append(f"trials/{trial.id}/checkpoint/{names}: torn; it {start}")
+    return lines

@@ -1,0 +1,62 @@
+"""How much of a search's budget is spent, and whether it is over."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from search.events import Listener, Outcome, Proposal
+from search.monitoring.hypervolume import Area
+from search.study.algorithms import Budget
+
+
+class Spending(Listener):
+    """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
+
+    def __init__(self, budget: Budget, area: Area, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the clock.
+
+        Args:
+            budget: of the study.
+            area: of the study, which nobody else tells of what ends.
+            clock: in seconds.
+        """
+        self._budget, self._area = budget, area
+        self._clock, self._started = clock, clock()
+        self._flops: dict[str, float] = {}
+
+    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+        if proposal.role == "proposed" and row.get("train_flops") is not None:
+            self._flops[proposal.recipe.id] = float(row["train_flops"])
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._area.ended(proposal, outcome)
+
+    def left(self) -> float:
+        """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""
+        budget, shares = self._budget, [1.0]
+        if budget.hours is not None:
+            shares.append(1 - self._hours() / budget.hours)
+        if budget.flops is not None:
+            shares.append(1 - sum(self._flops.values()) / budget.flops)
+        return max(0.0, min(shares))
+
+    def over(self) -> str | None:
+        """Why nothing more may be proposed, or None."""
+        budget = self._budget
+        if budget.hours is not None and self._hours() >= budget.hours:
+            return f"{budget.hours:g} hours are over"
+        flops = 0.0 if budget.flops is None else sum(self._flops.values())
+        if budget.flops is not None and flops >= budget.flops:
+            return f"proposals have spent {flops:.3g} FLOPs of {budget.flops:.3g}"
+        if budget.patience is not None and not self._gained(budget.patience):
+            return f"the last {budget.patience} finished proposals gained no hypervolume"
+        return None
+
+    def _hours(self) -> float:
+        return (self._clock() - self._started) / 3600
+
+    def _gained(self, last: int) -> bool:
+        """Whether the last so many finished proposals gained hypervolume; so long as it has no bounds, they did."""
+        finished = self._area.finished
+        now, before = self._area.of_first(finished), self._area.of_first(finished - last)
+        return finished <= last or now is None or before is None or now > before

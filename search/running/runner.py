@@ -1,0 +1,203 @@
+"""Runs a study on Ray Tune, then derives everything that a person looks at."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import optuna
+
+from analysis.pareto.parity import verdict
+from analysis.run.trials import Run, State, read_run
+from analysis.tables.rungs import rung_lines
+from cluster.connection.session import Target, session
+from cluster.doctor.shared_storage import check_shared
+from search.monitoring.hypervolume import area_of
+from search.monitoring.progress import Progress, Terminal
+from search.monitoring.ray_metrics import Monitor, RayMetrics
+from search.monitoring.tensorboard import LiveCurves, write_tensorboard
+from search.recipes.fixed import fixed_recipes, planned_recipes
+from search.recipes.proposals import check_first
+from search.record.recorder import Record
+from search.record.study_database import write_study_database
+from search.remote.user_modules import own_modules
+from search.resume.corrupt_files import damage
+from search.resume.fingerprint import differences, fingerprint
+from search.resume.history import Remembered, finished_ancestors, remember
+from search.running.capacity import places_of
+from search.running.tuning import TUNE_STATE, tune_study
+from search.samplers.warm_start import Lesson
+from search.study.loading import read_study
+from search.study.study import Study
+from trainables.checkpoints.trained_model import Trained
+from trainables.data.splits import Splits, load_splits
+from trainables.errors import InvalidInput, NoTrialSucceeded
+from trainables.models.build import build
+from trainables.models.weights import load_weights
+from trainables.storage import Folder
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the wall time went.
+
+    Attributes:
+        wall: seconds from the start of the command to the end of the last trial.
+        slots: trials at once.
+        busy: seconds that trials kept slots busy, summed.
+    """
+
+    wall: float
+    slots: int
+    busy: float
+
+    @property
+    def orchestration(self) -> float:
+        """Share of slot time in which no trial computed: start-up, waiting, decisions; 0–1."""
+        return 1 - self.busy / (self.wall * self.slots)
+
+
+def search(
+    study: Study,
+    folder: Folder,
+    *,
+    target: Target,
+    command: str,
+    started: float,
+    terminal: Terminal,
+    learnt: Sequence[Lesson] = (),
+) -> Timing:
+    """Run every recipe of a study into a new run directory.
+
+    Args:
+        study: what to run.
+        folder: from `open_run`.
+        target: the cluster to run on.
+        command: as typed, for the record.
+        started: `time.perf_counter()` when the command began.
+        terminal: prints lines and the status.
+        learnt: what earlier runs teach; recorded, so that a resumed search knows it too.
+
+    Raises:
+        InvalidInput: data missing, a network that does not fit it, no cluster, a trial that fits on no node, or a
+            storage that the nodes do not share; nothing is written then.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    check_first(study)
+    splits = load_splits(study.data)
+    # Refused here, not in every trial.
+    model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
+    if study.pretrained is not None:
+        load_weights(model, study.pretrained)
+
+    def begin(record: Record) -> None:
+        device = study.resources.of("proposed").device
+        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
+
+    return _run(study, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
+
+
+def resume(folder: Folder, *, target: Target, force: bool, started: float, terminal: Terminal) -> Timing:
+    """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
+
+    Args:
+        folder: of the run.
+        target: as for `search`.
+        force: go on even if code, data or study are not what they were.
+        started: as for `search`.
+        terminal: as for `search`.
+
+    Raises:
+        InvalidInput: the folder is no run, what its numbers depend on has changed, or a checkpoint that is needed is
+            gone.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    run = read_run(folder)
+    study = read_study(folder)
+    splits = load_splits(study.data)
+    changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))
+    if changed and not force:
+        raise InvalidInput(f"{folder}: changed since it began: {', '.join(changed)}; --force goes on all the same")
+    past = remember(run)
+    trained = finished_ancestors(run, study, splits)
+
+    def begin(record: Record) -> None:
+        record.endings = 1 + max((one.order for one in past), default=-1)
+        for line in damage(run):
+            terminal.line(line)
+        done = sum(one.outcome is not None for one in past)
+        terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
+
+    return _run(
+        study,
+        folder,
+        splits,
+        begin,
+        target=target,
+        started=started,
+        terminal=terminal,
+        learnt=run.info["warm_start"],
+        past=past,
+        trained=trained,
+    )
+
+
+def _run(
+    study: Study,
+    folder: Folder,
+    splits: Splits,
+    begin: Callable[[Record], None],
+    *,
+    target: Target,
+    started: float,
+    terminal: Terminal,
+    learnt: Sequence[Lesson],
+    past: Sequence[Remembered] = (),
+    trained: Mapping[str, Trained] = MappingProxyType({}),
+) -> Timing:
+    """Run what is left of a study."""
+    fixed = fixed_recipes(study)
+    try:
+        with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:
+            places = places_of(study, splits, terminal.line)
+            at_once = places.slots
+            check_shared(folder)
+            record = Record(folder)
+            begin(record)
+            reference = next(one.recipe.id for one in fixed if one.name == study.reference)
+            total = planned_recipes(study)
+            widest = max(len(one.name) for one in fixed)
+            progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
+            terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
+            progress.begin()
+            progress.replay(past)
+            monitor = Monitor(RayMetrics(folder.name), area_of(study), planned=total, slots=lambda: places.slots)
+            monitor.replay(past)
+            if total > sum(one.outcome is not None for one in past):
+                listeners = [record, curves, progress, monitor]
+                tune_study(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
+            return Timing(time.perf_counter() - started, at_once, progress.busy)
+    finally:
+        terminal.status("")
+        folder.child(TUNE_STATE).remove()
+
+
+def derive(folder: Folder) -> Run:
+    """Rebuild every derived file of a run from its trials/. Raises InvalidInput if the folder is no run."""
+    from analysis.report.report import (
+        write_report,  # late: matplotlib takes half a second, which the first trial would wait
+    )
+
+    run = read_run(folder)
+    write_report(run)
+    write_study_database(run)
+    write_tensorboard(run)
+    return run
+
+
+def conclude(run: Run) -> str:
+    """The verdict in one sentence, and a line for each rung. Raises NoTrialSucceeded with the reasons if none did."""
+    if not any(trial.state is State.COMPLETE for trial in run.trials):
+        reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
+        raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
+    return "\n".join([verdict(run), *rung_lines(run)])

@@ -1,0 +1,114 @@
+"""A study as Ray Tune runs it: searcher, scheduler, trainable and callbacks put together."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from ray import tune
+
+from cluster.object_cache import Shelf
+from search.events import Listener
+from search.halving.judge import Judge
+from search.halving.scheduler import ParetoHalving
+from search.recipes.fixed import parents, teachers
+from search.resume.history import Remembered
+from search.running.callbacks import ForgetCallback, Hangs, Interrupts
+from search.running.capacity import Places
+from search.running.searcher import ParetoSearcher
+from search.samplers.cost_model import Costs
+from search.samplers.warm_start import Lesson
+from search.study.study import Study
+from trainables.checkpoints.recovery import recover
+from trainables.checkpoints.trained_model import Trained
+from trainables.data.splits import Splits
+from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
+from trainables.trainable import Allotment, RecipeTrainable, Setting
+
+TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
+
+
+def tune_study(
+    study: Study,
+    folder: Folder,
+    splits: Splits,
+    listeners: Sequence[Listener],
+    learnt: Sequence[Lesson],
+    past: Sequence[Remembered],
+    trained: Mapping[str, Trained],
+    *,
+    places: Places,
+    total: int,
+) -> None:
+    """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
+
+    Args:
+        study: what to run.
+        folder: of the run.
+        splits: its data.
+        listeners: who hears of what is proposed, reported and ended.
+        learnt: what earlier runs teach.
+        past: what this run has done before.
+        trained: finished recipes that others start from or learn from, by id.
+        places: the cluster's room, and where each role goes.
+        total: recipes at most.
+    """
+    setting = Setting(
+        evaluation=study.protocol,
+        trials=folder.anchored().child("trials"),
+        bases=parents(study),
+        teachers=teachers(study),
+        shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
+    )
+    shelf = Shelf()
+    for recipe_id, one in trained.items():
+        shelf.put(recipe_id, one)
+    trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
+    judge = None if study.halving is None else Judge(study.halving, study.objectives)
+    halving, interrupts, hangs = ParetoHalving(judge), Interrupts(), Hangs(study.budget.epoch_timeout)
+
+    def fetch(recipe: Recipe) -> Trained:
+        again = partial(recover, recipe, setting.trials, splits, setting.teachers)
+        return cast(Trained, shelf.take(recipe.id, again))
+
+    costs = Costs(study, splits, fetch)
+    for remembered in past:
+        if remembered.outcome is not None:
+            costs.ended(remembered.proposal, remembered.outcome)
+    searcher = ParetoSearcher(
+        study,
+        [*listeners, costs],
+        lambda trial_id: hangs.reasons.get(trial_id) or halving.failures.get(trial_id),
+        halving.stops.get,
+        learnt,
+        planned=costs,
+        has_place=places.has_place,
+    )
+    searcher.replay(past)
+    if judge is not None:
+        judge.replay(past)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, places.request),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=halving,
+            num_samples=total,
+            reuse_actors=True,
+            trial_name_creator=_trial_id,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name=TUNE_STATE,
+            storage_path=str(folder.anchored()),
+            callbacks=[interrupts, hangs, ForgetCallback()],
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=study.budget.retries),
+        ),
+    )
+    with interrupts.heard():
+        tuner.fit()
+
+
+def _trial_id(trial: Any) -> str:
+    return str(trial.trial_id)

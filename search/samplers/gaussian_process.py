@@ -1,0 +1,142 @@
+"""A Gaussian process of robust accuracy over recipes, and what a recipe is expected to gain by it.
+
+The share of the schedule that was trained is one of its inputs, so a trial that was stopped early teaches as well
+(multi-fidelity, as in arXiv 1605.07079). What a recipe costs is known before it runs, so it is not modelled, and the
+expected gain in hypervolume has a closed form.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+Array = NDArray[np.float64]
+FITTED = 128  # observations that the kernel's scales are fitted to
+USED = 256  # observations that a prediction is made of
+# Medians of the scales' log-normal priors, of a standard deviation of 1 each, where scores have a variance of 1:
+SIGNAL, NOISE = 1.0, 0.1  # variances
+LENGTH = 1.0  # of the whole range of a parameter
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One observation.
+
+    Attributes:
+        place: of the recipe, as coordinates in [0, 1] by name; see `search.recipes.choosers`.
+        share: of its schedule, 0–1.
+        score: robust accuracy then; after the whole schedule the final score.
+    """
+
+    place: Mapping[str, float]
+    share: float
+    score: float
+
+
+class Surrogate:
+    """Predicts final scores. What it predicts is a function of what it is given, and of nothing else."""
+
+    def __init__(self, scales: Sequence[Seen]) -> None:
+        """Fit the kernel's scales to observations, at least two."""
+        self._names = sorted({name for one in scales for name in one.place})
+        self._kernel = _fitted(
+            self._inputs([one.place for one in scales], [one.share for one in scales]), _scores(scales)
+        )
+
+    def predict(self, seen: Sequence[Seen], places: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
+        """Final scores of recipes.
+
+        Args:
+            seen: what to learn from.
+            places: of the recipes.
+
+        Returns:
+            Means and standard deviations, without noise: `(recipes,)` each.
+        """
+        from sklearn.gaussian_process import GaussianProcessRegressor
+
+        process = GaussianProcessRegressor(self._kernel, optimizer=None, normalize_y=True)
+        scores = _scores(seen)
+        with _one_thread():
+            process.fit(self._inputs([one.place for one in seen], [one.share for one in seen]), scores)
+            mean, deviation = process.predict(self._inputs(places, [1.0] * len(places)), return_std=True)
+        noise = self.noise * (float(np.std(scores)) or 1.0) ** 2
+        return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - noise, 1e-12))
+
+    @property
+    def lengths(self) -> dict[str, float]:
+        """How far each input's influence reaches, by its name; 1 is the whole of its range."""
+        lengths = [float(one) for one in self._kernel.k1.k2.length_scale]
+        return dict(zip([*self._names, "share"], lengths, strict=True))
+
+    @property
+    def noise(self) -> float:
+        """The variance of scores about what is predicted, where they have one of 1 in all."""
+        return float(self._kernel.k2.noise_level)
+
+    def _inputs(self, places: Sequence[Mapping[str, float]], shares: Sequence[float]) -> Array:
+        """`(recipes, names + 1)`; a parameter that a recipe lacks lies in the middle."""
+        rows = [[place.get(name, 0.5) for name in self._names] for place in places]
+        return np.column_stack([np.array(rows).reshape(len(rows), len(self._names)), np.array(shares)])
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Linear algebra on one thread: the matrices are small, and sums come out alike whatever the number of cores."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finds what is loaded, so that scikit-learn comes first
+
+
+def _scores(seen: Sequence[Seen]) -> Array:
+    return np.array([one.score for one in seen])
+
+
+def _fitted(inputs: Array, scores: Array) -> Any:
+    """The kernel with the most probable scales.
+
+    Those of largest likelihood alone explain a handful of observations far too well: they would be sure of nonsense.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    scales = Matern(np.ones(inputs.shape[1]), (0.1, 20.0), nu=2.5)
+    kernel = ConstantKernel(1.0, (0.05, 50.0)) * scales + WhiteKernel(0.05, (1e-4, 1.0))
+    with warnings.catch_warnings(), _one_thread():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any beyond
+        return GaussianProcessRegressor(kernel, normalize_y=True, optimizer=_most_probable).fit(inputs, scores).kernel_
+
+
+def _most_probable(
+    objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
+) -> tuple[Array, float]:
+    """The scales of largest likelihood times prior, for scikit-learn.
+
+    Args:
+        objective: minus the logarithm of the likelihood, and its gradient, by the scales' logarithms.
+        start: the scales' logarithms: the signal's variance, a length for each input, the noise's variance.
+        bounds: `(scales, 2)`.
+
+    Returns:
+        The logarithms of the scales, and minus that of their density up to a constant.
+    """
+    from scipy.optimize import minimize
+
+    medians = np.log([SIGNAL, *[LENGTH] * (len(start) - 2), NOISE])
+
+    def posterior(scales: Array) -> tuple[float, Array]:
+        value, gradient = objective(scales)
+        return value + float(np.square(scales - medians).sum()) / 2, gradient + scales - medians
+
+    found = minimize(posterior, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return found.x, float(found.fun)

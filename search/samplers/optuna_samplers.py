@@ -1,0 +1,88 @@
+"""What proposes recipes: Optuna's samplers, and what they are told besides objectives."""
+
+import warnings
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.search_space import IntersectionSearchSpace
+
+from search.study.study import Study
+from trainables.errors import TemperError
+
+ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
+
+
+class Grid(optuna.samplers.BruteForceSampler):
+    """Every combination of a finite space, each once, in random order."""
+
+    def after_trial(self, *arguments: object) -> None:
+        """Optuna's own would end the study of a loop that is not ours; a space that is exhausted ends by itself."""
+
+
+class _Sharing:
+    """Crosses the parameters that all finished trials have, which it does not go through all of them for each time."""
+
+    def __init__(self, shared: IntersectionSearchSpace, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._shared = shared
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As Optuna's own samplers do."""
+        return {name: one for name, one in self._shared.calculate(study).items() if not one.single()}
+
+
+class Nsga2(_Sharing, optuna.samplers.NSGAIISampler):
+    """Optuna's, made anew for each ask."""
+
+
+class Nsga3(_Sharing, optuna.samplers.NSGAIIISampler):
+    """Likewise."""
+
+
+def sampler_of(
+    study: Study, ask: int = 0, shared: IntersectionSearchSpace | None = None
+) -> optuna.samplers.BaseSampler:
+    """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
+
+    So a search that was killed goes on as it would have, and no sampler's state is ever saved.
+
+    TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
+    The cost-aware one chooses in `search.samplers.cost_aware`; Optuna only records what it chose. Quasi-random is
+    Sobol's sequence; what it or the GP cannot draw of a conditional space is random. Grid goes through a finite
+    space, each recipe once.
+
+    Args:
+        study: whose sampler.
+        ask: number of the ask.
+        shared: the parameters that all finished trials have, kept from ask to ask to save time; None: found anew.
+    """
+    shared = shared or IntersectionSearchSpace()
+    population = study.sampler.population
+    seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
+    with warnings.catch_warnings():
+        # Options of TPE, the GP and the quasi-random sampler are marked as experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match study.sampler.kind:
+            case "tpe":
+                return optuna.samplers.TPESampler(
+                    multivariate=True, group=True, constant_liar=True, n_startup_trials=startup, seed=seed
+                )
+            case "nsga2":
+                return Nsga2(shared, population_size=population, seed=seed)
+            case "nsga3":
+                return Nsga3(shared, population_size=population, seed=seed)
+            case "gp":
+                return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed, warn_independent_sampling=False)
+            case "auto":
+                raise TemperError("a study's sampler is resolved when the study is read")
+            case "random" | "cost_aware":
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "grid":
+                return Grid(seed=seed)
+            case "quasi_random":
+                return optuna.samplers.QMCSampler(
+                    qmc_type="sobol", scramble=True, seed=study.seed, warn_independent_sampling=False
+                )

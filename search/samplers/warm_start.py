@@ -1,0 +1,52 @@
+"""What earlier runs teach a new search before it begins: proposals that ended there, as plain data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.run.trials import Run, State
+from search.recipes.baselines import searched_bases
+from search.study.study import Study
+from trainables.errors import InvalidInput
+from trainables.recipe.recipe import Recipe
+
+Lesson = dict[str, Any]  # state, params, distributions (as Optuna's JSON), values (None unless complete)
+
+
+def lessons(runs: Sequence[Run], study: Study) -> list[Lesson]:
+    """The proposals of earlier runs that are worth as much here: of the same base, scored in the same way.
+
+    Proposals that were lost to infrastructure teach nothing; those that break a constraint of this study count as
+    pruned.
+
+    Raises:
+        InvalidInput: a run has none, or scored otherwise.
+    """
+    bases, protocol = {base.id for base in searched_bases(study)}, study.protocol.model_dump()
+    learnt: list[Lesson] = []
+    for run in runs:
+        if run.info["evaluation"] != protocol:
+            raise InvalidInput(f"--warm-start {run.folder}: was scored otherwise than this study, expected the same")
+        found = []
+        for trial in run.trials:
+            if trial.role != "proposed" or trial.state not in (State.COMPLETE, State.PRUNED):
+                continue
+            base = Recipe.model_validate(trial.recipe).base
+            values = [trial.metrics.get(name) for name in study.objectives]
+            if base is None or base.id not in bases or (trial.metrics and None in values):
+                continue
+            dense = run.base.metrics if run.base else {}
+            useful = bool(trial.metrics) and all(
+                bound.violation(trial.metrics, dense) <= 0 for bound in study.constraints
+            )
+            found.append(
+                {
+                    "state": (State.COMPLETE if useful else State.PRUNED).value,
+                    "params": trial.params,
+                    "distributions": trial.distributions,
+                    "values": values if useful else None,
+                }
+            )
+        if not found:
+            raise InvalidInput(f"--warm-start {run.folder}: no proposal of it starts from this study's base")
+        learnt += found
+    return learnt

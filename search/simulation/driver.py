@@ -1,0 +1,260 @@
+"""A discrete-event simulation: recorded curves drive the real searcher and scheduler on a virtual cluster.
+
+What Ray Tune's controller does for a trial is done here in the same order; only time is virtual. The driver takes one
+decision after another, and a worker waits for the answer to each of its reports.
+"""
+
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ray.tune.search import Searcher
+
+from analysis.pareto.hypervolume import SLACK, hypervolume
+from search.events import Listener, Outcome, Proposal
+from search.halving.judge import Judge
+from search.halving.scheduler import ParetoHalving
+from search.recipes.fixed import fixed_recipes
+from search.running.searcher import ParetoSearcher
+from search.simulation.recording import Curve
+from search.simulation.virtual_cluster import Cluster, Stopper, VirtualTrial
+from search.study.study import BASE, Study, compute_of
+from trainables.errors import TemperError
+from trainables.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one trial ended in a simulated search.
+
+    Attributes:
+        seconds: virtual time.
+        flops: marginal FLOPs of all proposals until then, those of stopped ones and of lost epochs too.
+    """
+
+    proposal: Proposal
+    outcome: Outcome
+    seconds: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulated search came to.
+
+    Attributes:
+        endings: in their order.
+        seconds: virtual, until nothing ran and the driver had decided its last.
+        utilisation: share of the workers' time that they computed in, 0–1, from the first proposal until no trial was
+            left to start; time that a worker was down does not count. NaN if nothing was proposed.
+        decisions: of the driver: suggestions, and reports that it answered.
+        deciding: virtual seconds that they took.
+        trial_seconds: virtual length of a proposal's trial on average, as far as it went.
+    """
+
+    endings: tuple[Ending, ...]
+    seconds: float
+    utilisation: float
+    decisions: int
+    deciding: float
+    trial_seconds: float
+
+
+def simulate(
+    study: Study, curves: Mapping[Recipe, Curve], cluster: Cluster, stopper: Stopper | None = None
+) -> Simulated:
+    """Run a study on a virtual cluster.
+
+    Args:
+        study: how to search; its space must be what was recorded.
+        curves: of every recipe that it may run, see `Recording.of`.
+        cluster: of virtual workers.
+        stopper: the Tune scheduler; None: the study's own.
+
+    Raises:
+        TemperError: a recipe was proposed that was not recorded.
+    """
+    if stopper is None:
+        stopper = ParetoHalving(None if study.halving is None else Judge(study.halving, study.objectives))
+    return _Driver(study, curves, cluster, stopper).run()
+
+
+class _Driver(Listener):
+    """Tune's controller. Events are (time, order, what, worker)."""
+
+    def __init__(self, study: Study, curves: Mapping[Recipe, Curve], cluster: Cluster, stopper: Stopper) -> None:
+        self._study, self._curves, self._cluster, self._stopper = study, curves, cluster, stopper
+        self._now, self._decisions, self._deciding, self._flops = 0.0, 0, 0.0, 0.0
+        compute = compute_of(study)
+        self._searcher = ParetoSearcher(
+            study,
+            [self],
+            stopper.failures.get,
+            stopper.stops.get,
+            planned=lambda recipe: self._curve(recipe).planned(compute),
+            clock=lambda: self._now,
+        )
+        self._rng = np.random.default_rng(cluster.seed)
+        self._order, self._ids = itertools.count(), itertools.count()
+        self._events: list[tuple[float, int, str, int]] = []
+        self._idle = deque(range(cluster.workers))
+        self._running: dict[int, tuple[VirtualTrial, float]] = {}
+        self._lost: deque[VirtualTrial] = deque()
+        self._recipes: dict[str, Recipe] = {}
+        self._endings: list[Ending] = []
+        self._busy: list[tuple[float, float]] = []
+        self._down: list[tuple[float, float]] = []
+        self._starts: list[float] = []
+        self._lengths: list[float] = []
+
+    def run(self) -> Simulated:
+        """Until nothing runs and nothing is left to start."""
+        waiting = finished = False
+        while True:
+            if self._events and self._events[0][0] <= self._now:
+                ended, _, what, worker = heapq.heappop(self._events)
+                self._handle(what, worker, ended)
+                waiting = False
+            elif self._idle and self._lost:
+                self._begin(self._idle.popleft(), self._lost.popleft(), anew=True)
+            elif self._idle and not waiting and not finished:
+                suggestion = self._ask()
+                waiting, finished = suggestion is None, suggestion == Searcher.FINISHED
+            elif self._running or self._lost or not (self._idle or finished):
+                self._now = self._events[0][0]
+            else:
+                return self._result()
+
+    def proposed(self, proposal: Proposal) -> None:
+        self._recipes[proposal.recipe.id] = proposal.recipe
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._endings.append(Ending(proposal, outcome, self._now, self._flops))
+
+    def _ask(self) -> dict[str, Any] | str | None:
+        """Ask the searcher for a trial and start it."""
+        trial_id = str(next(self._ids))
+        suggestion: dict[str, Any] | str | None = self._decide(self._searcher.suggest, trial_id)
+        if isinstance(suggestion, dict):
+            trial = VirtualTrial(trial_id, suggestion, self._curve(self._recipes[suggestion["id"]]))
+            self._decide(self._stopper.on_trial_add, None, trial)
+            self._begin(self._idle.popleft(), trial, anew=True)
+            if suggestion["role"] == "proposed":
+                self._starts.append(self._now)
+        return suggestion
+
+    def _curve(self, recipe: Recipe) -> Curve:
+        if recipe not in self._curves:
+            raise TemperError(f"recipe {recipe.id}: was not recorded, so it cannot be simulated")
+        return self._curves[recipe]
+
+    def _begin(self, worker: int, trial: VirtualTrial, *, anew: bool) -> None:
+        """Start the trial's epoch; `anew` in a process that has to prepare it. A worker's failures have no memory."""
+        seconds = float(trial.row["seconds"]) + (trial.curve.preparation if anew else 0.0)
+        left = seconds * self._cluster.stretch / self._cluster.speed(worker)
+        fails = np.inf if self._cluster.failures is None else self._rng.exponential(self._cluster.failures)
+        self._running[worker] = trial, self._now
+        self._later(self._now + min(left, fails), "failed" if fails < left else "epoch", worker)
+
+    def _handle(self, what: str, worker: int, ended: float) -> None:
+        """Take up what happened to a worker, which may be a while ago: the driver was busy."""
+        if what == "repaired":
+            self._idle.append(worker)
+            return
+        trial, begun = self._running.pop(worker)
+        self._busy.append((begun, ended))
+        trial.busy += ended - begun
+        if trial.config["role"] == "proposed":
+            self._flops += trial.flops
+        if what == "failed":
+            self._down.append((ended, ended + self._cluster.repair))
+            self._later(ended + self._cluster.repair, "repaired", worker)
+            self._lose(trial)
+        elif self._report(trial):
+            trial.epoch += 1
+            self._begin(worker, trial, anew=False)
+        else:
+            self._lengths += [trial.busy] if trial.config["role"] == "proposed" else []
+            self._idle.append(worker)
+
+    def _report(self, trial: VirtualTrial) -> bool:
+        """Hand in an epoch's row; whether the trial goes on."""
+        result = trial.result()
+        if not trial.is_last:
+            answer = self._decide(self._stopper.on_trial_result, None, trial, result)
+            if answer != "STOP":
+                self._decide(self._searcher.on_trial_result, trial.trial_id, result)
+                return True
+        self._decide(self._stopper.on_trial_complete, None, trial, result)
+        self._decide(self._searcher.on_trial_complete, trial.trial_id, result)
+        return False
+
+    def _lose(self, trial: VirtualTrial) -> None:
+        trial.lost += 1
+        if trial.lost <= self._study.budget.retries:
+            self._lost.append(trial)
+            return
+        self._decide(self._stopper.on_trial_error, None, trial)
+        self._decide(self._searcher.on_trial_complete, trial.trial_id, None, True)
+
+    def _decide(self, decision: Callable[..., Any], *arguments: Any) -> Any:
+        """Take a decision, which takes its time."""
+        begun = time.perf_counter()
+        answer = decision(*arguments)
+        taken = time.perf_counter() - begun if self._cluster.decision is None else self._cluster.decision
+        self._now += taken
+        self._deciding += taken
+        self._decisions += 1
+        return answer
+
+    def _later(self, seconds: float, what: str, worker: int) -> None:
+        heapq.heappush(self._events, (seconds, next(self._order), what, worker))
+
+    def _result(self) -> Simulated:
+        return Simulated(
+            endings=tuple(self._endings),
+            seconds=self._now,
+            utilisation=self._utilisation(),
+            decisions=self._decisions,
+            deciding=self._deciding,
+            trial_seconds=float(np.mean(self._lengths)) if self._lengths else 0.0,
+        )
+
+    def _utilisation(self) -> float:
+        if not self._starts:
+            return float("nan")
+        first, last = self._starts[0], self._starts[-1]
+        busy, down = (
+            sum(max(0.0, min(end, last) - max(start, first)) for start, end in spans)
+            for spans in (self._busy, self._down)
+        )
+        return busy / (self._cluster.workers * (last - first) - down) if last > first else float("nan")
+
+
+def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) -> pd.DataFrame:
+    """How the proposals' hypervolume grew: one row after each ending of a proposal, in their order.
+
+    The reference point is that of `analysis.pareto.hypervolume.hypervolume_history`, known from the start.
+
+    Returns:
+        Columns seconds and flops (float64, both from the start) and hypervolume (float64).
+    """
+    compute = compute_of(study)
+    fixed = {one.name: curves[one.recipe].metrics for one in fixed_recipes(study)}
+    point = np.array([fixed[BASE]["robust_accuracy"], np.log10(SLACK * fixed[study.reference][compute])])
+    rows, plane, area = [], list[tuple[float, float]](), 0.0
+    for ending in simulated.endings:
+        if ending.proposal.role != "proposed":
+            continue
+        metrics = ending.outcome.metrics
+        if metrics is not None:
+            plane.append((metrics["robust_accuracy"], float(np.log10(metrics[compute]))))
+            area = hypervolume(np.array(plane), point)
+        rows.append((ending.seconds, ending.flops, area))
+    return pd.DataFrame(rows, columns=["seconds", "flops", "hypervolume"]).astype("float64")

@@ -1,0 +1,170 @@
+"""A recording: the learning curves of every recipe of a finite space, out of a run, in one small file.
+
+The file is a Parquet table of one row per recipe and epoch; the study lies in its metadata.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import yaml
+from optuna.trial import FixedTrial
+from pyarrow import parquet
+
+from analysis.run.trials import Run, State, Trial
+from search.recipes.choosers import combinations
+from search.recipes.fixed import fixed_recipes
+from search.recipes.proposals import propose
+from search.study.study import DIRECTIONS, Study
+from trainables.config import parse, read_yaml
+from trainables.errors import InvalidInput
+from trainables.recipe.recipe import Recipe
+
+STUDY = b"study"
+ROW = (
+    "clean_accuracy",
+    "robust_accuracy",
+    "planned_train_flops",
+    "planned_end_to_end_flops",
+    "train_flops",
+    "end_to_end_flops",
+    "seconds",
+)
+FINAL = (*(name for name in DIRECTIONS if name != "energy_joules"), "mac_ratio", "parameters", "epochs", "kept_epoch")
+# What a study may set otherwise than the one that was recorded: how to search, and what for.
+FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
+
+
+FREE |= {"resources", "parity_margin"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What became of one recipe.
+
+    Attributes:
+        rows: one for each epoch, as in a trial's history.
+        reason: why it ended early, if it did.
+        metrics: final numbers; empty if it ended early.
+        preparation: seconds before the first epoch.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    reason: str | None
+    metrics: Mapping[str, float]
+    preparation: float
+
+    def planned(self, compute: str) -> float:
+        """FLOPs of the whole schedule: `train_flops` or `end_to_end_flops`."""
+        return float(self.rows[-1][f"planned_{compute}"])
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Curves by what was chosen: the name of a fixed recipe, or a proposal's parameters as JSON.
+
+    Attributes:
+        study: that was recorded.
+    """
+
+    study: Study
+    curves: Mapping[str, Curve]
+
+    def of(self, study: Study) -> dict[Recipe, Curve]:
+        """The curve of every recipe that a study may run; its seed may differ, the curves are the recorded ones.
+
+        Raises:
+            InvalidInput: the study differs in more than how it searches, so that its recipes were not recorded.
+        """
+        other = [
+            key for key in Study.model_fields if key not in FREE and getattr(study, key) != getattr(self.study, key)
+        ]
+        if other:
+            raise InvalidInput(*(f"{key}: differs from what was recorded, expected the same" for key in other))
+        found = {fixed.recipe: self.curves[fixed.name] for fixed in fixed_recipes(study)}
+        for key, curve in self.curves.items():
+            if key.startswith("{"):
+                found[propose(FixedTrial(json.loads(key)), study)] = curve
+        return found
+
+
+def shipped() -> dict[str, Path]:
+    """Name to file of the recordings that come with Temper."""
+    folder = Path(str(files("search.simulation") / "recordings"))
+    return {path.stem: path for path in sorted(folder.glob("*.parquet"))}
+
+
+def record(run: Run, study: Study) -> Recording:
+    """The recording of a run that went through the whole of a finite space.
+
+    Raises:
+        InvalidInput: the space is endless, or recipes of it are missing, unfinished or were stopped by halving.
+    """
+    if study.halving is not None:
+        raise InvalidInput(f"{run.folder}: was run with halving, expected every recipe to its end")
+    if study.grid is not None or (study.space and study.space.pretraining_epochs is not None):
+        raise InvalidInput(f"{run.folder}: has a grid or searches pretraining_epochs, expected neither to record")
+    wanted = {propose(FixedTrial(params), study): _key(params) for params in combinations(study)}
+    wanted |= {fixed.recipe: fixed.name for fixed in fixed_recipes(study)}
+    found = {
+        Recipe.model_validate(trial.recipe): _curve(trial)
+        for trial in run.trials
+        if trial.state in (State.COMPLETE, State.PRUNED) and trial.history
+    }
+    missing = len(set(wanted) - set(found))
+    if missing:
+        raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")
+    plain = study.model_dump(mode="json", exclude={"sampler", "budget", "resources", "first"})
+    return Recording(parse(Study, plain), {key: found[recipe] for recipe, key in wanted.items()})
+
+
+def write(recording: Recording, path: Path) -> None:
+    """Write a recording as one file."""
+    rows = []
+    for key, curve in recording.curves.items():
+        rows += [{"recipe": key, **{name: row[name] for name in ROW}} for row in curve.rows]
+        rows[-1]["end"] = json.dumps(
+            {"reason": curve.reason, "metrics": dict(curve.metrics), "preparation": curve.preparation}
+        )
+    table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
+    text = yaml.safe_dump(recording.study.model_dump(mode="json"), sort_keys=False)
+    parquet.write_table(table.replace_schema_metadata({STUDY: text.encode()}), path, compression="zstd")
+
+
+def read(source: str) -> Recording:
+    """Read a shipped recording by name, or any by path. Raises InvalidInput."""
+    path = shipped().get(source, Path(source))
+    try:
+        table = parquet.read_table(path)
+        text = (table.schema.metadata or {})[STUDY].decode()
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError):
+        known = ", ".join(shipped())
+        raise InvalidInput(
+            f"{source}: no such recording, expected a file that was recorded, or one of: {known}"
+        ) from None
+    study = parse(Study, read_yaml(text, source), where=source)
+    curves = {}
+    try:
+        for key, rows in table.to_pandas().groupby("recipe", sort=False):
+            end = json.loads(rows["end"].iloc[-1])
+            epochs = rows[list(ROW)].astype(object).where(rows[list(ROW)].notna(), None).to_dict("records")
+            history = tuple({"epoch": number, **row} for number, row in enumerate(epochs, start=1))
+            curves[str(key)] = Curve(history, end["reason"], end["metrics"], end["preparation"])
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise InvalidInput(f"{source}: not a recording, expected a file that `temper record` wrote ({error})") from None
+    return Recording(study, curves)
+
+
+def _curve(trial: Trial) -> Curve:
+    rows = tuple({name: row[name] for name in ("epoch", *ROW)} for row in trial.history)
+    metrics = {name: trial.metrics[name] for name in FINAL if name in trial.metrics}
+    return Curve(rows, trial.reason, metrics, max(0.0, trial.seconds - sum(row["seconds"] for row in rows)))
+
+
+def _key(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)

@@ -1,0 +1,52 @@
+"""`temper simulate`: a search rehearsed by a recording, and what came of it in words."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import optuna
+
+from search.simulation.driver import Simulated, simulate, trace
+from search.simulation.recording import read
+from search.simulation.virtual_cluster import Cluster
+from search.study.loading import changed
+
+
+def rehearse(recording: str, settings: Sequence[str], cluster: Cluster, output: str | None = None) -> str:
+    """Simulate a search and say how it went.
+
+    Args:
+        recording: a shipped one's name, or a file.
+        settings: `path.to.key=value`, changes of how the recorded study searches.
+        cluster: of virtual workers.
+        output: a CSV file for the hypervolume over virtual seconds and FLOPs.
+
+    Raises:
+        InvalidInput: no such recording, or a study that was not recorded.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    recorded = read(recording)
+    study = changed(recorded.study, settings)
+    curves = recorded.of(study)
+    simulated = simulate(study, curves, cluster)
+    grown = trace(simulated, study, curves)
+    if output is not None:
+        grown.to_csv(output, index=False)
+    return _in_words(simulated, cluster, float(grown["hypervolume"].max()) if len(grown) else 0.0)
+
+
+def _in_words(simulated: Simulated, cluster: Cluster, hypervolume: float) -> str:
+    ended = Counter(ending.outcome.state.value for ending in simulated.endings)
+    flops = simulated.endings[-1].flops if simulated.endings else 0.0
+    each = 1e3 * simulated.deciding / max(1, simulated.decisions)
+    return "\n".join(
+        [
+            f"{len(simulated.endings)} recipes ended: "
+            + ", ".join(f"{count} {state}" for state, count in ended.items()),
+            f"virtual time   {simulated.seconds / 3600:.2f} h on {cluster.workers} workers, "
+            f"{simulated.utilisation:.1%} of it computing while trials were left to start",
+            f"a trial        {simulated.trial_seconds:.0f} s on average (recorded seconds × {cluster.stretch:g})",
+            f"decisions      {simulated.decisions}, {each:.1f} ms each",
+            f"compute        {flops:.3g} FLOPs of proposals",
+            f"hypervolume    {hypervolume:.4f} robust accuracy × decades of compute",
+        ]
+    )

@@ -1,0 +1,10 @@
+"""Study: what one YAML file may say, validated and frozen.
+
+- `study`: the study
+- `space`: what is searched over
+- `grid`: what is listed instead
+- `constraints`: bounds on final numbers
+- `algorithms`: budget, sampler and halving
+- `resources`: what each trial gets of a cluster
+- `loading`: reading and changing a study
+"""

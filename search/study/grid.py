@@ -1,0 +1,82 @@
+"""A grid, as data: recipes that a study lists instead of searching, each with several seeds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trainables.attacks.config import NoPerturbation, Perturbation
+from trainables.compression.config import Bits, Importance, Scope
+from trainables.config import Frozen, PositiveInt
+from trainables.recipe.schedule import Schedule
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
+Ratio = Annotated[float, Field(gt=0, le=0.95, description="a number in (0, 0.95]")]
+Score = Literal["robust_accuracy", "robust_accuracy_as_published"]
+
+
+class Arm(Frozen):
+    """One line of the grid's figure: what is compressed, and how it is trained afterwards.
+
+    Attributes:
+        base: `base`, the ordinary one, or a baseline's name.
+        perturbation: of fine-tuning.
+        schedule: of fine-tuning; None: none, the compressed network is scored as it is.
+        score: what the figure shows as robust; `robust_accuracy_as_published` exists where the perturbation is
+            `pgd_as_published`.
+    """
+
+    name: Name
+    base: Name
+    perturbation: Perturbation = NoPerturbation()
+    schedule: Schedule | None = None
+    score: Score = "robust_accuracy"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.schedule is None and self.perturbation.kind != "none":
+            raise ValueError(f"got perturbation {self.perturbation.kind} without a schedule, expected both or neither")
+        published = self.perturbation.kind == "pgd_as_published"
+        if self.score == "robust_accuracy_as_published" and not published:
+            raise ValueError(
+                f"got score {self.score} with perturbation {self.perturbation.kind}, "
+                "expected perturbation pgd_as_published"
+            )
+        return self
+
+
+class Grid(Frozen):
+    """Every arm at every level of compression, with every seed.
+
+    Attributes:
+        pruning_ratios: levels of channel pruning, by `importance` and `scope`.
+        bits: levels of quantization, of weights and activations alike.
+        seeds: how many, from the study's own on; each has bases of its own.
+    """
+
+    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
+    pruning_ratios: tuple[Ratio, ...] = ()
+    importance: Importance = "l1"
+    scope: Scope = "uniform"
+    bits: tuple[Bits, ...] = ()
+    seeds: PositiveInt = 3
+
+    @field_validator("arms")
+    @classmethod
+    def _named_apart(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        names = [arm.name for arm in arms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"got names {names}, expected each once")
+        return arms
+
+    @field_validator("bits")
+    @classmethod
+    def _quantizes(cls, bits: tuple[Bits, ...]) -> tuple[Bits, ...]:
+        if 32 in bits:
+            raise ValueError("got 32, expected at most 16 bits: 32 is not quantized")
+        return bits
+
+    @model_validator(mode="after")
+    def _has_levels(self) -> Self:
+        if not self.pruning_ratios and not self.bits:
+            raise ValueError("got neither pruning_ratios nor bits, expected levels of one of them")
+        return self

@@ -1,0 +1,258 @@
+"""A study: one search, described by one YAML file. Every default of it lives here."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from search.study.algorithms import Budget, Halving, Sampler
+from search.study.constraints import Constraint
+from search.study.grid import Grid, Name
+from search.study.resources import Resources
+from search.study.space import Space
+from trainables.attacks.config import FGSM, NFGSM, PGD, PublishedPGD
+from trainables.compression.config import Compression, NoCompression, Quantization
+from trainables.config import Frozen
+from trainables.data.config import Data
+from trainables.evaluation.config import Evaluation, Scoring, ThreatModel
+from trainables.losses.config import CrossEntropy, Loss, SoftTerm
+from trainables.models.config import Network, Weights
+from trainables.recipe.compatibility import unfit, unreached
+from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
+
+DIRECTIONS: dict[str, Literal["max", "min"]] = {
+    "robust_accuracy": "max",
+    "clean_accuracy": "max",
+    "train_flops": "min",
+    "end_to_end_flops": "min",
+    "inference_macs": "min",
+    "inference_bitops": "min",
+    "model_bytes": "min",
+    "device_seconds": "min",
+    "energy_joules": "min",
+}
+BASE = "base"  # the ordinary base's name, among those of the baselines
+COMPUTE = ("train_flops", "end_to_end_flops")
+
+
+def _trains(schedule: Schedule) -> Schedule:
+    if schedule.epochs == 0:
+        raise ValueError("got 0 epochs, expected at least 1")
+    return schedule
+
+
+TrainingSchedule = Annotated[Schedule, AfterValidator(_trains)]
+
+
+class Teaching(SoftTerm):
+    """Soft labels in a baseline's loss.
+
+    Attributes:
+        teacher: whose: None: what the baseline starts from; else as a baseline's `base`, and another than that.
+    """
+
+    teacher: Name | None = None
+
+
+class Baseline(Frozen):
+    """Adversarial training fixed by hand, to compare with.
+
+    Attributes:
+        base: what it starts from: None: from scratch; `base`: the ordinary base; or the name of an earlier baseline,
+            whose compute is then charged to this one too.
+        compression: before training: with no base, the compressed architecture from scratch; with an adversarially
+            trained one, compression and fine-tuning of a robust network.
+        distillation: soft labels to learn from; a teacher's compute is charged like a base's.
+    """
+
+    name: Name
+    base: Name | None = None
+    compression: Compression = NoCompression()
+    quantization: Quantization | None = None
+    perturbation: Annotated[FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
+    loss: Loss = CrossEntropy()
+    loop: Loop = OrdinaryLoop()
+    distillation: Teaching | None = None
+    schedule: TrainingSchedule
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_the_base(cls, name: str) -> str:
+        if name == BASE:
+            raise ValueError(f"got {name!r}, expected another name: it is the ordinary base's")
+        return name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = unfit(self.perturbation, self.loss, self.loop, self.distillation)
+        problems += unreached(self.compression, self.schedule)
+        if self.distillation is not None and self.distillation.teacher == self.base:
+            problems.append(
+                "distillation.teacher: got null without a base, expected a name"
+                if self.base is None
+                else f"distillation.teacher: got {self.base}, its own base, expected null, which stands for it"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+class Study(Frozen):
+    """One search.
+
+    Attributes:
+        pretraining: schedule of the ordinary base, which every proposal starts from.
+        pretrained: a file of weights to take as that base instead.
+        baselines: adversarial training to compare with.
+        reference: the baseline that ratios and the verdict are held against.
+        space: what proposals are made of; None: nothing is proposed.
+        first: proposals to begin with, as the sampler's parameters by name; what is left out is sampled.
+        halving: whether and how proposals are stopped early; None: every one runs to its end.
+        grid: recipes that run beside them, at every level of compression.
+        objectives: metric names; each knows its direction.
+        constraints: what a recipe must keep to be on the frontier, e.g. `clean_accuracy >= 0.85`.
+        augmentation: of the training images of every recipe.
+        keep: the epoch of every recipe whose weights count.
+        precision: of the passes of training; recipes that quantize train in float32 whatever it says.
+        parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
+    """
+
+    name: Name
+    description: str = ""
+    data: Data
+    model: Network
+    threat_model: ThreatModel
+    evaluation: Scoring = Scoring()
+    pretraining: TrainingSchedule | None = None
+    pretrained: Weights | None = None
+    baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
+    reference: str
+    space: Space | None = None
+    grid: Grid | None = None
+    objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
+    constraints: tuple[Constraint, ...] = ()
+    budget: Budget = Budget()
+    sampler: Annotated[Sampler, Field(validate_default=True)] = Sampler()
+    halving: Halving | None = None
+    first: tuple[dict[str, float | int | str | None], ...] = ()
+    resources: Resources = Resources()
+    parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
+    augmentation: Augmentation = Augmentation()
+    keep: Literal["last", "best"] = "last"
+    precision: Precision = "float32"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _has_one_base(self) -> Self:
+        if (self.pretraining is None) == (self.pretrained is None):
+            given = "neither" if self.pretraining is None else "both"
+            raise ValueError(f"pretraining, pretrained: got {given}, expected one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_something_to_run(self) -> Self:
+        if self.space is not None and self.space.pretraining_epochs is not None:
+            if self.pretraining is None:
+                raise ValueError("space.pretraining_epochs: got a range with pretrained weights, expected pretraining")
+            if "end_to_end_flops" not in self.objectives:
+                raise ValueError(
+                    "space.pretraining_epochs: got a range, but pretraining counts in no objective; "
+                    "expected end_to_end_flops among the objectives"
+                )
+        if self.budget.trials and self.space is None:
+            raise ValueError(f"budget.trials: got {self.budget.trials} without a space, expected a space or 0")
+        if self.grid is not None:
+            known = [BASE, *(baseline.name for baseline in self.baselines)]
+            for arm in self.grid.arms:
+                if arm.base not in known:
+                    raise ValueError(f"grid.arms: got base {arm.base!r} in {arm.name}, expected {', '.join(known)}")
+        return self
+
+    @field_validator("sampler")
+    @classmethod
+    def _suits_the_objectives(cls, sampler: Sampler, info: ValidationInfo) -> Sampler:
+        objectives = set(info.data.get("objectives", ()))
+        suits = len(objectives) == 2 and bool(objectives & set(COMPUTE))
+        if sampler.kind == "auto":
+            return sampler.model_copy(update={"kind": "cost_aware" if suits else "tpe"})
+        if sampler.kind == "cost_aware" and objectives and not suits:
+            raise ValueError(
+                f"kind: got cost_aware with objectives {', '.join(sorted(objectives))}, "
+                "expected robust_accuracy and one compute alone"
+            )
+        return sampler
+
+    @model_validator(mode="after")
+    def _has_a_finite_grid(self) -> Self:
+        if self.sampler.kind == "grid" and self.space is not None and self.space.endless:
+            endless = ", ".join(f"space.{name}" for name in self.space.endless)
+            raise ValueError(f"sampler.kind: got grid with an endless {endless}, expected levels there")
+        return self
+
+    @field_validator("baselines")
+    @classmethod
+    def _named_apart(cls, baselines: tuple[Baseline, ...]) -> tuple[Baseline, ...]:
+        names = [baseline.name for baseline in baselines]
+        if len(set(names)) < len(names):
+            raise ValueError(f"got names {names}, expected each once")
+        recipes: dict[str, str] = {}
+        for number, baseline in enumerate(baselines):
+            if baseline.base not in (None, BASE, *names[:number]):
+                expected = ", ".join([BASE, *names[:number]])
+                raise ValueError(f"got base {baseline.base!r} in {baseline.name}, expected null or one of {expected}")
+            teacher = None if baseline.distillation is None else baseline.distillation.teacher
+            if teacher not in (None, BASE, *names[:number]):
+                expected = ", ".join([BASE, *names[:number]])
+                raise ValueError(f"got teacher {teacher!r} in {baseline.name}, expected null or one of {expected}")
+            twin = recipes.setdefault(baseline.model_dump_json(exclude={"name"}), baseline.name)
+            if twin != baseline.name:
+                raise ValueError(f"got {twin} and {baseline.name} with the same recipe, expected each once")
+        return baselines
+
+    @field_validator("reference")
+    @classmethod
+    def _is_a_baseline(cls, reference: str, info: ValidationInfo) -> str:
+        names = [baseline.name for baseline in info.data.get("baselines", ())]
+        if names and reference not in names:
+            raise ValueError(f"got {reference!r}, expected one of the baselines: {', '.join(names)}")
+        return reference
+
+    @field_validator("space")
+    @classmethod
+    def _has_its_teachers(cls, space: Space | None, info: ValidationInfo) -> Space | None:
+        names = [BASE, *(baseline.name for baseline in info.data.get("baselines", ()))]
+        unknown = [] if space is None else [name for name in space.distillation.teacher if name not in names]
+        if "baselines" in info.data and unknown:
+            raise ValueError(f"got distillation.teacher {', '.join(unknown)}, expected names out of {', '.join(names)}")
+        return space
+
+    @model_validator(mode="after")
+    def _can_measure_energy(self) -> Self:
+        if "energy_joules" in self.objectives and self.resources.of("proposed").device != "cuda":
+            raise ValueError("objectives: got energy_joules with resources.gpu 0, expected a GPU, whose meter is read")
+        return self
+
+    @field_validator("objectives")
+    @classmethod
+    def _known(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        known = ", ".join(DIRECTIONS)
+        if unknown := [name for name in objectives if name not in DIRECTIONS]:
+            raise ValueError(f"got {', '.join(unknown)}, expected names out of {known}")
+        if len(set(objectives)) < len(objectives) or "robust_accuracy" not in objectives:
+            raise ValueError(f"got {list(objectives)}, expected robust_accuracy and other names, each once")
+        if not set(objectives) & set(COMPUTE):
+            raise ValueError(f"got {list(objectives)}, expected {' or '.join(COMPUTE)} among them")
+        return objectives
+
+    def precision_with(self, quantization: Quantization | None) -> Precision:
+        """Of a recipe's training: quantized values lie on a grid that bfloat16 cannot hold."""
+        return self.precision if quantization is None else "float32"
+
+    @property
+    def protocol(self) -> Evaluation:
+        """How every recipe of the study is scored."""
+        return Evaluation(**self.threat_model.model_dump(), **self.evaluation.model_dump())
+
+
+def compute_of(study: Study) -> str:
+    """The compute that a study is judged by: end-to-end if that is an objective, else marginal."""
+    return "end_to_end_flops" if "end_to_end_flops" in study.objectives else "train_flops"

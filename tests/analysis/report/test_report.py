@@ -1,0 +1,52 @@
+"""The report and the pictures: their tables, and what the page may not contain."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, staircase
+from analysis.report.report import write_report
+from analysis.run.trials import read_run
+from analysis.tables.trials import finished
+from tests.support.run_directories import INFO, add, start, worked_example
+from trainables.storage import Folder
+
+
+def test_the_staircase_is_what_none_beats_in_the_plane_that_is_drawn() -> None:
+    table = pd.DataFrame(
+        [
+            ("baseline", 100.0, 100.0, 0.8),
+            ("proposed", 1.0, 60.0, 0.5),
+            ("proposed", 2.0, 40.0, 0.6),
+            ("proposed", 3.0, 70.0, 0.55),
+            ("base", 0.5, 50.0, 0.9),
+        ],
+        columns=["role", "train_flops", "end_to_end_flops", "robust_accuracy"],
+    )
+    assert staircase(table, "train_flops").to_numpy().tolist() == [[1.0, 0.5], [2.0, 0.6], [100.0, 0.8]]
+    assert staircase(table, "end_to_end_flops").to_numpy().tolist() == [[40.0, 0.6], [100.0, 0.8]]
+
+
+@pytest.mark.parametrize("trials", [False, True])
+def test_a_run_is_reported_with_and_without_finished_trials(tmp_path: Path, trials: bool) -> None:
+    start(tmp_path)
+    run = worked_example(tmp_path) if trials else read_run(Folder(str(tmp_path)))
+    write_report(run)
+    page = (tmp_path / "report.html").read_text()
+    assert ("pgd_at_20" in page) == trials
+    assert "L∞ ε = 0.2" in page
+    table = finished(run)
+    assert len(staircase(table, "train_flops")) == (3 if trials else 0)
+    assert draw_frontier_png(table, run.info).startswith(b"\x89PNG")
+    assert "plotly" in draw_frontier_html(table, run.info)
+
+
+def test_texts_of_a_run_cannot_script_the_report(tmp_path: Path) -> None:
+    attack = "<script>alert(1)</script>"
+    start(tmp_path, study=attack, name=attack, provenance={"command": attack})
+    add(tmp_path, "pgd", role="baseline", name=attack, robust=0.8)
+    add(tmp_path, "lost", state="fail", reason=attack, number=1)
+    write_report(read_run(Folder(str(tmp_path))))
+    assert attack not in (tmp_path / "report.html").read_text()
+    assert INFO["study"] == "digits"

@@ -1,0 +1,156 @@
+"""A search as a Ray Job: what is shipped, what it runs, and what comes back."""
+
+import json
+import os
+import secrets
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cluster.connection.runtime_env import COMMIT, commit, shipment
+from search.remote import archive as parcel
+from search.remote.submission import submit
+from search.remote.user_modules import own_modules
+from search.study.loading import load
+from tests.support.command import SMALL, temper
+from tests.support.heads import head
+from trainables.errors import InvalidInput, TemperError
+from trainables.storage import Folder
+from trainables.user_code import TRUSTED
+
+TOKEN = secrets.token_hex(32)
+
+
+def test_a_shipment_is_this_checkout_without_runs_or_environment(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("x = 1")
+    (tmp_path / "single.py").write_text("y = 2")
+    beside: dict[str, Path | bytes] = {
+        "own": tmp_path / "own",
+        "single.py": tmp_path / "single.py",
+        "study.yaml": b"name: a",
+    }
+    with shipment(beside) as environment:
+        folder = Path(environment["working_dir"])
+        names = {path.name for path in folder.iterdir()}
+        assert names == {"analysis", "cluster", "search", "trainables", "requirements.lock", *beside}
+        assert (folder / "study.yaml").read_bytes() == b"name: a"
+        assert (folder / "own" / "__init__.py").read_text() == "x = 1"
+        assert (folder / "search" / "study" / "shipped" / "digits.yaml").exists()
+        assert not list(folder.rglob("__pycache__"))
+        assert sum(path.stat().st_size for path in folder.rglob("*")) < 5e6
+        assert environment["env_vars"] == {COMMIT: " ".join(commit())}
+    assert not folder.exists()
+
+
+def test_the_commit_is_the_one_that_was_shipped_where_git_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(COMMIT, "abc dirty")
+    assert commit() == ("abc", "dirty")
+    monkeypatch.setenv(COMMIT, "")
+    assert commit() == ()
+
+
+def test_own_modules_are_shipped_from_the_working_directory_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shipped_module.py").write_text("def data(split): ...\ndef model(shape, classes): ...\n")
+    own = load("digits", ["data.name=shipped_module:data", "model.name=shipped_module:model"])
+    assert own_modules(own) == {"shipped_module.py": tmp_path / "shipped_module.py"}
+    assert own_modules(load("digits", ["model.name=torchvision:resnet18"])) == {}
+    monkeypatch.setenv(TRUSTED, "json")
+    assert own_modules(load("digits", ["data.name=json:loads"])) == {}
+
+
+def test_a_parcel_comes_back_as_it_was(tmp_path: Path) -> None:
+    run = Folder(str(tmp_path / "run"))
+    content = {"report.html": os.urandom(100_000), "frontier.csv": b"a,b\n"}
+    for name, data in {**content, "trials.parquet": b"not wanted"}.items():
+        run.write(name, data)
+    printed = f"2026 INFO noise\n{parcel.pack(run)}\nmore noise"
+    written = parcel.unpack(printed, tmp_path / "home")
+    assert {path.name: path.read_bytes() for path in written} == content
+
+
+@pytest.mark.parametrize("name", ["../report.html", "/tmp/report.html", "evil.sh", "trials/x"])
+def test_a_hostile_parcel_writes_nothing_but_the_known_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Folder(str(tmp_path / "run"))
+    run.write("report.html", b"hostile")
+    packed = parcel.pack(run)
+    monkeypatch.setattr(tarfile.TarInfo, "name", property(lambda self: name, lambda self, value: None), False)
+    assert parcel.unpack(packed, tmp_path / "home") == []
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [0, 40, -30])
+def test_a_torn_parcel_is_refused(cut: int, tmp_path: Path) -> None:
+    run = Folder(str(tmp_path / "run"))
+    run.write("report.html", os.urandom(1000))
+    packed = parcel.pack(run)
+    with pytest.raises(TemperError, match="no whole parcel came back"):
+        parcel.unpack(packed[:cut] + (parcel.END if cut else ""), tmp_path / "home")
+
+
+def test_what_cannot_be_submitted_is_refused() -> None:
+    study = load("digits")
+    with pytest.raises(InvalidInput, match="--storage runs: expected a URI or an absolute path"):
+        submit(study, address="http://127.0.0.1:1", storage="runs", name="a")
+    with pytest.raises(InvalidInput, match=r"--address 127.0.0.1:1: expected the dashboard of a cluster, http://"):
+        submit(study, address="127.0.0.1:1", storage="/runs", name="a")
+    with pytest.raises(InvalidInput, match=r"--address http://127.0.0.1:1: no job server answers there"):
+        submit(study, address="http://127.0.0.1:1", storage="/runs", name="a")
+
+
+@pytest.mark.slow
+def test_a_submitted_search_is_followed_and_its_report_comes_back(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, home = tmp_path / "storage", tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    with head(tmp_path_factory.mktemp("ray"), TOKEN, dashboard=True) as ports:
+        address = f"http://127.0.0.1:{ports['dashboard-port']}"
+        arguments = ("submit", "digits", "--address", address, "--storage", str(storage), "--name", "sent")
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        refused = temper(*arguments, settings=SMALL, cwd=home)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stderr
+        monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        done = temper(*arguments, "--follow", settings=SMALL, cwd=home)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "9 recipes, 1 at once, into" in done.stdout  # the search's own output
+        fetched = home / "runs" / "sent"
+        assert (fetched / "report.html").read_bytes() == (storage / "sent" / "report.html").read_bytes()
+        assert json.loads((fetched / "frontier.json").read_text())
+        provenance = json.loads((fetched / "run.json").read_text())["provenance"]
+        assert provenance["git_commit"] == (commit() or (None,))[0]
+        again = temper(*arguments, settings=SMALL, cwd=home)
+        assert again.returncode == 2
+        assert "sent: not accepted" in again.stderr
+        missing = temper("fetch", "nosuch", "--address", address, cwd=home)
+        assert missing.returncode == 2
+        assert "nosuch: no such job" in missing.stderr
+    told = temper("status", str(storage / "sent"))
+    assert "9 of 9 recipes ended (9 complete), 0 running" in told.stdout
+    assert f"done; report {storage}/sent/report.html" in told.stdout
+
+
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_no_token_is_joined_only_when_told(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with head(tmp_path_factory.mktemp("ray"), None) as ports:
+        arguments = ("search", "digits", "--address", f"127.0.0.1:{ports['port']}", "--storage", str(tmp_path))
+        settings = [*SMALL, "budget.trials=0"]
+        refused = temper(*arguments, "--name", "run", settings=settings)
+        assert refused.returncode == 2
+        assert "the cluster asks for no token, so whoever reaches it can run code there" in refused.stderr
+        assert not list(tmp_path.iterdir())
+        done = temper(*arguments, "--name", "run", "--allow-unauthenticated", settings=settings)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,58 @@
+"""Browsers and interrupts: `make test-slow`; kills are in test_search_faults.py."""
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import SMALL, start_search, temper
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("later", [0.0, 0.7, 1.9])  # moments after the first result, s
+def test_ctrl_c_is_exit_130_and_says_what_is_kept(tmp_path: Path, later: float) -> None:
+    process = start_search(tmp_path, "cut", [])
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.lstrip().startswith("1/"):
+            break
+    time.sleep(later)
+    process.send_signal(signal.SIGINT)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "temper resume" in output
+    assert not (tmp_path / "cut" / ".tune").exists()
+    assert temper("report", str(tmp_path / "cut")).returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_the_report_opens_offline_and_draws(tmp_path: Path) -> None:
+    done = temper("search", "digits", "--storage", str(tmp_path), "--name", "page", settings=SMALL)
+    assert done.returncode == 0, done.stderr
+    page = subprocess.run(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--no-first-run",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            f"file://{tmp_path / 'page' / 'report.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert len(re.findall(r'<path class="point', page)) >= 8

@@ -1,0 +1,36 @@
+"""Bad input to `temper search`: one message, and nothing left behind."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import temper
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits", "--or-resume"], "--or-resume goes with --name"),
+        (["digits", "--or-resume", "--name", "a", "--dry-run"], "--or-resume goes with --name, and not with --dry-run"),
+        (["nosuch"], "no such study"),
+        (["digits", "--set", "budget.trails=3"], "budget.trails: unknown key, did you mean trials?"),
+        (
+            ["digits", "--set", "space.compression.pruning_ratio.high=1.2"],
+            "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
+        ),
+        (["digits", "--set", "threat_model.epsilon=8"], "threat_model.epsilon: got 8, expected a number in (0, 0.5]"),
+        (["digits", "--name", "a/b"], "expected letters, digits"),
+        (["digits", "--name", ".."], "expected letters, digits"),
+        (["digits", "--storage", "/proc/nowhere"], "cannot be written"),
+        (["digits", "--set", "resources.cpu=4096"], "resources: got 4096 CPU a trial"),
+        (["digits", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers there"),
+    ],
+)
+def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = temper(
+        "search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("runs/*"))

@@ -1,0 +1,61 @@
+"""Curves: what is written live is what is rebuilt from the record."""
+
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from analysis.run.trials import State, read_run
+from search.events import Outcome, Proposal
+from search.monitoring.tensorboard import LiveCurves, write_tensorboard
+from search.recipes.baselines import base_recipe
+from search.study.loading import load
+from tests.support.run_directories import add, propose, start
+from trainables.storage import Folder
+
+RECIPE = base_recipe(load("digits"))
+ROWS = [
+    {"epoch": epoch, "loss": 1 / epoch, "learning_rate": 0.1, "clean_accuracy": 0.8, "robust_accuracy": 0.1 * epoch,
+     "train_flops": 1e9 * epoch, "end_to_end_flops": 2e9 * epoch}
+    for epoch in (1, 2)
+]  # fmt: skip
+METRICS = {"robust_accuracy": 0.2, "train_flops": 2e9, "epochs": 2}
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    proposal = Proposal(RECIPE, "base", "base", 0)
+    label = tmp_path / "tensorboard" / f"0000-base-{RECIPE.id}"
+    with LiveCurves(folder, ("robust_accuracy", "train_flops")) as live:
+        for row in ROWS:
+            live.reported(proposal, row)
+        assert scalars(label)["train/loss"] == [(1, 1.0), (2, 0.5)]
+        live.ended(proposal, Outcome(State.COMPLETE, None, METRICS, 1.0))
+    written = scalars(label)
+    assert set(written) >= {
+        "train/learning_rate", "validation/clean_accuracy", "validation/robust_accuracy", "compute/train_flops",
+        "compute/end_to_end_flops", "objective/robust_accuracy", "objective/train_flops",
+    }  # fmt: skip
+    trial = folder.child("trials", RECIPE.id)
+    start(tmp_path, base=RECIPE.id)
+    propose(trial, {"id": RECIPE.id, "role": "base", "name": "base", "number": 0, "recipe": RECIPE.model_dump()})
+    trial.write_json("outcome.json", {"state": "complete", "metrics": METRICS, "seconds": 1.0, "order": 0})
+    trial.child("checkpoint", "2").write_json("state.json", {"history": ROWS})
+    write_tensorboard(read_run(folder))
+    assert scalars(label) == written
+
+
+def test_a_rebuild_leaves_the_curves_of_running_trials_alone(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "running", state=None)
+    curve = tmp_path / "tensorboard" / "0000-proposed-running" / "events"
+    curve.parent.mkdir(parents=True)
+    curve.write_text("")
+    write_tensorboard(read_run(Folder(str(tmp_path))))
+    assert curve.exists()
+    assert (tmp_path / "tensorboard" / "search").exists()

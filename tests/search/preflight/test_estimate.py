@@ -1,0 +1,102 @@
+"""The estimate, held against closed forms; the work that it is of, against what trials are charged."""
+
+import pytest
+import torch
+
+from search.preflight.dry_run import plan
+from search.preflight.estimate import HANDOVER_SECONDS, HOUR, START_SECONDS, Slots, estimate, seconds_of
+from search.preflight.workload import Work, timed, workload
+from search.recipes.baselines import base_recipe
+from search.recipes.fixed import fixed_recipes
+from search.study.loading import load
+from trainables.data.splits import load_splits
+from trainables.estimation.speed import Speed, time_recipe
+from trainables.execution.pipeline import Pipeline, set_conditions
+
+STUDY = load("digits", ["data.train_size=200", "data.validation_size=100"])
+FAST, SLOW = Speed(100.0, 0.0, 0.0, 0.0), Speed(50.0, 2.0, 5.0, 1.0)
+
+
+def work(trials: int, flops: float, *, name: str = "", after: str | None = None, epochs: float = 1) -> Work:
+    return Work("baseline" if name else "proposed", name, base_recipe(STUDY), trials, flops, epochs, after)
+
+
+def test_a_trial_takes_its_flops_its_scoring_and_its_start() -> None:
+    assert SLOW.seconds(100.0, 3) == 1 + 100 / 50 + 3 * 2 + 5
+    assert SLOW.seconds(100.0, 0) == 1 + 100 / 50 + 2 + 5  # weights as they are: scored once
+    assert seconds_of(work(1, 100.0), Slots("CPU", 1, FAST, SLOW, 1)) == HANDOVER_SECONDS + SLOW.seconds(100.0, 1)
+    assert seconds_of(work(1, 100.0, name="b"), Slots("CPU", 1, FAST, SLOW, 1)) == HANDOVER_SECONDS + 1
+
+
+def test_equal_slots_share_the_work() -> None:
+    works = [work(1, 1_000.0, name="base"), work(100, 10_000.0)]
+    each = [HANDOVER_SECONDS + 10, HANDOVER_SECONDS + 100]
+    for count in (1, 4):
+        expected = estimate(works, [Slots("CPU", count, FAST, FAST, 2)], price=3.0)
+        wall = START_SECONDS + (each[0] + 100 * each[1]) / count
+        assert expected.trials == 101
+        assert expected.hours * HOUR == pytest.approx(wall)
+        assert expected.device_hours == {"CPU": pytest.approx(2 * count * wall / HOUR)}
+        assert expected.cost == pytest.approx(3 * 2 * count * wall / HOUR)
+
+
+def test_devices_of_two_speeds_share_it_by_their_speeds() -> None:
+    works, half = [work(30, 10_000.0)], Speed(50.0, 0.0, 0.0, 0.0)
+    slots = [Slots("A", 2, FAST, FAST, 0.5), Slots("B", 1, half, half, 1)]
+    expected = estimate(works, slots)
+    fast, slow = 30 * (100 + HANDOVER_SECONDS), 30 * (200 + HANDOVER_SECONDS)
+    assert expected.hours * HOUR == pytest.approx(START_SECONDS + 1 / (2 / fast + 1 / slow))
+    assert expected.device_hours == {"A": pytest.approx(expected.hours), "B": pytest.approx(expected.hours)}
+    assert expected.cost is None
+
+
+def test_no_number_of_slots_shortens_a_chain() -> None:
+    works = [
+        work(1, 1_000.0, name="base"),
+        work(1, 5_000.0, name="robust", after="base"),
+        work(1, 2_000.0, name="pruned", after="robust"),
+        work(1, 6_000.0, name="alone"),
+    ]
+    expected = estimate(works, [Slots("CPU", 1_000, FAST, FAST, 1)])
+    assert expected.hours * HOUR == pytest.approx(START_SECONDS + 80 + 3 * HANDOVER_SECONDS)
+    assert estimate(works, [Slots("CPU", 1, FAST, FAST, 1)], hours=0.01).hours == 0.01
+
+
+def test_planned_work_is_what_trials_are_charged_for() -> None:
+    set_conditions(1)
+    splits = load_splits(STUDY.data)
+    works = workload(STUDY, splits)
+    by_name = {one.name: one for one in works}
+    assert [one.name for one in works] == [*(one.name for one in fixed_recipes(STUDY)), ""]
+    assert by_name["robust_then_pruned"].after == "pgd_at_20"
+    assert by_name["pgd_at_20"].after is None
+    assert by_name["pgd_at_10"].flops == pytest.approx(by_name["pgd_at_20"].flops / 2, rel=1e-6)
+    assert (works[-1].trials, works[-1].after) == (28, "base")
+    recipe = by_name["n_fgsm_at_5"].recipe
+    pipeline = Pipeline(recipe, STUDY.protocol, splits, None, torch.device("cpu"))
+    while not pipeline.finished:
+        pipeline.step()
+    assert by_name["n_fgsm_at_5"].flops == pytest.approx(pipeline.ledger.end_to_end, rel=1e-9)
+    dense, proposal = timed(works, STUDY.reference)
+    assert (dense, proposal.base) == (by_name["pgd_at_20"].recipe, None)
+    speed = time_recipe(proposal, STUDY.protocol, splits, threads=1, gpu=False, seconds=0.2)
+    assert 1e8 < speed.flops_per_second < 1e13
+    assert 0 < speed.progress_seconds < 10
+
+
+def test_a_budget_of_flops_bounds_the_proposals() -> None:
+    splits = load_splits(STUDY.data)
+    mean = workload(STUDY, splits)[-1].flops
+    bounded = STUDY.model_copy(update={"budget": STUDY.budget.model_copy(update={"flops": 3 * mean})})
+    assert workload(bounded, splits)[-1].trials == 3
+
+
+def test_a_plan_groups_a_grid_and_goes_without_flops_where_the_data_is_missing() -> None:
+    grid = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
+    small = load("digits", ["data.train_size=200", "data.validation_size=100", grid, "budget.trials=0"])
+    lines = plan(small).splitlines()
+    assert any(line.split()[:4] == ["grid", "cut", "4", "recipes"] for line in lines)
+    assert any(line.startswith("12 recipes, ") for line in lines)  # 2 bases, 6 baselines, 4 cells
+    missing = plan(load("digits", ["data={name: image_folder, path: /nowhere, image_size: 8, validation_size: 10}"]))
+    assert "FLOPs cannot be planned: " in missing
+    assert "pgd_at_20" in missing

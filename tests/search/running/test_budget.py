@@ -1,0 +1,123 @@
+"""Budgets: each ends proposing when it is spent and not before; samplers: each proposes, and by its seed."""
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from analysis.run.trials import State
+from search.events import Listener, Outcome, Proposal
+from search.monitoring.hypervolume import Area
+from search.recipes.fixed import fixed_recipes
+from search.running.budget import Spending
+from search.samplers.optuna_samplers import sampler_of
+from search.study.algorithms import Budget
+from search.study.loading import load
+from tests.search.running.test_searcher import Log, done
+from tests.support.command import SMALL
+
+FIXED = fixed_recipes(load("digits", SMALL))
+
+
+def proposal(role: Any, number: int = 0) -> Proposal:
+    return Proposal(FIXED[number].recipe, role, None, number)
+
+
+def complete(robust: float, flops: float) -> Outcome:
+    return Outcome(State.COMPLETE, None, {"robust_accuracy": robust, "train_flops": flops}, 1.0)
+
+
+def spending(clock: list[float] | None = None, **budget: Any) -> Spending:
+    times = clock or [0.0]
+    made = Spending(
+        Budget(**budget),
+        Area(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
+        clock=lambda: times[0],
+    )
+    made.ended(proposal("base", 0), complete(0.1, 0.0))
+    made.ended(proposal("baseline", 1), complete(0.8, 1e10))
+    return made
+
+
+def test_hours() -> None:
+    clock = [100.0]
+    made = spending(clock, hours=0.5)
+    clock[0] += 1799
+    assert made.over() is None
+    clock[0] += 1
+    assert made.over() == "0.5 hours are over"
+
+
+def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
+    made = spending(flops=1e9)
+    made.reported(proposal("baseline", 1), {"train_flops": 1e12})
+    made.reported(proposal("proposed", 2), {"train_flops": 4e8})
+    made.reported(proposal("proposed", 2), {"train_flops": 6e8})  # so far, not in addition
+    assert made.over() is None
+    made.reported(proposal("proposed", 3), {"train_flops": 4e8})
+    assert made.over() == "proposals have spent 1e+09 FLOPs of 1e+09"
+
+
+def test_patience_ends_after_so_many_without_hypervolume() -> None:
+    made = spending(patience=2)
+    for robust, flops, over in (
+        (0.5, 1e9, False),
+        (0.4, 2e9, False),  # dominated: gains nothing
+        (0.6, 2e9, False),  # gains
+        (0.5, 3e9, False),
+        (0.05, 1e8, True),  # cheaper, but no more robust than the ordinary base: gains nothing
+    ):
+        made.ended(proposal("proposed", 2), complete(robust, flops))
+        assert (made.over() is not None) == over
+    assert made.over() == "the last 2 finished proposals gained no hypervolume"
+
+
+def test_a_spent_budget_ends_proposing_and_says_why() -> None:
+    class Notes(Listener):
+        said: list[str] = []
+
+        def closed(self, reason: str) -> None:
+            self.said.append(reason)
+
+    log = Log(load("digits", [*SMALL, "budget.flops=1e9"]))
+    notes = Notes()
+    log.searcher._listeners.append(notes)
+    for number in range(5):
+        log.searcher.suggest(f"t{number}")
+        log.searcher.on_trial_complete(f"t{number}", done(0.1 * number, 1e9) | {"train_flops": 1e10})
+    assert isinstance(log.searcher.suggest("t5"), dict)
+    log.searcher.on_trial_result("t5", {"train_flops": 2e9})
+    assert log.searcher.suggest("t6") == Searcher.FINISHED
+    assert log.searcher.suggest("t6") == Searcher.FINISHED
+    assert notes.said == ["proposals have spent 2e+09 FLOPs of 1e+09"]
+    log.searcher.on_trial_complete("t5", done(0.5, 2e9) | {"train_flops": 2e9})
+    assert [trial.state for trial in log.searcher._proposer.optuna.get_trials()] == [TrialState.COMPLETE]
+
+
+SAMPLERS = {
+    "tpe": optuna.samplers.TPESampler,
+    "nsga2": optuna.samplers.NSGAIISampler,
+    "nsga3": optuna.samplers.NSGAIIISampler,
+    "gp": optuna.samplers.GPSampler,
+    "random": optuna.samplers.RandomSampler,
+    "quasi_random": optuna.samplers.QMCSampler,
+}
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_every_sampler_proposes_and_repeats_by_its_seed(kind: str) -> None:
+    settings = [*SMALL, f"sampler.kind={kind}", "sampler.startup_trials=2", "sampler.population=2", "budget.trials=5"]
+    assert isinstance(sampler_of(load("digits", settings)), SAMPLERS[kind])
+
+    def proposed(seed: int) -> list[str]:
+        log = Log(load("digits", [*settings, f"seed={seed}"]))
+        for number in range(10):
+            assert isinstance(log.searcher.suggest(f"t{number}"), dict)
+            log.searcher.on_trial_complete(f"t{number}", done(0.1 + number / 20, 1e9 * (10 - number)))
+        return [str(one.params) for one in log.proposals if one.role == "proposed"]
+
+    assert len(proposed(0)) == 5
+    assert proposed(0) == proposed(0)
+    assert proposed(0) != proposed(1)

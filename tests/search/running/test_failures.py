@@ -1,0 +1,91 @@
+"""What a failure is said to be, how a hung trial is ended, and what is torn in a run directory."""
+
+from errno import ENOSPC
+from os import strerror
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from analysis.run.trials import State
+from search.failures import reason_of, storage_watched, tells_of_full_storage
+from search.running.callbacks import Hangs
+from search.running.trial_results import outcome_of
+from trainables.errors import StorageFull
+from trainables.storage import Folder
+
+LOW = "out of memory: Ray ended its process, since its node ran low"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("Traceback\n  File x\nValueError: no\n", "ValueError: no"),
+        ("", "failed without a message"),
+        ("t\ntorch.OutOfMemoryError: CUDA is full", "out of memory: torch.OutOfMemoryError: CUDA is full"),
+        ("MemoryError", "out of memory: MemoryError"),
+        ("ray.exceptions.OutOfMemoryError: killed\nset RAY_x", LOW),
+    ],
+)  # fmt: skip
+def test_a_failure_is_told_in_one_line(error: str, reason: str) -> None:
+    assert reason_of(error) == reason
+
+
+def test_a_full_storage_is_told_wherever_it_was_met() -> None:
+    folder = Folder("runs/one")
+    behind = RuntimeError("Tune stopped")
+    behind.__cause__ = OSError(ENOSPC, strerror(ENOSPC))
+    with pytest.raises(StorageFull, match=r"one: the storage is full.*temper resume runs/one"), storage_watched(folder):
+        raise behind
+    with pytest.raises(StorageFull), storage_watched(folder):
+        raise RuntimeError(f"Traceback …\nOSError: [Errno 28] Error writing: {strerror(ENOSPC)}")
+    with pytest.raises(RuntimeError, match="else"), storage_watched(folder):
+        raise RuntimeError("something else")
+    assert not tells_of_full_storage("No such file or directory")
+
+
+class Tune:
+    """Trials that start and report, a clock, and who was killed."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.now, self.killed = 0.0, list[str]()
+        self.hangs = Hangs(timeout, self.killed.append, lambda: self.now)
+
+    def trial(self, name: str) -> Any:
+        return SimpleNamespace(trial_id=name, temporary_state=SimpleNamespace(ray_actor=f"actor of {name}"))
+
+    def step(self, now: float) -> list[str]:
+        self.now = now
+        self.hangs.on_step_begin(0, [])
+        return self.killed
+
+
+def test_a_trial_without_a_report_for_too_long_is_killed_once() -> None:
+    tune = Tune(10)
+    slow, quick, done = (tune.trial(name) for name in ("slow", "quick", "done"))
+    for trial in (slow, quick, done):
+        tune.hangs.on_trial_start(0, [], trial)
+    assert tune.step(9) == []
+    tune.hangs.on_trial_result(0, [], quick, {})
+    tune.hangs.on_trial_complete(0, [], done)
+    assert tune.step(11) == ["actor of slow"]
+    assert tune.step(12) == ["actor of slow"]
+    assert tune.hangs.reasons == {"slow": "no epoch for 10 s (budget.epoch_timeout)"}
+    tune.hangs.on_trial_recover(0, [], slow)
+    assert tune.step(18) == ["actor of slow"]  # it waits for a process
+    tune.hangs.on_trial_start(0, [], slow)
+    assert tune.hangs.reasons == {}  # what ends it now is something else
+    assert tune.step(25) == ["actor of slow", "actor of quick"]
+
+
+def test_without_a_timeout_nobody_is_killed() -> None:
+    tune = Tune(None)
+    tune.hangs.on_trial_start(0, [], tune.trial("slow"))
+    assert tune.step(1e9) == []
+
+
+def test_a_trial_that_gave_up_is_fail_with_its_reason() -> None:
+    outcome = outcome_of(
+        {"finished": False, "failed": "out of memory: x", "busy_seconds": 2.0}, None, ["robust_accuracy"]
+    )
+    assert (outcome.state, outcome.reason, outcome.seconds) == (State.FAIL, "out of memory: x", 2.0)

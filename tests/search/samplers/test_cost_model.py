@@ -1,0 +1,158 @@
+"""What a cost-aware sampler is told that recipes cost, against the planner and what recipes really came to."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analysis.run.trials import State
+from search.events import Outcome, Proposal
+from search.recipes.baselines import base_recipe
+from search.recipes.fixed import fixed_recipes
+from search.samplers.cost_model import Costs
+from search.study.loading import load
+from search.study.resources import Role
+from search.study.study import Study
+from tests.support.command import SMALL
+from trainables.attacks.config import NFGSM, PGD
+from trainables.checkpoints.trained_model import Trained
+from trainables.compression.config import ChannelPruning
+from trainables.data.splits import Splits, load_splits
+from trainables.estimation.flops_planner import Planner
+from trainables.evaluation.config import Evaluation
+from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.recipe.recipe import Distillation, Recipe
+from trainables.recipe.schedule import Schedule
+
+EVALUATION = Evaluation(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
+TINY = [*SMALL, "data.train_size=30", "data.validation_size=10", "pretraining.epochs=1"]
+MARGINAL = load("digits", TINY)
+END_TO_END = load("digits", [*TINY, "objectives=[robust_accuracy, end_to_end_flops]"])
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    set_conditions(1)
+    return load_splits(MARGINAL.data)
+
+
+@pytest.fixture(scope="module")
+def finished(splits: Splits) -> Callable[[Recipe], Pipeline]:
+    """Trains a recipe, and before it what it builds on, each once."""
+
+    @cache
+    def train(recipe: Recipe) -> Pipeline:
+        base, teacher = (train(one).trained() if one else None for one in (recipe.base, recipe.separate_teacher))
+        pipeline = Pipeline(recipe, EVALUATION, splits, base, torch.device("cpu"), teacher)
+        while not pipeline.finished:
+            pipeline.step()
+        return pipeline
+
+    return train
+
+
+def tuned(**parts: Any) -> Recipe:
+    plain = {"base": base_recipe(MARGINAL), "perturbation": NFGSM(epsilon=0.2), "schedule": epochs(2)}
+    return base_recipe(MARGINAL).model_copy(update=plain | parts)
+
+
+def epochs(count: int) -> Schedule:
+    return Schedule(epochs=count, learning_rate=0.01)
+
+
+def costs(study: Study, splits: Splits, finished: Any, *named: str) -> Costs:
+    """Of a study in which these recipes have finished; no other may be asked for."""
+    there = {fixed.recipe: fixed for fixed in fixed_recipes(study) if fixed.name in named}
+
+    def fetch(recipe: Recipe) -> Trained:
+        return finished(there[recipe].recipe).trained()  # type: ignore[no-any-return]
+
+    made = Costs(study, splits, fetch)
+    for fixed in there.values():
+        end(made, fixed.recipe, fixed.role)
+    return made
+
+
+def end(told: Costs, recipe: Recipe, role: Role) -> None:
+    told.ended(Proposal(recipe, role, None, 0), Outcome(State.COMPLETE, None, {}, 1.0))
+
+
+ROBUST = next(fixed.recipe for fixed in fixed_recipes(MARGINAL) if fixed.name == "b0")
+EXACT = {
+    "dense": tuned(),
+    "pgd": tuned(perturbation=PGD(epsilon=0.2, steps=3)),
+    "pruned": tuned(compression=ChannelPruning(pruning_ratio=0.5)),
+    "distilled from its base": tuned(distillation=Distillation()),
+    "distilled from a teacher": tuned(distillation=Distillation(teacher=ROBUST)),
+    "a baseline": ROBUST,
+    "a base of its own": base_recipe(MARGINAL),
+}
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str, splits: Splits, finished: Any) -> None:
+    recipe = EXACT[case]
+    ledger = finished(recipe).ledger
+    plan = Planner(splits, lambda one: finished(one).trained()).plan(recipe)
+    for study, own, planned in (
+        (MARGINAL, ledger.marginal, plan.marginal),
+        (END_TO_END, ledger.end_to_end, plan.end_to_end),
+    ):
+        assert costs(study, splits, finished, "base", "b0")(recipe) == own == planned
+    assert ledger.end_to_end > ledger.marginal or recipe == ROBUST
+
+
+def test_a_base_of_another_length_counts_by_its_length_before_it_has_finished(splits: Splits, finished: Any) -> None:
+    longer = tuned(base=base_recipe(MARGINAL, 3), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform"))
+    ledger = finished(longer).ledger
+    assert costs(END_TO_END, splits, finished, "base")(longer) == pytest.approx(ledger.end_to_end, rel=1e-12)
+    assert costs(MARGINAL, splits, finished, "base")(longer) == pytest.approx(ledger.marginal, rel=1e-12)
+    assert ledger.end_to_end > 2 * finished(tuned()).ledger.base
+
+
+def test_a_teacher_that_has_not_finished_adds_its_training(splits: Splits, finished: Any) -> None:
+    recipe = tuned(distillation=Distillation(teacher=ROBUST))
+    for study, own in ((MARGINAL, finished(recipe).ledger.marginal), (END_TO_END, finished(recipe).ledger.end_to_end)):
+        told = costs(study, splits, finished, "base")
+        assert told(recipe) == pytest.approx(own, rel=1e-12)  # the teacher's network answers at the base's cost
+        assert told(recipe) > told(tuned(distillation=Distillation())) > told(tuned())
+
+
+def test_a_base_that_is_a_file_of_weights_is_exact_too(tmp_path: Path, splits: Splits, finished: Any) -> None:
+    """It has no epochs, so none are compared with another base's."""
+    (tmp_path / "base.safetensors").write_bytes(finished(base_recipe(MARGINAL)).trained().weights)
+    given = f"pretrained={{path: {tmp_path / 'base.safetensors'}}}"
+    study = load("digits", [*TINY, "pretraining=null", given, "objectives=[robust_accuracy, end_to_end_flops]"])
+    recipe = tuned(base=base_recipe(study))
+    assert costs(study, splits, finished, "base")(recipe) == finished(recipe).ledger.end_to_end
+
+
+def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
+    splits: Splits, finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[Recipe] = []
+    count = Planner._count
+
+    def counting(self: Planner, recipe: Recipe, base: Trained | None) -> Any:
+        counted.append(recipe)
+        return count(self, recipe, base)
+
+    monkeypatch.setattr(Planner, "_count", counting)
+    told = costs(MARGINAL, splits, finished, "base")
+    recipes = [
+        tuned(compression=ChannelPruning(mac_ratio=share, scope="uniform"))
+        for share in (0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4)
+    ]
+    found = [told(recipe) for recipe in recipes]
+    assert len(counted) == len(set(found)) == 5  # -9 to -5 quarters of the logarithm to base 2
+    assert found == sorted(found)
+    exact = Planner(splits, lambda recipe: finished(recipe).trained())
+    for index in (
+        1,
+        4,
+        9,
+    ):  # those that lie worst: half a quarter off, 2^(1/8), and in so small a network a little more
+        assert found[index] == pytest.approx(exact.plan(recipes[index]).marginal, rel=0.15)

@@ -1,0 +1,125 @@
+"""Expected gains against closed forms and draws; what the surrogate makes of whole and of partial schedules."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from analysis.pareto.hypervolume import hypervolume
+from search.samplers.acquisition import expected_gains
+from search.samplers.gaussian_process import Seen, Surrogate
+
+REFERENCE = (0.1, 12.0)
+FRONT = np.array([[0.3, 10.0], [0.5, 10.5], [0.7, 11.5], [0.4, 11.0], [0.9, 12.5], [0.05, 9.0]])  # the last 3: no use
+
+
+def gains(mean: float, deviation: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
+    return float(expected_gains(np.array([mean]), np.array([deviation]), np.array([cost]), front, REFERENCE)[0])
+
+
+def gained(score: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
+    """By how much a point raises the hypervolume."""
+    bound = np.array(REFERENCE)
+    return hypervolume(np.vstack([front, [[score, cost]]]), bound) - hypervolume(front, bound)
+
+
+@pytest.mark.parametrize("cost", [9.5, 10.2, 10.5, 11.3, 11.8, 12.2])
+@pytest.mark.parametrize(("mean", "deviation"), [(0.2, 0.1), (0.55, 0.05), (0.75, 0.2), (0.95, 0.01)])
+def test_the_expected_gain_is_the_mean_of_the_gains(mean: float, deviation: float, cost: float) -> None:
+    shares = (np.arange(4000) + 0.5) / 4000
+
+    by_drawing = np.mean([gained(score, cost) for score in mean + deviation * ndtri(shares)])
+    assert gains(mean, deviation, cost) == pytest.approx(by_drawing, rel=2e-3, abs=5e-6)
+
+
+def test_a_certain_point_gains_its_area() -> None:
+    # It fills the slab from 0.5 to 0.6 up to the point at 11.5, and that from 0.3 to 0.5 up to the one at 10.5.
+    assert gains(0.6, 1e-9, 10.2) == pytest.approx(0.1 * (11.5 - 10.2) + 0.2 * (10.5 - 10.2))
+    assert gains(0.8, 1e-9, 11.5) == pytest.approx(0.1 * 0.5)
+    empty = np.zeros((0, 2))
+    assert gains(0.6, 1e-9, 10.0, empty) == pytest.approx(0.5 * 2)
+    # Half of a normal distribution lies above its mean, by 1/√(2π) deviations on average.
+    assert gains(0.1, 0.2, 11.0, empty) == pytest.approx(0.2 / math.sqrt(2 * math.pi))
+
+
+@pytest.mark.parametrize(("mean", "cost"), [(0.45, 10.6), (0.7, 11.5), (0.05, 9.0), (0.95, 12.0), (0.95, 13.0)])
+def test_a_certain_point_that_is_dominated_or_out_of_bounds_gains_nothing(mean: float, cost: float) -> None:
+    assert gains(mean, 1e-9, cost) == pytest.approx(0.0, abs=1e-8)
+
+
+def truth(x: float, y: float) -> float:
+    return 0.3 + 0.3 * x + 0.2 * math.sin(3 * y)
+
+
+def places(count: int, seed: int) -> list[dict[str, float]]:
+    return [{"x": float(x), "y": float(y)} for x, y in np.random.default_rng(seed).random((count, 2))]
+
+
+def test_a_handful_of_observations_does_not_make_it_sure() -> None:
+    fresh = [{"x": float(x), "y": float(y), "z": float(z)} for x, y, z in np.random.default_rng(1).random((50, 3))]
+    wrong = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        few = [{"x": float(x), "y": float(y), "z": float(z)} for x, y, z in rng.random((8, 3))]
+        seen = [Seen(one, 1.0, truth(one["x"], one["y"]) + 0.1 * float(rng.normal())) for one in few]
+        mean, deviation = Surrogate(seen).predict(seen, fresh)
+        wrong.append(np.square((mean - [truth(one["x"], one["y"]) for one in fresh]) / deviation))
+    assert np.mean(wrong) < 4  # 1 if it knew all; by likelihood alone it is 10
+
+
+def test_what_observations_say_nothing_about_keeps_the_middle_of_its_prior() -> None:
+    here = {"x": 0.3, "y": 0.7}
+    surrogate = Surrogate([Seen(here, 1.0, 0.4), Seen(here, 1.0, 0.6)])
+    assert surrogate.lengths == pytest.approx({"x": 1.0, "y": 1.0, "share": 1.0}, rel=1e-4)
+
+
+def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
+    seen = [Seen(place, 1.0, truth(**place)) for place in places(40, 0)]
+    surrogate, fresh = Surrogate(seen), places(50, 1)
+    mean, deviation = surrogate.predict(seen, fresh)
+    assert np.abs(mean - [truth(**place) for place in fresh]).max() < 0.02
+    corner = [one for one in seen if one.place["x"] < 0.5]  # seen in one half only
+    near, far = surrogate.predict(corner, [{"x": 0.25, "y": 0.5}, {"x": 1.0, "y": 0.5}])[1]
+    assert far > 3 * near
+    assert mean.shape == deviation.shape == (50,)
+    assert (deviation > 0).all()
+
+
+def test_what_it_predicts_is_a_function_of_what_it_is_given() -> None:
+    seen = [Seen(place, 1.0, truth(**place)) for place in places(20, 2)]
+    first, again = (Surrogate(seen).predict(seen, places(5, 3)) for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+def test_partial_schedules_teach_what_the_whole_ones_come_to() -> None:
+    """At a third of the schedule those of large x lag behind, so that the raw partial scores mislead."""
+
+    def partial(x: float, y: float) -> float:
+        return truth(x, y) - 0.1 - 0.5 * x
+
+    whole, stopped = places(12, 4), places(40, 5)
+    seen = [Seen(place, 1.0, truth(**place)) for place in whole]
+    seen += [Seen(place, 1 / 3, partial(**place)) for place in (*whole, *stopped)]
+    final = np.array([truth(**place) for place in stopped])
+    mean, _ = Surrogate(seen).predict(seen, stopped)
+    raw = np.array([partial(**place) for place in stopped])
+    assert np.abs(mean - final).max() < 0.05
+    assert np.abs(raw - final).max() > 0.5
+    assert np.corrcoef(mean, final)[0, 1] > 0.98 > 0.9 > np.corrcoef(raw, final)[0, 1]
+
+
+def test_a_parameter_that_some_recipes_lack_does_no_harm() -> None:
+    seen = [Seen({"x": x, "kind=a": 1.0}, 1.0, x) for x in np.linspace(0, 1, 8)]
+    seen += [
+        Seen({"x": x, "kind=a": 0.0, "steps": s}, 1.0, x + 0.3 * s) for x in (0.0, 0.5, 1.0) for s in (0.0, 0.5, 1.0)
+    ]
+    places = [
+        {"x": 0.4, "kind=a": 1.0},
+        {"x": 0.4, "kind=a": 0.0, "steps": 0.8},
+        {"x": 0.4, "unknown": 1.0, "kind=a": 1.0},
+    ]
+    mean, _ = Surrogate(seen).predict(seen, places)
+    assert mean[:2] == pytest.approx([0.4, 0.64], abs=0.03)
+    assert mean[2] == pytest.approx(mean[0])

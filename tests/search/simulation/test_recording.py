@@ -1,0 +1,160 @@
+"""Recordings: written and read exactly, taken of whole runs only, and of use to studies that differ in the search."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.run.trials import Run, State, Trial
+from search.recipes.fixed import fixed_recipes
+from search.simulation.recording import Curve, Recording, read, record, write
+from search.study.study import Study
+from tests.support.made_recordings import PREPARATION, curve, finite, made, seconds
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+TINY = [  # eight proposals
+    "space.perturbation={kind: [n_fgsm], epsilon: {low: 0.1, high: 0.2, levels: 2}}",
+    "space.compression.pruning_ratio={low: 0.2, high: 0.4, step: 0.2}",
+    "space.schedule.epochs={low: 4, high: 4}",
+    "sampler.kind=grid",
+]
+
+
+def tiny(*settings: str) -> Study:
+    return finite(*TINY, *settings)
+
+
+def as_run(recording: Recording) -> Run:
+    """The run of which this is the recording."""
+    named = {fixed.name: fixed.role for fixed in fixed_recipes(recording.study)}
+    trials = []
+    for number, ((key, found), recipe) in enumerate(
+        zip(recording.curves.items(), recording.of(recording.study), strict=True)
+    ):
+        trials.append(
+            Trial(
+                id=recipe.id,
+                role=named.get(key, "proposed"),
+                name=key if key in named else None,
+                number=number,
+                params={} if key in named else json.loads(key),
+                distributions={},
+                recipe=recipe.model_dump(mode="json"),
+                state=State.PRUNED if found.reason else State.COMPLETE,
+                reason=found.reason,
+                order=number,
+                started=None,
+                ended=None,
+                seconds=seconds(found),
+                metrics={**found.metrics, "robust_accuracy_stderr": 0.01},
+                history=tuple({**row, "loss": 1.0} for row in found.rows),
+                robust_correct=None,
+            )
+        )
+    return Run(Folder("run"), {}, tuple(trials), ())
+
+
+def with_ends(recording: Recording) -> Recording:
+    """The same, with a recipe that diverged in its second epoch, one never scored before its end, and odd numbers."""
+    curves = dict(recording.curves)
+    first, second, third = list(curves)[-3:]
+    curves[first] = Curve(curves[first].rows[:2], "diverged: loss is nan", {}, 0.1 + 0.2)
+    unscored = tuple({**row, "robust_accuracy": None} for row in curves[second].rows[:-1])
+    curves[second] = dataclasses.replace(curves[second], rows=(*unscored, curves[second].rows[-1]))
+    curves[third] = curve(4, 1 / 3, 1e18 / 7)
+    return Recording(recording.study, curves)
+
+
+def test_what_was_written_is_read_to_the_last_digit(tmp_path: Path) -> None:
+    recording = with_ends(made(tiny()))
+    write(recording, tmp_path / "recording.parquet")
+    again = read(str(tmp_path / "recording.parquet"))
+    assert again == recording
+    assert list(again.curves) == list(recording.curves)
+    diverged, unscored = list(again.curves.values())[-3:-1]
+    assert (diverged.reason, len(diverged.rows), dict(diverged.metrics)) == ("diverged: loss is nan", 2, {})
+    assert [row["robust_accuracy"] is None for row in unscored.rows] == [True, True, True, False]
+
+
+def test_a_recording_is_of_use_to_studies_that_differ_in_the_search_alone() -> None:
+    recording = made(tiny())
+    own = list(recording.of(recording.study).values())
+    assert own == list(recording.curves.values())
+    other = tiny(
+        "seed=3", "sampler.kind=tpe", "budget={trials: 5, hours: 1}", "halving={}", "name=other", "parity_margin=0.1",
+        "constraints=['clean_accuracy >= 0.5']", "objectives=[robust_accuracy, end_to_end_flops]",
+    )  # fmt: skip
+    assert list(recording.of(other).values()) == own
+    recipes = recording.of(other)
+    assert len(recipes) == 3 + 8
+    assert {recipe.seed for recipe in recipes} == {3}
+    assert {fixed.recipe for fixed in fixed_recipes(other)} < set(recipes)
+    for recipe, found in list(recipes.items())[3:]:  # the recorded curve of the same choices, whatever the seed
+        assert recipe.perturbation.kind == "n_fgsm"
+        assert len(found.rows) == recipe.schedule.epochs
+
+
+@pytest.mark.parametrize(
+    ("settings", "keys"),
+    [
+        (["data.validation_size=200"], ["data"]),
+        (["model.name=eight_layer", "keep=best"], ["model", "keep"]),
+        (["space.schedule.epochs={low: 4, high: 8}"], ["space"]),
+        (["threat_model.epsilon=0.1"], ["threat_model"]),
+        (["baselines.1.schedule.epochs=9"], ["baselines"]),
+    ],
+)
+def test_a_study_that_differs_otherwise_is_refused(settings: list[str], keys: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        made(tiny()).of(tiny(*settings))
+    expected = {f"{key}: differs from what was recorded, expected the same" for key in keys}
+    assert set(caught.value.problems) == expected
+
+
+def test_a_whole_run_is_recorded() -> None:
+    recording = with_ends(made(tiny()))
+    taken = record(as_run(recording), recording.study)
+    assert taken.study.sampler.kind == "cost_aware"  # how it was searched is not recorded
+    assert taken.study.space == recording.study.space
+    assert set(taken.curves) == set(recording.curves)
+    for key, found in taken.curves.items():
+        one = recording.curves[key]
+        assert found.rows == one.rows  # without the loss
+        assert (found.metrics, found.reason) == (one.metrics, one.reason)  # without the standard error
+        assert found.preparation == pytest.approx(one.preparation)
+    assert taken.curves["base"].preparation == pytest.approx(PREPARATION)
+
+
+@pytest.mark.parametrize("state", [None, State.FAIL, State.RUNNING])
+def test_an_incomplete_run_is_refused(state: State | None) -> None:
+    run = as_run(made(tiny()))
+    last = [] if state is None else [dataclasses.replace(run.trials[-1], state=state)]
+    with pytest.raises(InvalidInput, match=r"run: 1 of 11 recipes have no result, expected all of them"):
+        record(dataclasses.replace(run, trials=(*run.trials[:-1], *last)), tiny())
+
+
+def test_a_halved_run_and_an_endless_space_are_refused() -> None:
+    run = as_run(made(tiny()))
+    with pytest.raises(InvalidInput, match=r"run: was run with halving, expected every recipe to its end"):
+        record(run, tiny("halving={}"))
+    with pytest.raises(InvalidInput, match=r"epsilon: got a range without levels, expected a finite space"):
+        record(run, finite("space.perturbation.epsilon={low: 0.1, high: 0.2}"))
+
+
+def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+    text, table = tmp_path / "text", tmp_path / "table.parquet"
+    text.write_text("no table")
+    pd.DataFrame({"recipe": ["base"]}).to_parquet(table)
+    for wrong in (text, table, tmp_path / "nothing", tmp_path):
+        with pytest.raises(InvalidInput, match=r": no such recording, expected a file that was recorded"):
+            read(str(wrong))
+
+
+def test_the_planned_compute_is_that_of_the_whole_schedule_even_of_one_that_ended_early() -> None:
+    whole = curve(8, 0.5, 4e9)
+    early = Curve(whole.rows[:3], "diverged", {}, 0.0)
+    assert early.planned("train_flops") == whole.planned("train_flops") == 4e9
+    assert early.planned("end_to_end_flops") == 4e9 + 5e10

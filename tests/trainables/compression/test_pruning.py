@@ -1,0 +1,77 @@
+"""Which channels go, and how many, against what is known of the network beforehand."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from trainables.compression.config import ChannelPruning, Importance, Scope
+from trainables.compression.pruning import ChannelPruner
+from trainables.compute.flops import forward_flops
+from trainables.models.build import build
+from trainables.models.config import Network
+
+X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+Y = torch.arange(16).remainder(10)
+
+
+OWN = torch.tensor([3.0, 1.0, 1.5, 2.0])  # weights of four channels …
+READERS = torch.linspace(-1, 1, 10)[:, None] * torch.tensor([0.0, 1.0, 1.0, 0.0])  # … and of what reads them
+
+
+def kept_channels(importance: Importance, seed: int = 0) -> list[float]:
+    """The weights of the two channels that are left of four; nothing reads the outer two, so they have no gradient."""
+    layer, reader = nn.Conv2d(1, 4, 1, bias=False), nn.Linear(4, 10, bias=False)
+    layer.weight.data, reader.weight.data = OWN.reshape(4, 1, 1, 1).clone(), READERS.clone()
+    model = nn.Sequential(layer, nn.Flatten(), reader)
+    generator = torch.get_rng_state()
+    pruning = ChannelPruning(pruning_ratio=0.5, importance=importance)
+    ChannelPruner(pruning, seed=seed).step(1, model, X[:, :, :1, :1], Y)
+    assert torch.equal(torch.get_rng_state(), generator)
+    return sorted(layer.weight.flatten().tolist())
+
+
+def test_small_weights_go_first_by_norm_and_small_gradients_by_taylor() -> None:
+    assert kept_channels("taylor") == [1.0, 1.5]
+    # A channel is worth the norm of its own weights and of those that read it.
+    by_l1 = OWN.abs() + READERS.abs().sum(0)
+    by_l2 = OWN.square() + READERS.square().sum(0)
+    assert kept_channels("l1") == sorted(OWN[by_l1.argsort()[-2:]].tolist())
+    assert kept_channels("l2") == sorted(OWN[by_l2.argsort()[-2:]].tolist())
+
+
+def test_random_importance_follows_the_seed() -> None:
+    kept = [tuple(kept_channels("random", seed)) for seed in range(12)]
+    assert len(set(kept)) > 1
+    assert kept == [tuple(kept_channels("random", seed)) for seed in range(12)]
+
+
+@pytest.mark.parametrize("scope", ["global", "uniform"])
+@pytest.mark.parametrize("importance", ["l1", "l2", "taylor", "random"])
+def test_a_mac_ratio_is_met_from_below(importance: Importance, scope: Scope) -> None:
+    torch.manual_seed(0)
+    dense = build(Network(name="small"), (1, 8, 8))
+    whole = forward_flops(dense, X[:1])
+    for wanted in (0.5, 0.1):
+        model = copy.deepcopy(dense).train()
+        pruning = ChannelPruning(mac_ratio=wanted, importance=importance, scope=scope)
+        ChannelPruner(pruning, seed=0).step(1, model, X, Y)
+        assert 0.85 * wanted < forward_flops(model, X[:1]) / whole <= wanted
+        assert all(module.training for module in model.modules())
+        assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+        assert torch.equal(dict(model.named_buffers())["2.num_batches_tracked"], torch.tensor(0))
+        assert model(X).shape == (16, 10)
+
+
+@pytest.mark.parametrize("importance", ["l1", "taylor"])
+def test_torchvisions_resnet_keeps_its_residual_adds(importance: Importance) -> None:
+    torch.manual_seed(0)
+    model = resnet18(num_classes=10)
+    x = torch.rand(2, 3, 32, 32)
+    whole = forward_flops(model, x[:1])
+    pruning = ChannelPruning(pruning_ratio=0.5, importance=importance, scope="uniform")
+    ChannelPruner(pruning, seed=0).step(1, model, x, Y[:2])
+    assert forward_flops(model, x[:1]) / whole == pytest.approx(0.25, abs=0.02)  # the first layer's input is not pruned
+    assert model(x).shape == (2, 10)

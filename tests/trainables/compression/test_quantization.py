@@ -1,0 +1,173 @@
+"""Rounding to few bits: the grid, the gradients, the calibrated ranges and what they cost."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from torchvision.models import resnet18
+
+from trainables.attacks.attack import perturb
+from trainables.attacks.pgd import PgdAttack
+from trainables.compression.config import Bits, ChannelPruning, Quantization
+from trainables.compression.pruning import ChannelPruner
+from trainables.compression.quantization import (
+    ActivationQuantizer,
+    WeightQuantizer,
+    attach,
+    bits_of,
+    layers_of,
+    quantize,
+    unquantized,
+)
+from trainables.compression.size import forward_bitops, stored_bytes
+from trainables.compute.flops import measure
+from trainables.data.config import Data
+from trainables.data.splits import load_splits
+from trainables.evaluation.config import Evaluation
+from trainables.execution.pipeline import set_conditions
+from trainables.execution.standalone import run
+from trainables.models.build import build
+from trainables.models.config import Network
+from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import Schedule
+
+BITS: list[Bits] = [8, 6, 4, 3, 2]
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("bits", [16, *BITS])
+def test_weights_lie_on_a_grid_of_their_channel(bits: int) -> None:
+    weight = torch.randn(5, 40, generator=GENERATOR) * torch.tensor([0.01, 0.1, 1, 10, 100])[:, None]
+    quantizer = WeightQuantizer(weight, bits)
+    rounded = quantizer(weight)
+    scale = quantizer.share * weight.abs().amax(1) / (2 ** (bits - 1) - 1)
+    steps = rounded / scale[:, None]
+    assert torch.allclose(steps, steps.round(), atol=2e-2 if bits == 16 else 1e-4)
+    assert float(steps.min()) >= -(2 ** (bits - 1)) - 0.01
+    assert float(steps.max()) <= 2 ** (bits - 1) - 1 + 0.01
+    inside = weight.abs() <= scale[:, None] * (2 ** (bits - 1) - 1)
+    assert bool(((rounded - weight).abs() <= scale[:, None] * 0.5001)[inside].all())
+    # Never worse than a range that reaches the largest weight.
+    whole = copy.deepcopy(quantizer)
+    whole.share = torch.ones(5)
+    assert bool(((rounded - weight).square().sum(1) <= (whole(weight) - weight).square().sum(1) + 1e-12).all())
+
+
+def test_the_scale_of_weights_follows_them() -> None:
+    weight = torch.randn(3, 16, generator=GENERATOR)
+    quantizer = WeightQuantizer(weight, 4)
+    assert torch.allclose(quantizer(10 * weight), 10 * quantizer(weight), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_activations_lie_on_a_grid_that_has_zero(bits: int) -> None:
+    sample = torch.rand(4000, generator=GENERATOR) * 3 - 1
+    quantizer = ActivationQuantizer(sample, bits)
+    rounded = quantizer(sample)
+    assert len(rounded.unique()) <= 2**bits
+    assert float(quantizer(torch.zeros(1))) == 0
+    assert float((rounded - sample).square().mean()) <= (3 / (2**bits - 1)) ** 2 / 12 * 1.3  # uniform rounding noise
+
+
+def test_gradients_go_straight_through_inside_the_range_and_stop_outside() -> None:
+    quantizer = ActivationQuantizer(torch.linspace(0, 1, 1000), 3)
+    top = float(quantizer.scale) * 7
+    x = torch.tensor([0.1 * top, 0.5 * top, 1.5 * top, -0.5], requires_grad=True)
+    (quantizer(x) * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 2.0, 0.0, 0.0]
+    weight = torch.tensor([[0.3, -0.2, 1.0]], requires_grad=True)
+    rounding = WeightQuantizer(weight, 8)
+    rounding.share.fill_(1.0)
+    rounding(weight).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_first_and_last_layer_stay_at_eight_bits_and_bitops_are_by_hand() -> None:
+    torch.manual_seed(0)
+    model = build(Network(name="eight_layer"), (1, 28, 28))
+    x = torch.rand(8, 1, 28, 28, generator=GENERATOR)
+    # Multiply-accumulates, layer by layer: pixels × 9 × in × out, then in × out.
+    macs = [784 * 9 * 32, 784 * 9 * 32**2, 196 * 9 * 32 * 64, 196 * 9 * 64**2, 49 * 9 * 64 * 128, 49 * 9 * 128**2]
+    macs += [1152 * 256, 256 * 10]
+    assert forward_bitops(model, x[:1]) == 1024 * sum(macs)
+    dense_cost, dense_bytes = measure(model, x[:1]), stored_bytes(model)
+    quantize(model, Quantization(weight_bits=4, activation_bits=2), x)
+    assert [bits_of(layer) for layer in layers_of(model).values()] == [(8, 8)] + [(4, 2)] * 6 + [(8, 8)]
+    assert forward_bitops(model, x[:1]) == 64 * (macs[0] + macs[-1]) + 8 * sum(macs[1:-1])
+    assert measure(model, x[:1]) == dense_cost
+    weights = [32 * 9, 9 * 32**2, 9 * 32 * 64, 9 * 64**2, 9 * 64 * 128, 9 * 128**2, 1152 * 256, 256 * 10]
+    saved = (weights[0] + weights[-1]) * 3 + sum(weights[1:-1]) * 3.5  # bytes: 4 → 1, 4 → 0.5
+    extra = 4 * (32 + 32 + 64 + 64 + 128 + 128 + 256 + 10) + 8 * 8  # a share a channel; scale and zero point a layer
+    assert stored_bytes(model) == dense_bytes - saved + extra
+
+
+def test_weights_or_activations_alone() -> None:
+    model = build(Network(name="small"), (1, 8, 8))
+    quantize(model, Quantization(weight_bits=32, activation_bits=4), torch.rand(4, 1, 8, 8))
+    assert {bits_of(layer) for layer in layers_of(model).values()} == {(32, 8), (32, 4)}
+    model = build(Network(name="small"), (1, 8, 8))
+    quantize(model, Quantization(weight_bits=3, activation_bits=32), torch.rand(4, 1, 8, 8))
+    assert {bits_of(layer) for layer in layers_of(model).values()} == {(8, 32), (3, 32)}
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_quantized_network_has_input_gradients_for_the_attack(bits: Bits) -> None:
+    torch.manual_seed(0)
+    model = build(Network(name="small"), (1, 8, 8)).train()
+    x, y = torch.rand(32, 1, 8, 8, generator=GENERATOR), torch.arange(32).remainder(10)
+    quantize(model, Quantization(weight_bits=bits, activation_bits=bits), x)
+    assert model.training
+    adversarial = perturb(PgdAttack(epsilon=0.1, steps=3), model, x, y, torch.Generator().manual_seed(0))
+    model.eval()
+    with torch.no_grad():
+        before = nn.functional.cross_entropy(model(x), y)
+        after = nn.functional.cross_entropy(model(adversarial), y)
+    assert float(after) > float(before)
+
+
+def test_eight_bits_keep_the_labels_of_a_trained_network() -> None:
+    set_conditions(1)
+    data = Data(name="digits", validation_size=297)
+    splits = load_splits(data)
+    recipe = Recipe(data=data, model=Network(name="small"), schedule=Schedule(epochs=3, learning_rate=0.05))
+    model = run(recipe, Evaluation(epsilon=0.2, steps=1), splits, torch.device("cpu")).model.eval()
+    images = torch.from_numpy(splits.validation.images)
+    with torch.no_grad():
+        before = model(images)
+        plain = {name: value.clone() for name, value in model.state_dict().items()}
+        quantize(model, Quantization(weight_bits=8, activation_bits=8), torch.from_numpy(splits.train.images[:256]))
+        after = model(images)
+    assert float((before.argmax(1) == after.argmax(1)).float().mean()) >= 0.99
+    assert not torch.equal(before, after)
+    stripped = unquantized(model.state_dict())
+    assert set(stripped) == set(plain)
+    assert all(torch.equal(stripped[name], plain[name]) for name in plain)
+
+
+def test_torchvisions_resnet_is_quantized_and_trains() -> None:
+    torch.manual_seed(0)
+    model = resnet18(num_classes=10)
+    x = torch.rand(4, 3, 32, 32, generator=GENERATOR)
+    quantize(model, Quantization(weight_bits=4, activation_bits=4), x)
+    assert sum(parametrize.is_parametrized(module, "weight") for module in model.modules()) == 21
+    torch.autograd.backward(nn.functional.cross_entropy(model(x), torch.arange(4)))
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    twin = copy.deepcopy(model)
+    assert torch.equal(twin.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize(("weight_bits", "activation_bits"), [(4, 8), (8, 32), (32, 3)])
+def test_a_quantized_network_is_rebuilt_from_its_tensors(weight_bits: Bits, activation_bits: Bits) -> None:
+    torch.manual_seed(0)
+    network, bits = Network(name="small"), Quantization(weight_bits=weight_bits, activation_bits=activation_bits)
+    model, x = build(network, (1, 8, 8)), torch.rand(16, 1, 8, 8, generator=GENERATOR)
+    ChannelPruner(ChannelPruning(pruning_ratio=0.5), seed=0).step(1, model, x, torch.arange(16).remainder(10))
+    quantize(model, bits, x)
+    state = model.state_dict()
+    again = attach(build(network, (1, 8, 8)), bits, state)
+    assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
+    assert torch.equal(again.eval()(x), model.eval()(x))

@@ -1,0 +1,51 @@
+"""Single-step attacks for fast adversarial training: FGSM from a random start, and N-FGSM."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.attacks.attack import input_gradient, uniform_noise
+from trainables.attacks.config import Norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class FgsmAttack:
+    """Fast adversarial training's step (arXiv 2001.03994, algorithm 3): uniform start, one step, projected."""
+
+    epsilon: float
+    step_size: float | None = None
+    passes: int = 1
+    norm: Norm = "linf"
+    sound: bool = True
+
+    @property
+    def bound(self) -> float:
+        return self.epsilon
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        step_size = 1.25 * self.epsilon if self.step_size is None else self.step_size
+        start = (x + uniform_noise(x, self.epsilon, generator)).clamp(0, 1)
+        stepped = start + step_size * input_gradient(model, start, target).sign()
+        return torch.clamp(stepped, (x - self.epsilon).clamp(min=0), (x + self.epsilon).clamp(max=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NFgsmAttack:
+    """N-FGSM (arXiv 2202.01181, algorithm 1): noise in ±2 epsilon, then one step of epsilon, no projection.
+
+    Noise and result are clamped to [0, 1] as in the authors' code; the result may be 3 epsilon away.
+    """
+
+    epsilon: float
+    passes: int = 1
+    norm: Norm = "linf"
+    sound: bool = True
+
+    @property
+    def bound(self) -> float:
+        return 3 * self.epsilon
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        noisy = (x + uniform_noise(x, 2 * self.epsilon, generator)).clamp(0, 1)
+        return (noisy + self.epsilon * input_gradient(model, noisy, target).sign()).clamp(0, 1)

@@ -1,0 +1,53 @@
+"""Projected gradient descent (PGD), the multi-step attack, in L-infinity and L2."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from trainables.attacks.attack import euclidean_length, input_gradient, uniform_noise
+from trainables.attacks.config import Norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class PgdAttack:
+    """Projected gradient ascent from a uniform start in the ball (arXiv 1706.06083), in L-infinity or L2.
+
+    An L2 step goes along the gradient divided by its length; both norms stay inside [0, 1].
+    """
+
+    epsilon: float
+    steps: int
+    norm: Norm = "linf"
+    step_size: float | None = None
+    sound: bool = True
+
+    @property
+    def passes(self) -> int:
+        return self.steps
+
+    @property
+    def bound(self) -> float:
+        return self.epsilon
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
+        if self.norm == "l2":
+            return self._in_l2(model, x, target, generator, step_size)
+        low, high = (x - self.epsilon).clamp(min=0), (x + self.epsilon).clamp(max=1)
+        adversarial = (x + uniform_noise(x, self.epsilon, generator)).clamp(0, 1)
+        for _ in range(self.steps):
+            gradient = input_gradient(model, adversarial, target)
+            adversarial = torch.clamp(adversarial + step_size * gradient.sign(), low, high)
+        return adversarial
+
+    def _in_l2(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator, step_size: float) -> Tensor:
+        direction = torch.empty_like(x).normal_(generator=generator)
+        share = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) ** (1 / x[0].numel())
+        adversarial = (x + self.epsilon * share * direction / euclidean_length(direction)).clamp(0, 1)
+        for _ in range(self.steps):
+            gradient = input_gradient(model, adversarial, target)
+            shift = adversarial + step_size * gradient / euclidean_length(gradient) - x
+            # Clamping moves every pixel towards x, so the result is inside the ball as well.
+            adversarial = (x + shift * (self.epsilon / euclidean_length(shift)).clamp(max=1)).clamp(0, 1)
+        return adversarial

@@ -1,0 +1,37 @@
+"""Finished bases and teachers out of a run directory: for a resumed search, and for trials whose shelf is lost."""
+
+from collections.abc import Collection
+
+from trainables.checkpoints.checkpoint import read_newest, read_result
+from trainables.checkpoints.trained_model import Trained, soft_labels
+from trainables.compute.ledger import Ledger, Lineage
+from trainables.data.splits import Splits, tensor_of
+from trainables.errors import InvalidInput
+from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
+
+
+def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = ()) -> Trained:
+    """What a finished recipe came to, out of its last checkpoint and those of all that it builds on.
+
+    Args:
+        recipe: has finished.
+        trials: the run's trials/ folder.
+        splits: its data.
+        teachers: ids of the recipes that others learn from, whose soft labels are made again.
+
+    Raises:
+        InvalidInput: a checkpoint that is needed is gone.
+    """
+    folder = trials.child(recipe.id, "checkpoint")
+    weights = read_result(folder, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
+    newest = read_newest(folder)
+    if weights is None or newest is None:
+        raise InvalidInput(f"{folder}: no whole checkpoint in it, but other recipes start from that one")
+    inherited: Lineage = {}
+    for ancestor in (recipe.base, recipe.separate_teacher):
+        if ancestor is not None:
+            inherited = {**inherited, **recover(ancestor, trials, splits).lineage}
+    own = Ledger.from_dict(newest[1]["ledger"]).own(inherited)
+    labels = soft_labels(recipe, weights, splits, tensor_of(splits.train.images)) if recipe.id in teachers else None
+    return Trained(weights, {**inherited, recipe.id: own}, labels)

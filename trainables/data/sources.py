@@ -1,0 +1,156 @@
+"""Reads data sets from where they lie: the named ones, a folder of images, and a user's own function.
+
+scikit-learn and torchvision are imported where a set is read: a trial's process is handed its arrays ready-made, and
+without the two it starts 2.5 s sooner (measured).
+"""
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.config import Data
+from trainables.errors import InvalidInput
+from trainables.user_code import is_reference, own_function
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+DIGITS_TEST_SIZE = 300
+Split = Literal["train", "test"]
+Arrays = tuple[NDArray[Any], NDArray[Any]]
+
+
+def read(data: Data, split: Split) -> Arrays:
+    """Images and labels of one split, of nothing but that split's files.
+
+    Returns:
+        Images (n, channels, height, width) float32 in [0, 1], and class numbers (n,) int64.
+
+    Raises:
+        InvalidInput: no copy can be found, or what was found is not of that form.
+    """
+    if is_reference(data.name):
+        arrays = own_function(data.name, "data.name")(split)
+    elif data.name == "image_folder":
+        assert data.path is not None
+        assert data.image_size is not None
+        arrays = _image_folder(Path(data.path) / split, data.image_size)
+    else:
+        arrays = _NAMED[data.name](split)
+    return _checked(arrays, data.name)
+
+
+def data_root() -> Path:
+    """Where data sets are cached: TEMPER_DATA, by default ~/.cache/temper."""
+    return Path(os.environ.get("TEMPER_DATA", Path.home() / ".cache" / "temper"))
+
+
+def _checked(arrays: Any, name: str) -> Arrays:
+    try:
+        images, labels = (np.asarray(part) for part in arrays)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"data.name: {name} gave no pair of arrays (images, labels): {error}") from error
+    if images.dtype == np.uint8:
+        images = images / np.float32(255)
+    images = images.astype(np.float32, copy=False)
+    if images.ndim != 4 or labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput(
+            f"data.name: {name} gave images {images.shape} and {labels.dtype} labels {labels.shape}, "
+            "expected (n, channels, height, width) and whole numbers (n,)"
+        )
+    if len(images) and not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
+        raise InvalidInput(f"data.name: {name} gave pixels outside [0, 1]; bytes (uint8) are divided by 255 for you")
+    if len(labels) and labels.min() < 0:
+        raise InvalidInput(f"data.name: {name} gave the label {labels.min()}, expected class numbers from 0")
+    return images, labels.astype(np.int64, copy=False)
+
+
+def _digits(split: Split) -> Arrays:
+    """scikit-learn's 1,797 handwritten digits in a fixed order, the first 300 for testing; pixels come as 0 … 16."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    chosen = order[:DIGITS_TEST_SIZE] if split == "test" else order[DIGITS_TEST_SIZE:]
+    return (images[chosen] / 16.0).astype(np.float32).reshape(-1, 1, 8, 8), labels[chosen]
+
+
+def _fashion_mnist(split: Split) -> Arrays:
+    folder, prefix = _fashion_mnist_folder(), {"train": "train", "test": "t10k"}[split]
+    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte")
+    return images[:, None], _read_idx(folder / f"{prefix}-labels-idx1-ubyte")
+
+
+def _fashion_mnist_folder() -> Path:
+    """Debian's package, then torchvision's cache, then torchvision's download."""
+    if (DEBIAN_FASHION_MNIST / "train-images-idx3-ubyte.gz").exists():
+        return DEBIAN_FASHION_MNIST
+    raw = data_root() / "FashionMNIST" / "raw"
+    if not (raw / "train-images-idx3-ubyte").exists():
+        from torchvision.datasets import FashionMNIST
+
+        try:
+            FashionMNIST(str(data_root()), download=True)
+        except (RuntimeError, OSError) as error:
+            raise InvalidInput(
+                "data.name: fashion_mnist is not on this machine. Get it in one of three ways: "
+                "`apt-get install dataset-fashion-mnist`; put the four idx files of Fashion-MNIST into "
+                f"{raw} (TEMPER_DATA moves that folder); or run where torchvision can download it"
+            ) from error
+    return raw
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An IDX file of unsigned bytes, gzipped or not: magic number, one big-endian int32 per axis, the bytes."""
+    packed = path.with_name(path.name + ".gz")
+    content = gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
+    axes = content[3]
+    shape = np.frombuffer(content, ">i4", count=axes, offset=4)
+    if content[:3] != b"\0\0\x08" or len(content) != 4 + 4 * axes + int(np.prod(shape)):
+        raise InvalidInput(f"{path}: damaged, expected an IDX file of bytes; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _torchvision(kind: str, split: Split) -> Arrays:
+    """One of torchvision's sets of small images, from its cache below `data_root` or its download."""
+    from torchvision import datasets
+
+    which = {"split": split} if kind == "SVHN" else {"train": split == "train"}
+    try:
+        found = getattr(datasets, kind)(str(data_root()), download=True, **which)
+    except (RuntimeError, OSError) as error:
+        raise InvalidInput(
+            f"data.name: {kind} is not on this machine and could not be downloaded ({error}). Put its files where "
+            f"torchvision keeps them, below {data_root()} (TEMPER_DATA moves that folder)"
+        ) from error
+    images = np.asarray(found.data)
+    labels = np.asarray(found.labels if kind == "SVHN" else found.targets)
+    if kind.startswith("CIFAR"):
+        images = images.transpose(0, 3, 1, 2)
+    return (images[:, None] if images.ndim == 3 else images), labels
+
+
+def _image_folder(folder: Path, size: int) -> Arrays:
+    """A folder a class, in alphabetical order; each image is scaled by its short side and cropped in the middle."""
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    try:
+        found = ImageFolder(str(folder), Compose([Resize(size), CenterCrop(size)]))
+    except (OSError, RuntimeError) as error:
+        raise InvalidInput(f"data.path: {folder}: {error}; expected train/ and test/ with a folder a class") from error
+    pairs = [(np.asarray(image).transpose(2, 0, 1), label) for image, label in found]
+    return np.stack([image for image, _ in pairs]), np.array([label for _, label in pairs])
+
+
+_NAMED: dict[str, Callable[[Split], Arrays]] = {
+    "digits": _digits,
+    "fashion_mnist": _fashion_mnist,
+    "mnist": lambda split: _torchvision("MNIST", split),
+    "cifar10": lambda split: _torchvision("CIFAR10", split),
+    "cifar100": lambda split: _torchvision("CIFAR100", split),
+    "svhn": lambda split: _torchvision("SVHN", split),
+}

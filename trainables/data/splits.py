@@ -1,0 +1,120 @@
+"""Data sets as arrays: images in [0, 1], split once into train and validation; the test split apart."""
+
+import hashlib
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.data.config import Data
+from trainables.data.sources import read
+from trainables.errors import InvalidInput
+
+# Mean and deviation of the training pixels of each channel, as is usual for the set; for others they are computed.
+_PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "digits": ((0.305,), (0.376,)),
+    "fashion_mnist": ((0.286,), (0.353,)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "svhn": ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+}
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and labels.
+
+    Attributes:
+        images: (n, channels, height, width) float32 in [0, 1].
+        labels: (n,) int64 class numbers.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Images and labels on a device; on the CPU they share the arrays' memory, so nobody may write to them."""
+        return tensor_of(self.images).to(device), tensor_of(self.labels).to(device)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What training and scoring see. The test split is not here: see `load_test`."""
+
+    train: Examples
+    validation: Examples
+
+    @property
+    def classes(self) -> int:
+        """One more than the largest class number."""
+        return int(max(self.train.labels.max(), self.validation.labels.max())) + 1
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every pixel and label, 16 hex digits."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation):
+            digest.update(part.images.tobytes())
+            digest.update(part.labels.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load_splits(data: Data) -> Splits:
+    """Train and validation images, out of the training files alone.
+
+    Raises:
+        InvalidInput: no copy of the data set can be found, or it has fewer images than asked for.
+    """
+    from sklearn.model_selection import train_test_split  # late, for the sake of trials' processes: see sources
+
+    images, labels = read(data, "train")
+    wanted = data.validation_size + (data.train_size or 1)
+    if wanted > len(labels):
+        raise InvalidInput(
+            f"data: got train_size {data.train_size} + validation_size {data.validation_size}, "
+            f"expected at most {len(labels)} together ({data.name})"
+        )
+    try:
+        train, validation = train_test_split(
+            np.arange(len(labels)), test_size=data.validation_size, random_state=data.split_seed, stratify=labels
+        )
+    except ValueError as error:
+        raise InvalidInput(f"data: {data.name} cannot be split class by class ({error})") from error
+    train = train[: data.train_size]
+    return Splits(
+        Examples(np.ascontiguousarray(images[train]), np.ascontiguousarray(labels[train])),
+        Examples(np.ascontiguousarray(images[validation]), np.ascontiguousarray(labels[validation])),
+    )
+
+
+def load_test(data: Data) -> Examples:
+    """The test split. For confirmation only: each call is logged as a warning."""
+    logger.warning("the test split of %s was opened", data.name)
+    return Examples(*read(data, "test"))
+
+
+def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the pixels of each channel: the usual ones of a known set, else those of these images."""
+    if data.name in _PIXELS:
+        return _PIXELS[data.name]
+    pixels = train.images.astype(np.float64)
+    means, deviations = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3)).clip(min=1e-3)
+    return tuple(means.round(4).tolist()), tuple(deviations.round(4).tolist())
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """An array as a tensor that shares its memory, so nobody may write to it."""
+    # Arrays out of Ray's object store are read-only and shared by every trial on the node; torch has no read-only
+    # tensors and warns once.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

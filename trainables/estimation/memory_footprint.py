@@ -1,0 +1,71 @@
+"""How much memory a trial takes of its device, measured, and how it is kept to that."""
+
+import os
+import resource
+from dataclasses import dataclass
+
+import torch
+
+from trainables.data.splits import Examples, Splits
+from trainables.evaluation.config import Evaluation
+from trainables.execution.pipeline import Pipeline
+from trainables.recipe.recipe import Recipe
+
+BATCHES = 3  # of training images to measure with: what a step takes does not grow after the second
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory in bytes.
+
+    Attributes:
+        peak: that one process takes of the device while it trains and scores, its context included.
+        total: of the device.
+        device: its name.
+    """
+
+    peak: int
+    total: int
+    device: str
+
+
+def footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device) -> Footprint:
+    """Train and score a recipe on a few batches, and see what that took.
+
+    On a GPU: what PyTorch has reserved at most, and what else the process has taken of the card. On a CPU: the
+    process's largest resident set.
+
+    Args:
+        recipe: without base and teacher; weights that are loaded take no more.
+        evaluation: how it is scored.
+        splits: of its data; the images that are left out are counted as if they were on the device.
+        device: to measure on; nothing else should run there.
+    """
+    few = min(len(splits.train), BATCHES * recipe.schedule.batch_size)
+    train = Examples(splits.train.images[:few], splits.train.labels[:few])
+    memory = _Memory(device)
+    Pipeline(recipe, evaluation, Splits(train, splits.validation), None, device).step()
+    peak = memory.peak()
+    left_out = splits.train.images[few:].nbytes + splits.train.labels[few:].nbytes
+    return Footprint(peak + left_out, memory.total, memory.name)
+
+
+class _Memory:
+    """Of a device, from when this is made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            properties = torch.cuda.get_device_properties(device)
+            self.name, self.total = str(properties.name), int(properties.total_memory)
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            self.name = "CPU"
+            self.total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def peak(self) -> int:
+        if self._device.type != "cuda":
+            return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        free, total = torch.cuda.mem_get_info(self._device)
+        context = max(0, total - free - torch.cuda.memory_reserved(self._device))
+        return context + torch.cuda.max_memory_reserved(self._device)

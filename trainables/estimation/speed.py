@@ -1,0 +1,109 @@
+"""How fast a device works at a recipe: its own training and scoring, timed for some seconds."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from trainables.compute.ledger import Ledger
+from trainables.data.splits import Examples, Splits
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.score import Scorer
+from trainables.execution.pipeline import set_conditions
+from trainables.recipe.recipe import Recipe
+from trainables.training.initial_network import assemble
+from trainables.training.train_state import Trainee
+
+WARM_UP_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a device does at one kind of recipe, in one slot while the node's other slots work too.
+
+    Attributes:
+        flops_per_second: of training, attacks included, as the ledger counts them.
+        progress_seconds: to score an epoch.
+        score_seconds: to score a result.
+        start_seconds: to build, compress and count the network.
+    """
+
+    flops_per_second: float
+    progress_seconds: float
+    score_seconds: float
+    start_seconds: float
+
+    def seconds(self, flops: float, epochs: float) -> float:
+        """How long a recipe of so many FLOPs of training in so many epochs takes."""
+        scored = max(1, epochs) * self.progress_seconds + self.score_seconds
+        return self.start_seconds + flops / self.flops_per_second + scored
+
+
+def time_recipe(
+    recipe: Recipe, evaluation: Evaluation, splits: Splits, *, threads: int, gpu: bool, seconds: float
+) -> Speed:
+    """Train and score a recipe as a trial does, on as many of its images as fit into the time.
+
+    Bare steps would miss what small networks spend their time on (batching, the optimizer, scoring after each epoch),
+    so a whole epoch is timed where it fits, after two batches that warm up. What is scored is the network that this
+    training made: images that it gets wrong are not attacked, so a network that has learnt less is scored faster.
+
+    Args:
+        recipe: must start from no other: its network is what matters, not its weights.
+        evaluation: how the study scores.
+        splits: its data.
+        threads: CPU threads.
+        gpu: compute on the GPU that Ray assigned, else on the CPU.
+        seconds: to take, about half of it for training; with a floor of a few batches.
+    """
+    set_conditions(threads)
+    device = torch.device("cuda" if gpu else "cpu")
+    size = recipe.schedule.batch_size
+    _train(recipe, splits, device, WARM_UP_BATCHES * size)
+    flops, took, started = _train(recipe, splits, device, WARM_UP_BATCHES * size)[:3]
+    fitting = int(seconds / 2 / max(took, 1e-6) * WARM_UP_BATCHES)
+    images = min(len(splits.train), max(WARM_UP_BATCHES, fitting) * size)
+    flops, took, started, trainee = _train(recipe, splits, device, images)
+    share = min(1.0, seconds / 4 / max(1e-6, _scoring(trainee, evaluation, splits.validation, device, 0.05)[1] * 20))
+    progress, score = (one / share for one in _scoring(trainee, evaluation, splits.validation, device, share))
+    return Speed(flops / took, progress, score, started)
+
+
+def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) -> tuple[float, float, float, Trainee]:
+    """FLOPs and seconds of an epoch on the first so many images, seconds to build, and the trained network."""
+    began = time.perf_counter()
+    torch.manual_seed(recipe.seed)
+    few = replace(splits, train=Examples(splits.train.images[:images], splits.train.labels[:images]))
+    train, ledger = few.train.tensors(device), Ledger()
+    trainee = Trainee(recipe, assemble(recipe, None, splits, train[0]), train, ledger)
+    before = ledger.end_to_end
+    _wait(device)
+    started = time.perf_counter()
+    trainee.train_epoch(1, ledger)
+    _wait(device)
+    return ledger.end_to_end - before, time.perf_counter() - started, started - began, trainee
+
+
+def _scoring(
+    trainee: Trainee, evaluation: Evaluation, validation: Examples, device: torch.device, share: float
+) -> tuple[float, float]:
+    """Seconds of scoring an epoch and a result on this share of the images."""
+    progress, full = evaluation.progress_examples, evaluation.examples
+    cut = evaluation.model_copy(
+        update={
+            "progress_examples": max(1, round(min(progress, len(validation)) * share)),
+            "examples": max(1, round((full or len(validation)) * share)),
+        }
+    )
+    scorer, times = Scorer(cut, *validation.tensors(device)), []
+    for score in (scorer.progress, scorer.full):
+        started = time.perf_counter()
+        score(trainee.deployed, trainee.cost, Ledger())
+        _wait(device)
+        times.append(time.perf_counter() - started)
+    return times[0], times[1]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

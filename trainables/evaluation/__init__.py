@@ -1,0 +1,5 @@
+"""Evaluation: clean and robust accuracy of a network.
+
+- `config`: how hard and how often networks are scored, without torch
+- `score`: scoring a network under attack
+"""

@@ -1,0 +1,123 @@
+"""Clean and robust accuracy of a model, with the error that the number of examples leaves; a study's way to score."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.attacks.adver_fine import PublishedPgdAttack
+from trainables.attacks.attack import Attack, perturb
+from trainables.attacks.pgd import PgdAttack
+from trainables.compute.flops import PassCost
+from trainables.compute.ledger import Ledger
+from trainables.evaluation.config import Evaluation
+
+ATTACK_SEED = 20_260_324  # the same random starts for every recipe, so that scores can be compared in pairs
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an evaluation found, per example.
+
+    Attributes:
+        clean: (n,) whether the label of the clean image is right.
+        robust: (n,) whether it stays right under attack.
+    """
+
+    clean: NDArray[np.bool_]
+    robust: NDArray[np.bool_]
+
+    @property
+    def clean_accuracy(self) -> float:
+        return float(self.clean.mean())
+
+    @property
+    def robust_accuracy(self) -> float:
+        return float(self.robust.mean())
+
+    @property
+    def robust_standard_error(self) -> float:
+        """Binomial standard error sqrt(p (1 - p) / n) of the robust accuracy, from the examples alone."""
+        p = self.robust_accuracy
+        return math.sqrt(p * (1 - p) / len(self.robust))
+
+
+def evaluate(
+    model: nn.Module, x: Tensor, y: Tensor, attack: Attack, *, batch_size: int, cost: PassCost, ledger: Ledger
+) -> Score:
+    """Score a model in eval mode; images that are wrong already are not attacked.
+
+    Args:
+        model: any classifier of images in [0, 1]; its mode and buffers are left as they were.
+        x: images (n, channels, height, width), n ≥ 1.
+        y: labels (n,).
+        attack: run under `perturb`, which enforces its bound.
+        batch_size: images per pass.
+        cost: FLOPs per pass of this very model.
+        ledger: charged for the passes made, under `validation`.
+    """
+    training = model.training
+    model.eval()
+    generator = torch.Generator(x.device).manual_seed(ATTACK_SEED)
+    clean, robust = [], []
+    try:
+        for images, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
+            with torch.no_grad():
+                right = model(images).argmax(1) == labels
+            survives = right.clone()
+            if bool(right.any()):
+                adversarial = perturb(attack, model, images[right], labels[right], generator)
+                with torch.no_grad():
+                    survives[right] = model(adversarial).argmax(1) == labels[right]
+            attacked = int(right.sum())
+            ledger.add("validation", cost.forward, len(images) + attacked)
+            ledger.add("validation", cost.attack_step(sound=attack.sound) * attack.passes, attacked)
+            clean.append(right)
+            robust.append(survives)
+    finally:
+        model.train(training)
+    return Score(torch.cat(clean).cpu().numpy(), torch.cat(robust).cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores networks on the same images, by the same attacks.
+
+    Attributes:
+        protocol: how hard, and on how many images.
+        images: validation images (n, channels, height, width), on the device to compute on.
+        labels: theirs (n,).
+    """
+
+    protocol: Evaluation
+    images: Tensor
+    labels: Tensor
+
+    @property
+    def progress_examples(self) -> int:
+        """Images that a point of the curve is measured on."""
+        return min(self.protocol.progress_examples, len(self.labels))
+
+    def progress(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
+        """A point of the curve."""
+        protocol = self.protocol
+        return self._score(model, self._pgd(protocol.progress_steps), protocol.progress_examples, cost, ledger)
+
+    def full(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
+        """The score that counts."""
+        return self._score(model, self._pgd(self.protocol.steps), self.protocol.examples, cost, ledger)
+
+    def as_published(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
+        """The score that the study of arXiv 2403.09441 would have given; see `trainables.attacks.adver_fine`."""
+        attack = PublishedPgdAttack(epsilon=self.protocol.epsilon, steps=self.protocol.steps)
+        return self._score(model, attack, self.protocol.examples, cost, ledger)
+
+    def _pgd(self, steps: int) -> PgdAttack:
+        return PgdAttack(norm=self.protocol.norm, epsilon=self.protocol.epsilon, steps=steps)
+
+    def _score(self, model: nn.Module, attack: Attack, examples: int | None, cost: PassCost, ledger: Ledger) -> Score:
+        images, labels, size = self.images[:examples], self.labels[:examples], self.protocol.batch_size
+        return evaluate(model, images, labels, attack, batch_size=size, cost=cost, ledger=ledger)

@@ -1,0 +1,48 @@
+"""What ends a recipe before its schedule does: a loss that is no number, and catastrophic overfitting."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from trainables.attacks.config import Perturbation
+from trainables.recipe.schedule import Loop
+
+COLLAPSED = 0.5  # share of its best robust accuracy that a model must lose to count as collapsed …
+STANDARD_ERRORS = 4.0  # … by more than this many standard errors of the difference
+
+
+def diverged(loss: float, epoch: int) -> str | None:
+    """The reason if a training loss is not finite."""
+    return None if math.isfinite(loss) else f"diverged: the training loss became {loss} in epoch {epoch}"
+
+
+def catastrophic_overfitting(
+    history: Sequence[dict[str, Any]], perturbation: Perturbation, loop: Loop, *, examples: int
+) -> str | None:
+    """The reason if single-step training has fallen into it (arXiv 2001.03994, section 5; 2007.02617).
+
+    The model then withstands the single-step perturbation that it is trained on better than ever, and PGD no longer:
+    accuracy on its own training perturbations is no lower than in the epoch of the best robust accuracy so far, while
+    robust accuracy has fallen to less than half of that, by more than four standard errors.
+
+    Args:
+        history: one row an epoch, with train_accuracy and robust_accuracy (0–1).
+        perturbation: that it trains on; several steps of PGD do not overfit in this way.
+        loop: the free loop steps once as well.
+        examples: that the robust accuracies were measured on.
+    """
+    single = perturbation.kind in ("fgsm", "n_fgsm") or (perturbation.kind == "pgd" and perturbation.steps == 1)
+    if not (single or loop.kind == "free") or len(history) < 2:
+        return None
+    *before, last = history
+    best = max(before, key=lambda row: float(row["robust_accuracy"]))
+    high, low = float(best["robust_accuracy"]), float(last["robust_accuracy"])
+    error = math.sqrt((high * (1 - high) + low * (1 - low)) / examples)
+    if low >= COLLAPSED * high or high - low <= STANDARD_ERRORS * error:
+        return None
+    if last["train_accuracy"] < best["train_accuracy"]:
+        return None
+    return (
+        f"catastrophic overfitting in epoch {last['epoch']}: robust accuracy fell from {high:.3f} to {low:.3f} while "
+        f"accuracy on the training perturbation rose from {best['train_accuracy']:.3f} to {last['train_accuracy']:.3f}"
+    )

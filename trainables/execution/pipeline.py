@@ -1,0 +1,261 @@
+"""One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
+
+import copy
+import dataclasses
+import math
+import time
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from torch import Tensor, nn
+
+from trainables.attacks.config import PublishedPGD
+from trainables.checkpoints.checkpoint import read_newest, write
+from trainables.checkpoints.tensors import pack_model
+from trainables.checkpoints.trained_model import Trained, inherited, soft_labels
+from trainables.compression.size import stored_bytes
+from trainables.compute.device_usage import Usage, meter_of
+from trainables.compute.flops import PassCost
+from trainables.compute.ledger import Ledger
+from trainables.data.splits import Splits, tensor_of
+from trainables.errors import TemperError
+from trainables.evaluation.config import Evaluation
+from trainables.evaluation.score import Score, Scorer
+from trainables.execution.divergence import catastrophic_overfitting, diverged
+from trainables.losses.distillation import SoftLoss
+from trainables.models.build import load_compressed
+from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
+from trainables.training.initial_network import assemble
+from trainables.training.train_state import Trainee
+
+Row = dict[str, float | int | None]
+
+
+def set_conditions(threads: int) -> None:
+    """What must be equal for equal numbers: the thread count, and deterministic kernels on a GPU."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+
+
+class Pipeline:
+    """A recipe in progress. Call `step` until `finished`; save after any step, restore into a fresh one."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        evaluation: Evaluation,
+        splits: Splits,
+        base: Trained | None,
+        device: torch.device,
+        teacher: Trained | None = None,
+        micro_batches: int = 1,
+    ) -> None:
+        """Build, compress and measure the network.
+
+        Args:
+            recipe: what to do.
+            evaluation: how to score it; not part of the recipe.
+            splits: train and validation images.
+            base: the trained base; needed exactly if the recipe has one.
+            device: where to compute.
+            teacher: the trained teacher; needed exactly if the recipe has one that is not its base.
+            micro_batches: parts that each batch is trained and scored in, for want of memory; see
+                `trainables.training.epoch.Trainer`. Not part of the recipe, but of its history, from which it is
+                restored.
+
+        Raises:
+            TemperError: base or teacher is missing, or given without need.
+        """
+        for what, wanted, given in (("base", recipe.base, base), ("teacher", recipe.separate_teacher, teacher)):
+            if (given is None) != (wanted is None):
+                raise TemperError(f"recipe {recipe.id}: its {what} was {'not ' if given is None else ''}given")
+        self.recipe, self.device, self._splits = recipe, device, splits
+        self._evaluation = evaluation
+        self.ledger = Ledger()
+        self._inherited = inherited(base, teacher)
+        self.ledger.inherit(self._inherited)
+        self.history: list[Row] = []
+        self.reason: str | None = None
+        self.score: Score | None = None
+        self.score_as_published: Score | None = None
+        self.usage = Usage(meter_of(device))
+        self._best_epoch, self._best_weights = 0, b""  # none yet
+        self.inherited_flops = self.ledger.end_to_end
+        with self.usage.counted():
+            torch.manual_seed(recipe.seed)
+            train = splits.train.tensors(device)
+            self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
+            self._divide(micro_batches)
+            soft = self._learn_from(teacher or base, train[0])
+            assembled = assemble(recipe, base, splits, train[0])
+            self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
+        self.prepared_flops = self.ledger.end_to_end - self.inherited_flops
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    @property
+    def finished(self) -> bool:
+        """The schedule is complete, or training has failed (then `reason` says how)."""
+        return self.reason is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
+
+    @property
+    def model(self) -> nn.Module:
+        """The weights in training, of the network as it is now."""
+        return self._trainee.model
+
+    @property
+    def deployed(self) -> nn.Module:
+        """The weights that are scored and kept: the averaged ones if the schedule averages."""
+        return self._trainee.deployed
+
+    @property
+    def cost(self) -> PassCost:
+        """FLOPs per pass of the network as it is now."""
+        return self._trainee.cost
+
+    def step(self) -> Row:
+        """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
+
+        Weights that are taken as they are (0 epochs) are only evaluated, in one step.
+        """
+        with self.usage.counted():
+            return self._step()
+
+    def _step(self) -> Row:
+        started, spent = time.perf_counter(), self.ledger.end_to_end + self.ledger.validation
+        number = self.epoch + 1
+        row: Row = {"epoch": number, "loss": None, "learning_rate": None, "train_accuracy": None}
+        row["micro_batches"] = self.micro_batches
+        row |= {"clean_accuracy": None, "robust_accuracy": None}
+        if number > 1:
+            self._trainee.prepare(number, self.ledger)
+        before = self.ledger.marginal, self.ledger.end_to_end
+        if self.recipe.schedule.epochs:
+            result = self._trainee.train_epoch(number, self.ledger, self.micro_batches)
+            self.reason = diverged(result.loss, number)
+            row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
+            row["loss"] = None if result.diverged else result.loss
+        if self.reason is None:
+            row |= self._score_epoch(number)
+        left = max(0, self.recipe.schedule.epochs - number)  # epochs, which will cost what this one did
+        row |= {
+            "planned_train_flops": self.ledger.marginal + left * (self.ledger.marginal - before[0]),
+            "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
+            "train_flops": self.ledger.marginal,
+            "end_to_end_flops": self.ledger.end_to_end,
+            "epoch_flops": self.ledger.end_to_end + self.ledger.validation - spent,
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.append(row)
+        if self.reason is None:
+            recipe, examples = self.recipe, self._scorer.progress_examples
+            alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
+            self.reason = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
+        return row
+
+    def metrics(self) -> dict[str, float]:
+        """The final numbers. Raises TemperError before the schedule is complete."""
+        if self.score is None or self.reason is not None or not self.finished:
+            raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
+        return {
+            "robust_accuracy": self.score.robust_accuracy,
+            "robust_accuracy_stderr": self.score.robust_standard_error,
+            "clean_accuracy": self.score.clean_accuracy,
+            **self._as_published(),
+            "train_flops": self.ledger.marginal,
+            "end_to_end_flops": self.ledger.end_to_end,
+            **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
+            "inference_macs": round(self.cost.forward / 2),
+            "inference_bitops": self._trainee.bitops,
+            "mac_ratio": self.cost.forward / self._trainee.dense_flops,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "model_bytes": stored_bytes(self.deployed),
+            **self.usage.metrics(),
+            "epochs": self.recipe.schedule.epochs,
+            "micro_batches": self.micro_batches,
+            "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
+        }
+
+    def trained(self, *, teaches: bool = False) -> Trained:
+        """The result, for recipes that build on this one: the weights of the epoch that the recipe keeps.
+
+        Args:
+            teaches: with the soft labels of these weights, so that no student need compute them.
+        """
+        weights = self._best_weights if self.recipe.keep == "best" else pack_model(self.deployed)
+        lineage = {**self._inherited, self.recipe.id: self.ledger.own(self._inherited)}
+        images = self._splits.train.tensors(self.device)[0]
+        labels = soft_labels(self.recipe, weights, self._splits, images) if teaches else None
+        return Trained(weights, lineage, labels)
+
+    def save(self, folder: Folder) -> None:
+        """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
+        state: dict[str, Any] = {
+            "history": self.history,
+            "ledger": self.ledger.as_dict(),
+            "reason": self.reason,
+            "usage": self.usage.metrics(),
+            "best_epoch": self._best_epoch,
+        }
+        files = self._trainee.files() | {"best.safetensors": self._best_weights}
+        write(folder, self.epoch, files, state)
+
+    def restore(self, folder: Folder) -> None:
+        """Continue from the newest whole checkpoint below `folder`; from the start if there is none."""
+        found = read_newest(folder)
+        if found is None:
+            return
+        files, state = found
+        self.history = list(state["history"])
+        self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
+        self._trainee.load(files, self.epoch)
+        self.ledger = Ledger.from_dict(state["ledger"])
+        self.reason = state["reason"]
+        self.usage.restore(state["usage"])
+        self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
+        if self.finished and self.reason is None:
+            self._score_result(Ledger())
+
+    def _divide(self, parts: int) -> None:
+        """Train and score in so many parts of a batch from now on."""
+        self.micro_batches = parts
+        smaller = self._evaluation.model_copy(update={"batch_size": math.ceil(self._evaluation.batch_size / parts)})
+        self._scorer = dataclasses.replace(self._scorer, protocol=smaller)
+
+    def _score_epoch(self, number: int) -> Row:
+        """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""
+        score = self._scorer.progress(self.deployed, self.cost, self.ledger)
+        best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
+        if number >= self.recipe.compressed_from and (best is None or score.robust_accuracy > best):
+            self._best_epoch, self._best_weights = number, pack_model(self.deployed)
+        if number >= self.recipe.schedule.epochs:
+            self._score_result(self.ledger)
+        return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
+
+    def _score_result(self, ledger: Ledger) -> None:
+        """The full score; of a recipe that trains as the published study did, by that study's attack as well."""
+        model = self.deployed
+        if self.recipe.keep == "best":
+            model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
+        self.score = self._scorer.full(model, self.cost, ledger)
+        if isinstance(self.recipe.perturbation, PublishedPGD):
+            self.score_as_published = self._scorer.as_published(model, self.cost, ledger)
+
+    def _as_published(self) -> dict[str, float]:
+        score = self.score_as_published
+        return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
+
+    def _learn_from(self, teacher: Trained | None, images: Tensor) -> SoftLoss | None:
+        """The teacher's soft labels, computed here only if they were not before; charged in either case."""
+        recipe = self.recipe
+        if recipe.distillation is None or recipe.teacher is None or teacher is None:
+            return None
+        labels = teacher.soft_labels or soft_labels(recipe.teacher, teacher.weights, self._splits, images)
+        self.ledger.add("distillation", labels.flops, len(images))
+        return SoftLoss.of(recipe.distillation, tensor_of(labels.logits).to(self.device))

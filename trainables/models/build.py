@@ -1,0 +1,163 @@
+"""Networks. Normalization of pixels lives inside them, so that attacks work in [0, 1]."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from trainables.errors import InvalidInput
+from trainables.models.config import Network
+from trainables.models.resnets import resnet18, wide_resnet
+from trainables.user_code import is_reference, own_function
+
+Pixels = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class PixelNorm(nn.Module):
+    """(x - mean) / deviation by channel, for images (batch, channels, height, width) in [0, 1]."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, means: Sequence[float], deviations: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(means).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviations).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.deviation
+
+
+class Repeat(nn.Module):
+    """Grey images (batch, 1, height, width) as three equal channels, for networks that want colours."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.expand(-1, 3, -1, -1)
+
+
+def build(
+    network: Network, image_shape: tuple[int, ...], *, classes: int = 10, pixels: Pixels = ((0.0,), (1.0,))
+) -> nn.Module:
+    """A freshly initialised network, from torch's global generator, for images in [0, 1].
+
+    Args:
+        network: which one.
+        image_shape: (channels, height, width).
+        classes: number of outputs.
+        pixels: mean and deviation of the pixels by channel; a user's own network normalizes by itself or not.
+
+    Raises:
+        InvalidInput: no such network, or it does not take such images to a score for each class.
+    """
+    model: nn.Module
+    if is_reference(network.name) and not network.name.startswith("torchvision:"):
+        model = own_function(network.name, "model.name")(image_shape=image_shape, classes=classes)
+    else:
+        try:
+            model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
+        except ValueError as error:
+            raise InvalidInput(f"model.name: {network.name}: {error}") from error
+    _check(model, network.name, image_shape, classes)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
+    channels = image_shape[0]
+    if network.name.startswith("torchvision:"):
+        from torchvision.models import get_model  # late, for the sake of trials' processes: see sources
+
+        made = get_model(network.name.removeprefix("torchvision:"), weights=None, num_classes=classes)
+        return [Repeat(), made] if channels == 1 else [made]
+    if network.name == "resnet18":
+        return [resnet18(channels, classes)]
+    if network.name == "wide_resnet":
+        return [wide_resnet(channels, classes, network.depth, network.width)]
+    return _plain(network, image_shape, classes)
+
+
+def _plain(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
+    channels, height, width = image_shape
+    widths, hidden = _ARCHITECTURES[network.name]
+    layers: list[nn.Module] = []
+    for block in widths:
+        for out in block:
+            layers.append(nn.Conv2d(channels, out, 3, padding=1, bias=not network.normalization))
+            if network.normalization:
+                layers.append(nn.BatchNorm2d(out))
+            layers.append(nn.ReLU())
+            channels = out
+        layers.append(nn.MaxPool2d(2))
+        height, width = height // 2, width // 2
+    return [*layers, nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(), nn.Linear(hidden, classes)]
+
+
+def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int) -> None:
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"model.name: {name} gave a {type(model).__name__}, expected a torch.nn.Module")
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):
+        raise InvalidInput(f"model.name: {name} has no linear layer, expected one that scores the classes")
+    try:
+        with frozen(model), torch.no_grad():
+            scores = model(torch.zeros(1, *image_shape))
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInput(f"model.name: {name} does not take images of shape {image_shape} ({error})") from error
+    if not isinstance(scores, Tensor) or scores.shape != (1, classes):
+        raise InvalidInput(f"model.name: {name} does not give a tensor with a score for each of {classes} classes")
+
+
+# 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of the hidden linear layer.
+# eight_layer is the network of arXiv 2403.09441: six convolutions and two linear layers.
+_ARCHITECTURES: dict[str, tuple[tuple[tuple[int, ...], ...], int]] = {
+    "small": (((32, 32), (64, 64)), 64),
+    "eight_layer": (((32, 32), (64, 64), (128, 128)), 256),
+}
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode (BatchNorm statistics stay) and no parameter gradients (2k+3 instead of 3k+3 forwards)."""
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
+
+
+def classifier(model: nn.Module) -> nn.Linear:
+    """The last linear layer: its outputs are the classes, so compression leaves them alone."""
+    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+
+
+def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Load a state_dict whose layers may be narrower than the model's, shrinking the model to fit.
+
+    This is how a pruned network is rebuilt without unpickling it: shapes come from the tensors.
+
+    Args:
+        model: the uncompressed network of convolution, linear and batch-norm layers.
+        state: the weights of a compressed one, with the same names.
+    """
+    for name, value in state.items():
+        owner, _, key = name.rpartition(".")
+        module = model.get_submodule(owner)
+        present = getattr(module, key)
+        if present.shape != value.shape:
+            fitting = torch.empty_like(value, device=present.device)
+            setattr(module, key, nn.Parameter(fitting) if isinstance(present, nn.Parameter) else fitting)
+    model.load_state_dict(dict(state))
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            if 1 < module.groups == module.in_channels:  # depthwise: a group for each channel that is left
+                module.groups = len(module.weight) // (module.out_channels // module.in_channels)
+            module.out_channels, module.in_channels = len(module.weight), module.weight.shape[1] * module.groups
+        elif isinstance(module, nn.Linear):
+            module.out_features, module.in_features = module.weight.shape
+        elif isinstance(module, nn.BatchNorm2d):
+            module.num_features = len(module.weight)
+    return model.to(memory_format=torch.channels_last)

@@ -1,0 +1,66 @@
+"""How a recipe trains, as data: its loop over batches, its epochs and learning rate, and what is done to its images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainables.config import Frozen, PositiveFloat, PositiveInt
+
+Decay = Annotated[float, Field(gt=0, lt=1)]
+Shape = Literal["one_cycle", "cosine", "step", "constant"]
+Precision = Literal["float32", "bf16-mixed"]
+
+
+class OrdinaryLoop(Frozen):
+    """Each batch is perturbed, then trained on once."""
+
+    kind: Literal["ordinary"] = "ordinary"
+
+
+class FreeLoop(Frozen):
+    """Free adversarial training (arXiv 1904.12843, algorithm 1): one backward pass updates weights and perturbation.
+
+    Attributes:
+        replays: times in a row that each batch is trained on (m in the paper).
+    """
+
+    kind: Literal["free"] = "free"
+    replays: PositiveInt = 4
+
+
+class Schedule(Frozen):
+    """Optimizer and learning rate.
+
+    Attributes:
+        epochs: times through the training images; 0: none, for weights that are taken as they are.
+        learning_rate: its highest value.
+        shape: one_cycle (arXiv 1708.07120): up for 30% of the steps, then down; cosine: down to 0 (arXiv 1608.03983);
+            step: a tenth after half of the steps, a hundredth after three quarters; constant.
+        optimizer: SGD with Nesterov momentum, or AdamW (arXiv 1711.05101; `momentum` is its first beta).
+        averaging: decay per step of an exponential moving average of the weights, which is then what is scored and
+            kept; None: the weights themselves.
+    """
+
+    epochs: Annotated[int, Field(ge=0)]
+    learning_rate: PositiveFloat
+    batch_size: PositiveInt = 64
+    shape: Shape = "one_cycle"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    averaging: Decay | None = None
+
+
+class Augmentation(Frozen):
+    """Random changes to each training image, before it is perturbed.
+
+    Attributes:
+        crop_padding: the image moves by up to so many pixels, and what comes into view is black; 0: no move.
+        flip: half of the images are mirrored, left to right.
+    """
+
+    crop_padding: Annotated[int, Field(ge=0, le=16)] = 0
+    flip: bool = False
+
+
+Loop = Annotated[OrdinaryLoop | FreeLoop, Field(discriminator="kind")]

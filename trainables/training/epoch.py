@@ -1,0 +1,251 @@
+"""One epoch of (adversarial) training: the ordinary loop, and the free one."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+from torch.optim import Optimizer
+
+from trainables.attacks.attack import ROUNDING, Attack, perturb
+from trainables.attacks.config import FGSM
+from trainables.compute.flops import PassCost, StepCost
+from trainables.compute.ledger import Ledger
+from trainables.errors import TemperError
+from trainables.losses.distillation import SoftLoss
+from trainables.losses.losses import TrainingLoss
+from trainables.recipe.schedule import Augmentation
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch of training came to.
+
+    Attributes:
+        loss: mean over the examples; NaN or infinite where training diverged.
+        learning_rate: of the last step.
+        accuracy: share of the perturbed training images that were right just before each update, 0–1.
+    """
+
+    loss: float
+    learning_rate: float
+    accuracy: float
+
+    @property
+    def diverged(self) -> bool:
+        return not math.isfinite(self.loss)
+
+
+@dataclass
+class Trainer:
+    """What an epoch works on: a model, its optimizer, and who is charged for it.
+
+    Attributes:
+        model: trained in place, left in train mode.
+        optimizer: of the model's parameters.
+        rate: of each step, from its number, counted from 0 over the whole schedule.
+        after_step: called after each update.
+        augmentation: of each batch, before it is perturbed.
+        generator: order, augmentation and noise, on the device of the images.
+        cost: FLOPs per pass of this very model.
+        ledger: charged for the passes made.
+        update_phase: where updates are charged: `update`, or `base` in ordinary pretraining.
+        micro_batches: parts that a batch is split into, whose gradients add up to the batch's; for want of memory.
+            BatchNorm then sees, and averages, the parts, and each part draws its own noise.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    rate: Callable[[int], float]
+    after_step: Callable[[], None]
+    augmentation: Augmentation
+    generator: Generator
+    cost: PassCost
+    ledger: Ledger
+    update_phase: str = "update"
+    micro_batches: int = 1
+
+    def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Every example once, in a fresh order: images (batch, channels, height, width), labels, and which they are.
+
+        Images are augmented, and in channels-last memory.
+        """
+        for index in torch.split(torch.randperm(len(x), generator=self.generator, device=x.device), size):
+            images = augment(x[index], self.augmentation, self.generator)
+            yield images.contiguous(memory_format=torch.channels_last), y[index], index
+
+    def parts(self, examples: int) -> list[slice]:
+        """How a batch of so many examples is split."""
+        size = math.ceil(examples / self.micro_batches)
+        return [slice(first, min(first + size, examples)) for first in range(0, examples, size)]
+
+    def update(self, step: int, losses: Iterable[tuple[Tensor, float]]) -> tuple[float, bool]:
+        """Back-propagate a batch and, if its loss is finite, step.
+
+        Args:
+            step: its number.
+            losses: mean loss of each part of the batch, and the part's share of the batch; asked for one by one.
+
+        Returns:
+            The step's rate, and whether all losses were finite.
+        """
+        rate, finite = self.rate(step), True
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        for loss, share in losses:
+            finite = finite and bool(torch.isfinite(loss))
+            torch.autograd.backward(loss if share == 1 else share * loss)
+        if finite:
+            self.optimizer.step()
+            self.after_step()
+        return rate, finite
+
+    def charge(self, step: StepCost, examples: int) -> None:
+        """Charge the ledger for a step on so many examples."""
+        self.ledger.charge(step, examples, update_phase=self.update_phase)
+
+
+def train_epoch(
+    trainer: Trainer,
+    x: Tensor,
+    y: Tensor,
+    loss: TrainingLoss,
+    attack: Callable[[int], Attack],
+    *,
+    first_step: int,
+    batch_size: int,
+    soft: SoftLoss | None = None,
+) -> EpochResult:
+    """Perturb each batch and train on it once; stops at the first loss that is not finite.
+
+    Args:
+        trainer: what to train.
+        x: images (n, channels, height, width) in [0, 1].
+        y: labels (n,).
+        loss: what to minimise; it also says what the attack works against.
+        attack: of each step, from its number; run in eval mode without parameter gradients, under `perturb`.
+        first_step: number of the epoch's first step.
+        batch_size: images per step; the last batch may be smaller.
+        soft: joins a teacher's soft labels of the images x to the loss.
+    """
+    trainer.model.train()
+    tally = _Tally()
+
+    def losses(number: int, batch: tuple[Tensor, Tensor, Tensor]) -> Iterator[tuple[Tensor, float]]:
+        chosen, examples = attack(number), len(batch[1])
+        for part in trainer.parts(examples):
+            images, labels, index = (one[part] for one in batch)
+            target = loss.target(trainer.model, images, labels) if chosen.passes else labels
+            adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
+            value, logits = loss(trainer.model, images, adversarial, labels)
+            if soft is not None:
+                value = soft(value, logits, index)
+            yield value, len(labels) / examples
+            trainer.charge(trainer.cost.step(chosen, loss), len(labels))
+            tally.add(value, logits, labels)
+
+    for number, batch in enumerate(trainer.batches(x, y, batch_size), start=first_step):
+        tally.rate, finite = trainer.update(number, losses(number, batch))
+        if not finite:
+            break
+    return tally.result()
+
+
+def free_epoch(
+    trainer: Trainer,
+    x: Tensor,
+    y: Tensor,
+    perturbation: FGSM,
+    *,
+    first_step: int,
+    batch_size: int,
+    replays: int,
+) -> EpochResult:
+    """Free adversarial training (arXiv 1904.12843, algorithm 1): train on each batch `replays` times in a row.
+
+    Each backward pass moves the weights and, by epsilon along the sign of its input gradient, the perturbation of the
+    next one; the perturbation goes on from batch to batch and starts each epoch at 0. So it is found in train mode,
+    with parameter gradients: that is the point of the method.
+
+    Args:
+        trainer: what to train.
+        x: images (n, channels, height, width) in [0, 1].
+        y: labels (n,).
+        perturbation: its epsilon bounds the perturbation and is the step's length.
+        first_step: number of the epoch's first step; a replay is a step.
+        batch_size: images per step; the last batch may be smaller.
+        replays: m in the paper.
+    """
+    trainer.model.train()
+    tally, step = _Tally(), first_step
+
+    def losses(images: Tensor, labels: Tensor, shift: Tensor) -> Iterator[tuple[Tensor, float]]:
+        """Of each part; moves its perturbation once it was back-propagated."""
+        for part in trainer.parts(len(labels)):
+            adversarial = (images[part] + shift[part]).clamp(0, 1).requires_grad_(True)
+            if float((adversarial - images[part]).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
+                raise TemperError(f"free training left its bound of {perturbation.epsilon:.4g}")
+            logits = trainer.model(adversarial)
+            value = cross_entropy(logits, labels[part])
+            yield value, len(logits) / len(labels)
+            gradient = adversarial.grad
+            assert gradient is not None
+            moved = shift[part] + perturbation.epsilon * gradient.sign()
+            shift[part] = moved.clamp(-perturbation.epsilon, perturbation.epsilon)
+            trainer.charge(trainer.cost.free_step(), len(logits))
+            tally.add(value, logits, labels[part])
+
+    carried = torch.zeros_like(x[:batch_size])
+    for images, labels, _ in trainer.batches(x, y, batch_size):
+        for _ in range(replays):
+            tally.rate, finite = trainer.update(step, losses(images, labels, carried[: len(images)]))
+            step += 1
+            if not finite:
+                return tally.result()
+    return tally.result()
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """Move and mirror images (batch, channels, height, width), each by its own draw."""
+    count, _, height, width = images.shape
+    if augmentation.crop_padding:
+        reach = augmentation.crop_padding
+        padded = pad(images, (reach,) * 4)
+        down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator, device=images.device)
+        rows = (down + torch.arange(height, device=images.device))[:, None, :, None]
+        columns = (right + torch.arange(width, device=images.device))[:, None, None, :]
+        batch = torch.arange(count, device=images.device)[:, None, None, None]
+        channels = torch.arange(images.shape[1], device=images.device)[None, :, None, None]
+        images = padded[batch, channels, rows, columns]
+    if augmentation.flip:
+        mirrored = torch.rand(count, generator=generator, device=images.device) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images
+
+
+class _Tally:
+    """Sums up an epoch, on the device until it is asked.
+
+    Attributes:
+        rate: of the last step.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+        self._examples = 0
+        self.rate = 0.0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Note one step, or a part of it."""
+        self._examples += len(labels)
+        self._losses.append(loss.detach() * len(labels))
+        self._right.append((logits.detach().argmax(1) == labels).sum())
+
+    def result(self) -> EpochResult:
+        """Means over the examples."""
+        loss = float(torch.stack(self._losses).sum()) / self._examples
+        return EpochResult(loss, self.rate, int(torch.stack(self._right).sum()) / self._examples)

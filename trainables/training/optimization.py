@@ -1,0 +1,62 @@
+"""Optimizers, learning rates as pure functions of the step, and averaged weights."""
+
+import math
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainables.recipe.schedule import Schedule
+
+WARM_UP = 0.3  # share of a one-cycle's steps in which the rate rises
+START_DIVISOR, END_DIVISOR = 25.0, 1e4  # first rate = peak / 25, last rate = first / 1e4, as torch's OneCycleLR
+ADAM_SECOND_BETA = 0.999
+
+
+def optimizer_of(model: nn.Module, schedule: Schedule) -> Optimizer:
+    """The schedule's optimizer; the rate is set before each step, by `learning_rate`."""
+    if schedule.optimizer == "adamw":
+        betas = (schedule.momentum, ADAM_SECOND_BETA)
+        return AdamW(model.parameters(), schedule.learning_rate, betas, weight_decay=schedule.weight_decay)
+    return SGD(
+        model.parameters(),
+        lr=schedule.learning_rate,
+        momentum=schedule.momentum,
+        weight_decay=schedule.weight_decay,
+        nesterov=schedule.momentum > 0,
+    )
+
+
+def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:
+    """A copy of the model that follows its weights and buffers at the schedule's decay; None where it asks for none."""
+    if schedule.averaging is None:
+        return None
+    follow = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]  # torch left it untyped
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+
+
+def learning_rate(schedule: Schedule, step: int, total: int) -> float:
+    """The rate of step 0 … total - 1. A function of the step alone, so that a restart needs no scheduler's state."""
+    peak = schedule.learning_rate
+    match schedule.shape:
+        case "one_cycle":
+            return one_cycle(step, total, peak)
+        case "cosine":
+            return _cosine(peak, 0.0, step / total)
+        case "step":
+            return peak * (1.0 if step < total / 2 else 0.1 if step < total * 3 / 4 else 0.01)
+        case "constant":
+            return peak
+
+
+def one_cycle(step: int, total: int, peak: float) -> float:
+    """The one-cycle rate (arXiv 1708.07120) of step 0 … total - 1, by cosine up and down; equals torch's OneCycleLR."""
+    start, end = peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR
+    top = WARM_UP * total - 1
+    if step <= top:
+        return _cosine(start, peak, step / top)
+    return _cosine(peak, end, (step - top) / (total - 1 - top))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
