@@ -12,11 +12,11 @@ from analysis.run.trials import Run, State, read_run
 from analysis.tables.rungs import rung_lines
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
-from search.monitoring.hypervolume import area_of
+from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
-from search.recipes.fixed import fixed_recipes, planned_recipes
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
@@ -83,7 +83,8 @@ def search(
             storage that the nodes do not share; nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    check_first(study)
+    fixed = FixedRecipes.of(study)
+    check_first(study, fixed)
     splits = load_splits(study.data)
     # Refused here, not in every trial.
     model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
@@ -92,9 +93,9 @@ def search(
 
     def begin(record: Record) -> None:
         device = study.resources.of("proposed").device
-        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
+        record.begin(study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
-    return _run(study, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
+    return _run(study, fixed, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
 
 
 def resume(folder: Folder, *, target: Target, force: bool, started: float, terminal: Terminal) -> Timing:
@@ -114,12 +115,13 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = read_run(folder)
     study = read_study(folder)
+    fixed = FixedRecipes.of(study)
     splits = load_splits(study.data)
     changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))
     if changed and not force:
         raise InvalidInput(f"{folder}: changed since it began: {', '.join(changed)}; --force goes on all the same")
     past = remember(run)
-    trained = finished_ancestors(run, study, splits)
+    trained = finished_ancestors(run, fixed, splits)
 
     def begin(record: Record) -> None:
         record.endings = 1 + max((one.order for one in past), default=-1)
@@ -130,6 +132,7 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
 
     return _run(
         study,
+        fixed,
         folder,
         splits,
         begin,
@@ -144,6 +147,7 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
 
 def _run(
     study: Study,
+    fixed: FixedRecipes,
     folder: Folder,
     splits: Splits,
     begin: Callable[[Record], None],
@@ -156,26 +160,26 @@ def _run(
     trained: Mapping[str, Trained] = MappingProxyType({}),
 ) -> Timing:
     """Run what is left of a study."""
-    fixed = fixed_recipes(study)
     try:
         with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:
-            places = places_of(study, splits, terminal.line)
+            places = places_of(study, fixed, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)
             record = Record(folder)
             begin(record)
-            reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-            total = planned_recipes(study)
+            total = fixed.planned
             widest = max(len(one.name) for one in fixed)
+            reference = fixed.reference.recipe.id
             progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             progress.replay(past)
-            monitor = Monitor(RayMetrics(folder.name), area_of(study), planned=total, slots=lambda: places.slots)
+            hypervolume = Hypervolume.of(study, fixed)
+            monitor = Monitor(RayMetrics(folder.name), hypervolume, planned=total, slots=lambda: places.slots)
             monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [record, curves, progress, monitor]
-                tune_study(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
+                tune_study(study, fixed, folder, splits, listeners, learnt, past, trained, places=places)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")

@@ -1,7 +1,7 @@
 """What a recipe must keep to be of use: bounds on its final numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -49,6 +49,11 @@ class Bound(Frozen):
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
         return f"{self.metric} {sign} {self.bound:g}" + (" of dense" if self.of_dense else "")
+
+
+def keeps_all(constraints: Iterable[Bound], metrics: Mapping[str, float], base: Mapping[str, float]) -> bool:
+    """Whether final numbers keep every constraint; `base` are those of the ordinary base."""
+    return all(bound.violation(metrics, base) <= 0 for bound in constraints)
 
 
 def _read(written: Any) -> Any:
