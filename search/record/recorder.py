@@ -11,7 +11,8 @@ from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
 from search.samplers.warm_start import Lesson
-from search.study.study import BASE, DIRECTIONS, Study
+from search.study.study import BASE, Study
+from trainables.evaluation.metrics import OBJECTIVES
 from trainables.storage import Folder
 
 
@@ -42,7 +43,7 @@ class Record(Listener):
                 "study": study.name,
                 "name": self.folder.parts[-1],
                 "seed": study.seed,
-                "objectives": [{"metric": name, "direction": DIRECTIONS[name]} for name in study.objectives],
+                "objectives": [{"metric": name, "direction": OBJECTIVES[name]} for name in study.objectives],
                 "threat_model": study.threat_model.model_dump(),
                 "base": fixed.base.recipe.id,
                 "reference": fixed.reference.recipe.id,

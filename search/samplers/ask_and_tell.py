@@ -16,8 +16,9 @@ from search.samplers.cost_aware import Advisor
 from search.samplers.optuna_samplers import ASKS, sampler_of
 from search.samplers.optuna_trials import frozen_trial
 from search.samplers.warm_start import Lesson
-from search.study.study import DIRECTIONS, Study
+from search.study.study import Study
 from trainables.errors import TemperError
+from trainables.evaluation.metrics import OBJECTIVES
 from trainables.recipe.recipe import Recipe
 
 MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
@@ -53,7 +54,7 @@ class Proposer:
                 raise TemperError("a cost-aware sampler must be told what recipes cost")
             self._advisor = Advisor(study, fixed, planned, learnt)
         self._study, self._fixed, self._first, self._asks = study, fixed, list(study.first), 0
-        directions = [DIRECTIONS[name] for name in study.objectives]
+        directions = [OBJECTIVES[name] for name in study.objectives]
         self.optuna = optuna.create_study(
             directions=["maximize" if one == "max" else "minimize" for one in directions],
             sampler=sampler_of(study),

@@ -20,22 +20,15 @@ from analysis.run.trials import Run, State, Trial
 from search.recipes.choosers import combinations
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.study.study import DIRECTIONS, Study
+from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
+from trainables.evaluation.metrics import METRICS
 from trainables.recipe.recipe import Recipe
 
 STUDY = b"study"
-ROW = (
-    "clean_accuracy",
-    "robust_accuracy",
-    "planned_train_flops",
-    "planned_end_to_end_flops",
-    "train_flops",
-    "end_to_end_flops",
-    "seconds",
-)
-FINAL = (*(name for name in DIRECTIONS if name != "energy_joules"), "mac_ratio", "parameters", "epochs", "kept_epoch")
+ROW = tuple(one.name for one in METRICS.values() if one.recorded and one.each_epoch)
+FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final)
 # What a study may set otherwise than the one that was recorded: how to search, and what for.
 FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
 
