@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 
 from trainables.errors import StorageFull
+from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
@@ -13,15 +14,15 @@ _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
 _LOW_MEMORY = ("ray.exceptions.OutOfMemoryError", "running low on memory", "node was running low", "memory pressure")
 
 
-def reason_of(error: str) -> str:
-    """Why a trial failed, in one line: of a traceback its last one."""
+def ending_of(error: str) -> Ending:
+    """How a trial failed, out of Ray's error, with the reason in one line: of a traceback its last one."""
     if any(mark in error for mark in _LOW_MEMORY):
-        return "out of memory: Ray ended its process, since its node ran low"
+        return Ending(EndKind.OUT_OF_MEMORY, "out of memory: Ray ended its process, since its node ran low")
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     last = lines[-1] if lines else "failed without a message"
     if "OutOfMemoryError" in last or last.startswith("MemoryError") or "can't allocate memory" in last:
-        return f"out of memory: {last}"
-    return last
+        return Ending(EndKind.OUT_OF_MEMORY, f"out of memory: {last}")
+    return Ending(EndKind.LOST, last)
 
 
 def tells_of_full_storage(error: str) -> bool:

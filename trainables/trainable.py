@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from trainables.checkpoints.recovery import recover
 from trainables.compute.lost_work import Attempts
 from trainables.data.splits import Splits
 from trainables.evaluation.config import Evaluation
+from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.execution.memory import MICRO_BATCHES, limit_memory, out_of_memory
 from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
@@ -88,18 +90,15 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         assert self._pipeline is not None
         failure = None if self._pipeline.finished else self._train()
         pipeline: Pipeline = self._pipeline
-        result: dict[str, Any] = dict(pipeline.history[-1]) if pipeline.history else {}
-        if pipeline.finished:
-            result |= self._final(pipeline)
+        if failure is not None:
+            report = Report(row={}, busy_seconds=0.0, ending=failure)
+        elif pipeline.finished:
+            report = self._final(pipeline)
+        else:
+            report = Report(row=pipeline.history[-1], busy_seconds=0.0)
         self._busy += time.perf_counter() - started
-        state = {
-            "done": pipeline.finished or failure is not None,
-            "finished": pipeline.finished,
-            "failed": failure,
-            "busy_seconds": self._busy,
-            "node": ray.get_runtime_context().get_node_id(),
-        }
-        return result | state
+        node = ray.get_runtime_context().get_node_id()
+        return replace(report, busy_seconds=self._busy, node=node).as_result()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
@@ -128,11 +127,11 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         self._pipeline = pipeline
         self._attempts = Attempts.next(place.child("attempts"))
 
-    def _train(self) -> str | None:
+    def _train(self) -> Ending | None:
         """Train one epoch and keep it: where memory runs out, once more, in micro-batches.
 
         Returns:
-            Why that was in vain too, or None.
+            How the trial ends where that was in vain too, else None.
         """
         while True:
             pipeline = self._pipeline
@@ -147,7 +146,8 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
                 if failure is None:
                     raise
             if pipeline.micro_batches > 1:
-                return f"{failure}, in {pipeline.micro_batches} micro-batches as well"
+                reason = f"{failure}, in {pipeline.micro_batches} micro-batches as well"
+                return Ending(EndKind.OUT_OF_MEMORY, reason)
             del pipeline
             self._release()
             self._prepare(MICRO_BATCHES)
@@ -166,20 +166,24 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         setting = self._setting
         return self._shelf.take(ancestor.id, lambda: recover(ancestor, setting.trials, self._splits, setting.teachers))
 
-    def _final(self, pipeline: Pipeline) -> dict[str, Any]:
-        if pipeline.reason is not None or pipeline.score is None:
-            return {"reason": pipeline.reason}
+    def _final(self, pipeline: Pipeline) -> Report:
+        """The last epoch's report; one that finished leaves its weights to those that build on it."""
+        row = pipeline.history[-1]
+        if pipeline.ending is not None or pipeline.score is None:
+            return Report(row=row, busy_seconds=0.0, ending=pipeline.ending)
         name = pipeline.recipe.id
         if name in self._setting.bases:
             trained = pipeline.trained(teaches=name in self._setting.teachers)
             self._shelf.put(name, trained)
         correct = pipeline.score.robust
-        return {
-            "reason": None,
-            "metrics": self._metrics(pipeline),
-            "robust_correct": np.packbits(correct).tobytes().hex(),
-            "examples": len(correct),
-        }
+        return Report(
+            row=row,
+            busy_seconds=0.0,
+            ending=FINISHED,
+            metrics=self._metrics(pipeline),
+            robust_correct=np.packbits(correct).tobytes().hex(),
+            examples=len(correct),
+        )
 
     def _metrics(self, pipeline: Pipeline) -> dict[str, float]:
         """The pipeline's, with the work that was lost on the way, and a share of a shared card's energy."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from analysis.pareto.dominance import non_dominated, to_costs
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
+from trainables.execution.ending import State
 
 CANDIDATES = ("baseline", "grid", "proposed")
 OURS = ("grid", "proposed")  # what a verdict is about, and what is exported

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.pareto.frontier import CANDIDATES, compute_metric, feasible, members, metric
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
+from trainables.execution.ending import State
 
 REFERENCE_MARGIN = 1.1  # the reference point lies at so many times the reference's compute
 

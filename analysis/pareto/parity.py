@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from analysis.pareto.frontier import OURS, frontier, metric, ratio
 from analysis.run.summary import summary
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
+from trainables.execution.ending import State
 
 ENOUGH = 0.95  # share of the reference's robust accuracy from which the verdict looks for the cheapest recipe
 SAME_COMPUTE = 1.05  # a baseline this much dearer still counts as "at that compute"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from analysis.run.summary import summary
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
+from trainables.execution.ending import State
 
 QUIET_EPOCHS = 5  # times the longest epoch that was seen; after so long without a word, a search may be gone
 QUIET_SECONDS = 120.0  # at least

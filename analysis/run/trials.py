@@ -1,23 +1,15 @@
 """Reads a run directory back: what each trial was, how it ended and its curve."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import InvalidInput
+from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
-
-
-class State(StrEnum):
-    """How a trial ended; RUNNING has no outcome yet."""
-
-    COMPLETE = "complete"
-    PRUNED = "pruned"
-    FAIL = "fail"
-    RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -27,6 +19,8 @@ class Trial:
     Attributes:
         number: order of proposing; `order`: of finishing, None while unfinished.
         params: what the sampler chose; `distributions`: out of what, as its library writes it.
+        asked: which ask of the sampler it answers, and how many trials had ended by then; None for fixed recipes.
+        ending: how it ended; None while it has not.
         started: when it was proposed, ISO 8601; `ended`: None while unfinished.
         metrics: final numbers, empty unless complete.
         history: one row per epoch.
@@ -39,9 +33,9 @@ class Trial:
     number: int
     params: dict[str, Any]
     distributions: dict[str, str]
+    asked: dict[str, Any] | None
     recipe: dict[str, Any]
-    state: State
-    reason: str | None
+    ending: Ending | None
     order: int | None
     started: str | None
     ended: str | None
@@ -49,6 +43,16 @@ class Trial:
     metrics: dict[str, float]
     history: tuple[dict[str, Any], ...]
     robust_correct: NDArray[np.bool_] | None
+
+    @property
+    def state(self) -> State:
+        """RUNNING while it has not ended."""
+        return State.RUNNING if self.ending is None else self.ending.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended, for people; None where there is nothing to say."""
+        return None if self.ending is None else self.ending.detail
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def _read_trial(folder: Folder) -> Trial:
     try:
         outcome = folder.read_json("outcome.json")
     except (OSError, ValueError):
-        outcome = {"state": "running"}
+        outcome = {}  # it has not ended, or the file is torn
     bits = outcome.get("robust_correct")
     correct = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: outcome["examples"]] if bits else None
     return Trial(
@@ -108,9 +112,9 @@ def _read_trial(folder: Folder) -> Trial:
         number=record["number"],
         params=record["params"],
         distributions=record["distributions"],
+        asked=record.get("asked"),  # runs of before it was written have no such key
         recipe=record["recipe"],
-        state=State(outcome["state"]),
-        reason=outcome.get("reason"),
+        ending=_ending(outcome),
         order=outcome.get("order"),
         started=record["started"],
         ended=outcome.get("ended"),
@@ -119,6 +123,12 @@ def _read_trial(folder: Folder) -> Trial:
         history=_history(folder.child("checkpoint")),
         robust_correct=None if correct is None else correct.astype(np.bool_),
     )
+
+
+def _ending(outcome: Mapping[str, Any]) -> Ending | None:
+    if not outcome:
+        return None
+    return Ending.of_record(outcome.get("kind"), outcome["state"], outcome.get("reason"))
 
 
 def _history(folder: Folder) -> tuple[dict[str, Any], ...]:

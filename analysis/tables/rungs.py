@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.run.trials import Run, State
+from analysis.run.trials import Run
+from trainables.execution.ending import Ending, EndKind, State
 
 SCORE = "robust_accuracy"
-STOPPED = "stopped"  # how the reason of a trial that was stopped begins
 COLUMNS = ("bracket", "share", "reached", "stopped", "finished", "correlation", "trusted")
 Row = Mapping[str, Any]  # of a history
 
@@ -92,13 +92,14 @@ def rank_correlation(early: list[float], final: list[float]) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def judged(history: Sequence[Row], state: State, reason: str | None) -> tuple[Sequence[Row], bool]:
+def judged(history: Sequence[Row], ending: Ending | None) -> tuple[Sequence[Row], bool]:
     """The epochs of a record that were judged as they came, and whether the recipe was stopped at the last of them.
 
     An epoch in which training failed (diverged, overfitted) ended the trial before anybody was asked.
     """
-    stopped = (reason or "").startswith(STOPPED)
-    return (history[:-1] if state is State.PRUNED and not stopped else history), stopped
+    stopped = ending is not None and ending.kind is EndKind.STOPPED
+    pruned = ending is not None and ending.state is State.PRUNED
+    return (history[:-1] if pruned and not stopped else history), stopped
 
 
 def rung_table(run: Run) -> pd.DataFrame:
@@ -120,7 +121,7 @@ def rung_table(run: Run) -> pd.DataFrame:
         if trial.role != "proposed":
             continue
         bracket = trial.number % len(ladders)
-        rows, stopped = judged(trial.history, trial.state, trial.reason)
+        rows, stopped = judged(trial.history, trial.ending)
         epochs = int(trial.recipe["schedule"]["epochs"])
         rungs = [ladders[bracket].arrive(trial.id, epochs, row) for row in rows]
         if stopped and rungs and rungs[-1] is not None:

@@ -4,7 +4,8 @@ import pandas as pd
 
 from analysis.pareto.frontier import frontier, ratio
 from analysis.run.summary import summary
-from analysis.run.trials import Run, State
+from analysis.run.trials import Run
+from trainables.execution.ending import State
 
 
 def finished(run: Run) -> pd.DataFrame:

@@ -5,18 +5,20 @@ A proposal is compared by what it reached so far and by what its whole schedule 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from analysis.run.trials import State
-from analysis.tables.rungs import SCORE, STOPPED, Ladder, judged
-from search.halving.rung import Rung
-from search.resume.history import Remembered
+from analysis.tables.rungs import SCORE, Ladder
+from search.events import Listener, Outcome, Proposal, Row
+from search.halving.rung import Costs, Rung
 from search.study.algorithms import Halving
 from trainables.evaluation.metrics import METRICS, Metric
+from trainables.execution.ending import Ending, EndKind
 
 
-class Judge:
+class Judge(Listener):
     """Decides who goes on. Its state is a function of the reports that it was given, in order, so it is not saved.
+
+    The scheduler asks it about each epoch as it comes. As a listener it hears of the same epochs again, which changes
+    nothing, and in a resumed search of those of before, with what was decided then.
 
     Attributes:
         ladders: one for each bracket, and who has reached its rungs.
@@ -34,61 +36,56 @@ class Judge:
         self.final: dict[str, float] = {}
         self._trusted: dict[tuple[int, int], bool] = {}  # by bracket and rung, as long as nobody finishes
 
-    def report(
-        self, recipe: str, number: int, epochs: int, row: dict[str, Any], *, stopped: bool | None = None
-    ) -> str | None:
-        """Take note of an epoch of a proposal.
+    def report(self, recipe: str, number: int, epochs: int, row: Row) -> Ending | None:
+        """Decide about an epoch of a proposal.
 
         Args:
             recipe: its id.
             number: in the order of proposing, which deals it to a bracket.
             epochs: of its schedule.
             row: of its history.
-            stopped: whether it was then, for an epoch of the record; None: to be decided.
 
         Returns:
-            Why it is to be stopped, or None.
+            How it is stopped, or None.
         """
-        bracket = number % len(self.ladders)
-        ladder = self.ladders[bracket]
-        index = ladder.arrive(recipe, epochs, row)
-        if index is None:
+        arrival = self._arrive(recipe, number, epochs, row)
+        if arrival is None:
             return None
-        rung, costs = self._rungs[bracket][index], tuple(_cost(one, row) for one in self._objectives)
-        if stopped is not None:
-            rung.note(costs, kept=not stopped)
-            return None
+        bracket, index, costs = arrival
+        ladder, rung = self.ladders[bracket], self._rungs[bracket][index]
         if (bracket, index) not in self._trusted:
             self._trusted[bracket, index] = ladder.is_trusted(index, self.final)
         if rung.arrive(costs, binding=self._trusted[bracket, index]):
             return None
-        return (
-            f"{STOPPED} at {ladder.shares[index]:.0%} of its schedule: not among the first "
+        reason = (
+            f"stopped at {ladder.shares[index]:.0%} of its schedule: not among the first "
             f"{1 / self._factor:.0%} of {len(rung.costs)} there"
         )
+        return Ending(EndKind.STOPPED, reason)
 
-    def finish(self, recipe: str, score: float) -> None:
-        """Take note of a finished proposal's robust accuracy."""
-        self.final[recipe] = score
-        self._trusted.clear()
+    def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
+        """Note what was decided about an epoch. One that ended its trial by itself was not decided about."""
+        stopped = ending is not None and ending.kind is EndKind.STOPPED
+        if proposal.role != "proposed" or (ending is not None and not stopped):
+            return
+        arrival = self._arrive(proposal.recipe.id, proposal.number, proposal.recipe.schedule.epochs, row)
+        if arrival is not None:
+            bracket, index, costs = arrival
+            self._rungs[bracket][index].note(costs, kept=not stopped)
 
-    def replay(self, past: Sequence[Remembered]) -> None:
-        """Become what a judge was that had decided all this."""
-        for one in past:
-            proposal, outcome = one.proposal, one.outcome
-            if proposal.role != "proposed":
-                continue
-            recipe = proposal.recipe
-            state, reason = (State.RUNNING, None) if outcome is None else (outcome.state, outcome.reason)
-            rows, stopped = judged(one.history, state, reason)
-            for row in rows:
-                last = row is rows[-1]
-                self.report(recipe.id, proposal.number, recipe.schedule.epochs, dict(row), stopped=last and stopped)
-            if outcome is not None and outcome.metrics is not None:
-                self.finish(recipe.id, outcome.metrics[SCORE])
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        if proposal.role == "proposed" and outcome.metrics is not None:
+            self.final[proposal.recipe.id] = outcome.metrics[SCORE]
+            self._trusted.clear()
+
+    def _arrive(self, recipe: str, number: int, epochs: int, row: Row) -> tuple[int, int, Costs] | None:
+        """The bracket and rung that a proposal has just reached, and its costs there; None: no rung, or one before."""
+        bracket = number % len(self.ladders)
+        index = self.ladders[bracket].arrive(recipe, epochs, row)
+        return None if index is None else (bracket, index, tuple(_cost(one, row) for one in self._objectives))
 
 
-def _cost(objective: Metric, row: dict[str, Any]) -> float:
+def _cost(objective: Metric, row: Row) -> float:
     """What a row says of an objective, so that less is better: planned where that is known, else as it is so far."""
     value = float(row[objective.planned or objective.name])
     return -value if objective.better == "max" else value

@@ -4,25 +4,26 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from analysis.tables.rungs import SCORE
-from search.failures import reason_of
+from search.failures import ending_of
 from search.halving.judge import Judge
+from trainables.execution.ending import Ending
+from trainables.execution.report import Report
 
 
 class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     """First come, first served; stops proposals that the judge would not let go on.
 
     Attributes:
-        failures: why a trial failed, by Tune's trial id, which Tune tells schedulers but not searchers.
-        stops: why a trial was stopped, likewise.
+        failures: how a trial failed, by Tune's trial id, which Tune tells schedulers but not searchers.
+        stops: how a trial was stopped, likewise.
     """
 
     def __init__(self, judge: Judge | None) -> None:
         """Take a judge, or None to stop nobody."""
         super().__init__()
         self._judge = judge
-        self.failures: dict[str, str] = {}
-        self.stops: dict[str, str] = {}
+        self.failures: dict[str, Ending] = {}
+        self.stops: dict[str, Ending] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Called after each epoch but the last."""
@@ -30,17 +31,11 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
         if self._judge is None or config["role"] != "proposed":
             return str(self.CONTINUE)
         epochs = int(config["recipe"]["schedule"]["epochs"])
-        reason = self._judge.report(config["id"], int(config["number"]), epochs, result)
-        if reason is None:
+        stopped = self._judge.report(config["id"], int(config["number"]), epochs, Report.of_result(result).row)
+        if stopped is None:
             return str(self.CONTINUE)
-        self.stops[trial.trial_id] = reason
+        self.stops[trial.trial_id] = stopped
         return str(self.STOP)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Called when a trial has ended or was stopped, with its last result as Tune flattens it."""
-        score = result.get(f"metrics/{SCORE}")
-        if self._judge is not None and trial.config["role"] == "proposed" and score is not None:
-            self._judge.finish(trial.config["id"], float(score))
-
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self.failures[trial.trial_id] = reason_of(str(trial.get_error()))
+        self.failures[trial.trial_id] = ending_of(str(trial.get_error()))

@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from analysis.run.summary import summary
-from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.resume.history import Remembered
+from search.monitoring.tally import Tally
 
 CLEAR = "\r\x1b[K"  # to the start of the line, and erase it
 
@@ -36,24 +36,26 @@ class Progress(Listener):
     """Prints what happens.
 
     Attributes:
+        tally: of the search; it hears of what ends before this does.
         total: trials that the search will run.
         slots: trials at once.
-        reference: id of the baseline that compute is compared with.
         widest: length of the longest name of a fixed recipe.
         started: clock reading when the command began, s.
         show: prints a line.
         status: replaces the line at the bottom.
+        busy: seconds for which trials have kept slots busy, without those of before a search was resumed.
     """
 
+    live_only: ClassVar[bool] = True  # no line is printed twice
+
+    tally: Tally
     total: int
     slots: int
-    reference: str
     widest: int
     started: float
     show: Callable[[str], None]
     status: Callable[[str], None] = lambda text: None
     busy: float = field(default=0.0, init=False)
-    _ended: list[tuple[Proposal, Outcome]] = field(default_factory=list, init=False)
 
     def begin(self) -> None:
         """The head of the table that the trials' lines make up."""
@@ -61,24 +63,17 @@ class Progress(Listener):
         columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
         self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
 
-    def replay(self, past: Sequence[Remembered]) -> None:
-        """Count what had ended before, without a line for each."""
-        for one in sorted(past, key=lambda one: one.order):
-            if one.outcome is not None:
-                self._ended.append((one.proposal, one.outcome))
-
     def closed(self, reason: str) -> None:
         """Say why fewer are proposed than the budget has trials."""
         self.show(f"no more proposals: {reason}")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """One line for the trial that just ended."""
-        self._ended.append((proposal, outcome))
         self.busy += outcome.seconds
         wide = len(str(self.total))
         what = summary(proposal.recipe.model_dump(mode="json"))
         self.show(
-            f"{len(self._ended):>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
+            f"{self.tally.total:>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
             f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)}  {what}"
         )
         self.status(self._summary())
@@ -91,28 +86,16 @@ class Progress(Listener):
         if outcome.metrics is None:
             return f"{outcome.state.value.upper()}: {outcome.reason};"
         metrics = outcome.metrics
-        flops, whole = metrics["train_flops"], self._reference_flops()
+        flops, whole = metrics["train_flops"], self.tally.reference_flops
         share = f"= {flops / whole:6.1%}" if whole else ""
         return f"{metrics['robust_accuracy']:6.3f} {metrics['clean_accuracy']:6.3f}  {flops:11.3g} {share:8s}"
 
     def _summary(self) -> str:
-        done = f"{len(self._ended)} of {self.total} done"
-        proposed = [outcome.metrics for proposal, outcome in self._ended if proposal.role == "proposed"]
-        finished = [metrics for metrics in proposed if metrics is not None]
-        best = ""
-        if finished:
-            top = max(finished, key=lambda metrics: metrics["robust_accuracy"])
+        top, best = self.tally.best, ""
+        if top is not None:
             best = f", most robust proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
-        return f"{done}{best}, about {self._seconds_left():.0f} s left"
+        return f"{self.tally.total} of {self.total} done{best}, about {self._seconds_left():.0f} s left"
 
     def _seconds_left(self) -> float:
-        """From what proposals took so far, or everything while none has ended; what runs now counts as not begun."""
-        seconds = [outcome.seconds for proposal, outcome in self._ended if proposal.role == "proposed"]
-        seconds = seconds or [outcome.seconds for _, outcome in self._ended]
-        return (self.total - len(self._ended)) * sum(seconds) / len(seconds) / self.slots
-
-    def _reference_flops(self) -> float | None:
-        for proposal, outcome in self._ended:
-            if proposal.recipe.id == self.reference and outcome.state is State.COMPLETE and outcome.metrics:
-                return outcome.metrics["train_flops"]
-        return None
+        """From what recipes took so far; what runs now counts as not begun."""
+        return (self.total - self.tally.total) * (self.tally.mean_seconds() or 0.0) / self.slots

@@ -1,11 +1,12 @@
 """A search as metrics of Ray, which Prometheus reads from every node; `cluster/grafana/temper.json` shows them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-from search.events import Listener, Outcome, Proposal
+from search.events import Listener, Outcome, Proposal, Row
 from search.monitoring.hypervolume import Hypervolume
-from search.resume.history import Remembered
+from search.monitoring.tally import Tally
+from trainables.execution.ending import Ending
 
 GAUGES = {
     "temper_planned": "Recipes that the study runs at most.",
@@ -53,58 +54,44 @@ class RayMetrics:
 
 
 class Monitor(Listener):
-    """Tells a sink of what happens in a search."""
+    """Tells a sink of what happens in a search. Counters do not count again what was counted before it was resumed."""
 
-    def __init__(self, sink: Sink, hypervolume: Hypervolume, *, planned: int, slots: Callable[[], int]) -> None:
+    live_only: ClassVar[bool] = True
+
+    def __init__(
+        self, sink: Sink, tally: Tally, hypervolume: Hypervolume, *, planned: int, slots: Callable[[], int]
+    ) -> None:
         """Args:
         sink: where metrics go.
-        hypervolume: of the study's proposals.
+        tally: of the search; it hears of everything before this does.
+        hypervolume: of its proposals, likewise.
         planned: recipes that it runs at most.
         slots: that the cluster has at this moment.
         """
-        self._sink, self._hypervolume, self._slots = sink, hypervolume, slots
-        self._running = 0
-        self._ended: dict[str, int] = {}
-        self._best = 0.0
+        self._sink, self._tally, self._hypervolume, self._slots = sink, tally, hypervolume, slots
         sink.set("temper_planned", planned)
-        self._told()
-
-    def replay(self, past: Sequence[Remembered]) -> None:
-        """Count what had ended before the search went on; what it computed then is not counted again."""
-        for one in sorted(past, key=lambda one: one.order):
-            self._running += 1
-            if one.outcome is not None:
-                self._take(one.proposal, one.outcome)
-        self._told()
+        self.show()
 
     def proposed(self, proposal: Proposal) -> None:
-        self._running += 1
-        self._told()
+        self.show()
 
-    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+    def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         self._sink.add("temper_epochs", 1)
         self._sink.add("temper_flops", float(row.get("epoch_flops") or 0.0))
         self._sink.set("temper_slots", self._slots())
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self._sink.add("temper_busy_seconds", outcome.seconds)
-        self._take(proposal, outcome)
-        self._told()
+        self.show()
 
-    def _take(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._hypervolume.ended(proposal, outcome)
-        self._running -= 1
-        self._ended[outcome.state.value] = self._ended.get(outcome.state.value, 0) + 1
-        if proposal.role == "proposed" and outcome.metrics is not None:
-            self._best = max(self._best, outcome.metrics["robust_accuracy"])
-
-    def _told(self) -> None:
+    def show(self) -> None:
+        """Set every gauge to what is known now."""
         self._sink.set("temper_slots", self._slots())
-        self._sink.set("temper_running", self._running)
-        for state, count in self._ended.items():
-            self._sink.set("temper_ended", count, state=state)
+        self._sink.set("temper_running", self._tally.running)
+        for state, count in self._tally.ended_by_state.items():
+            self._sink.set("temper_ended", count, state=state.value)
         hypervolume = self._hypervolume.of_first(self._hypervolume.finished)
         if hypervolume is not None:
             self._sink.set("temper_hypervolume", hypervolume)
-        if self._best:
-            self._sink.set("temper_robust_accuracy", self._best)
+        if self._tally.best is not None:
+            self._sink.set("temper_robust_accuracy", self._tally.best["robust_accuracy"])

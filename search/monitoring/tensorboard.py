@@ -1,16 +1,18 @@
 """TensorBoard event files: curves by trial, live and rebuilt by the same code, and of the search as a whole."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from analysis.pareto.hypervolume import hypervolume_history
-from analysis.run.trials import Run, State
-from search.events import Listener, Outcome, Proposal
+from analysis.run.trials import Run
+from search.events import Listener, Outcome, Proposal, Row
 from trainables.evaluation.metrics import METRICS
+from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
 
 NAME = "tensorboard"
@@ -23,6 +25,8 @@ class LiveCurves(Listener):
     A context: on leaving it, files are closed. `write_tensorboard` rebuilds the same from trials/.
     """
 
+    live_only: ClassVar[bool] = True
+
     def __init__(self, folder: Folder, objectives: tuple[str, ...]) -> None:
         self._root, self._objectives = folder.child(NAME).local, objectives
         self._writers: dict[str, SummaryWriter] = {}
@@ -34,7 +38,7 @@ class LiveCurves(Listener):
         for writer in self._writers.values():
             writer.close()
 
-    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+    def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if self._root is None:
             return
         recipe = proposal.recipe
@@ -79,14 +83,14 @@ def _label(number: int, name: str, trial_id: str) -> str:
     return f"{number:04d}-{name}-{trial_id}"
 
 
-def _write_row(writer: SummaryWriter, row: dict[str, Any]) -> None:
+def _write_row(writer: SummaryWriter, row: Row) -> None:
     for key, tag in CURVES.items():
         if row.get(key) is not None:
             writer.add_scalar(tag, row[key], row["epoch"])
 
 
 def _write_end(
-    writer: SummaryWriter, role: str, recipe: dict[str, Any], metrics: dict[str, float], objectives: tuple[str, ...]
+    writer: SummaryWriter, role: str, recipe: dict[str, Any], metrics: Mapping[str, float], objectives: tuple[str, ...]
 ) -> None:
     """The HParams row of a finished trial."""
     results = {f"objective/{name}": metrics[name] for name in objectives}

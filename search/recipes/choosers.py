@@ -1,11 +1,18 @@
 """Choosing from a study's space without Optuna: at random, as told, or every combination in turn."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -21,19 +28,26 @@ class Draw:
 
     Attributes:
         params: what was chosen, by name.
-        place: the same as coordinates in [0, 1]: a number's place in its range (by its logarithm where it is searched
-            so) or among its levels, and for each choice that is no number, whether it was taken.
+        features: the same as coordinates in [0, 1]: where a number lies in its range (by its logarithm where it is
+            searched so) or among its levels, and for each choice that is no number, whether it was taken.
     """
 
     def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
         self._rng, self._chosen = rng, chosen
         self.params: dict[str, Any] = {}
-        self.place: dict[str, float] = {}
+        self.features: dict[str, float] = {}
+        self._offered: dict[str, Callable[[], BaseDistribution]] = {}
+
+    @property
+    def distributions(self) -> dict[str, str]:
+        """What was chosen from, as Optuna's JSON."""
+        return {name: distribution_to_json(make()) for name, make in self._offered.items()}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """A number from low to high, both included."""
+        self._offered[name] = lambda: FloatDistribution(low, high, log=log, step=step)
         if name in self._chosen:
             value = float(self._chosen[name])
         elif step is not None:
@@ -46,6 +60,7 @@ class Draw:
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         """A whole number from low to high, both included."""
+        self._offered[name] = lambda: IntDistribution(low, high, log=log, step=step)
         if name in self._chosen:
             value = int(self._chosen[name])
         elif log:
@@ -56,15 +71,16 @@ class Draw:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices."""
+        self._offered[name] = lambda: CategoricalDistribution(choices)
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
         if all(isinstance(choice, int | float) for choice in choices):
             return self._note(name, value, _share(sorted(choices).index(value), 0, len(choices) - 1, log=False))
-        self.place |= {f"{name}={choice}": float(choice == value) for choice in choices}
+        self.features |= {f"{name}={choice}": float(choice == value) for choice in choices}
         self.params[name] = value
         return value
 
     def _note(self, name: str, value: Number, share: float) -> Number:
-        self.params[name], self.place[name] = value, share
+        self.params[name], self.features[name] = value, share
         return value
 
 

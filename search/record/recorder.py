@@ -1,8 +1,8 @@
 """Writes the run directory: what is true (study.yaml, run.json, trials/) and study.db, derived from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import yaml
 
@@ -18,7 +18,14 @@ from trainables.storage import Folder
 
 @dataclass
 class Record(Listener):
-    """Writes what happens into a run's folder, in the order in which it happens."""
+    """Writes what happens into a run's folder, in the order in which it happens.
+
+    Attributes:
+        folder: of the run.
+        endings: trials that ended before; the next one's `order`.
+    """
+
+    live_only: ClassVar[bool] = True  # what was written is not written again
 
     folder: Folder
     endings: int = 0
@@ -71,8 +78,9 @@ class Record(Listener):
                 "name": proposal.name,
                 "number": proposal.number,
                 "started": now(),
-                "params": proposal.params,
-                "distributions": proposal.distributions,
+                "params": dict(proposal.params),
+                "distributions": dict(proposal.distributions),
+                "asked": None if proposal.asked is None else asdict(proposal.asked),
                 "recipe": proposal.recipe.model_dump(mode="json"),
             },
         )
@@ -84,6 +92,7 @@ class Record(Listener):
             {
                 "id": proposal.recipe.id,
                 "state": outcome.state.value,
+                "kind": outcome.ending.kind.value,
                 "reason": outcome.reason,
                 "order": self.endings,
                 "ended": now(),
@@ -91,7 +100,7 @@ class Record(Listener):
                 "node": outcome.node,
                 "robust_correct": outcome.robust_correct,
                 "examples": outcome.examples,
-                "metrics": outcome.metrics,
+                "metrics": None if outcome.metrics is None else dict(outcome.metrics),
             },
         )
         self.endings += 1

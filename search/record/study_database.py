@@ -7,8 +7,9 @@ from pathlib import Path
 
 import optuna
 
-from analysis.run.trials import Run, State
-from search.samplers.optuna_trials import frozen_trial
+from analysis.run.trials import Run
+from search.samplers.optuna_storage import frozen_trial
+from trainables.execution.ending import State
 
 
 def write_study_database(run: Run) -> None:

@@ -1,7 +1,8 @@
 """What is torn in a run directory, so that a resumed search says what it does again."""
 
-from analysis.run.trials import Run, State
+from analysis.run.trials import Run
 from trainables.checkpoints.checkpoint import torn
+from trainables.execution.ending import State
 
 
 def damage(run: Run) -> list[str]:

@@ -1,17 +1,19 @@
 """What a run directory remembers of a search, for a driver that goes on with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from analysis.run.trials import Run, State, Trial
-from search.events import Outcome, Proposal
+from analysis.run.trials import Run, Trial
+from search.events import Asked, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from trainables.checkpoints.checkpoint import read_newest
 from trainables.checkpoints.recovery import recover
 from trainables.checkpoints.trained_model import Trained
 from trainables.data.splits import Splits
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 
@@ -38,22 +40,27 @@ def remember(run: Run) -> list[Remembered]:
 
 def _remembered(run: Run, trial: Trial) -> Remembered:
     recipe = Recipe.model_validate(trial.recipe)
-    proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions)
+    asked = None if trial.asked is None else Asked(**trial.asked)
+    proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions, asked)
     outcome, history = None, trial.history
-    if trial.state is State.RUNNING:  # it goes on from its newest whole checkpoint, whatever a torn one tells
+    if trial.ending is None:  # it goes on from its newest whole checkpoint, whatever a torn one tells
         newest = read_newest(run.folder.child("trials", trial.id, "checkpoint"))
         history = () if newest is None else tuple(newest[1]["history"])
     else:
         correct = trial.robust_correct
         outcome = Outcome(
-            trial.state,
-            trial.reason,
+            trial.ending,
             trial.metrics or None,
             trial.seconds,
             None if correct is None else np.packbits(correct).tobytes().hex(),
             None if correct is None else len(correct),
         )
     return Remembered(proposal, outcome, -1 if trial.order is None else trial.order, history)
+
+
+def next_order(past: Sequence[Remembered]) -> int:
+    """The `order` of the next trial that ends."""
+    return 1 + max((one.order for one in past), default=-1)
 
 
 def _role(trial: Trial) -> Any:

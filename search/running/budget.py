@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from search.events import Listener, Outcome, Proposal
+from search.events import Listener, Proposal, Row
 from search.monitoring.hypervolume import Hypervolume
 from search.study.algorithms import Budget
+from trainables.execution.ending import Ending
 
 
 class Spending(Listener):
@@ -17,19 +17,16 @@ class Spending(Listener):
 
         Args:
             budget: of the study.
-            hypervolume: of the study's proposals, which nobody else tells of what ends.
+            hypervolume: of the study's proposals, which hears of what ends before this is asked.
             clock: in seconds.
         """
         self._budget, self._hypervolume = budget, hypervolume
         self._clock, self._started = clock, clock()
         self._flops: dict[str, float] = {}
 
-    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
+    def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if proposal.role == "proposed" and row.get("train_flops") is not None:
             self._flops[proposal.recipe.id] = float(row["train_flops"])
-
-    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._hypervolume.ended(proposal, outcome)
 
     def left(self) -> float:
         """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""

@@ -10,6 +10,8 @@ from typing import Any
 import ray
 from ray import tune
 
+from trainables.execution.ending import Ending, EndKind
+
 
 class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Kills the process of a trial whose epoch takes too long, so that Tune starts it again or gives it up.
@@ -18,7 +20,7 @@ class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     compresses its network in its first epoch.
 
     Attributes:
-        reasons: why a trial was killed, by Tune's trial id, until it starts again.
+        endings: how a trial was killed, by Tune's trial id, until it starts again.
     """
 
     def __init__(
@@ -30,10 +32,10 @@ class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
         """Take how long an epoch may take, in seconds from its start to its report; None: for ever."""
         self._timeout, self._kill, self._clock = timeout, kill, clock
         self._since: dict[str, tuple[float, Any]] = {}
-        self.reasons: dict[str, str] = {}
+        self.endings: dict[str, Ending] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.reasons.pop(trial.trial_id, None)
+        self.endings.pop(trial.trial_id, None)
         self._since[trial.trial_id] = self._clock(), trial
 
     def on_trial_result(
@@ -60,7 +62,8 @@ class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
             actor = trial.temporary_state.ray_actor
             if now - since > self._timeout and actor is not None:
                 del self._since[name]
-                self.reasons[name] = f"no epoch for {self._timeout:g} s (budget.epoch_timeout)"
+                reason = f"no epoch for {self._timeout:g} s (budget.epoch_timeout)"
+                self.endings[name] = Ending(EndKind.HUNG, reason)
                 self._kill(actor)
 
 

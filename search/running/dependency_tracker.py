@@ -1,12 +1,12 @@
 """What became of the recipes of a search, and so which ones may begin."""
 
-from analysis.run.trials import State
-from search.events import Outcome, Proposal
+from search.events import Listener, Outcome, Proposal
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 
-class Known:
-    """The recipes that were announced, and how those ended that have."""
+class Known(Listener):
+    """The recipes that were proposed, and how those ended that have."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome | None] = {}
@@ -15,12 +15,10 @@ class Known:
     def __contains__(self, recipe_id: str) -> bool:
         return recipe_id in self._outcomes
 
-    def announced(self, recipe_id: str) -> None:
-        """A recipe is about to run."""
-        self._outcomes[recipe_id] = None
+    def proposed(self, proposal: Proposal) -> None:
+        self._outcomes[proposal.recipe.id] = None
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """It has ended."""
         self._outcomes[proposal.recipe.id] = outcome
         if proposal.role in ("base", "baseline") and outcome.state is not State.COMPLETE:
             self._lost.add(proposal.recipe)

@@ -8,13 +8,14 @@ from types import MappingProxyType
 import optuna
 
 from analysis.pareto.parity import verdict
-from analysis.run.trials import Run, State, read_run
+from analysis.run.trials import Run, read_run
 from analysis.tables.rungs import rung_lines
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
 from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
+from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
@@ -23,7 +24,7 @@ from search.record.study_database import write_study_database
 from search.remote.user_modules import own_modules
 from search.resume.corrupt_files import damage
 from search.resume.fingerprint import differences, fingerprint
-from search.resume.history import Remembered, finished_ancestors, remember
+from search.resume.history import Remembered, finished_ancestors, next_order, remember
 from search.running.capacity import places_of
 from search.running.tuning import TUNE_STATE, tune_study
 from search.samplers.warm_start import Lesson
@@ -32,6 +33,7 @@ from search.study.study import Study
 from trainables.checkpoints.trained_model import Trained
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput, NoTrialSucceeded
+from trainables.execution.ending import State
 from trainables.models.build import build
 from trainables.models.weights import load_weights
 from trainables.storage import Folder
@@ -124,7 +126,6 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
     trained = finished_ancestors(run, fixed, splits)
 
     def begin(record: Record) -> None:
-        record.endings = 1 + max((one.order for one in past), default=-1)
         for line in damage(run):
             terminal.line(line)
         done = sum(one.outcome is not None for one in past)
@@ -165,20 +166,18 @@ def _run(
             places = places_of(study, fixed, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)
-            record = Record(folder)
+            record = Record(folder, next_order(past))
             begin(record)
             total = fixed.planned
             widest = max(len(one.name) for one in fixed)
-            reference = fixed.reference.recipe.id
-            progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
+            tally, hypervolume = Tally(fixed.reference.recipe.id), Hypervolume.of(study, fixed)
+            progress = Progress(tally, total, at_once, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
-            progress.replay(past)
-            hypervolume = Hypervolume.of(study, fixed)
-            monitor = Monitor(RayMetrics(folder.name), hypervolume, planned=total, slots=lambda: places.slots)
-            monitor.replay(past)
+            metrics = RayMetrics(folder.name)
+            monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: places.slots)
             if total > sum(one.outcome is not None for one in past):
-                listeners = [record, curves, progress, monitor]
+                listeners = [tally, hypervolume, record, curves, progress, monitor]
                 tune_study(study, fixed, folder, splits, listeners, learnt, past, trained, places=places)
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:

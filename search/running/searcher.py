@@ -1,4 +1,4 @@
-"""Optuna behind Ray Tune's Searcher interface: fixed recipes first, then proposals, and what became of each."""
+"""What runs next, as Ray Tune asks for it: fixed recipes first, then a sampler's proposals."""
 
 import itertools
 import time
@@ -6,36 +6,36 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import optuna
-from optuna.distributions import distribution_to_json
 from ray.tune.search import Searcher
 
-from analysis.run.trials import State
-from search.events import Listener, Outcome, Proposal
+from search.events import Asked, Listener, Outcome, Proposal
 from search.failures import tells_of_full_storage
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import Remembered
+from search.resume.replay import replay
 from search.running.budget import Spending
 from search.running.dependency_tracker import Known
 from search.running.trial_results import outcome_of
-from search.samplers.ask_and_tell import Proposer
-from search.samplers.warm_start import Lesson
+from search.samplers.sampler import Candidate, Sampler, SearchState
 from search.study.resources import Role
 from search.study.study import BASE, Study
 from trainables.errors import StorageFull, TemperError
+from trainables.execution.ending import Ending, EndKind, State
+from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
 
-MOST_DUPLICATES = 50  # proposals in a row that were made before or cannot be; the space is exhausted then
+MOST_DUPLICATES = 50  # candidates in a row that were proposed before or cannot be; the space is exhausted then
 MOST_HELD = 16  # proposals that wait for a teacher or base: asking for more would be asking without learning
+UNEXPLAINED = Ending(EndKind.LOST, "failed without a message")
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Emits base and baselines, each once what it builds on is there, and proposals of the study's sampler.
+    """Emits base and baselines, each once its base and its teacher have finished, and the sampler's proposals.
 
     What is fixed goes first; most proposals need the base only, so they fill the wait for a baseline's parent. One
     whose teacher or base has not finished is held back until it has, and another is asked meanwhile; if that is lost,
-    Optuna is told FAIL, and the proposal's place in the budget is free again. Where the length of pretraining is
+    the proposal is forgotten, and its place in the budget is free again. Where the length of pretraining is
     searched, a base runs when it is first proposed.
 
     Its state is a function of the recipes proposed and their outcomes, so it is never saved.
@@ -45,11 +45,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self,
         study: Study,
         fixed: FixedRecipes,
+        sampler: Sampler,
         listeners: Sequence[Listener],
-        why_failed: Callable[[str], str | None] = lambda trial_id: None,
-        why_stopped: Callable[[str], str | None] = lambda trial_id: None,
-        learnt: Sequence[Lesson] = (),
-        planned: Callable[[Recipe], float] | None = None,
+        why_failed: Callable[[str], Ending | None] = lambda trial_id: None,
+        why_stopped: Callable[[str], Ending | None] = lambda trial_id: None,
         clock: Callable[[], float] = time.monotonic,
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
     ) -> None:
@@ -58,29 +57,29 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         Args:
             study: what to search.
             fixed: its fixed recipes.
+            sampler: proposes the others, and hears of everything as the last.
             listeners: told of everything, each before the next.
-            why_failed: the error that ended a trial, by Tune's trial id.
-            why_stopped: the scheduler's reason to end it.
-            learnt: what earlier runs teach.
-            planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
+            why_failed: what ended a trial with an error, by Tune's trial id.
+            why_stopped: how the scheduler stopped it, likewise.
             clock: in seconds, for a budget of hours.
             has_place: whether the cluster has one for a trial of this role, beside so many of each that run or wait.
         """
         super().__init__()
-        self._study = study
-        self._spending = Spending(study.budget, Hypervolume.of(study, fixed), clock)
-        self._listeners = [*listeners, self._spending]
+        hypervolume = Hypervolume.of(study, fixed)
+        self._study, self._sampler = study, sampler
+        self._spending, self._known = Spending(study.budget, hypervolume, clock), Known()
+        self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)
         self._base = fixed.base.recipe.id
-        self._held: list[tuple[Recipe, optuna.Trial]] = []
-        self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
-        self._known = Known()
+        self._held: list[Candidate] = []
+        self._asked: dict[str, Asked] = {}  # of candidates that were accepted and not yet announced
+        self._running: dict[str, Proposal] = {}
         self._places: Counter[Role] = Counter()  # of what runs, and of what waits for a place
         self._left = study.budget.trials
-        self._proposer = Proposer(study, fixed, learnt, planned)
-        self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
+        self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
+        self._endings = 0
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
         """Objectives and space come from the study, not from Tune."""
@@ -90,45 +89,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """The next recipe as `{"id", "role", "number", "recipe"}`, None while it must wait, or FINISHED."""
         self._drop_orphans()
         self._heed_budget()
-        resumed = self._next_unfinished()
-        if resumed is not None:
-            return self._emit(trial_id, *resumed)
-        made = self._next_fixed() or self._next_held() or self._next_proposal()
-        if made is None:
-            return Searcher.FINISHED if self._nothing_left() else None
-        self._announce(made[0])
-        return self._emit(trial_id, *made)
-
-    def replay(self, past: Sequence[Remembered]) -> None:
-        """Become what a searcher was that had proposed all this, and heard of its endings in their order.
-
-        What has not ended is emitted again, first of all, without being announced.
-        """
-        trials: dict[str, optuna.Trial | None] = {}
-        for one in past:
-            proposal = one.proposal
-            self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id != proposal.recipe.id]
-            trials[proposal.recipe.id] = self._proposer.again(proposal) if proposal.role == "proposed" else None
-            self._left -= proposal.role == "proposed"
-            self._known.announced(proposal.recipe.id)
-            for row in one.history:
-                self._spending.reported(proposal, row)
-                if proposal.role == "proposed":
-                    self._proposer.reported(proposal, row)
-            if one.outcome is None:
-                self._unfinished.append((proposal, trials[proposal.recipe.id]))
-        for one in sorted(past, key=lambda one: one.order):
-            if one.outcome is not None:
-                self._known.ended(one.proposal, one.outcome)
-                self._spending.ended(one.proposal, one.outcome)
-                trial = trials[one.proposal.recipe.id]
-                if trial is not None:
-                    self._proposer.ended(one.proposal, one.outcome)
-                    self._tell(trial, one.outcome)
-        self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
-
-    def _emit(self, trial_id: str, proposal: Proposal, trial: optuna.Trial | None) -> dict[str, Any]:
-        self._running[trial_id] = proposal, trial
+        proposal = self._next_unfinished()
+        if proposal is None:
+            proposal = self._next_fixed() or self._next_held() or self._next_proposal()
+            if proposal is None:
+                return Searcher.FINISHED if self._nothing_left() else None
+            self._announce(proposal)
+        self._running[trial_id] = proposal
         self._places[proposal.role] += 1
         return {
             "id": proposal.recipe.id,
@@ -137,28 +104,36 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             "recipe": proposal.recipe.model_dump(mode="json"),
         }
 
+    def replay(self, past: Sequence[Remembered]) -> None:
+        """Become what a searcher was that had proposed all this, and heard of its endings, and tell all listeners.
+
+        What has not ended is emitted again, first of all, without being announced.
+        """
+        restoring = _Restoring(self._sampler)
+        replay(past, [restoring, *self._listeners])
+        ids = {one.proposal.recipe.id for one in past}
+        self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id not in ids]
+        self._left -= sum(one.proposal.role == "proposed" for one in past)
+        self._unfinished = [one.proposal for one in past if one.outcome is None]
+        self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
+        self._endings = 1 + max((one.order for one in past), default=-1)
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Pass an epoch's row on. Optuna learns from what is finished only."""
-        proposal, trial = self._running[trial_id]
-        for listener in self._listeners:
-            listener.reported(proposal, result)
-        if trial is not None:
-            self._proposer.reported(proposal, result)
+        """Pass an epoch's row on. The sampler learns from it as well."""
+        self._report(self._running[trial_id], Report.of_result(result), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Record how a trial ended, then tell Optuna. Raises StorageFull for a loss that is none: it can be resumed."""
-        failure = (self._why_failed(trial_id) or "failed without a message") if error else None
-        if failure is not None and tells_of_full_storage(failure):
-            raise StorageFull(failure)
-        if result and not error and not result.get("failed"):
-            self.on_trial_result(trial_id, result)
-        proposal, trial = self._running.pop(trial_id)
+        """Tell how a trial ended. Raises StorageFull for a loss that is none: it can be resumed."""
+        failure = (self._why_failed(trial_id) or UNEXPLAINED) if error else None
+        if failure is not None and tells_of_full_storage(failure.detail or ""):
+            raise StorageFull(failure.detail or "")
+        report = Report.of_result(result) if result else None
+        outcome = outcome_of(report, self._study.objectives, failure=failure, stopped=self._why_stopped(trial_id))
+        proposal = self._running.pop(trial_id)
+        if report is not None and failure is None:
+            self._report(proposal, report, outcome.ending)
         self._places[proposal.role] -= 1
-        outcome = outcome_of(result, failure, self._study.objectives, self._why_stopped(trial_id))
         self._conclude(proposal, outcome)
-        if trial is not None:
-            self._proposer.ended(proposal, outcome)
-            self._tell(trial, outcome)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles all that it is given once, and unpickles none of it unless it restores a tuner."""
@@ -172,28 +147,32 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
 
     def _announce(self, proposal: Proposal) -> None:
-        self._known.announced(proposal.recipe.id)
         for listener in self._listeners:
             listener.proposed(proposal)
 
+    def _report(self, proposal: Proposal, report: Report, ending: Ending | None) -> None:
+        if report.row:
+            for listener in self._listeners:
+                listener.reported(proposal, report.row, ending)
+
     def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._known.ended(proposal, outcome)
+        self._endings += 1
         for listener in self._listeners:
             listener.ended(proposal, outcome)
 
     def _drop_orphans(self) -> None:
-        """Conclude what builds on a recipe that ended without weights; proposals of it never began."""
+        """Conclude fixed recipes whose base or teacher ended without weights; proposals of it never began."""
         for fixed in list(self._waiting):
             reason = self._known.why_orphaned(fixed.recipe)
             if reason is not None:
                 self._waiting.remove(fixed)
                 proposal = self._proposal_of(fixed)
                 self._announce(proposal)
-                self._conclude(proposal, Outcome(State.FAIL, reason, None, 0.0))
+                self._conclude(proposal, Outcome(Ending(EndKind.ORPHANED, reason), None, 0.0))
         for held in list(self._held):
-            if self._known.why_orphaned(held[0]) is not None:
+            if self._known.why_orphaned(held.recipe) is not None:
                 self._held.remove(held)
-                self._proposer.forget(held[1])
+                self._sampler.forget(held)
                 self._left += 1
 
     def _heed_budget(self) -> None:
@@ -204,58 +183,63 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             for listener in self._listeners:
                 listener.closed(reason)
             while self._held:
-                self._proposer.forget(self._held.pop()[1])
+                self._sampler.forget(self._held.pop())
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, next(self._numbers))
 
-    def _next_unfinished(self) -> tuple[Proposal, optuna.Trial | None] | None:
+    def _next_unfinished(self) -> Proposal | None:
         for one in self._unfinished:
-            if self._known.is_ready(one[0].recipe) and self._fits(one[0].role):
+            if self._known.is_ready(one.recipe) and self._fits(one.role):
                 self._unfinished.remove(one)
                 return one
         return None
 
-    def _next_fixed(self) -> tuple[Proposal, None] | None:
+    def _next_fixed(self) -> Proposal | None:
         for fixed in self._waiting:
             if self._known.is_ready(fixed.recipe) and self._fits(fixed.role):
                 self._waiting.remove(fixed)
-                return self._proposal_of(fixed), None
+                return self._proposal_of(fixed)
         return None
 
-    def _next_held(self) -> tuple[Proposal, optuna.Trial] | None:
+    def _next_held(self) -> Proposal | None:
         for held in self._held:
-            if self._known.is_ready(held[0]) and self._fits("proposed"):
+            if self._known.is_ready(held.recipe) and self._fits("proposed"):
                 self._held.remove(held)
-                return self._proposed(*held)
+                return self._proposed(held)
         return None
 
-    def _next_proposal(self) -> tuple[Proposal, optuna.Trial | None] | None:
+    def _next_proposal(self) -> Proposal | None:
         if self._known.state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            recipe, trial = self._proposer.ask(self._share_left(), self._base_metrics, self._known.is_orphaned)
-            held = any(recipe == other for other, _ in self._held)
-            if recipe.id not in self._known and not held and self._known.why_orphaned(recipe) is None:
-                self._proposer.accept(recipe, trial)
-                self._left -= 1
-                if self._known.is_ready(recipe):
-                    return self._proposed(recipe, trial)
-                self._held.append((recipe, trial))
-                if base := self._new_base(recipe):
-                    return self._proposal_of(base), None
-                continue
-            known = self._known.outcome(recipe.id)
-            if known is None:
-                # It is running or held: say nothing twice. Or its teacher is lost: nothing was learnt of it.
-                self._proposer.forget(trial)
-            else:
-                self._tell(trial, known)
-            refused += 1
-            if refused == MOST_DUPLICATES:
+            candidate = self._sampler.ask(SearchState(self._share_left(), self._base_metrics, self._known.is_orphaned))
+            if candidate is None:
                 self._left = 0
+                break
+            recipe = candidate.recipe
+            held = any(recipe == other.recipe for other in self._held)
+            if recipe.id in self._known or held or self._known.is_orphaned(recipe):
+                self._sampler.refuse(candidate)
+                refused += 1
+                if refused == MOST_DUPLICATES:
+                    self._left = 0
+                continue
+            self._sampler.accept(candidate)
+            self._asked[recipe.id] = Asked(candidate.ask, self._endings, candidate.refused, candidate.attributes)
+            self._left -= 1
+            if self._known.is_ready(recipe):
+                return self._proposed(candidate)
+            self._held.append(candidate)
+            if base := self._new_base(recipe):
+                return self._proposal_of(base)
         return None
+
+    def _share_left(self) -> float:
+        """Of the budget that is spent fastest."""
+        trials = self._study.budget.trials
+        return min(self._left / trials, self._spending.left())
 
     def _fits(self, role: Role) -> bool:
         return self._has_place(self._places, role)
@@ -267,24 +251,34 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         return Fixed("base", f"{BASE}.{base.schedule.epochs}epochs", base)
 
-    def _proposed(self, recipe: Recipe, trial: optuna.Trial) -> tuple[Proposal, optuna.Trial]:
-        distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
-        return Proposal(recipe, "proposed", None, next(self._numbers), trial.params, distributions), trial
+    def _proposed(self, candidate: Candidate) -> Proposal:
+        return Proposal(
+            candidate.recipe,
+            "proposed",
+            None,
+            next(self._numbers),
+            candidate.params,
+            candidate.distributions,
+            self._asked.pop(candidate.recipe.id),
+        )
 
     def _nothing_left(self) -> bool:
         """All was emitted, or what is left waits for a base that will never be."""
         lost = self._known.state(self._base) in (State.PRUNED, State.FAIL)
         return not self._waiting and not self._held and not self._unfinished and (lost or self._left == 0)
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        self._proposer.tell(trial, outcome, self._base_metrics)
-
     @property
-    def _base_metrics(self) -> dict[str, float]:
+    def _base_metrics(self) -> Mapping[str, float]:
         base = self._known.outcome(self._base)
         return (base.metrics if base else None) or {}
 
-    def _share_left(self) -> float:
-        """Of the budget that is spent fastest."""
-        trials = self._study.budget.trials
-        return min(self._left / trials, self._spending.left())
+
+class _Restoring(Listener):
+    """Has a sampler ask again for each proposal of the past, before the sampler hears of it."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def proposed(self, proposal: Proposal) -> None:
+        if proposal.role == "proposed":
+            self._sampler.restore(proposal)

@@ -1,37 +1,39 @@
-"""What became of a trial: from Tune's last result, and back into Optuna out of the record."""
+"""What became of a trial, judged from its last report and from what the driver knows of its end."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
-from analysis.run.trials import State
 from search.events import Outcome
+from trainables.execution.ending import FINISHED, Ending, EndKind
+from trainables.execution.report import Report
 
 
 def outcome_of(
-    result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None = None
+    report: Report | None, objectives: Sequence[str], *, failure: Ending | None = None, stopped: Ending | None = None
 ) -> Outcome:
-    """What Tune's last result says. A trial that ended without a final row, and was not stopped, was lost."""
-    return replace(_ending(result, error, objectives, stopped), node=(result or {}).get("node"))
+    """The outcome of a trial.
 
+    Args:
+        report: its last one, if it gave any.
+        objectives: what a finished trial must have measured.
+        failure: how it failed, if it did.
+        stopped: how the scheduler stopped it, if it did.
 
-def _ending(
-    result: dict[str, Any] | None, error: str | None, objectives: Sequence[str], stopped: str | None
-) -> Outcome:
-    seconds = float((result or {}).get("busy_seconds", 0.0))
-    if stopped and not error:
-        return Outcome(State.PRUNED, stopped, None, seconds)
-    if error or not result or not result.get("finished"):
-        return Outcome(
-            State.FAIL, error or (result or {}).get("failed") or "ended before its last epoch", None, seconds
-        )
-    if result.get("reason"):
-        return Outcome(State.PRUNED, str(result["reason"]), None, seconds)
-    prefix = "metrics/"  # Tune flattens what it hands to a searcher
-    metrics = {key.removeprefix(prefix): float(value) for key, value in result.items() if key.startswith(prefix)}
-    if missing := [name for name in objectives if name not in metrics]:
-        return Outcome(State.FAIL, f"not measured: {', '.join(missing)}", None, seconds)
-    if bad := [name for name in objectives if not math.isfinite(metrics[name])]:
-        return Outcome(State.PRUNED, f"not finite: {', '.join(bad)}", None, seconds)
-    return Outcome(State.COMPLETE, None, metrics, seconds, result.get("robust_correct"), result.get("examples"))
+    Returns:
+        One that is FINISHED, with metrics, only if its last report says so and every objective is a finite number. A
+        trial that ended without such a report, and was not stopped, was lost.
+    """
+    seconds = 0.0 if report is None else report.busy_seconds
+    node = None if report is None else report.node
+    ending = failure or stopped or (None if report is None else report.ending)
+    if ending is None or report is None:
+        return Outcome(ending or Ending(EndKind.LOST, "ended before its last epoch"), None, seconds, node=node)
+    metrics = report.metrics
+    if ending == FINISHED:
+        if missing := [name for name in objectives if name not in metrics]:
+            ending = Ending(EndKind.NOT_MEASURED, f"not measured: {', '.join(missing)}")
+        elif bad := [name for name in objectives if not math.isfinite(metrics[name])]:
+            ending = Ending(EndKind.NOT_FINITE, f"not finite: {', '.join(bad)}")
+    if ending != FINISHED:
+        return Outcome(ending, None, seconds, node=node)
+    return Outcome(ending, dict(metrics), seconds, report.robust_correct, report.examples, node)

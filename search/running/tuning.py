@@ -16,6 +16,7 @@ from search.running.callbacks import ForgetCallback, Hangs, Interrupts
 from search.running.capacity import Places
 from search.running.searcher import ParetoSearcher
 from search.samplers.cost_model import Costs
+from search.samplers.sampler import sampler_of
 from search.samplers.warm_start import Lesson
 from search.study.study import Study
 from trainables.checkpoints.recovery import recover
@@ -72,22 +73,16 @@ def tune_study(
         return cast(Trained, shelf.take(recipe.id, again))
 
     costs = Costs(study, fixed, splits, fetch)
-    for remembered in past:
-        if remembered.outcome is not None:
-            costs.ended(remembered.proposal, remembered.outcome)
     searcher = ParetoSearcher(
         study,
         fixed,
-        [*listeners, costs],
-        lambda trial_id: hangs.reasons.get(trial_id) or halving.failures.get(trial_id),
+        sampler_of(study, fixed, costs, learnt),
+        [*listeners, costs, *([] if judge is None else [judge])],
+        lambda trial_id: hangs.endings.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
-        learnt,
-        planned=costs,
         has_place=places.has_place,
     )
     searcher.replay(past)
-    if judge is not None:
-        judge.replay(past)
     tuner = tune.Tuner(
         tune.with_resources(trainable, places.request),
         tune_config=tune.TuneConfig(

@@ -1,9 +1,9 @@
 """Samplers: what proposes the next recipe.
 
-- `ask_and_tell`: asking for proposals and telling results
+- `sampler`: the interface of every sampler, and the one that a study names
+- `ask_and_tell`: Optuna's samplers behind that interface
 - `optuna_samplers`: Optuna's samplers by name
-- `optuna_trials`: Optuna's trials out of the record
-- `bounded_storage`: an Optuna storage that stays fast
+- `optuna_storage`: Optuna's trials out of the record, and a storage that stays fast
 - `cost_aware`: the default sampler
 - `gaussian_process`: its model of accuracy
 - `acquisition`: its gain in hypervolume

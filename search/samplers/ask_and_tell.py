@@ -1,33 +1,36 @@
-"""The Optuna side of a search: asks for recipes and tells what became of them."""
+"""Optuna's samplers behind Temper's interface: they are asked for recipes, and told what became of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.samplers.bounded_storage import Recent
-from search.samplers.cost_aware import Advisor
-from search.samplers.optuna_samplers import ASKS, sampler_of
-from search.samplers.optuna_trials import frozen_trial
+from search.samplers.optuna_samplers import optuna_sampler
+from search.samplers.optuna_storage import BoundedStorage, frozen_trial
+from search.samplers.sampler import Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import Lesson
 from search.study.study import Study
-from trainables.errors import TemperError
 from trainables.evaluation.metrics import OBJECTIVES
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
-MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
+NO_STATE = SearchState(1.0, {})  # none of Optuna's samplers asks for more
+REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # they keep generations, or how far their sequence is, in the storage
+TPE = "tpe:"  # what TPE notes on a trial, for its constant liar to read while the trial runs
+_STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAIL: TrialState.FAIL}
 
 
-class Proposer:
-    """Proposes recipes that start from the base.
+class OptunaSampler(Sampler):
+    """Asks one of Optuna's samplers, made anew and seeded for each ask.
 
-    What it proposes is a function of the proposals so far and of what was told of them.
+    A candidate that is refused since its recipe has ended already is told how that ended, so that the sampler turns
+    elsewhere; any other one is told as FAIL, of which Optuna's samplers learn nothing.
 
     Attributes:
         optuna: the Optuna study, in memory.
@@ -37,93 +40,115 @@ class Proposer:
         self,
         study: Study,
         fixed: FixedRecipes,
-        learnt: Sequence[Lesson] = (),
         planned: Callable[[Recipe], float] | None = None,
+        learnt: Sequence[Lesson] = (),
     ) -> None:
-        """Take a study, and what earlier runs teach; what the study wants first is asked for first.
+        """What the study wants first is asked for first.
 
         Args:
             study: whose space to propose from.
             fixed: its fixed recipes.
+            planned: the compute of a recipe, which none of Optuna's samplers heeds.
             learnt: what earlier runs teach.
-            planned: the compute of a recipe, for the sampler that takes it into account.
         """
-        self._advisor: Advisor | None = None
-        if study.sampler.kind == "cost_aware":
-            if planned is None:
-                raise TemperError("a cost-aware sampler must be told what recipes cost")
-            self._advisor = Advisor(study, fixed, planned, learnt)
-        self._study, self._fixed, self._first, self._asks = study, fixed, list(study.first), 0
+        self._study, self._fixed, self._asks = study, fixed, Asks()
+        self._first = list(study.first)
+        self._base_metrics: Mapping[str, float] = {}
+        self._outcomes: dict[str, Outcome] = {}  # by the recipe's id
+        self._shared = IntersectionSearchSpace()
+        self._asked: dict[int, optuna.Trial] = {}  # by number of the ask, until it is accepted or refused
+        self._accepted: dict[str, optuna.Trial] = {}  # by the recipe's id, until it has ended
         directions = [OBJECTIVES[name] for name in study.objectives]
         self.optuna = optuna.create_study(
             directions=["maximize" if one == "max" else "minimize" for one in directions],
-            sampler=sampler_of(study),
-            storage=Recent(directions) if study.sampler.kind == "tpe" else None,
+            sampler=optuna_sampler(study),
+            storage=BoundedStorage(directions) if study.sampler.kind == "tpe" else None,
         )
-        self._shared = IntersectionSearchSpace()
         for lesson in learnt:
             state = State(lesson["state"])
             self.optuna.add_trial(
                 frozen_trial(lesson["params"], lesson["distributions"], state, lesson["values"] or [])
             )
 
-    def ask(
-        self, left: float, base: Mapping[str, float], is_lost: Callable[[Recipe], bool] = lambda recipe: False
-    ) -> tuple[Recipe, optuna.Trial]:
-        """A recipe, by a sampler seeded by how many were accepted and how many were asked for since.
+    def ask(self, search: SearchState) -> Candidate:
+        number = self._asks.take()
+        self.optuna.sampler = optuna_sampler(self._study, number, self._shared)
+        return self._ask(number, self._next_first())
 
-        Args:
-            left: share of the budget that is left, 0–1.
-            base: the ordinary base's final numbers.
-            is_lost: whether a recipe can never run; a sampler that does not heed it may be refused.
-        """
-        if self._first:
-            self.optuna.enqueue_trial(self._first.pop(0))
-        elif self._advisor is not None:
-            chosen = self._advisor.choose(ASKS * self._study.seed + self._asks, left, base, is_lost)
-            if chosen is not None:
-                self.optuna.enqueue_trial(chosen)
-        self.optuna.sampler = sampler_of(self._study, self._asks, self._shared)
-        self._asks += 1
-        trial = self.optuna.ask()
-        return propose(trial, self._study, self._fixed), trial
+    def accept(self, candidate: Candidate) -> None:
+        self._accepted[candidate.recipe.id] = self._asked.pop(candidate.ask)
+        self._asks.accept()
 
-    def accept(self, recipe: Recipe, trial: optuna.Trial) -> None:
-        """What was asked for last becomes a proposal."""
-        if self._advisor is not None:
-            self._advisor.proposed(recipe, trial.params)
-        self._asks = self._asks // MOST_ASKS * MOST_ASKS + MOST_ASKS
+    def refuse(self, candidate: Candidate) -> None:
+        self._asks.refuse(candidate)
+        self._tell(self._asked.pop(candidate.ask), self._outcomes.get(candidate.recipe.id))
 
-    def again(self, proposal: Proposal) -> optuna.Trial:
-        """Ask for a proposal of the record once more, and accept it."""
-        self._first = self._first[1:]
-        self.optuna.enqueue_trial(proposal.params)
-        trial = self.optuna.ask()
-        if propose(trial, self._study, self._fixed).id != proposal.recipe.id:
-            raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
-        self.accept(proposal.recipe, trial)
-        return trial
+    def forget(self, candidate: Candidate) -> None:
+        self._tell(self._accepted.pop(candidate.recipe.id), None)
 
-    def reported(self, proposal: Proposal, row: Mapping[str, Any]) -> None:
-        """A proposal has finished an epoch."""
-        if self._advisor is not None:
-            self._advisor.reported(proposal.recipe, row)
-
-    def tell(self, trial: optuna.Trial, outcome: Outcome, base: Mapping[str, float]) -> None:
-        """What became of a recipe; `base` is the ordinary base's final numbers, for constraints relative to them."""
-        if outcome.state is State.COMPLETE and outcome.metrics is not None:
-            for bound in self._study.constraints:
-                trial.set_constraint(str(bound), bound.violation(outcome.metrics, base))
-            self.optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
-        else:
-            state = TrialState.PRUNED if outcome.state is State.PRUNED else TrialState.FAIL
-            self.optuna.tell(trial, state=state)
+    def restore(self, proposal: Proposal) -> Candidate:
+        refused = self._asks.go_to(proposal.asked)
+        if self._study.sampler.kind in REMEMBERING:
+            return self._ask_again(proposal, len(refused))
+        for params in refused:
+            self._next_first()
+            self.refuse(self._ask_for(params, self._asks.take()))
+        self._next_first()
+        candidate = self._ask_for(proposal.params, self._asks.take())
+        same_recipe(proposal, candidate.recipe)
+        trial = self._asked[candidate.ask]
+        for name, value in (proposal.asked.attributes if proposal.asked else {}).items():
+            self.optuna._storage.set_trial_system_attr(trial._trial_id, name, value)
+        self.accept(candidate)
+        return candidate
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """A proposal has ended."""
-        if self._advisor is not None:
-            self._advisor.ended(proposal.recipe, outcome)
+        self._outcomes[proposal.recipe.id] = outcome
+        if proposal.recipe == self._fixed.base.recipe:
+            self._base_metrics = outcome.metrics or {}
+        trial = self._accepted.pop(proposal.recipe.id, None)
+        if trial is not None:
+            self._tell(trial, outcome)
 
-    def forget(self, trial: optuna.Trial) -> None:
-        """It will not run, and nothing was learnt of it."""
-        self.optuna.tell(trial, state=TrialState.FAIL)
+    def _ask_again(self, proposal: Proposal, refused: int) -> Candidate:
+        """Ask as it was asked, so that what Optuna keeps of its asks is as it was; refused candidates included."""
+        candidate = self.ask(NO_STATE)
+        for _ in range(refused):
+            self.refuse(candidate)
+            candidate = self.ask(NO_STATE)
+        if candidate.recipe.id != proposal.recipe.id:  # of another version of Optuna, or of a run that noted no asks
+            self.refuse(candidate)
+            candidate = self._ask_for(proposal.params, candidate.ask)
+            same_recipe(proposal, candidate.recipe)
+        self.accept(candidate)
+        return candidate
+
+    def _ask_for(self, params: Mapping[str, Any], number: int) -> Candidate:
+        """Ask for parameters of the record; the cheapest sampler stands for the study's, which is not needed."""
+        self.optuna.sampler = optuna.samplers.RandomSampler(seed=0)
+        return self._ask(number, params)
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome | None) -> None:
+        """Tell Optuna what became of a trial; None: nothing is known of it."""
+        if outcome is None or outcome.metrics is None:
+            self.optuna.tell(trial, state=TrialState.FAIL if outcome is None else _STATES[outcome.state])
+            return
+        for bound in self._study.constraints:
+            trial.set_constraint(str(bound), bound.violation(outcome.metrics, self._base_metrics))
+        self.optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
+
+    def _ask(self, number: int, chosen: Mapping[str, Any] | None) -> Candidate:
+        """Ask Optuna for a trial in which these parameters are chosen already."""
+        if chosen is not None:
+            self.optuna.enqueue_trial(dict(chosen))
+        trial = self.optuna.ask()
+        self._asked[number] = trial
+        recipe = propose(trial, self._study, self._fixed)
+        distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
+        noted = self.optuna._storage.get_trial(trial._trial_id).system_attrs
+        attributes = {name: value for name, value in noted.items() if name.startswith(TPE)}
+        return Candidate(recipe, trial.params, distributions, number, refused=self._asks.refused, attributes=attributes)
+
+    def _next_first(self) -> Mapping[str, Any] | None:
+        """What the study wants at this ask; None once all of that was asked for."""
+        return self._first.pop(0) if self._first else None

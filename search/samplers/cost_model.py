@@ -4,7 +4,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 
-from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
@@ -12,6 +11,7 @@ from trainables.checkpoints.trained_model import Trained
 from trainables.compression.config import ChannelPruning, Compression, NoCompression
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import Planner
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # pruning ratios whose networks are counted

@@ -29,12 +29,12 @@ class Seen:
     """One observation.
 
     Attributes:
-        place: of the recipe, as coordinates in [0, 1] by name; see `search.recipes.choosers`.
+        features: of the recipe, as coordinates in [0, 1] by name; see `search.recipes.choosers`.
         share: of its schedule, 0–1.
         score: robust accuracy then; after the whole schedule the final score.
     """
 
-    place: Mapping[str, float]
+    features: Mapping[str, float]
     share: float
     score: float
 
@@ -44,9 +44,9 @@ class Surrogate:
 
     def __init__(self, scales: Sequence[Seen]) -> None:
         """Fit the kernel's scales to observations, at least two."""
-        self._names = sorted({name for one in scales for name in one.place})
+        self._names = sorted({name for one in scales for name in one.features})
         self._kernel = _fitted(
-            self._inputs([one.place for one in scales], [one.share for one in scales]), _scores(scales)
+            self._inputs([one.features for one in scales], [one.share for one in scales]), _scores(scales)
         )
 
     def predict(self, seen: Sequence[Seen], places: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
@@ -64,7 +64,7 @@ class Surrogate:
         process = GaussianProcessRegressor(self._kernel, optimizer=None, normalize_y=True)
         scores = _scores(seen)
         with _one_thread():
-            process.fit(self._inputs([one.place for one in seen], [one.share for one in seen]), scores)
+            process.fit(self._inputs([one.features for one in seen], [one.share for one in seen]), scores)
             mean, deviation = process.predict(self._inputs(places, [1.0] * len(places)), return_std=True)
         noise = self.noise * (float(np.std(scores)) or 1.0) ** 2
         return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - noise, 1e-12))
@@ -140,3 +140,16 @@ def _most_probable(
 
     found = minimize(posterior, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return found.x, float(found.fun)
+
+
+def newest_and_spread(seen: list[Seen]) -> list[Seen]:
+    """At most so many observations: the newest half, and others at equal distances."""
+    recent = seen[-USED // 2 :]
+    return seen if len(seen) <= USED else [*spread_evenly(seen[: -len(recent)], USED - len(recent)), *recent]
+
+
+def spread_evenly(seen: list[Seen], count: int) -> list[Seen]:
+    """At most so many, at equal distances."""
+    if len(seen) <= count:
+        return seen
+    return [seen[index * len(seen) // count] for index in range(count)]

@@ -7,10 +7,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.search_space import IntersectionSearchSpace
 
+from search.samplers.sampler import ASKS
 from search.study.study import Study
 from trainables.errors import TemperError
-
-ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
 
 
 class Grid(optuna.samplers.BruteForceSampler):
@@ -42,7 +41,7 @@ class Nsga3(_Sharing, optuna.samplers.NSGAIIISampler):
     """Likewise."""
 
 
-def sampler_of(
+def optuna_sampler(
     study: Study, ask: int = 0, shared: IntersectionSearchSpace | None = None
 ) -> optuna.samplers.BaseSampler:
     """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
@@ -50,9 +49,8 @@ def sampler_of(
     So a search that was killed goes on as it would have, and no sampler's state is ever saved.
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
-    The cost-aware one chooses in `search.samplers.cost_aware`; Optuna only records what it chose. Quasi-random is
-    Sobol's sequence; what it or the GP cannot draw of a conditional space is random. Grid goes through a finite
-    space, each recipe once.
+    Quasi-random is Sobol's sequence; what it or the GP cannot draw of a conditional space is random. Grid goes through
+    a finite space, each recipe once.
 
     Args:
         study: whose sampler.
@@ -76,9 +74,7 @@ def sampler_of(
                 return Nsga3(shared, population_size=population, seed=seed)
             case "gp":
                 return optuna.samplers.GPSampler(n_startup_trials=startup, seed=seed, warn_independent_sampling=False)
-            case "auto":
-                raise TemperError("a study's sampler is resolved when the study is read")
-            case "random" | "cost_aware":
+            case "random":
                 return optuna.samplers.RandomSampler(seed=seed)
             case "grid":
                 return Grid(seed=seed)
@@ -86,3 +82,5 @@ def sampler_of(
                 return optuna.samplers.QMCSampler(
                     qmc_type="sobol", scramble=True, seed=study.seed, warn_independent_sampling=False
                 )
+            case other:
+                raise TemperError(f"{other}: not a sampler of Optuna's")

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.run.trials import Run, State
+from analysis.run.trials import Run
 from search.recipes.fixed import FixedRecipes
 from search.study.constraints import keeps_all
 from search.study.study import Study
 from trainables.errors import InvalidInput
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 Lesson = dict[str, Any]  # state, params, distributions (as Optuna's JSON), values (None unless complete)

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
 from search.running.searcher import ParetoSearcher
+from search.samplers.sampler import sampler_of
 from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Cluster, Stopper, VirtualTrial
 from search.study.constraints import keeps_all
@@ -31,7 +32,7 @@ from trainables.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Ending:
+class Ended:
     """How one trial ended in a simulated search.
 
     Attributes:
@@ -59,7 +60,7 @@ class Simulated:
         trial_seconds: virtual length of a proposal's trial on average, as far as it went.
     """
 
-    endings: tuple[Ending, ...]
+    endings: tuple[Ended, ...]
     seconds: float
     utilisation: float
     decisions: int
@@ -68,7 +69,11 @@ class Simulated:
 
 
 def simulate(
-    study: Study, curves: Mapping[Recipe, Curve], cluster: Cluster, stopper: Stopper | None = None
+    study: Study,
+    curves: Mapping[Recipe, Curve],
+    cluster: Cluster,
+    stopper: Stopper | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Simulated:
     """Run a study on a virtual cluster.
 
@@ -77,29 +82,39 @@ def simulate(
         curves: of every recipe that it may run, see `Recording.of`.
         cluster: of virtual workers.
         stopper: the Tune scheduler; None: the study's own.
+        listeners: who hears of the search.
 
     Raises:
         TemperError: a recipe was proposed that was not recorded.
     """
     if stopper is None:
-        stopper = ParetoHalving(None if study.halving is None else Judge(study.halving, study.objectives))
-    return _Driver(study, curves, cluster, stopper).run()
+        judge = None if study.halving is None else Judge(study.halving, study.objectives)
+        stopper, listeners = ParetoHalving(judge), [*listeners, *([] if judge is None else [judge])]
+    return _Driver(study, curves, cluster, stopper, listeners).run()
 
 
 class _Driver(Listener):
     """Tune's controller. Events are (time, order, what, worker)."""
 
-    def __init__(self, study: Study, curves: Mapping[Recipe, Curve], cluster: Cluster, stopper: Stopper) -> None:
+    def __init__(
+        self,
+        study: Study,
+        curves: Mapping[Recipe, Curve],
+        cluster: Cluster,
+        stopper: Stopper,
+        listeners: Sequence[Listener],
+    ) -> None:
         self._study, self._curves, self._cluster, self._stopper = study, curves, cluster, stopper
         self._now, self._decisions, self._deciding, self._flops = 0.0, 0, 0.0, 0.0
-        compute = compute_of(study)
+        compute, fixed = compute_of(study), FixedRecipes.of(study)
+        sampler = sampler_of(study, fixed, lambda recipe: self._curve(recipe).planned(compute))
         self._searcher = ParetoSearcher(
             study,
-            FixedRecipes.of(study),
-            [self],
+            fixed,
+            sampler,
+            [self, *listeners],
             stopper.failures.get,
             stopper.stops.get,
-            planned=lambda recipe: self._curve(recipe).planned(compute),
             clock=lambda: self._now,
         )
         self._rng = np.random.default_rng(cluster.seed)
@@ -109,7 +124,7 @@ class _Driver(Listener):
         self._running: dict[int, tuple[VirtualTrial, float]] = {}
         self._lost: deque[VirtualTrial] = deque()
         self._recipes: dict[str, Recipe] = {}
-        self._endings: list[Ending] = []
+        self._endings: list[Ended] = []
         self._busy: list[tuple[float, float]] = []
         self._down: list[tuple[float, float]] = []
         self._starts: list[float] = []
@@ -137,7 +152,7 @@ class _Driver(Listener):
         self._recipes[proposal.recipe.id] = proposal.recipe
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._endings.append(Ending(proposal, outcome, self._now, self._flops))
+        self._endings.append(Ended(proposal, outcome, self._now, self._flops))
 
     def _ask(self) -> dict[str, Any] | str | None:
         """Ask the searcher for a trial and start it."""

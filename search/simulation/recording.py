@@ -16,7 +16,7 @@ import yaml
 from optuna.trial import FixedTrial
 from pyarrow import parquet
 
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
 from search.recipes.choosers import combinations
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -24,6 +24,7 @@ from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.evaluation.metrics import METRICS
+from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
 
 STUDY = b"study"
@@ -51,6 +52,12 @@ class Curve:
     reason: str | None
     metrics: Mapping[str, float]
     preparation: float
+
+    @property
+    def ending(self) -> Ending:
+        """How its trial ends; recordings tell it by the reason's words."""
+        state = State.COMPLETE if self.reason is None else State.PRUNED
+        return Ending.of_record(None, state, self.reason)
 
     def planned(self, compute: str) -> float:
         """FLOPs of the whole schedule: `train_flops` or `end_to_end_flops`."""

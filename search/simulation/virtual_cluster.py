@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
+from ray.tune.utils.util import flatten_dict
 
 from search.simulation.recording import Curve
 from trainables.config import Frozen, PositiveFloat, PositiveInt
+from trainables.execution.ending import Ending
+from trainables.execution.report import Report
 
 
 class Cluster(Frozen):
@@ -40,12 +43,12 @@ class Stopper(Protocol):
     """The part of a Tune scheduler that a trial meets.
 
     Attributes:
-        failures: why a trial failed, by its Tune id.
-        stops: why a trial was stopped, by its Tune id.
+        failures: how a trial failed, by its Tune id.
+        stops: how a trial was stopped, by its Tune id.
     """
 
-    failures: dict[str, str]
-    stops: dict[str, str]
+    failures: dict[str, Ending]
+    stops: dict[str, Ending]
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None: ...
 
@@ -94,12 +97,10 @@ class VirtualTrial:
 
     def result(self) -> dict[str, Any]:
         """The report of the epoch in progress, as Tune flattens it."""
-        report = {**self.row, "done": self.is_last, "finished": self.is_last, "busy_seconds": self.busy}
-        report["training_iteration"] = self.epoch
-        if self.is_last:
-            report |= {f"metrics/{name}": value for name, value in self.curve.metrics.items()}
-            report["reason"] = self.curve.reason
-        return report
+        ending = self.curve.ending if self.is_last else None
+        metrics = self.curve.metrics if self.is_last else {}
+        report = Report(row=self.row, busy_seconds=self.busy, ending=ending, metrics=metrics)
+        return dict(flatten_dict(report.as_result())) | {"training_iteration": self.epoch}
 
     def get_error(self) -> str:
         """Why it failed for good."""

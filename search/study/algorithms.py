@@ -1,8 +1,10 @@
 """How a search spends its effort, as data: how much, proposed by what, stopped when."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trainables.config import Frozen, PositiveFloat, PositiveInt
 
@@ -29,8 +31,24 @@ class Budget(Frozen):
     epoch_timeout: PositiveFloat | None = None
 
 
+# The samplers that a study may name, and what makes each: a `search.samplers.sampler.Sampler`, imported when needed.
+SAMPLERS: Mapping[str, str] = MappingProxyType(
+    {
+        "cost_aware": "search.samplers.cost_aware:CostAwareSampler",
+        "tpe": "search.samplers.ask_and_tell:OptunaSampler",
+        "nsga2": "search.samplers.ask_and_tell:OptunaSampler",
+        "nsga3": "search.samplers.ask_and_tell:OptunaSampler",
+        "gp": "search.samplers.ask_and_tell:OptunaSampler",
+        "random": "search.samplers.ask_and_tell:OptunaSampler",
+        "quasi_random": "search.samplers.ask_and_tell:OptunaSampler",
+        "grid": "search.samplers.ask_and_tell:OptunaSampler",
+    }
+)
+AUTO = "auto"
+
+
 class Sampler(Frozen):
-    """What proposes recipes; see `search.samplers.optuna_samplers` and `search.samplers.cost_aware`.
+    """What proposes recipes; see `search.samplers`.
 
     Attributes:
         kind: `auto` stands for the cost-aware one where robust accuracy and one compute are the objectives, else TPE.
@@ -38,9 +56,16 @@ class Sampler(Frozen):
         population: of NSGA-II and NSGA-III.
     """
 
-    kind: Literal["auto", "cost_aware", "tpe", "nsga2", "nsga3", "gp", "random", "quasi_random", "grid"] = "auto"
+    kind: str = AUTO
     startup_trials: PositiveInt = 8
     population: Annotated[int, Field(ge=2)] = 16
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind != AUTO and kind not in SAMPLERS:
+            raise ValueError(f"got {kind!r}, expected one of {', '.join([AUTO, *SAMPLERS])}")
+        return kind
 
 
 class Halving(Frozen):

@@ -31,7 +31,7 @@ def ceiling(recording: Recording, wanted: float) -> float:
     for key, curve in proposals.items():
         chosen = Draw(np.random.default_rng(0), json.loads(key))
         propose(chosen, recording.study)
-        seen.append(Seen(chosen.place, 1.0, curve.metrics["robust_accuracy"]))
+        seen.append(Seen(chosen.features, 1.0, curve.metrics["robust_accuracy"]))
     costs = np.log10([curve.metrics["train_flops"] for curve in proposals.values()])
     points = np.column_stack([[one.score for one in seen], costs])
     means, deviations = _from_all_others(seen)
@@ -48,7 +48,7 @@ def ceiling(recording: Recording, wanted: float) -> float:
 def _from_all_others(seen: list[Seen]) -> tuple[Array, Array]:
     """Mean and standard deviation of each score, noise included."""
     surrogate = Surrogate(seen)
-    parts = [surrogate.predict(seen[:n] + seen[n + 1 :], [one.place]) for n, one in enumerate(seen)]
+    parts = [surrogate.predict(seen[:n] + seen[n + 1 :], [one.features]) for n, one in enumerate(seen)]
     means, deviations = (np.concatenate(column) for column in zip(*parts, strict=True))
     spread = float(np.std([one.score for one in seen]))
     return means, np.hypot(deviations, np.sqrt(surrogate.noise) * spread)

@@ -17,12 +17,10 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.recipes.choosers import Draw
 from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
-from search.running.searcher import ParetoSearcher
 from search.simulation.driver import simulate
 from search.simulation.recording import Curve, Recording
 from search.simulation.virtual_cluster import Cluster
@@ -30,17 +28,19 @@ from search.study.loading import load
 from search.study.study import Study
 from tests.benchmarks.machine import machine
 from tests.support.recipes import combinations, propose
+from tests.support.searcher import finished
+from tests.support.searcher import searcher as searcher_of
 from trainables.attacks.registry import attack_of
 from trainables.compression.config import ChannelPruning
+from trainables.execution.ending import FINISHED
 from trainables.recipe.recipe import Recipe
 
-FINISHED = 10_000
+PROPOSALS = 10_000
 FEWER = {"gp": 200, "grid": 400}  # a Gaussian process takes seconds at 1,000; a grid ends with its space
 PAIRS = {"gp": 3}  # it takes seconds for each; others 20
 WORKERS = 64
 LENGTH = 600.0  # seconds of a trial on average over the space
 FINITE = ["space.perturbation.epsilon.levels=9", "space.schedule.learning_rate.levels=40"]  # 12,960 recipes
-NUMBERS = {"finished": True, "reason": None, "busy_seconds": 1.0, "robust_correct": None, "examples": 0}
 
 
 def flops(recipe: Recipe) -> float:
@@ -76,7 +76,7 @@ def remembered(study: Study, count: int, rng: np.random.Generator) -> list[Remem
     for order, proposal in enumerate(made):
         metrics = numbers(proposal.recipe, float(rng.normal()))
         row = {"epoch": proposal.recipe.schedule.epochs, **metrics}
-        past.append(Remembered(proposal, Outcome(State.COMPLETE, None, metrics, 1.0), order, (row,)))
+        past.append(Remembered(proposal, Outcome(FINISHED, metrics, 1.0), order, (row,)))
     return past
 
 
@@ -86,11 +86,11 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     Returns:
         Finished proposals before, seconds of replaying them, and milliseconds of each pair.
     """
-    count, rng = FEWER.get(kind, FINISHED), np.random.default_rng(0)
+    count, rng = FEWER.get(kind, PROPOSALS), np.random.default_rng(0)
     grid = kind == "grid"
     study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
     past = remembered(study, count, rng)
-    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], planned=flops)
+    searcher = searcher_of(study, cost=flops)
     started = time.process_time()
     searcher.replay(past)
     replaying, taken = time.process_time() - started, []
@@ -101,8 +101,7 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
         assert isinstance(suggestion, dict)
         recipe = Recipe.model_validate(suggestion["recipe"])
         metrics = numbers(recipe, float(rng.normal()))
-        result = NUMBERS | {"epoch": recipe.schedule.epochs, **metrics}
-        result |= {f"metrics/{name}": value for name, value in metrics.items()}
+        result = finished(metrics, recipe.schedule.epochs)
         started = time.process_time()
         searcher.on_trial_complete(str(number), result)
         taken[-1] += time.process_time() - started

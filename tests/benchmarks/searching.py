@@ -134,7 +134,7 @@ def run(source: str, name: str, seed: int) -> pd.DataFrame:
     study = recording.study.model_copy(
         update={
             "seed": seed,
-            "sampler": Sampler(kind=kind),  # type: ignore[arg-type]
+            "sampler": Sampler(kind=kind),
             "halving": None if stopping in ("nothing", "asha") else Halving(),
             "budget": Budget(trials=len(proposals), flops=flops),
         }

@@ -12,13 +12,14 @@ from urllib.request import urlopen
 import pytest
 from pyarrow import fs
 
-from analysis.run.trials import State, read_run
+from analysis.run.trials import read_run
 from search.remote.submission import submit
 from search.study.loading import load
 from tests.support.command import SMALL, start_search, temper
 from tests.support.faults import until
 from tests.support.heads import free_ports
 from trainables.errors import InvalidInput
+from trainables.execution.ending import State
 from trainables.storage import Folder
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "unused", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from analysis.run.trials import State, read_run
+from analysis.run.trials import read_run
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load, read_study
 from tests.support.command import FAST, PGD, PRUNED
 from trainables.checkpoints.recovery import recover
 from trainables.data.splits import load_splits
 from trainables.estimation.flops_planner import Planner
+from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 

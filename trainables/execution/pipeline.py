@@ -23,6 +23,7 @@ from trainables.errors import TemperError
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.score import Score, Scorer
 from trainables.execution.divergence import catastrophic_overfitting, diverged
+from trainables.execution.ending import Ending, EndKind, State
 from trainables.losses.distillation import SoftLoss
 from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
@@ -78,7 +79,7 @@ class Pipeline:
         self._inherited = inherited(base, teacher)
         self.ledger.inherit(self._inherited)
         self.history: list[Row] = []
-        self.reason: str | None = None
+        self.ending: Ending | None = None  # early, if it has one
         self.score: Score | None = None
         self.score_as_published: Score | None = None
         self.usage = Usage(meter_of(device))
@@ -95,14 +96,19 @@ class Pipeline:
         self.prepared_flops = self.ledger.end_to_end - self.inherited_flops
 
     @property
+    def reason(self) -> str | None:
+        """Why training ended early, if it did."""
+        return None if self.ending is None else self.ending.detail
+
+    @property
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.history)
 
     @property
     def finished(self) -> bool:
-        """The schedule is complete, or training has failed (then `reason` says how)."""
-        return self.reason is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
+        """The schedule is complete, or training has failed (then `ending` says how)."""
+        return self.ending is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
 
     @property
     def model(self) -> nn.Module:
@@ -138,10 +144,10 @@ class Pipeline:
         before = self.ledger.marginal, self.ledger.end_to_end
         if self.recipe.schedule.epochs:
             result = self._trainee.train_epoch(number, self.ledger, self.micro_batches)
-            self.reason = diverged(result.loss, number)
+            self._end(EndKind.DIVERGED, diverged(result.loss, number))
             row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
             row["loss"] = None if result.diverged else result.loss
-        if self.reason is None:
+        if self.ending is None:
             row |= self._score_epoch(number)
         left = max(0, self.recipe.schedule.epochs - number)  # epochs, which will cost what this one did
         row |= {
@@ -153,15 +159,20 @@ class Pipeline:
             "seconds": time.perf_counter() - started,
         }
         self.history.append(row)
-        if self.reason is None:
+        if self.ending is None:
             recipe, examples = self.recipe, self._scorer.progress_examples
             alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
-            self.reason = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
+            overfitted = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
+            self._end(EndKind.OVERFITTED, overfitted)
         return row
+
+    def _end(self, kind: EndKind, reason: str | None) -> None:
+        """End early, if there is a reason to."""
+        self.ending = None if reason is None else Ending(kind, reason)
 
     def metrics(self) -> dict[str, float]:
         """The final numbers. Raises TemperError before the schedule is complete."""
-        if self.score is None or self.reason is not None or not self.finished:
+        if self.score is None or self.ending is not None or not self.finished:
             raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
         return {
             "robust_accuracy": self.score.robust_accuracy,
@@ -200,6 +211,7 @@ class Pipeline:
             "history": self.history,
             "ledger": self.ledger.as_dict(),
             "reason": self.reason,
+            "ending": None if self.ending is None else self.ending.kind.value,
             "usage": self.usage.metrics(),
             "best_epoch": self._best_epoch,
         }
@@ -216,10 +228,11 @@ class Pipeline:
         self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
         self._trainee.load(files, self.epoch)
         self.ledger = Ledger.from_dict(state["ledger"])
-        self.reason = state["reason"]
+        reason = state["reason"]  # `ending` is missing in runs of before it was written
+        self.ending = None if reason is None else Ending.of_record(state.get("ending"), State.PRUNED, reason)
         self.usage.restore(state["usage"])
         self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
-        if self.finished and self.reason is None:
+        if self.finished and self.ending is None:
             self._score_result(Ledger())
 
     def _divide(self, parts: int) -> None:

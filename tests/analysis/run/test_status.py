@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from analysis.run.status import Status, status_lines, status_of
-from analysis.run.trials import Run, State, read_run
+from analysis.run.trials import Run, read_run
 from tests.support.run_directories import add, start, worked_example
+from trainables.execution.ending import State
 from trainables.storage import Folder
 
 BEGUN = datetime(2026, 11, 24, 8, tzinfo=UTC)  # of every trial in these directories

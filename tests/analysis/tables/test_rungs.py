@@ -128,10 +128,12 @@ def test_the_figures_of_the_record_are_those_of_the_judge_that_saw_the_reports(t
             if reason is not None:
                 shares = settings.ladders[number % brackets]
                 stops[number % brackets, max(share for share in shares if epoch / epochs >= share)] += 1
-                add(tmp_path, name, number=number, state="pruned", reason=reason, epochs=epochs, scores=scores[:epoch])
+                why = reason.detail
+                add(tmp_path, name, number=number, state="pruned", reason=why, epochs=epochs, scores=scores[:epoch])
                 break
         if reason is None:
-            judge.finish(name, scores[-1])
+            judge.final[name] = scores[-1]
+            judge._trusted.clear()
             add(tmp_path, name, number=number, robust=scores[-1], epochs=epochs, scores=scores)
     run = read(tmp_path)
     rungs = [

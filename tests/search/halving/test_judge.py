@@ -1,24 +1,23 @@
 """Early stopping of proposals: where rungs lie, who is compared by what, and which rungs are believed."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ray.tune.schedulers import TrialScheduler
-from ray.tune.utils import flatten_dict
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.resume.history import Remembered
-from search.running.trial_results import outcome_of
+from search.resume.replay import replay
 from search.study.algorithms import Halving
 from search.study.loading import load
-from tests.search.running.test_searcher import Log
 from tests.support.command import SMALL
 from tests.support.run_directories import recipe as fine_tuned
+from tests.support.searcher import Log
 from trainables.errors import InvalidInput
+from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.recipe.recipe import Recipe
 
 OBJECTIVES = ("robust_accuracy", "train_flops")
@@ -49,8 +48,8 @@ def test_a_worse_and_dearer_proposal_is_stopped_with_the_reason() -> None:
     one = judge()
     assert one.report("a", 0, 8, row(2, 0.6, 1e9)) is None
     assert one.report("b", 1, 8, row(1, 0.1, 2e9)) is None  # within its grace
-    reason = one.report("b", 1, 8, row(2, 0.5, 2e9))
-    assert reason == "stopped at 25% of its schedule: not among the first 33% of 2 there"
+    reason = "stopped at 25% of its schedule: not among the first 33% of 2 there"
+    assert one.report("b", 1, 8, row(2, 0.5, 2e9)) == Ending(EndKind.STOPPED, reason)
     assert one.report("c", 2, 8, row(2, 0.7, 3e9)) is None  # dearer, and the most robust
     assert one.report("d", 3, 8, row(2, 0.9, 1e8)) is None  # better and cheaper than all
 
@@ -77,7 +76,8 @@ def test_a_rung_that_does_not_predict_stops_nobody() -> None:
         one = judge(trusted_after=20)
         for number in range(20):  # each cheaper and worse than the one before: nobody dominates
             one.report(f"r{number}", number, 8, row(2, 0.9 - number / 100, 1e9 - number))
-            one.finish(f"r{number}", 0.5 - sign * number / 100)
+            finished = Proposal(cast(Recipe, SimpleNamespace(id=f"r{number}")), "proposed", None, number)
+            one.ended(finished, Outcome(FINISHED, {"robust_accuracy": 0.5 - sign * number / 100}, 1.0))
         count, correlation = one.ladders[0].correlation(0, one.final)
         assert count == 20
         assert correlation == pytest.approx(sign)
@@ -96,14 +96,15 @@ def test_replayed_it_knows_what_it_knew() -> None:
     recipe = Recipe.model_validate(fine_tuned(epochs=8))
     rows = (row(1, 0.4), row(2, 0.5))  # the second is at the rung
 
-    def replayed(state: State, reason: str | None) -> tuple[dict[str, float], list[bool]]:
-        one, proposal = judge(), Proposal(recipe, "proposed", None, 0, {}, {})
-        one.replay([Remembered(proposal, Outcome(state, reason, None, 1.0), 0, rows)])
+    def replayed(ending: Ending | None) -> tuple[dict[str, float], list[bool]]:
+        one, proposal = judge(), Proposal(recipe, "proposed", None, 0)
+        outcome = None if ending is None else Outcome(ending, None, 1.0)
+        replay([Remembered(proposal, outcome, 0, rows)], [one])
         return one.ladders[0].scores[0], one._rungs[0][0].kept
 
-    assert replayed(State.PRUNED, "stopped at 25% of its schedule: …") == ({recipe.id: 0.5}, [False])
-    assert replayed(State.FAIL, "worker died") == ({recipe.id: 0.5}, [True])
-    assert replayed(State.PRUNED, "catastrophic overfitting in epoch 2: …") == ({}, [])  # ended before it was asked
+    assert replayed(Ending(EndKind.STOPPED, "stopped at 25%")) == ({recipe.id: 0.5}, [False])
+    assert replayed(None) == ({recipe.id: 0.5}, [True])
+    assert replayed(Ending(EndKind.OVERFITTED, "in epoch 2")) == ({}, [])  # it ended before anybody was asked
 
 
 def trial(role: str, number: int) -> Any:
@@ -122,23 +123,24 @@ def test_only_proposals_are_stopped() -> None:
     assert ParetoHalving(None).on_trial_result(None, trial("proposed", 3), row(2, 0.1)) == TrialScheduler.CONTINUE
 
 
-def test_the_judge_hears_what_finished_as_tune_tells_it() -> None:
-    one = judge()
-    scheduler = ParetoHalving(one)
-    last = {"epoch": 8, "reason": None, "metrics": {"robust_accuracy": 0.5, "train_flops": 1e9}}
-    scheduler.on_trial_complete(None, trial("proposed", 0), flatten_dict(last))
-    scheduler.on_trial_complete(None, trial("baseline", 1), flatten_dict(last))
-    scheduler.on_trial_complete(None, trial("proposed", 2), flatten_dict({"epoch": 2, "reason": "diverged: …"}))
-    assert one.final == {"r0": 0.5}
+def test_the_judge_hears_what_finished() -> None:
+    one, recipe = judge(), Recipe.model_validate(fine_tuned(epochs=8))
+    metrics = {"robust_accuracy": 0.5, "train_flops": 1e9}
+    one.ended(Proposal(recipe, "baseline", "b", 0), Outcome(FINISHED, metrics, 1.0))
+    one.ended(Proposal(recipe, "proposed", None, 1), Outcome(Ending(EndKind.DIVERGED, "diverged: …"), None, 1.0))
+    assert one.final == {}
+    one.ended(Proposal(recipe, "proposed", None, 1), Outcome(FINISHED, metrics, 1.0))
+    assert one.final == {recipe.id: 0.5}
 
 
-def test_a_stopped_trial_is_pruned_with_the_reason_and_is_no_number() -> None:
-    unfinished = {"finished": False, "busy_seconds": 2.0, "robust_accuracy": 0.4}
-    outcome = outcome_of(unfinished, None, OBJECTIVES, "stopped at 25%")
-    assert (outcome.state, outcome.reason, outcome.metrics, outcome.seconds) == (
-        State.PRUNED, "stopped at 25%", None, 2.0,
-    )  # fmt: skip
-    assert outcome_of(unfinished, "worker died", OBJECTIVES, "stopped at 25%").state is State.FAIL
+def test_what_it_decided_it_hears_again_without_effect() -> None:
+    one, recipe = judge(), Recipe.model_validate(fine_tuned(epochs=8))
+    proposal = Proposal(recipe, "proposed", None, 0)
+    assert one.report(recipe.id, 0, 8, row(2, 0.5)) is None
+    one.reported(proposal, row(2, 0.5))
+    assert one._rungs[0][0].kept == [True]
+    one.reported(Proposal(recipe, "baseline", "b", 1), row(3, 0.5))
+    assert one._rungs[0][0].kept == [True]
 
 
 def test_a_suggestion_says_its_role_and_number() -> None:

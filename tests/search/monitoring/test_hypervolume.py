@@ -7,11 +7,12 @@ from typing import Any, cast
 import pytest
 
 from analysis.pareto.hypervolume import hypervolume_history
-from analysis.run.trials import State, read_run
+from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
 from search.study.constraints import Bound
 from tests.support.run_directories import start, worked_example
+from trainables.execution.ending import FINISHED
 from trainables.storage import Folder
 
 DEAR = Bound(metric="train_flops", at_least=False, bound=1e9)
@@ -28,8 +29,8 @@ def test_a_live_search_and_its_record_show_the_same_hypervolume(tmp_path: Path, 
     for trial in run.trials:  # here in the order of finishing, too
         recipe, role = cast(Any, SimpleNamespace(id=trial.id)), cast(Any, trial.role)
         metrics = trial.metrics or None
-        if trial.state is not State.RUNNING:
-            live.ended(Proposal(recipe, role, None, trial.number), Outcome(trial.state, None, metrics, 1.0))
+        if trial.ending is not None:
+            live.ended(Proposal(recipe, role, None, trial.number), Outcome(trial.ending, metrics, 1.0))
         if role == "proposed" and metrics:
             shown.append(live.of_first(live.finished))
     assert shown == hypervolume_history(run)["hypervolume"].tolist()
@@ -42,5 +43,5 @@ def test_there_is_none_before_base_and_reference_have_finished() -> None:
     metrics = {"robust_accuracy": 0.5, "train_flops": 1e9}
     for name, role in (("a", "proposed"), ("base", "base")):
         proposal = Proposal(cast(Any, SimpleNamespace(id=name)), cast(Any, role), None, 0)
-        live.ended(proposal, Outcome(State.COMPLETE, None, metrics, 1.0))
+        live.ended(proposal, Outcome(FINISHED, metrics, 1.0))
         assert live.of_first(live.finished) is None

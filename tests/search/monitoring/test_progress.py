@@ -4,12 +4,13 @@ import time
 
 import pytest
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.monitoring.progress import Progress, Terminal
+from search.monitoring.tally import Tally
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
+from trainables.execution.ending import FINISHED, Ending, EndKind
 
 STUDY = load("digits")
 REFERENCE = FixedRecipes.of(STUDY).reference.recipe
@@ -17,19 +18,25 @@ REFERENCE = FixedRecipes.of(STUDY).reference.recipe
 
 def complete(robust: float, flops: float, seconds: float = 2.0) -> Outcome:
     metrics = {"robust_accuracy": robust, "clean_accuracy": 0.9, "train_flops": flops}
-    return Outcome(State.COMPLETE, None, metrics, seconds)
+    return Outcome(FINISHED, metrics, seconds)
 
 
 def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     lines: list[str] = []
     status: list[str] = []
-    progress = Progress(10, 2, REFERENCE.id, 14, time.perf_counter(), lines.append, status.append)
+    tally = Tally(REFERENCE.id)
+    progress = Progress(tally, 10, 2, 14, time.perf_counter(), lines.append, status.append)
+
+    def ended(proposal: Proposal, outcome: Outcome) -> None:
+        for listener in (tally, progress):
+            listener.ended(proposal, outcome)
+
     progress.begin()
-    progress.ended(Proposal(base_recipe(STUDY), "base", "base", 0), complete(0.1, 0.0))
-    progress.ended(Proposal(REFERENCE, "baseline", "pgd_at_20", 1), complete(0.7, 1e12, seconds=30.0))
+    ended(Proposal(base_recipe(STUDY), "base", "base", 0), complete(0.1, 0.0))
+    ended(Proposal(REFERENCE, "baseline", "pgd_at_20", 1), complete(0.7, 1e12, seconds=30.0))
     tuned = Proposal(base_recipe(STUDY), "proposed", None, 2)
-    progress.ended(tuned, complete(0.6, 5e10, seconds=4.0))
-    progress.ended(tuned, Outcome(State.PRUNED, "diverged: nan", None, 1.0))
+    ended(tuned, complete(0.6, 5e10, seconds=4.0))
+    ended(tuned, Outcome(Ending(EndKind.DIVERGED, "diverged: nan"), None, 1.0))
     assert len(lines) == 5
     assert lines[3].startswith(" 3/10")
     assert "0.600  0.900        5e+10 =   5.0%  dense · ordinary" in lines[3]

@@ -16,15 +16,17 @@ from urllib.request import urlopen
 import pytest
 
 import cluster
-from analysis.run.trials import State
-from search.events import Outcome, Proposal
+from search.events import Listener, Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.ray_metrics import COUNTERS, GAUGES, Monitor
+from search.monitoring.tally import Tally
 from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
+from search.resume.replay import replay
 from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.heads import authentication, head
+from trainables.execution.ending import FINISHED, Ending, EndKind
 
 FIXED = list(FixedRecipes.of(load("digits", SMALL)))
 DASHBOARD = Path(cluster.__file__).parent / "grafana" / "temper.json"
@@ -49,29 +51,36 @@ def of(number: int, role: Any) -> Proposal:
 
 
 def complete(robust: float, flops: float) -> Outcome:
-    return Outcome(State.COMPLETE, None, {"robust_accuracy": robust, "train_flops": flops}, 2.0)
+    return Outcome(FINISHED, {"robust_accuracy": robust, "train_flops": flops}, 2.0)
 
 
-def monitor(sink: Sink) -> Monitor:
-    area = Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops")
-    return Monitor(sink, area, planned=9, slots=lambda: 4)
+def listeners(sink: Sink) -> tuple[Listener, ...]:
+    tally = Tally(FIXED[1].recipe.id)
+    hypervolume = Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops")
+    return tally, hypervolume, Monitor(sink, tally, hypervolume, planned=9, slots=lambda: 4)
 
 
 def test_a_search_in_numbers() -> None:
     sink = Sink()
-    told = monitor(sink)
+    told = listeners(sink)
+
+    def ended(proposal: Proposal, outcome: Outcome) -> None:
+        for listener in told:
+            listener.ended(proposal, outcome)
+
     assert sink.gauges == {"temper_planned": 9, "temper_slots": 4, "temper_running": 0}
     base, reference, proposed, lost = of(0, "base"), of(1, "baseline"), of(2, "proposed"), of(3, "proposed")
-    for one in (base, reference, proposed, lost):
-        told.proposed(one)
-    told.reported(base, {"epoch": 1, "epoch_flops": 3e9})
-    told.reported(base, {"epoch": 2, "epoch_flops": 4e9})
+    for listener in told:
+        for one in (base, reference, proposed, lost):
+            listener.proposed(one)
+        listener.reported(base, {"epoch": 1, "epoch_flops": 3e9})
+        listener.reported(base, {"epoch": 2, "epoch_flops": 4e9})
     assert sink.counters == {"temper_epochs": 2, "temper_flops": 7e9}
-    told.ended(base, complete(0.1, 0.0))
-    told.ended(lost, Outcome(State.FAIL, "lost", None, 1.0))
+    ended(base, complete(0.1, 0.0))
+    ended(lost, Outcome(Ending(EndKind.LOST, "lost"), None, 1.0))
     assert "temper_hypervolume" not in sink.gauges  # the reference bounds it
-    told.ended(proposed, complete(0.6, 1.1e9))
-    told.ended(reference, complete(0.8, 1e10))
+    ended(proposed, complete(0.6, 1.1e9))
+    ended(reference, complete(0.8, 1e10))
     assert sink.gauges.pop("temper_hypervolume") == pytest.approx(0.5 * 1)  # 0.6 − 0.1, a decade cheaper than 1.1e10
     assert sink.gauges == {
         "temper_planned": 9,
@@ -87,12 +96,14 @@ def test_a_search_in_numbers() -> None:
 def test_a_resumed_search_goes_on_from_what_had_ended() -> None:
     sink = Sink()
     rows = ({"epoch": 1, "epoch_flops": 3e9},)
-    monitor(sink).replay(
-        [Remembered(of(0, "base"), complete(0.1, 0.0), 0, rows), Remembered(of(2, "proposed"), None, 1, rows)]
-    )
-    assert sink.gauges["temper_ended complete"] == 1
-    assert sink.gauges["temper_running"] == 1
+    told = listeners(sink)
+    past = [Remembered(of(0, "base"), complete(0.1, 0.0), 0, rows), Remembered(of(2, "proposed"), None, 1, rows)]
+    replay(past, told)
     assert not sink.counters  # computed by another process, which had counted it
+    for listener in told:
+        listener.proposed(of(3, "proposed"))
+    assert sink.gauges["temper_ended complete"] == 1
+    assert sink.gauges["temper_running"] == 2
 
 
 def test_the_dashboard_asks_for_all_that_temper_tells_and_for_nothing_that_is_not_told() -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.run.trials import State, read_run
+from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.baselines import base_recipe
 from search.study.loading import load
 from tests.support.run_directories import add, propose, start
+from trainables.execution.ending import FINISHED
 from trainables.storage import Folder
 
 RECIPE = base_recipe(load("digits"))
@@ -35,7 +36,7 @@ def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path:
         for row in ROWS:
             live.reported(proposal, row)
         assert scalars(label)["train/loss"] == [(1, 1.0), (2, 0.5)]
-        live.ended(proposal, Outcome(State.COMPLETE, None, METRICS, 1.0))
+        live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
     written = scalars(label)
     assert set(written) >= {
         "train/learning_rate", "validation/clean_accuracy", "validation/robust_accuracy", "compute/train_flops",

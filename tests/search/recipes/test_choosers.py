@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from ray.tune.search import Searcher
 from search.recipes.choosers import Draw
 from search.study.loading import load
 from search.study.space import EpsilonRange, IntRange, RateRange
-from tests.search.running.test_searcher import Log, done
 from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import combinations, propose
+from tests.support.searcher import Log, done
 from trainables.errors import InvalidInput
 
 CONDITIONAL = [
@@ -49,7 +50,7 @@ def by_hand() -> set[str]:
     return {key(a | b | c | d) for a, b, c, d in itertools.product(pruned, attacks, taught, rest)}
 
 
-def key(params: dict[str, Any]) -> str:
+def key(params: Mapping[str, Any]) -> str:
     return json.dumps({name: float(one) if isinstance(one, int) else one for name, one in sorted(params.items())})
 
 
@@ -107,7 +108,7 @@ def test_what_was_chosen_is_kept_and_its_place_is_its_share_of_the_range() -> No
     assert draw.suggest_int("same", 3, 3) == 3
     assert draw.suggest_categorical("scope", ("uniform", "global")) == "global"
     assert draw.params == chosen
-    assert draw.place == {
+    assert draw.features == {
         "rate": pytest.approx(0.5),  # by its logarithm
         "ratio": pytest.approx(0.25),
         "steps": pytest.approx(0.5),
@@ -125,7 +126,7 @@ def test_draws_of_a_space_are_of_its_combinations_and_lie_in_the_unit_cube() -> 
         draw = Draw(rng)
         propose(draw, study)
         assert key(draw.params) in known
-        assert all(0 <= share <= 1 for share in draw.place.values())
+        assert all(0 <= share <= 1 for share in draw.features.values())
 
 
 def test_levels_lie_at_equal_ratios_or_distances_and_whole_numbers_are_rounded_and_each_once() -> None:

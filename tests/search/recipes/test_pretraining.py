@@ -6,9 +6,10 @@ from ray.tune.search import Searcher
 
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
+from search.samplers.ask_and_tell import OptunaSampler
 from search.study.loading import load
-from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
+from tests.support.searcher import Log, done
 from trainables.errors import InvalidInput
 
 _PGD = "{name: slow, perturbation: {kind: pgd, epsilon: 0.2, steps: 7}, schedule: {epochs: 9, learning_rate: 0.1}}"
@@ -49,7 +50,7 @@ def test_every_length_is_trained_once_before_what_starts_from_it() -> None:
 
 
 def test_a_length_whose_pretraining_is_lost_is_proposed_no_more() -> None:
-    log = Log(load("digits", LENGTHS))
+    log = Log(load("digits", [*LENGTHS, "sampler.kind=tpe"]))
     for number in range(60):
         made = log.searcher.suggest(f"t{number}")
         if made == Searcher.FINISHED:
@@ -61,9 +62,8 @@ def test_a_length_whose_pretraining_is_lost_is_proposed_no_more() -> None:
     proposed = [proposal for proposal in log.proposals if proposal.role == "proposed"]
     assert len(proposed) == 12
     assert {proposal.params["pretraining_epochs"] for proposal in proposed} == {3, 4}
-    states = [
-        trial.state for trial in log.searcher._proposer.optuna.get_trials() if trial.params["pretraining_epochs"] == 2
-    ]
+    assert isinstance(log.sampler, OptunaSampler)
+    states = [trial.state for trial in log.sampler.optuna.get_trials() if trial.params["pretraining_epochs"] == 2]
     assert states
     assert set(states) == {TrialState.FAIL}
 

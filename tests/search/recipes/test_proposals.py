@@ -7,9 +7,9 @@ from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.study.loading import load
 from search.study.study import Study
-from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
 from tests.support.recipes import propose
+from tests.support.searcher import Log, done
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 

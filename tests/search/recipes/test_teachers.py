@@ -9,15 +9,16 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from analysis.run.summary import summary
-from analysis.run.trials import State
 from search.events import Outcome
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
+from search.samplers.ask_and_tell import OptunaSampler
 from search.study.loading import load
-from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
 from tests.support.recipes import propose
+from tests.support.searcher import Log, done, ended_early
 from trainables.errors import InvalidInput
+from trainables.execution.ending import Ending, EndKind
 from trainables.recipe.recipe import Recipe
 
 _PGD = "{name: slow, perturbation: {kind: pgd, epsilon: 0.2, steps: 7}, schedule: {epochs: 9, learning_rate: 0.1}}"
@@ -26,6 +27,7 @@ TWO = [
     f"baselines=[{_PGD}]",
     "reference=slow",
     "budget.trials=4",
+    "sampler.kind=tpe",
     "space.distillation={weight: [0, 0.5], temperature: [2, 4], teacher: [base, slow]}",
 ]
 ALWAYS = "space.distillation={weight: [0.5], teacher: [slow]}"
@@ -36,9 +38,8 @@ def of_slow(recipe: Recipe) -> bool:
 
 
 def study_of(log: Log) -> optuna.Study:
-    made = log.searcher._proposer.optuna
-    assert isinstance(made, optuna.Study)
-    return made
+    assert isinstance(log.sampler, OptunaSampler)
+    return log.sampler.optuna
 
 
 def start(settings: list[str]) -> Log:
@@ -156,7 +157,7 @@ def test_a_proposal_waits_for_its_teacher_while_others_run() -> None:
 
 ENDINGS: dict[str, Callable[[Log], Any]] = {
     "lost": lambda log: log.searcher.on_trial_complete("t1", None, error=True),
-    "diverged": lambda log: log.searcher.on_trial_complete("t1", {"finished": True, "reason": "diverged: nan"}),
+    "diverged": lambda log: log.searcher.on_trial_complete("t1", ended_early(EndKind.DIVERGED, "diverged: nan")),
 }
 
 
@@ -217,6 +218,6 @@ def test_a_baseline_waits_for_its_base_and_its_teacher() -> None:
             assert log.searcher.suggest("t3") == Searcher.FINISHED
             assert [proposal.name for proposal in log.proposals[-2:]] == ["student", "pupil"]
             assert log.outcomes[-2:] == [
-                Outcome(State.FAIL, "its teacher did not finish", None, 0.0),
-                Outcome(State.FAIL, "what it starts from did not finish", None, 0.0),
+                Outcome(Ending(EndKind.ORPHANED, "its teacher did not finish"), None, 0.0),
+                Outcome(Ending(EndKind.ORPHANED, "what it starts from did not finish"), None, 0.0),
             ]

@@ -7,16 +7,17 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import FixedRecipes
 from search.running.budget import Spending
-from search.samplers.optuna_samplers import sampler_of
+from search.samplers.ask_and_tell import OptunaSampler
+from search.samplers.optuna_samplers import optuna_sampler
 from search.study.algorithms import Budget
 from search.study.loading import load
-from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
+from tests.support.searcher import Log, done, epoch
+from trainables.execution.ending import FINISHED
 
 FIXED = list(FixedRecipes.of(load("digits", SMALL)))
 
@@ -26,24 +27,29 @@ def proposal(role: Any, number: int = 0) -> Proposal:
 
 
 def complete(robust: float, flops: float) -> Outcome:
-    return Outcome(State.COMPLETE, None, {"robust_accuracy": robust, "train_flops": flops}, 1.0)
+    return Outcome(FINISHED, {"robust_accuracy": robust, "train_flops": flops}, 1.0)
 
 
-def spending(clock: list[float] | None = None, **budget: Any) -> Spending:
-    times = clock or [0.0]
-    made = Spending(
-        Budget(**budget),
-        Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
-        clock=lambda: times[0],
-    )
-    made.ended(proposal("base", 0), complete(0.1, 0.0))
-    made.ended(proposal("baseline", 1), complete(0.8, 1e10))
-    return made
+class Spent:
+    """A budget, and the hypervolume that hears of what ends before it is asked."""
+
+    def __init__(self, clock: list[float] | None = None, constraints: str = "[]", **budget: Any) -> None:
+        times = clock or [0.0]
+        study = load("digits", [*SMALL, f"constraints={constraints}"])
+        self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
+        self._spending = Spending(Budget(**budget), self._hypervolume, clock=lambda: times[0])
+        self.reported, self.over = self._spending.reported, self._spending.over
+        self.ended(proposal("base", 0), complete(0.1, 0.0))
+        self.ended(proposal("baseline", 1), complete(0.8, 1e10))
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        for listener in (self._hypervolume, self._spending):
+            listener.ended(proposal, outcome)
 
 
 def test_hours() -> None:
     clock = [100.0]
-    made = spending(clock, hours=0.5)
+    made = Spent(clock, hours=0.5)
     clock[0] += 1799
     assert made.over() is None
     clock[0] += 1
@@ -51,7 +57,7 @@ def test_hours() -> None:
 
 
 def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
-    made = spending(flops=1e9)
+    made = Spent(flops=1e9)
     made.reported(proposal("baseline", 1), {"train_flops": 1e12})
     made.reported(proposal("proposed", 2), {"train_flops": 4e8})
     made.reported(proposal("proposed", 2), {"train_flops": 6e8})  # so far, not in addition
@@ -61,7 +67,7 @@ def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
 
 
 def test_patience_ends_after_so_many_without_hypervolume() -> None:
-    made = spending(patience=2)
+    made = Spent(patience=2)
     for robust, flops, over in (
         (0.5, 1e9, False),
         (0.4, 2e9, False),  # dominated: gains nothing
@@ -75,10 +81,7 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
 
 
 def test_patience_does_not_count_what_breaks_a_constraint() -> None:
-    study = load("digits", [*SMALL, "constraints=['train_flops <= 3e9']"])
-    made = Spending(Budget(patience=1), Hypervolume.of(study, FixedRecipes.of(study)), clock=lambda: 0.0)
-    made.ended(proposal("base", 0), complete(0.1, 0.0))
-    made.ended(proposal("baseline", 1), complete(0.8, 1e10))
+    made = Spent(patience=1, constraints="['train_flops <= 3e9']")
     made.ended(proposal("proposed", 2), complete(0.5, 1e9))
     assert made.over() is None
     made.ended(proposal("proposed", 2), complete(0.9, 4e9))  # more robust, but too dear to be of use
@@ -92,19 +95,20 @@ def test_a_spent_budget_ends_proposing_and_says_why() -> None:
         def closed(self, reason: str) -> None:
             self.said.append(reason)
 
-    log = Log(load("digits", [*SMALL, "budget.flops=1e9"]))
+    log = Log(load("digits", [*SMALL, "budget.flops=1e9", "sampler.kind=tpe"]))
     notes = Notes()
     log.searcher._listeners.append(notes)
     for number in range(5):
         log.searcher.suggest(f"t{number}")
         log.searcher.on_trial_complete(f"t{number}", done(0.1 * number, 1e9) | {"train_flops": 1e10})
     assert isinstance(log.searcher.suggest("t5"), dict)
-    log.searcher.on_trial_result("t5", {"train_flops": 2e9})
+    log.searcher.on_trial_result("t5", epoch(1, train_flops=2e9))
     assert log.searcher.suggest("t6") == Searcher.FINISHED
     assert log.searcher.suggest("t6") == Searcher.FINISHED
     assert notes.said == ["proposals have spent 2e+09 FLOPs of 1e+09"]
     log.searcher.on_trial_complete("t5", done(0.5, 2e9) | {"train_flops": 2e9})
-    assert [trial.state for trial in log.searcher._proposer.optuna.get_trials()] == [TrialState.COMPLETE]
+    assert isinstance(log.sampler, OptunaSampler)
+    assert [trial.state for trial in log.sampler.optuna.get_trials()] == [TrialState.COMPLETE]
 
 
 SAMPLERS = {
@@ -120,7 +124,7 @@ SAMPLERS = {
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_every_sampler_proposes_and_repeats_by_its_seed(kind: str) -> None:
     settings = [*SMALL, f"sampler.kind={kind}", "sampler.startup_trials=2", "sampler.population=2", "budget.trials=5"]
-    assert isinstance(sampler_of(load("digits", settings)), SAMPLERS[kind])
+    assert isinstance(optuna_sampler(load("digits", settings)), SAMPLERS[kind])
 
     def proposed(seed: int) -> list[str]:
         log = Log(load("digits", [*settings, f"seed={seed}"]))

@@ -7,28 +7,27 @@ from typing import Any
 
 import pytest
 
-from analysis.run.trials import State
-from search.failures import reason_of, storage_watched, tells_of_full_storage
+from search.failures import ending_of, storage_watched, tells_of_full_storage
 from search.running.callbacks import Hangs
-from search.running.trial_results import outcome_of
 from trainables.errors import StorageFull
+from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 LOW = "out of memory: Ray ended its process, since its node ran low"
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "kind", "reason"),
     [
-        ("Traceback\n  File x\nValueError: no\n", "ValueError: no"),
-        ("", "failed without a message"),
-        ("t\ntorch.OutOfMemoryError: CUDA is full", "out of memory: torch.OutOfMemoryError: CUDA is full"),
-        ("MemoryError", "out of memory: MemoryError"),
-        ("ray.exceptions.OutOfMemoryError: killed\nset RAY_x", LOW),
+        ("Traceback\n  File x\nValueError: no\n", EndKind.LOST, "ValueError: no"),
+        ("", EndKind.LOST, "failed without a message"),
+        ("t\ntorch.OutOfMemoryError: CUDA", EndKind.OUT_OF_MEMORY, "out of memory: torch.OutOfMemoryError: CUDA"),
+        ("MemoryError", EndKind.OUT_OF_MEMORY, "out of memory: MemoryError"),
+        ("ray.exceptions.OutOfMemoryError: killed\nset RAY_x", EndKind.OUT_OF_MEMORY, LOW),
     ],
 )  # fmt: skip
-def test_a_failure_is_told_in_one_line(error: str, reason: str) -> None:
-    assert reason_of(error) == reason
+def test_a_failure_is_told_in_one_line(error: str, kind: EndKind, reason: str) -> None:
+    assert ending_of(error) == Ending(kind, reason)
 
 
 def test_a_full_storage_is_told_wherever_it_was_met() -> None:
@@ -70,11 +69,12 @@ def test_a_trial_without_a_report_for_too_long_is_killed_once() -> None:
     tune.hangs.on_trial_complete(0, [], done)
     assert tune.step(11) == ["actor of slow"]
     assert tune.step(12) == ["actor of slow"]
-    assert tune.hangs.reasons == {"slow": "no epoch for 10 s (budget.epoch_timeout)"}
+    hung = Ending(EndKind.HUNG, "no epoch for 10 s (budget.epoch_timeout)")
+    assert tune.hangs.endings == {"slow": hung}
     tune.hangs.on_trial_recover(0, [], slow)
     assert tune.step(18) == ["actor of slow"]  # it waits for a process
     tune.hangs.on_trial_start(0, [], slow)
-    assert tune.hangs.reasons == {}  # what ends it now is something else
+    assert tune.hangs.endings == {}  # what ends it now is something else
     assert tune.step(25) == ["actor of slow", "actor of quick"]
 
 
@@ -82,10 +82,3 @@ def test_without_a_timeout_nobody_is_killed() -> None:
     tune = Tune(None)
     tune.hangs.on_trial_start(0, [], tune.trial("slow"))
     assert tune.step(1e9) == []
-
-
-def test_a_trial_that_gave_up_is_fail_with_its_reason() -> None:
-    outcome = outcome_of(
-        {"finished": False, "failed": "out of memory: x", "busy_seconds": 2.0}, None, ["robust_accuracy"]
-    )
-    assert (outcome.state, outcome.reason, outcome.seconds) == (State.FAIL, "out of memory: x", 2.0)

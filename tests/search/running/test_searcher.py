@@ -8,55 +8,23 @@ import pytest
 from ray.tune.search import Searcher
 
 from analysis.run.summary import summary
-from analysis.run.trials import State
-from search.events import Listener, Outcome, Proposal
+from search.events import Outcome
 from search.recipes.fixed import FixedRecipes
-from search.running.searcher import ParetoSearcher
 from search.running.trial_results import outcome_of
 from search.study.loading import load, shipped
-from search.study.study import Study
 from tests.support.command import SMALL
 from tests.support.recipes import propose
+from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
 from trainables.errors import InvalidInput
+from trainables.execution.ending import FINISHED, Ending, EndKind, State
+from trainables.execution.report import Report
 from trainables.losses.config import Loss
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Loop
 
 THREE = [*SMALL, "budget.trials=3", "baselines.3.base=null", "baselines.3.schedule.epochs=2"]
-NUMBERS = {"finished": True, "reason": None, "robust_correct": "ff", "examples": 8, "busy_seconds": 1.0}
-
-
-def done(robust: float, flops: float) -> dict[str, Any]:
-    return NUMBERS | {"metrics/robust_accuracy": robust, "metrics/train_flops": flops}
-
-
-def planned(recipe: Recipe) -> float:
-    """Made-up FLOPs of a recipe."""
-    left = 1 - (recipe.compression.pruning_ratio or 0.0) if isinstance(recipe.compression, ChannelPruning) else 1.0
-    return 1e9 * recipe.schedule.epochs * left**2
-
-
-class Log(Listener):
-    """What the searcher announced."""
-
-    def __init__(self, study: Study) -> None:
-        self.proposals: list[Proposal] = []
-        self.rows: list[tuple[Proposal, dict[str, Any]]] = []
-        self.outcomes: list[Outcome] = []
-        self.searcher = ParetoSearcher(
-            study, FixedRecipes.of(study), [self], {"t1": "MemoryError: too much"}.get, planned=planned
-        )
-
-    def proposed(self, proposal: Proposal) -> None:
-        self.proposals.append(proposal)
-
-    def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:
-        self.rows.append((proposal, row))
-
-    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
 
 
 @pytest.fixture
@@ -106,7 +74,9 @@ def test_a_baseline_may_start_from_another_which_proposals_need_not_wait_for() -
         if ending == "complete":
             assert log.proposals[-1].name == "pruned"
         else:
-            assert log.outcomes[-1] == Outcome(State.FAIL, "what it starts from did not finish", None, 0.0)
+            assert log.outcomes[-1] == Outcome(
+                Ending(EndKind.ORPHANED, "what it starts from did not finish"), None, 0.0
+            )
             assert log.proposals[-1].role == "proposed"
 
 
@@ -132,27 +102,45 @@ def test_baselines_that_cannot_be(settings: list[str], message: str) -> None:
 def test_an_error_is_fail_with_its_message(log: Log) -> None:
     log.searcher.suggest("t1")
     log.searcher.on_trial_complete("t1", None, error=True)
-    assert log.outcomes == [Outcome(State.FAIL, "MemoryError: too much", None, 0.0)]
+    assert log.outcomes == [Outcome(OUT_OF_MEMORY, None, 0.0)]
 
 
 def test_listeners_hear_of_every_epoch_once(log: Log) -> None:
     log.searcher.suggest("t0")
-    first, last = {"epoch": 1, "finished": False}, done(0.1, 0.0) | {"epoch": 2}
-    log.searcher.on_trial_result("t0", first)
-    log.searcher.on_trial_complete("t0", last)
-    assert log.rows == [(log.proposals[0], first), (log.proposals[0], last)]
+    log.searcher.on_trial_result("t0", epoch(1, robust_accuracy=0.4))
+    log.searcher.on_trial_complete("t0", finished({"robust_accuracy": 0.1, "train_flops": 1.0}, 2))
+    assert log.rows == [
+        (log.proposals[0], {"epoch": 1, "robust_accuracy": 0.4}, None),
+        (log.proposals[0], {"epoch": 2}, FINISHED),
+    ]
+
+
+def test_an_epoch_that_failed_is_none(log: Log) -> None:
+    log.searcher.suggest("t0")
+    failed = Report(row={}, busy_seconds=3.0, ending=Ending(EndKind.OUT_OF_MEMORY, "out of memory: …"))
+    log.searcher.on_trial_complete("t0", result(failed))
+    assert log.rows == []
+    assert log.outcomes == [Outcome(Ending(EndKind.OUT_OF_MEMORY, "out of memory: …"), None, 3.0)]
 
 
 def test_what_a_last_result_means() -> None:
     objectives = ("robust_accuracy", "train_flops")
-    complete = outcome_of(done(0.5, 10.0), None, objectives)
+
+    def outcome(numbers: dict[str, Any] | None, stopped: Ending | None = None) -> Outcome:
+        return outcome_of(None if numbers is None else Report.of_result(numbers), objectives, stopped=stopped)
+
+    complete = outcome(done(0.5, 10.0))
     assert complete.state is State.COMPLETE
     assert complete.metrics == {"robust_accuracy": 0.5, "train_flops": 10.0}
-    diverged = outcome_of({"finished": True, "reason": "diverged: nan"}, None, objectives)
+    diverged = outcome(ended_early(EndKind.DIVERGED, "diverged: nan"))
     assert (diverged.state, diverged.reason, diverged.metrics) == (State.PRUNED, "diverged: nan", None)
-    assert outcome_of(done(math.nan, 10.0), None, objectives).state is State.PRUNED
-    assert outcome_of({"epoch": 3, "finished": False}, None, objectives).state is State.FAIL
-    assert outcome_of(None, None, objectives).state is State.FAIL
+    assert outcome(done(math.nan, 10.0)).ending == Ending(EndKind.NOT_FINITE, "not finite: robust_accuracy")
+    missing = outcome(finished({"robust_accuracy": 0.5}))
+    assert missing.ending == Ending(EndKind.NOT_MEASURED, "not measured: train_flops")
+    assert missing.state is State.FAIL
+    assert outcome(epoch(3)).ending == outcome(None).ending == Ending(EndKind.LOST, "ended before its last epoch")
+    stopped = Ending(EndKind.STOPPED, "stopped at 25%")
+    assert outcome(epoch(3), stopped) == Outcome(stopped, None, 3.0)
 
 
 def test_the_same_seed_proposes_the_same(log: Log) -> None:

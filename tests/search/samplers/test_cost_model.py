@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
@@ -23,6 +22,7 @@ from trainables.compression.config import ChannelPruning
 from trainables.data.splits import Splits, load_splits
 from trainables.estimation.flops_planner import Planner
 from trainables.evaluation.config import Evaluation
+from trainables.execution.ending import FINISHED
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule
@@ -77,7 +77,7 @@ def costs(study: Study, splits: Splits, finished: Any, *named: str) -> Costs:
 
 
 def end(told: Costs, recipe: Recipe, role: Role) -> None:
-    told.ended(Proposal(recipe, role, None, 0), Outcome(State.COMPLETE, None, {}, 1.0))
+    told.ended(Proposal(recipe, role, None, 0), Outcome(FINISHED, {}, 1.0))
 
 
 ROBUST = next(fixed.recipe for fixed in FixedRecipes.of(MARGINAL) if fixed.name == "b0")

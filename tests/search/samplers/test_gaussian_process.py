@@ -80,7 +80,7 @@ def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
     surrogate, fresh = Surrogate(seen), places(50, 1)
     mean, deviation = surrogate.predict(seen, fresh)
     assert np.abs(mean - [truth(**place) for place in fresh]).max() < 0.02
-    corner = [one for one in seen if one.place["x"] < 0.5]  # seen in one half only
+    corner = [one for one in seen if one.features["x"] < 0.5]  # seen in one half only
     near, far = surrogate.predict(corner, [{"x": 0.25, "y": 0.5}, {"x": 1.0, "y": 0.5}])[1]
     assert far > 3 * near
     assert mean.shape == deviation.shape == (50,)

@@ -1,20 +1,24 @@
 """What is kept from one decision to the next saves time and changes no decision."""
 
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from analysis.run.trials import State
-from search.events import Outcome
+from search.events import Asked, Outcome, Proposal
 from search.halving.judge import Judge
 from search.recipes.choosers import Draw
-from search.recipes.fixed import FixedRecipes
-from search.samplers.cost_aware import Advisor
-from search.samplers.optuna_samplers import sampler_of
+from search.samplers.optuna_samplers import optuna_sampler
+from search.samplers.sampler import SearchState
 from search.study.algorithms import Halving
 from search.study.loading import load
 from tests.support.recipes import propose
+from tests.support.searcher import sampler
+from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.recipe.recipe import Recipe
 
 
@@ -28,7 +32,7 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
     ours = optuna.create_study(directions=["maximize", "minimize"])
     plain = optuna.create_study(directions=["maximize", "minimize"])
     for ask in range(24):
-        ours.sampler, plain.sampler = sampler_of(study, ask, shared), theirs(population_size=4, seed=ask)
+        ours.sampler, plain.sampler = optuna_sampler(study, ask, shared), theirs(population_size=4, seed=ask)
         made = []
         for asked in (ours, plain):
             trial = asked.ask({"x": FloatDistribution(0, 1), "kind": CategoricalDistribution(["a", "b"])})
@@ -39,25 +43,26 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
         assert made[0] == made[1]
 
 
-def test_the_advisor_chooses_alike_however_often_it_was_asked() -> None:
+def test_a_cost_aware_sampler_proposes_alike_however_often_it_was_asked() -> None:
     study = load("digits", ["sampler.startup_trials=4", "constraints=['clean_accuracy >= 0.8']", "halving={}"])
-    rng, base = np.random.default_rng(0), {"robust_accuracy": 0.1, "clean_accuracy": 0.95}
-    often, once = Advisor(study, FixedRecipes.of(study), _flops), Advisor(study, FixedRecipes.of(study), _flops)
+    rng, state = np.random.default_rng(0), SearchState(0.5, {"robust_accuracy": 0.1, "clean_accuracy": 0.95})
+    often, once = sampler(study, cost=_flops), sampler(study, cost=_flops)
     for number in range(12):
         draw = Draw(rng)
         recipe = propose(draw, study)
+        proposal = Proposal(recipe, "proposed", None, number, draw.params, {}, Asked(64 * number, number))
         robust, clean = float(rng.random()), float(rng.uniform(0.7, 1.0))
         metrics = {"robust_accuracy": robust, "clean_accuracy": clean, "train_flops": _flops(recipe)}
-        outcome = Outcome(State.COMPLETE, None, metrics, 1.0)
+        outcome = Outcome(FINISHED, metrics, 1.0)
         if number % 4 == 3:
-            outcome = Outcome(State.PRUNED, "stopped at 25% of its schedule", None, 1.0)
-        for advisor in (often, once):
-            advisor.proposed(recipe, draw.params)
-            advisor.reported(recipe, {"epoch": recipe.schedule.epochs // 2, "robust_accuracy": robust / 2})
-            if advisor is often:
-                advisor.choose(number, 0.5, base)
-            advisor.ended(recipe, outcome)
-    assert often.choose(99, 0.5, base) == once.choose(99, 0.5, base)
+            outcome = Outcome(Ending(EndKind.STOPPED, "stopped at 25% of its schedule"), None, 1.0)
+        for one in (often, once):
+            one.restore(proposal)
+            one.reported(proposal, {"epoch": recipe.schedule.epochs // 2, "robust_accuracy": robust / 2})
+            if one is often:
+                deepcopy(one).ask(state)
+            one.ended(proposal, outcome)
+    assert often.ask(state) == once.ask(state)
 
 
 def test_a_rung_loses_trust_as_soon_as_the_last_word_is_in() -> None:
@@ -66,14 +71,17 @@ def test_a_rung_loses_trust_as_soon_as_the_last_word_is_in() -> None:
     def row(score: float) -> dict[str, float]:
         return {"epoch": 2, "robust_accuracy": score, "planned_train_flops": 1.0}
 
+    def ended(number: int) -> Proposal:
+        return Proposal(cast(Recipe, SimpleNamespace(id=str(number))), "proposed", None, number)
+
     judge = Judge(halving, ("robust_accuracy", "train_flops"))
     for number, score in enumerate((0.1, 0.2, 0.3)):
         judge.report(str(number), number, 4, row(score))
     assert judge.report("worse", 3, 4, row(0.05)) is not None
     for number, final in enumerate((0.9, 0.5)):
-        judge.finish(str(number), final)
+        judge.ended(ended(number), Outcome(FINISHED, {"robust_accuracy": final}, 1.0))
     assert judge.report("bad", 4, 4, row(0.04)) is not None  # two have finished: too few to tell
-    judge.finish("2", 0.1)
+    judge.ended(ended(2), Outcome(FINISHED, {"robust_accuracy": 0.1}, 1.0))
     assert judge.report("worst", 5, 4, row(0.03)) is None  # the other way round than the rung foretold
 
 

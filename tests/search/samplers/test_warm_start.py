@@ -7,28 +7,29 @@ import optuna
 import pytest
 from optuna.distributions import distribution_to_json
 
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
-from search.running.searcher import ParetoSearcher
-from search.samplers.ask_and_tell import Proposer
+from search.samplers.ask_and_tell import OptunaSampler
+from search.samplers.sampler import SearchState
 from search.samplers.warm_start import lessons
 from search.study.loading import load
 from search.study.study import Study
-from tests.search.running.test_searcher import planned
 from tests.support.command import SMALL
 from tests.support.recipes import propose
+from tests.support.searcher import sampler
 from trainables.errors import InvalidInput
+from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
-STATES = (State.COMPLETE, State.PRUNED, State.FAIL, State.COMPLETE)
+KINDS = (EndKind.FINISHED, EndKind.DIVERGED, EndKind.LOST, EndKind.FINISHED)
 
 
 def earlier(study: Study, place: Path) -> Run:
     """A run of a study with four proposals, the last of them not clean enough."""
     asked = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(0))
     trials = []
-    for number, state in enumerate(STATES):
+    for number, kind in enumerate(KINDS):
         trial = asked.ask()
         recipe = propose(trial, study)
         clean = 0.5 if number == 3 else 0.9
@@ -42,13 +43,13 @@ def earlier(study: Study, place: Path) -> Run:
                 params=trial.params,
                 distributions={name: distribution_to_json(one) for name, one in trial.distributions.items()},
                 recipe=recipe.model_dump(mode="json"),
-                state=state,
-                reason=None,
+                asked=None,
+                ending=Ending(kind),
                 order=number,
                 started=None,
                 ended=None,
                 seconds=1.0,
-                metrics=metrics if state is State.COMPLETE else {},
+                metrics=metrics if kind is EndKind.FINISHED else {},
                 history=(),
                 robust_correct=None,
             )
@@ -58,15 +59,16 @@ def earlier(study: Study, place: Path) -> Run:
 
 
 def test_what_was_finished_or_pruned_teaches(tmp_path: Path) -> None:
-    study = load("digits", SMALL)
+    study = load("digits", [*SMALL, "sampler.kind=tpe"])
     learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
     assert [(lesson["state"], lesson["values"]) for lesson in learnt] == [
         ("complete", [0.0, 1e9]),
         ("pruned", None),
         ("complete", [pytest.approx(0.3), 1e9]),
     ]
-    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], learnt=learnt, planned=planned)
-    known = searcher._proposer.optuna.get_trials()
+    told = sampler(study, learnt=learnt)
+    assert isinstance(told, OptunaSampler)
+    known = told.optuna.get_trials()
     assert [trial.params for trial in known] == [lesson["params"] for lesson in learnt]
     assert [trial.state.name for trial in known] == ["COMPLETE", "PRUNED", "COMPLETE"]
 
@@ -82,11 +84,9 @@ def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
 
     def first(*, warm: bool) -> object:
-        return (
-            Proposer(study, FixedRecipes.of(study), learnt if warm else (), planned)
-            .ask(1.0, {"robust_accuracy": 0.0})[1]
-            .params
-        )
+        candidate = sampler(study, learnt=learnt if warm else ()).ask(SearchState(1.0, {"robust_accuracy": 0.0}))
+        assert candidate is not None
+        return candidate.params
 
     assert first(warm=True) == first(warm=True)
     assert first(warm=True) != first(warm=False)

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
-from search.simulation.driver import Ending, Simulated, simulate, trace
+from search.simulation.driver import Ended, Simulated, simulate, trace
 from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Cluster
 from search.study.algorithms import Halving
 from search.study.study import Study
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made, seconds
 from trainables.errors import TemperError
+from trainables.execution.ending import FINISHED, Ending, EndKind, State
 from trainables.recipe.recipe import Recipe
 
 RANDOM = "sampler.kind=random"
@@ -31,7 +31,7 @@ def run(study: Study, cluster: Cluster) -> tuple[Simulated, Mapping[Recipe, Curv
     return simulate(study, curves, cluster), curves
 
 
-def proposals(simulated: Simulated) -> list[Ending]:
+def proposals(simulated: Simulated) -> list[Ended]:
     return [ending for ending in simulated.endings if ending.proposal.role == "proposed"]
 
 
@@ -161,24 +161,24 @@ def test_halving_stops_trials_as_it_would_one_after_another() -> None:
     simulated, curves = run(finite(*RANDOMLY_HALVED), Cluster(decision=0.0))
     judge, spent = Judge(HALVING, ("robust_accuracy", "train_flops")), 0.0
     for ending in proposals(simulated):
-        recipe, reason, curve = ending.proposal.recipe, None, curves[ending.proposal.recipe]
+        recipe, stopped, curve = ending.proposal.recipe, None, curves[ending.proposal.recipe]
         for row in curve.rows[:-1]:
-            reason = judge.report(recipe.id, ending.proposal.number, len(curve.rows), dict(row))
-            if reason:
+            stopped = judge.report(recipe.id, ending.proposal.number, len(curve.rows), dict(row))
+            if stopped:
                 break
-        spent += row["train_flops"] if reason else curve.metrics["train_flops"]
-        assert (ending.outcome.state, ending.outcome.reason) == (State.PRUNED if reason else State.COMPLETE, reason)
-        assert (ending.outcome.metrics is None) == (reason is not None)
+        spent += row["train_flops"] if stopped else curve.metrics["train_flops"]
+        assert ending.outcome.ending == (stopped or FINISHED)
+        assert (ending.outcome.metrics is None) == (stopped is not None)
         assert ending.flops == pytest.approx(spent)
-        if not reason:
-            judge.finish(recipe.id, curve.metrics["robust_accuracy"])
+        judge.ended(ending.proposal, ending.outcome)
     states = [ending.outcome.state for ending in proposals(simulated)]
     assert min(states.count(State.PRUNED), states.count(State.COMPLETE)) > 8
 
 
-def test_a_scheduler_hears_what_finished() -> None:
+def test_the_judge_hears_what_finished() -> None:
     study, judge = finite(*RANDOMLY_HALVED), Judge(HALVING, ("robust_accuracy", "train_flops"))
-    simulated = simulate(study, made(study).of(study), Cluster(workers=4, decision=0.0), ParetoHalving(judge))
+    cluster = Cluster(workers=4, decision=0.0)
+    simulated = simulate(study, made(study).of(study), cluster, ParetoHalving(judge), [judge])
     finished = [ending for ending in proposals(simulated) if ending.outcome.state is State.COMPLETE]
     assert 0 < len(finished) < 40
     expected = {ending.proposal.recipe.id: accuracy(ending.proposal.params) for ending in finished}
@@ -214,9 +214,9 @@ def test_the_hypervolume_grows_as_counted_by_hand() -> None:
     recipe, endings = FixedRecipes.of(study).base.recipe, []
     for number, (role, robust, cost) in enumerate(made_up):
         metrics = None if robust is None else {"robust_accuracy": robust, "train_flops": cost}
-        outcome = Outcome(State.COMPLETE if metrics else State.PRUNED, None, metrics, 1.0)
+        outcome = Outcome(FINISHED if metrics else Ending(EndKind.STOPPED), metrics, 1.0)
         proposal = Proposal(recipe, "proposed" if role == "proposed" else "baseline", None, number)
-        endings.append(Ending(proposal, outcome, seconds=2.0 * number, flops=3.0 * number))
+        endings.append(Ended(proposal, outcome, seconds=2.0 * number, flops=3.0 * number))
     table = trace(Simulated(tuple(endings), 8.0, 1.0, 0, 0.0, 1.0), study, curves)
     # The base is 0.05 robust; the bound lies at 1.1 times the reference's compute.
     first, third = 0.4 * math.log10(11), 0.4 * math.log10(11) + 0.2 * math.log10(1.1)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.run.trials import Run, State, Trial
+from analysis.run.trials import Run, Trial
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Curve, Recording, read, record, write
 from search.study.study import Study
 from tests.support.made_recordings import PREPARATION, curve, finite, made, seconds
 from trainables.errors import InvalidInput
+from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 TINY = [  # eight proposals
@@ -43,8 +44,8 @@ def as_run(recording: Recording) -> Run:
                 params={} if key in named else json.loads(key),
                 distributions={},
                 recipe=recipe.model_dump(mode="json"),
-                state=State.PRUNED if found.reason else State.COMPLETE,
-                reason=found.reason,
+                asked=None,
+                ending=found.ending,
                 order=number,
                 started=None,
                 ended=None,
@@ -128,12 +129,13 @@ def test_a_whole_run_is_recorded() -> None:
     assert taken.curves["base"].preparation == pytest.approx(PREPARATION)
 
 
-@pytest.mark.parametrize("state", [None, State.FAIL, State.RUNNING])
-def test_an_incomplete_run_is_refused(state: State | None) -> None:
+@pytest.mark.parametrize("last", ["missing", "lost", "running"])
+def test_an_incomplete_run_is_refused(last: str) -> None:
     run = as_run(made(tiny()))
-    last = [] if state is None else [dataclasses.replace(run.trials[-1], state=state)]
+    ending = Ending(EndKind.LOST) if last == "lost" else None
+    left = [] if last == "missing" else [dataclasses.replace(run.trials[-1], ending=ending)]
     with pytest.raises(InvalidInput, match=r"run: 1 of 11 recipes have no result, expected all of them"):
-        record(dataclasses.replace(run, trials=(*run.trials[:-1], *last)), tiny())
+        record(dataclasses.replace(run, trials=(*run.trials[:-1], *left)), tiny())
 
 
 def test_a_halved_run_and_an_endless_space_are_refused() -> None:

@@ -6,12 +6,13 @@ import pytest
 
 from analysis.pareto.frontier import feasible, frontier
 from analysis.run.trials import read_run
+from search.samplers.ask_and_tell import OptunaSampler
 from search.study.constraints import Bound
 from search.study.loading import load
 from search.study.study import Study
-from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
 from tests.support.run_directories import add, start
+from tests.support.searcher import Log, done
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -41,7 +42,7 @@ def test_the_violation_is_relative_to_the_bound() -> None:
 
 
 def test_optuna_is_told_of_violations() -> None:
-    log = Log(load("digits", [*SMALL, *TWO]))
+    log = Log(load("digits", [*SMALL, *TWO, "sampler.kind=tpe"]))
     base = {"metrics/clean_accuracy": 0.9, "metrics/inference_macs": 1000.0}
     kept = {"metrics/clean_accuracy": 0.9, "metrics/inference_macs": 200.0}
     broken = {"metrics/clean_accuracy": 0.425, "metrics/inference_macs": 600.0}
@@ -51,7 +52,8 @@ def test_optuna_is_told_of_violations() -> None:
     for name, metrics in (("a", kept), ("b", broken)):
         assert isinstance(log.searcher.suggest(name), dict)
         log.searcher.on_trial_complete(name, done(0.5, 1e9) | metrics)
-    first, second = (trial.constraints for trial in log.searcher._proposer.optuna.get_trials())
+    assert isinstance(log.sampler, OptunaSampler)
+    first, second = (trial.constraints for trial in log.sampler.optuna.get_trials())
     assert all(value <= 0 for value in first.values())
     assert second == {
         "clean_accuracy >= 0.85": pytest.approx(0.5),

@@ -9,11 +9,10 @@ from cluster.placement.gpu_sharing import share_of
 from cluster.placement.placement import Node, Placement
 from search.recipes.fixed import FixedRecipes
 from search.running.capacity import Places, heaviest
-from search.running.searcher import ParetoSearcher
 from search.study.loading import load
 from search.study.resources import Resources
-from tests.search.running.test_searcher import NUMBERS, planned
 from tests.support.command import SMALL
+from tests.support.searcher import done, searcher
 from trainables.config import parse
 from trainables.errors import InvalidInput
 
@@ -84,16 +83,16 @@ def test_a_role_without_a_place_waits_and_others_go_on() -> None:
     )
     room = Room(look=lambda: [Node({"CPU": 3.0, "GPU": 1.0})])
     places = Places(study.resources.placements(), room)
-    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], planned=planned, has_place=places.has_place)
+    waiting = searcher(study, has_place=places.has_place)
 
     def suggest(name: str) -> str | None:
-        suggested = searcher.suggest(name)
+        suggested = waiting.suggest(name)
         return suggested["role"] if isinstance(suggested, dict) else suggested
 
     assert [suggest(name) for name in ("t0", "t1", "t2")] == ["base", "baseline", None]
-    searcher.on_trial_complete("t0", NUMBERS | {"metrics/robust_accuracy": 0.1, "metrics/train_flops": 0.0})
+    waiting.on_trial_complete("t0", done(0.1, 0.0))
     assert [suggest(name) for name in ("t2", "t3", "t4")] == ["proposed", "proposed", None]
-    searcher.on_trial_complete("t2", NUMBERS | {"metrics/robust_accuracy": 0.2, "metrics/train_flops": 1.0})
+    waiting.on_trial_complete("t2", done(0.2, 1.0))
     assert [suggest(name) for name in ("t4", "t5")] == ["proposed", None]
-    searcher.on_trial_complete("t1", NUMBERS | {"metrics/robust_accuracy": 0.3, "metrics/train_flops": 9.0})
+    waiting.on_trial_complete("t1", done(0.3, 9.0))
     assert [suggest(name) for name in ("t5", "t6")] == ["baseline", None]

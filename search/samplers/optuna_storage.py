@@ -1,17 +1,21 @@
-"""An Optuna storage that spares a sampler most of a long history."""
+"""Optuna's trials: rebuilt from the record, and kept in a storage that spares a sampler most of a long history."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.pareto.dominance import non_dominated, to_costs
+from trainables.execution.ending import State
 
 NEWEST = 1_000
 
 
-class Recent(InMemoryStorage):
+class BoundedStorage(InMemoryStorage):
     """Shows what runs, the newest that ended, and of the older ones those that no older one dominates.
 
     A sampler that goes through every trial for each proposal, as TPE does, takes as long at ten thousand as at a
@@ -66,3 +70,16 @@ class Recent(InMemoryStorage):
             values = np.array([self.get_trial(one).values for one in ids])
             kept = non_dominated(to_costs(values, self._directions))
             self._leading = [one for one, keep in zip(ids, kept, strict=True) if keep]
+
+
+def frozen_trial(params: Mapping[str, Any], distributions: Mapping[str, str], state: State, values: list[float]) -> Any:
+    """An Optuna trial out of the record, to rebuild its storage."""
+    decoded: dict[str, BaseDistribution] = {
+        name: optuna.distributions.json_to_distribution(text) for name, text in distributions.items()
+    }
+    return optuna.trial.create_trial(
+        params=dict(params),
+        distributions=decoded,
+        state=TrialState[state.name],
+        values=values if state is State.COMPLETE else None,
+    )

@@ -2,12 +2,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from search.samplers.bounded_storage import Recent
+from search.samplers.optuna_storage import BoundedStorage
 
 
 def told(newest: int, values: list[tuple[float, float]]) -> optuna.Study:
     """A study, one objective to maximise and one to minimise, with trials that ended so."""
-    study = optuna.create_study(directions=["maximize", "minimize"], storage=Recent(["max", "min"], newest))
+    study = optuna.create_study(directions=["maximize", "minimize"], storage=BoundedStorage(["max", "min"], newest))
     for one in values:
         trial = study.ask()
         trial.suggest_float("x", 0, 1)

@@ -1,0 +1,45 @@
+"""Tells listeners what happened in a search before it was interrupted, as they would have heard it."""
+
+from collections.abc import Iterable, Sequence
+
+from search.events import Listener
+from search.resume.history import Remembered
+
+
+def replay(past: Sequence[Remembered], listeners: Iterable[Listener]) -> None:
+    """Let listeners hear the past, but for those that are `live_only`.
+
+    A proposal is told after the endings that its sampler had heard of when it was asked, and at once with all of its
+    epochs. Of runs that did not record when samplers were asked, all proposals are told before all endings.
+
+    Args:
+        past: the trials of the record.
+        listeners: who hears of them, each event in this order.
+    """
+    hearing = [one for one in listeners if not one.live_only]
+    endings = sorted((one for one in past if one.outcome is not None), key=lambda one: one.order)
+    told = 0
+    for one in sorted(past, key=lambda one: one.proposal.number):
+        before = 0 if one.proposal.asked is None else one.proposal.asked.endings
+        while told < len(endings) and endings[told].order < before:
+            _end(endings[told], hearing)
+            told += 1
+        _run(one, hearing)
+    for one in endings[told:]:
+        _end(one, hearing)
+
+
+def _run(one: Remembered, listeners: Sequence[Listener]) -> None:
+    """Propose a trial, and report its epochs."""
+    for listener in listeners:
+        listener.proposed(one.proposal)
+    for number, row in enumerate(one.history, start=1):
+        ending = None if one.outcome is None or number < len(one.history) else one.outcome.ending
+        for listener in listeners:
+            listener.reported(one.proposal, row, ending)
+
+
+def _end(one: Remembered, listeners: Sequence[Listener]) -> None:
+    assert one.outcome is not None
+    for listener in listeners:
+        listener.ended(one.proposal, one.outcome)
