@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from ray.tune.utils.util import flatten_dict
 from torch import nn
 
 from trainables.attacks.config import FGSM, PGD, NoPerturbation
@@ -13,8 +14,10 @@ from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.errors import TemperError
 from trainables.evaluation.config import Evaluation
+from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.execution.memory import MICRO_BATCHES, out_of_memory
 from trainables.execution.pipeline import Pipeline
+from trainables.execution.report import Report
 from trainables.losses.config import Trades
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
@@ -114,28 +117,27 @@ def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
 
 
-def results(place: Path) -> list[dict[str, Any]]:
+def results(place: Path) -> list[Report]:
     recipe = recipe_of(model=Network(name=f"{__name__}:greedy"))
     shares = {"proposed": Allotment(1, 0.0, "cpu")}
     setting = Setting(EVALUATION, Folder(str(place)), bases=frozenset(), teachers=frozenset(), shares=shares)
     trial = RecipeTrainable.__new__(RecipeTrainable)
     trial.setup({"role": "proposed", "recipe": recipe.model_dump(mode="json")}, setting, load_splits(DATA), Shelf())
-    made: list[dict[str, Any]] = []
-    while not made or not made[-1]["done"]:
-        made.append(trial.step())
+    made: list[Report] = []
+    while not made or made[-1].ending is None:
+        made.append(Report.of_result(flatten_dict(trial.step())))
     return made
 
 
 def test_a_trial_out_of_memory_goes_on_in_micro_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Greedy, "most", 6)
     first, last = results(tmp_path)
-    assert first["micro_batches"] == last["micro_batches"] == MICRO_BATCHES
-    assert last["finished"]
-    assert last["failed"] is None
-    metrics = last["metrics"]
+    assert first.row["micro_batches"] == last.row["micro_batches"] == MICRO_BATCHES
+    assert last.ending == FINISHED
+    metrics = last.metrics
     assert metrics["micro_batches"] == MICRO_BATCHES
     # The first epoch was begun twice.
-    assert metrics["spent_flops"] - metrics["train_flops"] == first["end_to_end_flops"]
+    assert metrics["spent_flops"] - metrics["train_flops"] == first.row["end_to_end_flops"]
 
 
 def test_a_trial_that_does_not_fit_in_micro_batches_either_says_so(
@@ -143,9 +145,9 @@ def test_a_trial_that_does_not_fit_in_micro_batches_either_says_so(
 ) -> None:
     monkeypatch.setattr(Greedy, "most", 5)
     (only,) = results(tmp_path)
-    assert only["done"]
-    assert not only["finished"]
-    assert only["failed"] == "out of memory: CUDA out of memory. Tried to allocate, in 4 micro-batches as well"
+    reason = "out of memory: CUDA out of memory. Tried to allocate, in 4 micro-batches as well"
+    assert only.ending == Ending(EndKind.OUT_OF_MEMORY, reason)
+    assert not only.row
 
 
 def test_a_resumed_trial_stays_in_micro_batches(tmp_path: Path) -> None:
