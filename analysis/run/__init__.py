@@ -1,6 +1,7 @@
 """Run: a run directory read back.
 
 - `trials`: the run and its trials
+- `format`: which formats of records this version reads
 - `status`: how far it is
 - `summary`: a recipe in a few words
 """

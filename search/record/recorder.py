@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from analysis.run.format import FORMAT
 from search.events import Listener, Outcome, Proposal
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import fixed_recipes, planned_recipes
@@ -33,7 +34,7 @@ class Record(Listener):
         self.folder.write_json(
             "run.json",
             {
-                "format": 1,
+                "format": FORMAT,
                 "study": study.name,
                 "name": self.folder.parts[-1],
                 "seed": study.seed,
