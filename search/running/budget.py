@@ -12,16 +12,19 @@ from search.study.algorithms import Budget
 class Spending(Listener):
     """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
 
-    def __init__(self, budget: Budget, area: Area, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, budget: Budget, area: Area, clock: Callable[[], float] = time.monotonic, hours_before: float = 0.0
+    ) -> None:
         """Start the clock.
 
         Args:
             budget: of the study.
             area: of the study, which nobody else tells of what ends.
             clock: in seconds.
+            hours_before: that drivers worked on the run before, which count too.
         """
         self._budget, self._area = budget, area
-        self._clock, self._started = clock, clock()
+        self._clock, self._started = clock, clock() - 3600 * hours_before
         self._flops: dict[str, float] = {}
 
     def reported(self, proposal: Proposal, row: dict[str, Any]) -> None:

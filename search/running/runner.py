@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import optuna
 
 from analysis.pareto.parity import verdict
+from analysis.run.sessions import hours_spent
 from analysis.run.trials import Run, State, read_run
 from analysis.tables.rungs import rung_lines
 from cluster.connection.session import Target, session
@@ -18,6 +20,7 @@ from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.fixed import fixed_recipes, planned_recipes
 from search.recipes.proposals import check_first
+from search.record.driver_session import driver_session
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
 from search.remote.user_modules import own_modules
@@ -94,15 +97,26 @@ def search(
         device = study.resources.of("proposed").device
         record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
-    return _run(study, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
+    return _run(
+        study,
+        folder,
+        splits,
+        begin,
+        target=target,
+        command=command,
+        started=started,
+        terminal=terminal,
+        learnt=learnt,
+    )
 
 
-def resume(folder: Folder, *, target: Target, force: bool, started: float, terminal: Terminal) -> Timing:
+def resume(folder: Folder, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
     """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
 
     Args:
         folder: of the run.
         target: as for `search`.
+        command: as for `search`.
         force: go on even if code, data or study are not what they were.
         started: as for `search`.
         terminal: as for `search`.
@@ -134,11 +148,13 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
         splits,
         begin,
         target=target,
+        command=command,
         started=started,
         terminal=terminal,
         learnt=run.info["warm_start"],
         past=past,
         trained=trained,
+        hours_before=hours_spent(run),
     )
 
 
@@ -149,21 +165,27 @@ def _run(
     begin: Callable[[Record], None],
     *,
     target: Target,
+    command: str,
     started: float,
     terminal: Terminal,
     learnt: Sequence[Lesson],
     past: Sequence[Remembered] = (),
     trained: Mapping[str, Trained] = MappingProxyType({}),
+    hours_before: float | None = None,
 ) -> Timing:
-    """Run what is left of a study."""
+    """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
     fixed = fixed_recipes(study)
     try:
-        with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:
+        with ExitStack() as stack:
+            stack.enter_context(session(target, beside=own_modules(study)))
+            curves = stack.enter_context(LiveCurves(folder, study.objectives))
             places = places_of(study, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)
             record = Record(folder)
             begin(record)
+            resumes, before = hours_before is not None, hours_before or 0.0
+            closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
             reference = next(one.recipe.id for one in fixed if one.name == study.reference)
             total = planned_recipes(study)
             widest = max(len(one.name) for one in fixed)
@@ -174,8 +196,19 @@ def _run(
             monitor = Monitor(RayMetrics(folder.name), area_of(study), planned=total, slots=lambda: places.slots)
             monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
-                listeners = [record, curves, progress, monitor]
-                tune_study(study, folder, splits, listeners, learnt, past, trained, places=places, total=total)
+                listeners = [record, curves, progress, monitor, closing]
+                tune_study(
+                    study,
+                    folder,
+                    splits,
+                    listeners,
+                    learnt,
+                    past,
+                    trained,
+                    places=places,
+                    total=total,
+                    hours_before=before,
+                )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")

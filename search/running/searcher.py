@@ -51,6 +51,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         planned: Callable[[Recipe], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
+        hours_before: float = 0.0,
     ) -> None:
         """Take a study and whom to tell.
 
@@ -63,11 +64,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
             clock: in seconds, for a budget of hours.
             has_place: whether the cluster has one for a trial of this role, beside so many of each that run or wait.
+            hours_before: that drivers worked on the run before, for a budget of hours.
         """
         super().__init__()
         fixed = fixed_recipes(study)
         self._study = study
-        self._spending = Spending(study.budget, area_of(study), clock)
+        self._spending = Spending(study.budget, area_of(study), clock, hours_before)
         self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)

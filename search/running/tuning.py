@@ -39,6 +39,7 @@ def tune_study(
     *,
     places: Places,
     total: int,
+    hours_before: float,
 ) -> None:
     """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
 
@@ -52,6 +53,7 @@ def tune_study(
         trained: finished recipes that others start from or learn from, by id.
         places: the cluster's room, and where each role goes.
         total: recipes at most.
+        hours_before: that drivers worked on this run before.
     """
     setting = Setting(
         evaluation=study.protocol,
@@ -83,6 +85,7 @@ def tune_study(
         learnt,
         planned=costs,
         has_place=places.has_place,
+        hours_before=hours_before,
     )
     searcher.replay(past)
     if judge is not None:

@@ -54,7 +54,9 @@ def test_every_recipe_has_the_id_that_it_had(run: Run) -> None:
 
 def test_its_status_is_told(run: Run) -> None:
     lines = status_lines(run, status_of(run))
-    assert lines[0] == "run: 7 of 7 recipes ended (5 complete, 2 pruned), 0 running"
+    assert lines[0] == "run: 7 of 7 recipes ended (5 complete, 2 pruned), 0 unfinished"
+    assert lines[2].startswith("finished ")
+    assert len(lines) == 3
     assert lines[1].startswith("most robust proposal 0.860 for 1.79e+09 FLOPs = 17.7% of the reference")
 
 

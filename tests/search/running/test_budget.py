@@ -12,6 +12,7 @@ from search.events import Listener, Outcome, Proposal
 from search.monitoring.hypervolume import Area
 from search.recipes.fixed import fixed_recipes
 from search.running.budget import Spending
+from search.running.searcher import ParetoSearcher
 from search.samplers.optuna_samplers import sampler_of
 from search.study.algorithms import Budget
 from search.study.loading import load
@@ -19,6 +20,16 @@ from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
 
 FIXED = fixed_recipes(load("digits", SMALL))
+
+
+class Notes(Listener):
+    """Notes why nothing more is proposed."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def closed(self, reason: str) -> None:
+        self.said.append(reason)
 
 
 def proposal(role: Any, number: int = 0) -> Proposal:
@@ -29,12 +40,13 @@ def complete(robust: float, flops: float) -> Outcome:
     return Outcome(State.COMPLETE, None, {"robust_accuracy": robust, "train_flops": flops}, 1.0)
 
 
-def spending(clock: list[float] | None = None, **budget: Any) -> Spending:
+def spending(clock: list[float] | None = None, hours_before: float = 0.0, **budget: Any) -> Spending:
     times = clock or [0.0]
     made = Spending(
         Budget(**budget),
         Area(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
         clock=lambda: times[0],
+        hours_before=hours_before,
     )
     made.ended(proposal("base", 0), complete(0.1, 0.0))
     made.ended(proposal("baseline", 1), complete(0.8, 1e10))
@@ -48,6 +60,30 @@ def test_hours() -> None:
     assert made.over() is None
     clock[0] += 1
     assert made.over() == "0.5 hours are over"
+
+
+def test_hours_of_the_sessions_before_count() -> None:
+    clock = [100.0]
+    made = spending(clock, hours_before=0.4, hours=0.5)
+    assert made.left() == pytest.approx(0.2)
+    clock[0] += 359
+    assert made.over() is None
+    clock[0] += 1
+    assert made.over() == "0.5 hours are over"
+
+
+def test_a_resumed_search_ends_when_its_hours_and_those_before_are_over() -> None:
+    clock, notes = [1000.0], Notes()
+    study = load("digits", [*SMALL, "budget.hours=2", "sampler.kind=random"])
+    searcher = ParetoSearcher(study, [notes], clock=lambda: clock[0], hours_before=1.9)
+    for number in range(5):  # base and baselines
+        searcher.suggest(f"t{number}")
+        searcher.on_trial_complete(f"t{number}", done(0.1 * number, 1e9))
+    clock[0] += 359
+    assert isinstance(searcher.suggest("t5"), dict)
+    clock[0] += 1
+    assert searcher.suggest("t6") == Searcher.FINISHED
+    assert notes.said == ["2 hours are over"]
 
 
 def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
@@ -75,12 +111,6 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
 
 
 def test_a_spent_budget_ends_proposing_and_says_why() -> None:
-    class Notes(Listener):
-        said: list[str] = []
-
-        def closed(self, reason: str) -> None:
-            self.said.append(reason)
-
     log = Log(load("digits", [*SMALL, "budget.flops=1e9"]))
     notes = Notes()
     log.searcher._listeners.append(notes)
