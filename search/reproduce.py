@@ -12,11 +12,12 @@ from trainables.config import Frozen, parse, read_yaml
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput, TemperError
 from trainables.evaluation.config import Evaluation
+from trainables.evaluation.metrics import METRICS
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
 from trainables.recipe.recipe import Recipe
 
-EXACT = ("robust_accuracy", "clean_accuracy", "train_flops", "end_to_end_flops", "inference_macs", "parameters")
+EXACT = tuple(one.name for one in METRICS.values() if one.exact)
 STANDARD_ERRORS = 4.0  # tolerance for another machine: this many standard errors of a difference of two accuracies
 
 

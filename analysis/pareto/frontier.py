@@ -21,7 +21,7 @@ def frontier(run: Run) -> list[Trial]:
     Bases are left out because they are not robust, confirmations because they repeat a recipe. Whoever lacks a finite
     number in any objective is left out too.
     """
-    return members(frontier_candidates(run), run.info)
+    return members(_candidates(run), run.info)
 
 
 def members(trials: Sequence[Trial], info: Mapping[str, Any]) -> list[Trial]:
@@ -52,7 +52,7 @@ def compute_metric(info: Mapping[str, Any]) -> str:
     return "end_to_end_flops" if "end_to_end_flops" in named else "train_flops"
 
 
-def frontier_candidates(run: Run) -> list[Trial]:
+def _candidates(run: Run) -> list[Trial]:
     """The finished baselines and proposals that keep the study's constraints."""
     complete = (trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES)
     return [trial for trial in complete if feasible(run, trial)]

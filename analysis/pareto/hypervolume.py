@@ -6,8 +6,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pareto.frontier import compute_metric, frontier_candidates, members, metric
-from analysis.run.trials import Run, Trial
+from analysis.pareto.frontier import CANDIDATES, compute_metric, feasible, members, metric
+from analysis.run.trials import Run, State, Trial
+
+REFERENCE_MARGIN = 1.1  # the reference point lies at so many times the reference's compute
+
+
+def log_compute(flops: float) -> float:
+    """Decades of compute: the common logarithm of FLOPs, NaN for none, which have no place on that axis."""
+    return math.log10(flops) if flops > 0 else math.nan
+
+
+def reference_point(robust_accuracy: float, compute: float) -> NDArray[np.float64] | None:
+    """The corner that bounds the hypervolume: what is less robust, or dearer, counts for nothing.
+
+    Args:
+        robust_accuracy: of the ordinary base, 0–1.
+        compute: of the reference, in FLOPs; the corner lies at 1.1 times as many.
+
+    Returns:
+        `(2,)`: robust accuracy and decades of compute; None where either is not a number or no compute was spent.
+    """
+    point = np.array([robust_accuracy, log_compute(REFERENCE_MARGIN * compute)])
+    return point if np.isfinite(point).all() else None
 
 
 def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
@@ -33,30 +54,38 @@ def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> 
 
 
 def hypervolume_history(run: Run) -> pd.DataFrame:
-    """How the frontier grew: one row after each COMPLETE baseline and proposal, in the order of finishing.
+    """How a search gained: one row after each finished proposal, in the order of finishing.
 
-    The reference point is fixed for the run: the robust accuracy of the ordinary base, and 1.1 times the compute of
-    the reference baseline. Both must have finished; the table is empty otherwise.
+    The hypervolume is that of the proposals that keep the study's constraints. Base and reference must have finished,
+    since they bound it; the table is empty otherwise.
 
     Returns:
-        Columns order (int64), trial (string), hypervolume (float64), frontier_size (int64).
+        Columns order (int64), trial (string), hypervolume (float64), frontier_size (int64: of the frontier at that
+        moment, baselines included).
     """
     types = {"order": "int64", "trial": "string", "hypervolume": "float64", "frontier_size": "int64"}
     point = _reference_point(run)
-    rows = []
-    if point is not None:
-        compute = compute_metric(run.info)
-        ordered = sorted(frontier_candidates(run), key=lambda trial: (_order(trial), trial.number))
-        plane = np.array([[metric(trial, "robust_accuracy"), _log10(metric(trial, compute))] for trial in ordered])
-        rows = [
+    rows: list[dict[str, object]] = []
+    on_frontier: list[Trial] = []
+    plane: list[tuple[float, float]] = []
+    for trial in sorted(run.trials, key=lambda trial: (_order(trial), trial.number)):
+        if point is None or trial.state is not State.COMPLETE:
+            continue
+        kept = feasible(run, trial)
+        if kept and trial.role in CANDIDATES:
+            on_frontier = members([*on_frontier, trial], run.info)
+        if trial.role != "proposed":
+            continue
+        if kept:
+            plane.append((metric(trial, "robust_accuracy"), log_compute(metric(trial, compute_metric(run.info)))))
+        rows.append(
             {
                 "order": _order(trial),
                 "trial": trial.id,
-                "hypervolume": hypervolume(plane[:count], point),
-                "frontier_size": len(members(ordered[:count], run.info)),
+                "hypervolume": hypervolume(np.array(plane).reshape(-1, 2), point),
+                "frontier_size": len(on_frontier),
             }
-            for count, trial in enumerate(ordered, start=1)
-        ]
+        )
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
@@ -64,17 +93,8 @@ def _reference_point(run: Run) -> NDArray[np.float64] | None:
     base, reference = run.base, run.reference
     if base is None or reference is None:
         return None
-    compute = metric(reference, compute_metric(run.info))
-    point = np.array([metric(base, "robust_accuracy"), _log10(1.1 * compute)])
-    return point if np.isfinite(point).all() else None
+    return reference_point(metric(base, "robust_accuracy"), metric(reference, compute_metric(run.info)))
 
 
 def _order(trial: Trial) -> int:
     return -1 if trial.order is None else trial.order
-
-
-def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else math.nan
-
-
-SLACK = 1.1  # the hypervolume's reference point lies at so many times the reference's compute

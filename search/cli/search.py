@@ -51,6 +51,7 @@ def search(
         return
     prepare(address)
     from analysis.run.trials import read_run
+    from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
     from search.samplers.warm_start import lessons
     from trainables.storage import Folder
@@ -58,7 +59,7 @@ def search(
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
         _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
-    learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded)
+    learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded, FixedRecipes.of(loaded))
     folder = run_directory.open_run(storage, name or run_directory.default_name(loaded))
     from search.monitoring.progress import Terminal
     from search.running import runner  # after whatever can be refused without PyTorch and Ray

@@ -12,9 +12,7 @@ from analysis.tables.rungs import SCORE, STOPPED, Ladder, judged
 from search.halving.rung import Rung
 from search.resume.history import Remembered
 from search.study.algorithms import Halving
-
-PLANNED = {"train_flops": "planned_train_flops", "end_to_end_flops": "planned_end_to_end_flops"}
-SO_FAR = {"robust_accuracy": -1.0, "clean_accuracy": -1.0}  # and the sign that makes it a cost
+from trainables.evaluation.metrics import METRICS, Metric
 
 
 class Judge:
@@ -28,7 +26,7 @@ class Judge:
     def __init__(self, settings: Halving, objectives: Sequence[str]) -> None:
         """Args: the study's settings, and its objectives; those that are not known before the end count for nothing."""
         self._factor = settings.reduction_factor
-        self._objectives = [name for name in objectives if name in SO_FAR or name in PLANNED]
+        self._objectives = [METRICS[name] for name in objectives if METRICS[name].each_epoch]
         self.ladders = [
             Ladder(shares, settings.shortest, settings.trusted, settings.trusted_after) for shares in settings.ladders
         ]
@@ -56,7 +54,7 @@ class Judge:
         index = ladder.arrive(recipe, epochs, row)
         if index is None:
             return None
-        rung, costs = self._rungs[bracket][index], tuple(self._cost(name, row) for name in self._objectives)
+        rung, costs = self._rungs[bracket][index], tuple(_cost(one, row) for one in self._objectives)
         if stopped is not None:
             rung.note(costs, kept=not stopped)
             return None
@@ -89,5 +87,8 @@ class Judge:
             if outcome is not None and outcome.metrics is not None:
                 self.finish(recipe.id, outcome.metrics[SCORE])
 
-    def _cost(self, name: str, row: dict[str, Any]) -> float:
-        return SO_FAR[name] * float(row[name]) if name in SO_FAR else float(row[PLANNED[name]])
+
+def _cost(objective: Metric, row: dict[str, Any]) -> float:
+    """What a row says of an objective, so that less is better: planned where that is known, else as it is so far."""
+    value = float(row[objective.planned or objective.name])
+    return -value if objective.better == "max" else value

@@ -1,55 +1,72 @@
-"""The hypervolume of a search's proposals, as they end."""
+"""The hypervolume of a search's proposals, known after each of them has ended."""
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
-from analysis.pareto.hypervolume import SLACK, hypervolume
+from analysis.pareto.hypervolume import hypervolume, log_compute, reference_point
 from search.events import Listener, Outcome, Proposal
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
+from search.study.constraints import Bound, keeps_all
 from search.study.study import Study, compute_of
 
 
-class Area(Listener):
-    """Hears how trials end and knows what the finished proposals dominate, in robust accuracy × decades of compute."""
+class Hypervolume(Listener):
+    """Knows what the finished proposals that keep the constraints dominate, in robust accuracy × decades of compute.
 
-    def __init__(self, *, base: str, reference: str, compute: str) -> None:
+    It is the number that `analysis.pareto.hypervolume.hypervolume_history` computes of the finished run.
+    """
+
+    def __init__(self, *, base: str, reference: str, compute: str, constraints: Sequence[Bound] = ()) -> None:
         """Args:
         base: id of the ordinary base, whose robust accuracy bounds the hypervolume.
         reference: id of the baseline whose compute bounds it.
         compute: the metric that it is over, `train_flops` or `end_to_end_flops`.
+        constraints: what a proposal must keep to count.
         """
-        self._base, self._reference, self._compute = base, reference, compute
-        self._bounds: dict[str, float] = {}
-        self._points: list[tuple[float, float]] = []
+        self._base_id, self._reference_id, self._compute = base, reference, compute
+        self._constraints = tuple(constraints)
+        self._base: Mapping[str, float] | None = None
+        self._reference: Mapping[str, float] | None = None
+        self._proposals: list[Mapping[str, float]] = []
+
+    @classmethod
+    def of(cls, study: Study, fixed: FixedRecipes) -> Self:
+        """That of a study, before anything has ended."""
+        return cls(
+            base=fixed.base.recipe.id,
+            reference=fixed.reference.recipe.id,
+            compute=compute_of(study),
+            constraints=study.constraints,
+        )
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        metrics = outcome.metrics
-        if metrics is None:
+        if outcome.metrics is None:
             return
         if proposal.role == "proposed":
-            self._points.append((metrics["robust_accuracy"], metrics[self._compute]))
-        elif proposal.recipe.id == self._base:
-            self._bounds["robust"] = metrics["robust_accuracy"]
-        elif proposal.recipe.id == self._reference:
-            self._bounds["compute"] = metrics[self._compute]
+            self._proposals.append(outcome.metrics)
+        elif proposal.recipe.id == self._base_id:
+            self._base = outcome.metrics
+        elif proposal.recipe.id == self._reference_id:
+            self._reference = outcome.metrics
 
     @property
     def finished(self) -> int:
-        """Proposals that have finished."""
-        return len(self._points)
+        """Proposals that have finished, whether or not they keep the constraints."""
+        return len(self._proposals)
 
     def of_first(self, count: int) -> float | None:
-        """The hypervolume of the proposals that finished first; None until base and reference have."""
-        if len(self._bounds) < 2:
+        """The hypervolume of the proposals that finished first; None until base and reference have finished."""
+        base, reference = self._base, self._reference
+        if base is None or reference is None:
             return None
-        points = [(robust, math.log10(max(flops, 1.0))) for robust, flops in self._points[:count]]
-        bounds = np.array([self._bounds["robust"], math.log10(SLACK * self._bounds["compute"])])
-        return hypervolume(np.array(points).reshape(-1, 2), bounds)
-
-
-def area_of(study: Study) -> Area:
-    """A study's, before anything has ended."""
-    fixed = fixed_recipes(study)
-    reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-    return Area(base=fixed[0].recipe.id, reference=reference, compute=compute_of(study))
+        corner = reference_point(base["robust_accuracy"], reference[self._compute])
+        if corner is None:
+            return None
+        points = [
+            (metrics["robust_accuracy"], log_compute(metrics[self._compute]))
+            for metrics in self._proposals[: max(0, count)]
+            if keeps_all(self._constraints, metrics, base)
+        ]
+        return hypervolume(np.array(points).reshape(-1, 2), corner)

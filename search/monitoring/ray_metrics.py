@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from search.events import Listener, Outcome, Proposal
-from search.monitoring.hypervolume import Area
+from search.monitoring.hypervolume import Hypervolume
 from search.resume.history import Remembered
 
 GAUGES = {
@@ -55,14 +55,14 @@ class RayMetrics:
 class Monitor(Listener):
     """Tells a sink of what happens in a search."""
 
-    def __init__(self, sink: Sink, area: Area, *, planned: int, slots: Callable[[], int]) -> None:
+    def __init__(self, sink: Sink, hypervolume: Hypervolume, *, planned: int, slots: Callable[[], int]) -> None:
         """Args:
         sink: where metrics go.
-        area: of the study.
+        hypervolume: of the study's proposals.
         planned: recipes that it runs at most.
         slots: that the cluster has at this moment.
         """
-        self._sink, self._area, self._slots = sink, area, slots
+        self._sink, self._hypervolume, self._slots = sink, hypervolume, slots
         self._running = 0
         self._ended: dict[str, int] = {}
         self._best = 0.0
@@ -92,7 +92,7 @@ class Monitor(Listener):
         self._told()
 
     def _take(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._area.ended(proposal, outcome)
+        self._hypervolume.ended(proposal, outcome)
         self._running -= 1
         self._ended[outcome.state.value] = self._ended.get(outcome.state.value, 0) + 1
         if proposal.role == "proposed" and outcome.metrics is not None:
@@ -103,7 +103,7 @@ class Monitor(Listener):
         self._sink.set("temper_running", self._running)
         for state, count in self._ended.items():
             self._sink.set("temper_ended", count, state=state)
-        hypervolume = self._area.of_first(self._area.finished)
+        hypervolume = self._hypervolume.of_first(self._hypervolume.finished)
         if hypervolume is not None:
             self._sink.set("temper_hypervolume", hypervolume)
         if self._best:

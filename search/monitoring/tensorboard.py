@@ -10,17 +10,11 @@ from torch.utils.tensorboard.summary import hparams
 from analysis.pareto.hypervolume import hypervolume_history
 from analysis.run.trials import Run, State
 from search.events import Listener, Outcome, Proposal
+from trainables.evaluation.metrics import METRICS
 from trainables.storage import Folder
 
 NAME = "tensorboard"
-CURVES = {
-    "loss": "train/loss",
-    "learning_rate": "train/learning_rate",
-    "clean_accuracy": "validation/clean_accuracy",
-    "robust_accuracy": "validation/robust_accuracy",
-    "train_flops": "compute/train_flops",
-    "end_to_end_flops": "compute/end_to_end_flops",
-}
+CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
 
 
 class LiveCurves(Listener):

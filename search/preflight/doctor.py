@@ -14,6 +14,7 @@ from cluster.placement.capacity import nodes as nodes_there
 from cluster.placement.placement import ACCELERATOR, slots
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.workload import Work, timed, workload
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.record.provenance import PACKAGES
 from search.remote.user_modules import own_modules
@@ -45,10 +46,11 @@ def check_up(
         InvalidInput: no cluster there, no data, or a trial that fits on no node.
         Unsound: what is wrong with the cluster, and the fixes.
     """
-    splits, beside = None, {}
+    splits, fixed, beside = None, None, {}
     if study is not None:
         beside = own_modules(study)
-        check_first(study)
+        fixed = FixedRecipes.of(study)
+        check_first(study, fixed)
         splits = load_splits(study.data)
     with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open one is a finding
         nodes, silent = report(PACKAGES)
@@ -67,13 +69,13 @@ def check_up(
         if found:
             raise Unsound(*(str(one) for one in found))
         say("Sound: nothing to fix.")
-        if study is None or splits is None:
+        if study is None or splits is None or fixed is None:
             return
         say(
             f"\n{study.name}: {len(splits.train)} training and {len(splits.validation)} validation images of "
             f"{study.data.name}"
         )
-        works = workload(study, splits)
+        works = workload(study, fixed, splits)
         measured = _time(study, splits, works)
         expected = estimate(works, measured, price=price, hours=study.budget.hours)
         say(_expectation(measured, expected, study, works))

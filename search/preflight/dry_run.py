@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from search.preflight.workload import Work, workload
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.study import Study
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
@@ -16,16 +16,16 @@ def plan(study: Study) -> str:
 
     Where the data is not at hand the plan goes without FLOPs, and says why.
     """
-    protocol = study.protocol
+    protocol, fixed = study.protocol, FixedRecipes.of(study)
     lines = [
         f"{study.name}: {study.description}",
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]
     try:
-        lines += _with_flops(workload(study, load_splits(study.data)))
+        lines += _with_flops(workload(study, fixed, load_splits(study.data)))
     except InvalidInput as error:
-        lines += [*_without_flops(study), f"FLOPs cannot be planned: {error}"]
+        lines += [*_without_flops(study, fixed), f"FLOPs cannot be planned: {error}"]
     return "\n".join([*lines, _where(study)])
 
 
@@ -55,8 +55,7 @@ def _with_flops(works: Sequence[Work]) -> list[str]:
     return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, each from the base"]
 
 
-def _without_flops(study: Study) -> list[str]:
-    fixed = fixed_recipes(study)
+def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:
     width = max(len(one.name) for one in fixed)
     lines = [
         f"  {one.role:9s} {one.name:{width}s} {one.recipe.schedule.epochs:3d} epochs  {one.recipe.id}"

@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 import torch
 
-from search.recipes.baselines import base_recipe
 from search.recipes.choosers import Draw
-from search.recipes.fixed import Fixed, fixed_recipes
+from search.recipes.fixed import Fixed, FixedRecipes
 from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.checkpoints.tensors import pack_model
@@ -47,7 +46,7 @@ class Work:
     after: str | None
 
 
-def workload(study: Study, splits: Splits) -> tuple[Work, ...]:
+def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, ...]:
     """Every fixed recipe, and then the proposals, as the mean of 16 that are drawn at random with the study's seed.
 
     FLOPs are counted on compressed networks, from untrained weights. Fixed recipes are exact but where channels are
@@ -55,7 +54,6 @@ def workload(study: Study, splits: Splits) -> tuple[Work, ...]:
     halving stops, is not foreseen: proposals that learn to be cheap cost less than the mean.
     """
     planning = _Untrained(splits)
-    fixed = fixed_recipes(study)
     names = {one.recipe.id: one.name for one in fixed}
     alike: dict[object, list[Fixed]] = {}  # seeds of one recipe
     for one in fixed:
@@ -72,13 +70,13 @@ def workload(study: Study, splits: Splits) -> tuple[Work, ...]:
     if not trials:
         return tuple(work)
     rng = np.random.default_rng(study.seed)
-    drawn = [propose(Draw(rng), study) for _ in range(SAMPLE)]
+    drawn = [propose(Draw(rng), study, fixed) for _ in range(SAMPLE)]
     costs = [planning.own_flops(recipe) for recipe in drawn]
     mean, epochs_of_all = float(np.mean(costs)), float(np.mean([recipe.schedule.epochs for recipe in drawn]))
     middle = drawn[int(np.argsort(costs)[len(costs) // 2])]
     if study.budget.flops is not None:
         trials = min(trials, max(1, round(study.budget.flops / mean))) if mean else trials
-    base = names.get(base_recipe(study).id)
+    base = fixed.base.name
     return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, base))
 
 

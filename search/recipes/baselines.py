@@ -7,28 +7,13 @@ from trainables.recipe.schedule import Schedule
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 
 
-def base_recipe(study: Study, epochs: int | None = None) -> Recipe:
+def base_recipe(study: Study, *, seed: int | None = None) -> Recipe:
     """Ordinary pretraining, or the user's file of weights as it is: no attack, no compression.
 
     Args:
         study: whose base.
-        epochs: another length of pretraining than the study's.
+        seed: another than the study's; a file of weights is the same whatever the seed.
     """
-    base = _base(study, study.seed)
-    if epochs is None:
-        return base
-    return base.model_copy(update={"schedule": base.schedule.model_copy(update={"epochs": epochs})})
-
-
-def searched_bases(study: Study) -> tuple[Recipe, ...]:
-    """Every base that a proposal may start from, the study's own among them where its length is in the range."""
-    lengths = study.space.pretraining_epochs if study.space else None
-    if lengths is None:
-        return (base_recipe(study),)
-    return tuple(base_recipe(study, epochs) for epochs in lengths.numbers)
-
-
-def _base(study: Study, seed: int) -> Recipe:
     return Recipe(
         data=study.data,
         model=study.model,
@@ -37,13 +22,13 @@ def _base(study: Study, seed: int) -> Recipe:
         schedule=study.pretraining or AS_IT_IS,
         keep=study.keep,
         precision=study.precision,
-        seed=study.seed if study.pretrained else seed,
+        seed=study.seed if study.pretrained or seed is None else seed,
     )
 
 
 def started_recipes(study: Study, seed: int) -> dict[str, Recipe]:
-    """The base and the baselines by name, with one seed; a file of weights is the same whatever the seed."""
-    made = {BASE: _base(study, seed)}
+    """The base and the baselines by name, with one seed."""
+    made = {BASE: base_recipe(study, seed=seed)}
     for baseline in study.baselines:
         soft = baseline.distillation
         made[baseline.name] = Recipe(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.errors import InvalidInput
@@ -107,7 +108,7 @@ class _Counter:
         return self.params[name]
 
 
-def combinations(study: Study) -> Iterator[dict[str, Any]]:
+def combinations(study: Study, fixed: FixedRecipes) -> Iterator[dict[str, Any]]:
     """Every combination of a finite, conditional space, as the sampler's parameters by name.
 
     Raises:
@@ -116,7 +117,7 @@ def combinations(study: Study) -> Iterator[dict[str, Any]]:
     places: list[int] = []
     while True:
         counter = _Counter(places)
-        propose(counter, study)
+        propose(counter, study, fixed)
         yield counter.params
         places += [0] * (len(counter.sizes) - len(places))
         places = places[: len(counter.sizes)]

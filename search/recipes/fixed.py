@@ -1,9 +1,11 @@
-"""From a study to the recipes that it fixes: base, baselines and grid; and which of them others build on."""
+"""The recipes that a study fixes before its search: bases, baselines and grid; and which of them others need."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
-from search.recipes.baselines import base_recipe, searched_bases, started_recipes
-from search.recipes.grid_cells import grid_cells
+from search.recipes.baselines import started_recipes
+from search.recipes.grid_cells import Cell, grid_cells
 from search.study.resources import Role
 from search.study.study import BASE, Study
 from trainables.recipe.recipe import Recipe
@@ -18,46 +20,103 @@ class Fixed:
     recipe: Recipe
 
 
-def fixed_recipes(study: Study) -> tuple[Fixed, ...]:
-    """The base, the baselines, then the grid, in the order to run them: what a recipe starts from comes before it.
+@dataclass(frozen=True)
+class FixedRecipes:
+    """All that is known of a study's recipes before anything is proposed. Made once, and handed down.
 
-    The bases that a grid needs with further seeds are named by their seed.
+    Iterating gives them in the order to run them: what a recipe starts from comes before it.
+
+    Attributes:
+        base: the ordinary base.
+        baselines: those of the study's own seed.
+        further: bases and baselines that a grid needs with further seeds, named by their seed.
+        cells: the grid's recipes.
+        searched_bases: every base that a proposal may start from; the study's own among them where its length is in
+            the range.
+        reference: the baseline that ratios and the verdict are held against.
+        parents: ids of the recipes that others start from or learn from.
+        teachers: ids of the recipes whose soft labels others learn from.
+        planned: how many recipes the study runs at most, proposals included.
     """
-    own = started_recipes(study, study.seed)
-    fixed = [Fixed("base" if name == BASE else "baseline", name, recipe) for name, recipe in own.items()]
-    cells = grid_cells(study)
-    known = {one.recipe.id for one in fixed}
+
+    base: Fixed
+    baselines: tuple[Fixed, ...]
+    further: tuple[Fixed, ...]
+    cells: tuple[Cell, ...]
+    searched_bases: tuple[Recipe, ...]
+    reference: Fixed
+    parents: frozenset[str]
+    teachers: frozenset[str]
+    planned: int
+
+    @classmethod
+    def of(cls, study: Study) -> Self:
+        """Those of a study."""
+        base, *baselines = (_fixed(name, recipe) for name, recipe in started_recipes(study, study.seed).items())
+        cells = grid_cells(study)
+        further = _further(study, {one.recipe.id for one in (base, *baselines)}, cells)
+        fixed = [*(one.recipe for one in (base, *baselines, *further)), *(cell.recipe for cell in cells)]
+        lengths = study.space.pretraining_epochs if study.space else None
+        searched = (base.recipe,) if lengths is None else tuple(_of_length(base.recipe, one) for one in lengths.numbers)
+        teachers = _teachers(study, fixed, searched, baselines)
+        started = [recipe.base.id for recipe in fixed if recipe.base is not None]
+        others = {recipe.id for recipe in searched} - {recipe.id for recipe in fixed}
+        return cls(
+            base=base,
+            baselines=tuple(baselines),
+            further=further,
+            cells=cells,
+            searched_bases=searched,
+            reference=next(one for one in baselines if one.name == study.reference),
+            parents=teachers | {base.recipe.id, *(recipe.id for recipe in searched), *started},
+            teachers=teachers,
+            planned=len(fixed) + min(len(others), study.budget.trials) + study.budget.trials,
+        )
+
+    def __iter__(self) -> Iterator[Fixed]:
+        yield self.base
+        yield from self.baselines
+        yield from self.further
+        for cell in self.cells:
+            yield Fixed("grid", cell.arm.name, cell.recipe)
+
+    def named(self, name: str) -> Recipe:
+        """The base or a baseline of the study's own seed, by its name."""
+        return next(one.recipe for one in (self.base, *self.baselines) if one.name == name)
+
+    def base_of(self, epochs: int | None) -> Recipe:
+        """The ordinary base with another length of pretraining; None: with the study's own."""
+        return self.base.recipe if epochs is None else _of_length(self.base.recipe, epochs)
+
+
+def _fixed(name: str, recipe: Recipe, suffix: str = "") -> Fixed:
+    return Fixed("base" if name == BASE else "baseline", name + suffix, recipe)
+
+
+def _of_length(base: Recipe, epochs: int) -> Recipe:
+    return base.model_copy(update={"schedule": base.schedule.model_copy(update={"epochs": epochs})})
+
+
+def _further(study: Study, known: set[str], cells: tuple[Cell, ...]) -> tuple[Fixed, ...]:
+    """Bases and baselines with further seeds, as far as the grid's recipes build on them."""
+    found = []
     for seed in range(study.seed + 1, study.seed + (study.grid.seeds if study.grid else 1)):
         needed = {ancestor.id for cell in cells for ancestor in _ancestors(cell.recipe)}
         for name, recipe in started_recipes(study, seed).items():
             if recipe.id in needed - known:
-                fixed.append(Fixed("base" if name == BASE else "baseline", f"{name}.seed{seed}", recipe))
-    return (*fixed, *(Fixed("grid", cell.arm.name, cell.recipe) for cell in cells))
+                found.append(_fixed(name, recipe, f".seed{seed}"))
+    return tuple(found)
 
 
-def planned_recipes(study: Study) -> int:
-    """How many recipes a study runs at most."""
-    fixed = fixed_recipes(study)
-    others = {base.id for base in searched_bases(study)} - {one.recipe.id for one in fixed}
-    return len(fixed) + min(len(others), study.budget.trials) + study.budget.trials
-
-
-def parents(study: Study) -> frozenset[str]:
-    """Ids of the recipes that others start from or learn from."""
-    started = (fixed.recipe.base for fixed in fixed_recipes(study))
-    bases = (base_recipe(study), *searched_bases(study), *(base for base in started if base is not None))
-    return teachers(study) | {base.id for base in bases}
-
-
-def teachers(study: Study) -> frozenset[str]:
-    """Ids of the recipes whose soft labels others learn from."""
-    fixed = fixed_recipes(study)
-    learnt = {one.recipe.teacher.id for one in fixed if one.recipe.teacher is not None}
+def _teachers(
+    study: Study, fixed: list[Recipe], searched_bases: tuple[Recipe, ...], baselines: list[Fixed]
+) -> frozenset[str]:
+    learnt = {recipe.teacher.id for recipe in fixed if recipe.teacher is not None}
     if study.space is None or not any(study.space.distillation.weight):
         return frozenset(learnt)
     names = study.space.distillation.teacher
-    own = {base.id for base in searched_bases(study)} if BASE in names else set()
-    return frozenset(learnt | own | {one.recipe.id for one in fixed if one.role == "baseline" and one.name in names})
+    own = {base.id for base in searched_bases} if BASE in names else set()
+    return frozenset(learnt | own | {one.recipe.id for one in baselines if one.name in names})
 
 
 def _ancestors(recipe: Recipe) -> list[Recipe]:

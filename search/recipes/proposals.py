@@ -7,8 +7,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import optuna
 
-from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.space import (
     CompressionSpace,
     DistillationSpace,
@@ -45,7 +44,7 @@ class Chooser(Protocol):
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
 
 
-def check_first(study: Study) -> None:
+def check_first(study: Study, fixed: FixedRecipes) -> None:
     """Raise InvalidInput, with every problem, if a recipe that the study wants first is not in its space."""
     problems = []
     for number, params in enumerate(study.first):
@@ -54,7 +53,7 @@ def check_first(study: Study) -> None:
         trial = asked.ask()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that a value is out of range: said below
-            propose(trial, study)
+            propose(trial, study, fixed)
         for name, value in params.items():
             if name not in trial.params:
                 known = ", ".join(sorted(trial.params))
@@ -71,19 +70,24 @@ def check_first(study: Study) -> None:
         raise InvalidInput(*problems)
 
 
-def propose(trial: Chooser, study: Study) -> Recipe:
+def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     """Ask for every choice of one recipe that starts from the base.
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
     temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
     Pruning takes no more steps than there are epochs.
+
+    Args:
+        trial: chooses.
+        study: whose space to choose from.
+        fixed: the study's fixed recipes, among them the base and the teachers.
     """
     space = study.space
     if space is None:
         raise TemperError(f"{study.name}: has no space to propose from")
     compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
     perturbation, loss = _perturbation(trial, space.perturbation), _of_models(trial, "loss", space.loss)
-    distillation = _distillation(trial, space.distillation, study)
+    distillation = _distillation(trial, space.distillation, fixed)
     loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
     schedule = _schedule(trial, space.schedule)
     if compression.method == "channel_pruning":
@@ -91,7 +95,7 @@ def propose(trial: Chooser, study: Study) -> Recipe:
     return Recipe(
         data=study.data,
         model=study.model,
-        base=base_recipe(study, _pretraining_epochs(trial, space.pretraining_epochs)),
+        base=fixed.base_of(_pretraining_epochs(trial, space.pretraining_epochs)),
         compression=compression,
         quantization=quantization,
         perturbation=perturbation,
@@ -154,13 +158,12 @@ def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
     return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 
 
-def _distillation(trial: Chooser, space: DistillationSpace, study: Study) -> Distillation | None:
+def _distillation(trial: Chooser, space: DistillationSpace, fixed: FixedRecipes) -> Distillation | None:
     weight = _choice(trial, "distillation_weight", space.weight)
     if weight == 0:
         return None
     temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
-    recipes = {fixed.name: fixed.recipe for fixed in fixed_recipes(study)}
-    return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else recipes[name])
+    return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else fixed.named(name))
 
 
 def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:

@@ -8,13 +8,12 @@ import yaml
 
 from analysis.run.format import FORMAT
 from search.events import Listener, Outcome, Proposal
-from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes, planned_recipes
-from search.recipes.grid_cells import grid_cells
+from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
 from search.samplers.warm_start import Lesson
-from search.study.study import BASE, DIRECTIONS, Study
+from search.study.study import BASE, Study
+from trainables.evaluation.metrics import OBJECTIVES
 from trainables.storage import Folder
 
 
@@ -26,11 +25,18 @@ class Record(Listener):
     endings: int = 0
 
     def begin(
-        self, study: Study, *, command: str, data_fingerprint: str, device: str, learnt: Sequence[Lesson] = ()
+        self,
+        study: Study,
+        fixed: FixedRecipes,
+        *,
+        command: str,
+        data_fingerprint: str,
+        device: str,
+        learnt: Sequence[Lesson] = (),
     ) -> None:
         """Write study.yaml and run.json, once."""
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
-        fixed, halving = fixed_recipes(study), study.halving
+        halving = study.halving
         self.folder.write_json(
             "run.json",
             {
@@ -38,14 +44,14 @@ class Record(Listener):
                 "study": study.name,
                 "name": self.folder.parts[-1],
                 "seed": study.seed,
-                "objectives": [{"metric": name, "direction": DIRECTIONS[name]} for name in study.objectives],
+                "objectives": [{"metric": name, "direction": OBJECTIVES[name]} for name in study.objectives],
                 "threat_model": study.threat_model.model_dump(),
-                "base": base_recipe(study).id,
-                "reference": next(one.recipe.id for one in fixed if one.name == study.reference),
+                "base": fixed.base.recipe.id,
+                "reference": fixed.reference.recipe.id,
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
-                "planned_recipes": planned_recipes(study),
+                "planned_recipes": fixed.planned,
                 "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
-                "grid": grid_record(study),
+                "grid": grid_record(study, fixed),
                 "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
@@ -95,13 +101,12 @@ class Record(Listener):
         return self.folder.child("trials", proposal.recipe.id)
 
 
-def grid_record(study: Study) -> dict[str, Any] | None:
+def grid_record(study: Study, fixed: FixedRecipes) -> dict[str, Any] | None:
     """A grid as the analysis needs it: its arms, the recipe behind each cell, the recipes behind each base."""
-    cells = grid_cells(study)
     if study.grid is None:
         return None
     bases: dict[str, list[str]] = {}
-    for cell in cells:
+    for cell in fixed.cells:
         assert cell.recipe.base is not None
         bases.setdefault(cell.arm.base, []).append(cell.recipe.base.id)
     return {
@@ -117,6 +122,6 @@ def grid_record(study: Study) -> dict[str, Any] | None:
                 "level": cell.level,
                 "seed": cell.recipe.seed,
             }
-            for cell in cells
+            for cell in fixed.cells
         },
     }

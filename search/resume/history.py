@@ -7,8 +7,7 @@ import numpy as np
 
 from analysis.run.trials import Run, State, Trial
 from search.events import Outcome, Proposal
-from search.recipes.fixed import parents, teachers
-from search.study.study import Study
+from search.recipes.fixed import FixedRecipes
 from trainables.checkpoints.checkpoint import read_newest
 from trainables.checkpoints.recovery import recover
 from trainables.checkpoints.trained_model import Trained
@@ -61,13 +60,12 @@ def _role(trial: Trial) -> Any:
     return trial.role
 
 
-def finished_ancestors(run: Run, study: Study, splits: Splits) -> dict[str, Trained]:
+def finished_ancestors(run: Run, fixed: FixedRecipes, splits: Splits) -> dict[str, Trained]:
     """What others may still build on, by recipe id, out of the checkpoints of those that have finished.
 
     Raises:
         InvalidInput: a checkpoint that is needed is gone.
     """
-    wanted, teaching = parents(study), teachers(study)
     finished = [Recipe.model_validate(trial.recipe) for trial in run.trials if trial.state is State.COMPLETE]
     trials = run.folder.child("trials")
-    return {one.id: recover(one, trials, splits, teaching) for one in finished if one.id in wanted}
+    return {one.id: recover(one, trials, splits, fixed.teachers) for one in finished if one.id in fixed.parents}

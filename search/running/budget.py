@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from search.events import Listener, Outcome, Proposal
-from search.monitoring.hypervolume import Area
+from search.monitoring.hypervolume import Hypervolume
 from search.study.algorithms import Budget
 
 
@@ -13,17 +13,21 @@ class Spending(Listener):
     """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
 
     def __init__(
-        self, budget: Budget, area: Area, clock: Callable[[], float] = time.monotonic, hours_before: float = 0.0
+        self,
+        budget: Budget,
+        hypervolume: Hypervolume,
+        clock: Callable[[], float] = time.monotonic,
+        hours_before: float = 0.0,
     ) -> None:
         """Start the clock.
 
         Args:
             budget: of the study.
-            area: of the study, which nobody else tells of what ends.
+            hypervolume: of the study's proposals, which nobody else tells of what ends.
             clock: in seconds.
             hours_before: that drivers worked on the run before, which count too.
         """
-        self._budget, self._area = budget, area
+        self._budget, self._hypervolume = budget, hypervolume
         self._clock, self._started = clock, clock() - 3600 * hours_before
         self._flops: dict[str, float] = {}
 
@@ -32,7 +36,7 @@ class Spending(Listener):
             self._flops[proposal.recipe.id] = float(row["train_flops"])
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._area.ended(proposal, outcome)
+        self._hypervolume.ended(proposal, outcome)
 
     def left(self) -> float:
         """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""
@@ -60,6 +64,6 @@ class Spending(Listener):
 
     def _gained(self, last: int) -> bool:
         """Whether the last so many finished proposals gained hypervolume; so long as it has no bounds, they did."""
-        finished = self._area.finished
-        now, before = self._area.of_first(finished), self._area.of_first(finished - last)
+        finished = self._hypervolume.finished
+        now, before = self._hypervolume.of_first(finished), self._hypervolume.of_first(finished - last)
         return finished <= last or now is None or before is None or now > before

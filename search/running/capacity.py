@@ -10,7 +10,7 @@ import torch
 from cluster.placement.capacity import Room
 from cluster.placement.gpu_sharing import measured_share
 from cluster.placement.placement import Placement, factory
-from search.recipes.baselines import base_recipe
+from search.recipes.fixed import FixedRecipes
 from search.study.resources import Role
 from search.study.study import Study
 from trainables.data.splits import Splits
@@ -43,11 +43,12 @@ class Places:
         return factory(self.placements[role])
 
 
-def places_of(study: Study, splits: Splits, show: Callable[[str], None]) -> Places:
+def places_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callable[[str], None]) -> Places:
     """Look at the cluster, and measure a share of a GPU where the study leaves it open.
 
     Args:
         study: whose resources.
+        fixed: its fixed recipes.
         splits: of its data, for the measurement.
         show: prints a line.
 
@@ -58,7 +59,8 @@ def places_of(study: Study, splits: Splits, show: Callable[[str], None]) -> Plac
     share = 1.0
     if resources.measures:
         whole = resources.of("proposed")
-        share, why = measured_share(whole, footprint, heaviest(study), study.protocol, splits, torch.device("cuda"))
+        recipe = heaviest(study, fixed)
+        share, why = measured_share(whole, footprint, recipe, study.protocol, splits, torch.device("cuda"))
         show(f"gpu: auto: {why}")
     placements = resources.placements(share)
     room = Room(at_most=resources.max_concurrent, pending=resources.pending)
@@ -67,7 +69,7 @@ def places_of(study: Study, splits: Splits, show: Callable[[str], None]) -> Plac
     return Places(placements, room)
 
 
-def heaviest(study: Study) -> Recipe:
+def heaviest(study: Study, fixed: FixedRecipes) -> Recipe:
     """A recipe that takes as much memory as any of the study: the dense network in the largest batch.
 
     It trains as the reference does, for an epoch and from scratch: weights that are loaded take no more.
@@ -76,8 +78,8 @@ def heaviest(study: Study) -> Recipe:
     batches += [one.schedule.batch_size for one in study.baselines]
     if study.space is not None:
         batches += study.space.schedule.batch_size
-    reference = next(one for one in study.baselines if one.name == study.reference)
+    reference = fixed.reference.recipe
     schedule = reference.schedule.model_copy(update={"epochs": 1, "batch_size": max(batches)})
-    return base_recipe(study).model_copy(
+    return fixed.base.recipe.model_copy(
         update={"perturbation": reference.perturbation, "loss": reference.loss, "schedule": schedule, "base": None}
     )

@@ -14,11 +14,11 @@ from analysis.run.trials import Run, State, read_run
 from analysis.tables.rungs import rung_lines
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
-from search.monitoring.hypervolume import area_of
+from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
-from search.recipes.fixed import fixed_recipes, planned_recipes
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.record.driver_session import driver_session
 from search.record.recorder import Record
@@ -86,7 +86,8 @@ def search(
             storage that the nodes do not share; nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    check_first(study)
+    fixed = FixedRecipes.of(study)
+    check_first(study, fixed)
     splits = load_splits(study.data)
     # Refused here, not in every trial.
     model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
@@ -95,10 +96,11 @@ def search(
 
     def begin(record: Record) -> None:
         device = study.resources.of("proposed").device
-        record.begin(study, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
+        record.begin(study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
     return _run(
         study,
+        fixed,
         folder,
         splits,
         begin,
@@ -128,12 +130,13 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = read_run(folder)
     study = read_study(folder)
+    fixed = FixedRecipes.of(study)
     splits = load_splits(study.data)
     changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))
     if changed and not force:
         raise InvalidInput(f"{folder}: changed since it began: {', '.join(changed)}; --force goes on all the same")
     past = remember(run)
-    trained = finished_ancestors(run, study, splits)
+    trained = finished_ancestors(run, fixed, splits)
 
     def begin(record: Record) -> None:
         record.endings = 1 + max((one.order for one in past), default=-1)
@@ -144,6 +147,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
 
     return _run(
         study,
+        fixed,
         folder,
         splits,
         begin,
@@ -160,6 +164,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
 
 def _run(
     study: Study,
+    fixed: FixedRecipes,
     folder: Folder,
     splits: Splits,
     begin: Callable[[Record], None],
@@ -174,31 +179,32 @@ def _run(
     hours_before: float | None = None,
 ) -> Timing:
     """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
-    fixed = fixed_recipes(study)
     try:
         with ExitStack() as stack:
             stack.enter_context(session(target, beside=own_modules(study)))
             curves = stack.enter_context(LiveCurves(folder, study.objectives))
-            places = places_of(study, splits, terminal.line)
+            places = places_of(study, fixed, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)
             record = Record(folder)
             begin(record)
             resumes, before = hours_before is not None, hours_before or 0.0
             closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
-            reference = next(one.recipe.id for one in fixed if one.name == study.reference)
-            total = planned_recipes(study)
+            total = fixed.planned
             widest = max(len(one.name) for one in fixed)
+            reference = fixed.reference.recipe.id
             progress = Progress(total, at_once, reference, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             progress.replay(past)
-            monitor = Monitor(RayMetrics(folder.name), area_of(study), planned=total, slots=lambda: places.slots)
+            hypervolume = Hypervolume.of(study, fixed)
+            monitor = Monitor(RayMetrics(folder.name), hypervolume, planned=total, slots=lambda: places.slots)
             monitor.replay(past)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [record, curves, progress, monitor, closing]
                 tune_study(
                     study,
+                    fixed,
                     folder,
                     splits,
                     listeners,
@@ -206,7 +212,6 @@ def _run(
                     past,
                     trained,
                     places=places,
-                    total=total,
                     hours_before=before,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)

@@ -13,8 +13,8 @@ from ray.tune.search import Searcher
 from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
 from search.failures import tells_of_full_storage
-from search.monitoring.hypervolume import area_of
-from search.recipes.fixed import Fixed, fixed_recipes
+from search.monitoring.hypervolume import Hypervolume
+from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import Remembered
 from search.running.budget import Spending
 from search.running.dependency_tracker import Known
@@ -44,6 +44,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def __init__(
         self,
         study: Study,
+        fixed: FixedRecipes,
         listeners: Sequence[Listener],
         why_failed: Callable[[str], str | None] = lambda trial_id: None,
         why_stopped: Callable[[str], str | None] = lambda trial_id: None,
@@ -57,6 +58,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
         Args:
             study: what to search.
+            fixed: its fixed recipes.
             listeners: told of everything, each before the next.
             why_failed: the error that ended a trial, by Tune's trial id.
             why_stopped: the scheduler's reason to end it.
@@ -67,19 +69,18 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             hours_before: that drivers worked on the run before, for a budget of hours.
         """
         super().__init__()
-        fixed = fixed_recipes(study)
         self._study = study
-        self._spending = Spending(study.budget, area_of(study), clock, hours_before)
+        self._spending = Spending(study.budget, Hypervolume.of(study, fixed), clock, hours_before)
         self._listeners = [*listeners, self._spending]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)
-        self._base = self._waiting[0].recipe.id
+        self._base = fixed.base.recipe.id
         self._held: list[tuple[Recipe, optuna.Trial]] = []
         self._running: dict[str, tuple[Proposal, optuna.Trial | None]] = {}
         self._known = Known()
         self._places: Counter[Role] = Counter()  # of what runs, and of what waits for a place
         self._left = study.budget.trials
-        self._proposer = Proposer(study, learnt, planned)
+        self._proposer = Proposer(study, fixed, learnt, planned)
         self._unfinished: list[tuple[Proposal, optuna.Trial | None]] = []
         self._numbers = itertools.count()
 

@@ -10,7 +10,7 @@ from cluster.object_cache import Shelf
 from search.events import Listener
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
-from search.recipes.fixed import parents, teachers
+from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
 from search.running.callbacks import ForgetCallback, Hangs, Interrupts
 from search.running.capacity import Places
@@ -30,6 +30,7 @@ TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
 
 def tune_study(
     study: Study,
+    fixed: FixedRecipes,
     folder: Folder,
     splits: Splits,
     listeners: Sequence[Listener],
@@ -38,13 +39,13 @@ def tune_study(
     trained: Mapping[str, Trained],
     *,
     places: Places,
-    total: int,
     hours_before: float,
 ) -> None:
     """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
 
     Args:
         study: what to run.
+        fixed: its fixed recipes.
         folder: of the run.
         splits: its data.
         listeners: who hears of what is proposed, reported and ended.
@@ -52,14 +53,13 @@ def tune_study(
         past: what this run has done before.
         trained: finished recipes that others start from or learn from, by id.
         places: the cluster's room, and where each role goes.
-        total: recipes at most.
         hours_before: that drivers worked on this run before.
     """
     setting = Setting(
         evaluation=study.protocol,
         trials=folder.anchored().child("trials"),
-        bases=parents(study),
-        teachers=teachers(study),
+        bases=fixed.parents,
+        teachers=fixed.teachers,
         shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
     )
     shelf = Shelf()
@@ -73,12 +73,13 @@ def tune_study(
         again = partial(recover, recipe, setting.trials, splits, setting.teachers)
         return cast(Trained, shelf.take(recipe.id, again))
 
-    costs = Costs(study, splits, fetch)
+    costs = Costs(study, fixed, splits, fetch)
     for remembered in past:
         if remembered.outcome is not None:
             costs.ended(remembered.proposal, remembered.outcome)
     searcher = ParetoSearcher(
         study,
+        fixed,
         [*listeners, costs],
         lambda trial_id: hangs.reasons.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
@@ -95,7 +96,7 @@ def tune_study(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=halving,
-            num_samples=total,
+            num_samples=fixed.planned,
             reuse_actors=True,
             trial_name_creator=_trial_id,
             trial_dirname_creator=_trial_id,

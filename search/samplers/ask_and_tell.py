@@ -9,14 +9,16 @@ from optuna.trial import TrialState
 
 from analysis.run.trials import State
 from search.events import Outcome, Proposal
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.bounded_storage import Recent
 from search.samplers.cost_aware import Advisor
 from search.samplers.optuna_samplers import ASKS, sampler_of
 from search.samplers.optuna_trials import frozen_trial
 from search.samplers.warm_start import Lesson
-from search.study.study import DIRECTIONS, Study
+from search.study.study import Study
 from trainables.errors import TemperError
+from trainables.evaluation.metrics import OBJECTIVES
 from trainables.recipe.recipe import Recipe
 
 MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
@@ -32,12 +34,17 @@ class Proposer:
     """
 
     def __init__(
-        self, study: Study, learnt: Sequence[Lesson] = (), planned: Callable[[Recipe], float] | None = None
+        self,
+        study: Study,
+        fixed: FixedRecipes,
+        learnt: Sequence[Lesson] = (),
+        planned: Callable[[Recipe], float] | None = None,
     ) -> None:
         """Take a study, and what earlier runs teach; what the study wants first is asked for first.
 
         Args:
             study: whose space to propose from.
+            fixed: its fixed recipes.
             learnt: what earlier runs teach.
             planned: the compute of a recipe, for the sampler that takes it into account.
         """
@@ -45,9 +52,9 @@ class Proposer:
         if study.sampler.kind == "cost_aware":
             if planned is None:
                 raise TemperError("a cost-aware sampler must be told what recipes cost")
-            self._advisor = Advisor(study, planned, learnt)
-        self._study, self._first, self._asks = study, list(study.first), 0
-        directions = [DIRECTIONS[name] for name in study.objectives]
+            self._advisor = Advisor(study, fixed, planned, learnt)
+        self._study, self._fixed, self._first, self._asks = study, fixed, list(study.first), 0
+        directions = [OBJECTIVES[name] for name in study.objectives]
         self.optuna = optuna.create_study(
             directions=["maximize" if one == "max" else "minimize" for one in directions],
             sampler=sampler_of(study),
@@ -79,7 +86,7 @@ class Proposer:
         self.optuna.sampler = sampler_of(self._study, self._asks, self._shared)
         self._asks += 1
         trial = self.optuna.ask()
-        return propose(trial, self._study), trial
+        return propose(trial, self._study, self._fixed), trial
 
     def accept(self, recipe: Recipe, trial: optuna.Trial) -> None:
         """What was asked for last becomes a proposal."""
@@ -92,7 +99,7 @@ class Proposer:
         self._first = self._first[1:]
         self.optuna.enqueue_trial(proposal.params)
         trial = self.optuna.ask()
-        if propose(trial, self._study).id != proposal.recipe.id:
+        if propose(trial, self._study, self._fixed).id != proposal.recipe.id:
             raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
         self.accept(proposal.recipe, trial)
         return trial

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from analysis.pareto.hypervolume import SLACK
+from analysis.pareto.hypervolume import reference_point
 from analysis.run.trials import State
 from analysis.tables.rungs import STOPPED
 from search.events import Outcome
 from search.recipes.choosers import Draw
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.acquisition import expected_gains
 from search.samplers.gaussian_process import FITTED, USED, Array, Seen, Surrogate
 from search.samplers.warm_start import Lesson
-from search.study.constraints import Bound
+from search.study.constraints import Bound, keeps_all
 from search.study.study import Study, compute_of
 from trainables.recipe.recipe import Recipe
 
@@ -57,14 +57,20 @@ class Advisor:
     Its state is a function of the record, so it is never saved.
     """
 
-    def __init__(self, study: Study, planned: Callable[[Recipe], float], learnt: Sequence[Lesson] = ()) -> None:
+    def __init__(
+        self,
+        study: Study,
+        fixed: FixedRecipes,
+        planned: Callable[[Recipe], float],
+        learnt: Sequence[Lesson] = (),
+    ) -> None:
         """Args:
         study: whose space to propose from.
+        fixed: its fixed recipes.
         planned: FLOPs that a recipe will have cost after its whole schedule, as the study counts them.
         learnt: what earlier runs teach: scores of recipes, which may be proposed again.
         """
-        self._study, self._planned = study, planned
-        self._reference = next(one.recipe for one in fixed_recipes(study) if one.name == study.reference)
+        self._study, self._fixed, self._planned = study, fixed, planned
         self._known: dict[Recipe, _Known] = {}
         self._ended: list[_Known] = []
         index = study.objectives.index(SCORE)
@@ -141,7 +147,7 @@ class Advisor:
                 for name in rng.permutation(sorted(kept))[: int(rng.integers(1, 3))]:
                     del kept[str(name)]
             draw = Draw(rng, kept)
-            recipe = propose(draw, self._study)
+            recipe = propose(draw, self._study, self._fixed)
             if recipe not in self._known and recipe not in found and not is_lost(recipe):
                 found[recipe] = _Known(draw.params, draw.place, self._cost(recipe))
         return list(found.values())
@@ -159,12 +165,15 @@ class Advisor:
         count = len(candidates)
         points = [(one.metrics[SCORE], one.cost) for one in front]
         points += [(score, one.cost) for score, one in zip(mean[count:], running, strict=True)]
+        corner = reference_point(base[SCORE], self._planned(self._fixed.reference.recipe))
+        if corner is None:
+            return None
         gains = expected_gains(
             mean[:count],
             deviation[:count],
             np.array([one.cost for one in candidates]),
             np.array(points).reshape(-1, 2),
-            (base[SCORE], math.log10(SLACK * self._planned(self._reference))),
+            (float(corner[0]), float(corner[1])),
         )
         for bound in self._study.constraints:
             gains *= self._chance(bound, candidates, base)
@@ -223,9 +232,7 @@ class Advisor:
         for one in sorted(
             [*self._leading, *self._ended[self._compared :]], key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))
         ):
-            kept = bool(one.metrics) and all(
-                bound.violation(one.metrics, base) <= 0 for bound in self._study.constraints
-            )
+            kept = bool(one.metrics) and keeps_all(self._study.constraints, one.metrics, base)
             if kept and (not front or one.metrics[SCORE] > front[-1].metrics[SCORE]):
                 front.append(one)
         self._leading, self._compared = front, len(self._ended)
@@ -233,7 +240,7 @@ class Advisor:
 
     def _place(self, params: Mapping[str, Any]) -> Mapping[str, float]:
         draw = Draw(np.random.default_rng(0), params)
-        propose(draw, self._study)
+        propose(draw, self._study, self._fixed)
         return draw.place
 
     def _cost(self, recipe: Recipe) -> float:

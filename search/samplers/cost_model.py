@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.recipes.baselines import base_recipe
+from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
 from trainables.checkpoints.trained_model import Trained
 from trainables.compression.config import ChannelPruning, Compression, NoCompression
@@ -27,13 +27,14 @@ class Costs(Listener):
     a teacher as the base, with its own training added.
     """
 
-    def __init__(self, study: Study, splits: Splits, fetch: Callable[[Recipe], Trained]) -> None:
+    def __init__(self, study: Study, fixed: FixedRecipes, splits: Splits, fetch: Callable[[Recipe], Trained]) -> None:
         """Args:
         study: whose recipes to count.
+        fixed: its fixed recipes.
         splits: its data.
         fetch: gives a base or teacher that has finished.
         """
-        self._study, self._base = study, base_recipe(study)
+        self._study, self._base = study, fixed.base.recipe
         self._planner = Planner(splits, fetch)
         self._finished: set[Recipe] = set()
 

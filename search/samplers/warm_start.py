@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.run.trials import Run, State
-from search.recipes.baselines import searched_bases
+from search.recipes.fixed import FixedRecipes
+from search.study.constraints import keeps_all
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
@@ -12,7 +13,7 @@ from trainables.recipe.recipe import Recipe
 Lesson = dict[str, Any]  # state, params, distributions (as Optuna's JSON), values (None unless complete)
 
 
-def lessons(runs: Sequence[Run], study: Study) -> list[Lesson]:
+def lessons(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[Lesson]:
     """The proposals of earlier runs that are worth as much here: of the same base, scored in the same way.
 
     Proposals that were lost to infrastructure teach nothing; those that break a constraint of this study count as
@@ -21,7 +22,7 @@ def lessons(runs: Sequence[Run], study: Study) -> list[Lesson]:
     Raises:
         InvalidInput: a run has none, or scored otherwise.
     """
-    bases, protocol = {base.id for base in searched_bases(study)}, study.protocol.model_dump()
+    bases, protocol = {base.id for base in fixed.searched_bases}, study.protocol.model_dump()
     learnt: list[Lesson] = []
     for run in runs:
         if run.info["evaluation"] != protocol:
@@ -35,9 +36,7 @@ def lessons(runs: Sequence[Run], study: Study) -> list[Lesson]:
             if base is None or base.id not in bases or (trial.metrics and None in values):
                 continue
             dense = run.base.metrics if run.base else {}
-            useful = bool(trial.metrics) and all(
-                bound.violation(trial.metrics, dense) <= 0 for bound in study.constraints
-            )
+            useful = bool(trial.metrics) and keeps_all(study.constraints, trial.metrics, dense)
             found.append(
                 {
                     "state": (State.COMPLETE if useful else State.PRUNED).value,

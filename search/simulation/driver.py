@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 from ray.tune.search import Searcher
 
-from analysis.pareto.hypervolume import SLACK, hypervolume
+from analysis.pareto.hypervolume import hypervolume, log_compute, reference_point
 from search.events import Listener, Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.running.searcher import ParetoSearcher
 from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Cluster, Stopper, VirtualTrial
-from search.study.study import BASE, Study, compute_of
+from search.study.constraints import keeps_all
+from search.study.study import Study, compute_of
 from trainables.errors import TemperError
 from trainables.recipe.recipe import Recipe
 
@@ -94,6 +95,7 @@ class _Driver(Listener):
         compute = compute_of(study)
         self._searcher = ParetoSearcher(
             study,
+            FixedRecipes.of(study),
             [self],
             stopper.failures.get,
             stopper.stops.get,
@@ -240,21 +242,25 @@ class _Driver(Listener):
 def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) -> pd.DataFrame:
     """How the proposals' hypervolume grew: one row after each ending of a proposal, in their order.
 
-    The reference point is that of `analysis.pareto.hypervolume.hypervolume_history`, known from the start.
+    It is the hypervolume of `analysis.pareto.hypervolume.hypervolume_history`; its reference point is known from the
+    start here.
 
     Returns:
         Columns seconds and flops (float64, both from the start) and hypervolume (float64).
     """
     compute = compute_of(study)
-    fixed = {one.name: curves[one.recipe].metrics for one in fixed_recipes(study)}
-    point = np.array([fixed[BASE]["robust_accuracy"], np.log10(SLACK * fixed[study.reference][compute])])
+    fixed = FixedRecipes.of(study)
+    base, reference = curves[fixed.base.recipe].metrics, curves[fixed.reference.recipe].metrics
+    point = reference_point(base["robust_accuracy"], reference[compute])
+    if point is None:
+        raise TemperError(f"{study.name}: its reference spent no compute, so there is no hypervolume")
     rows, plane, area = [], list[tuple[float, float]](), 0.0
     for ending in simulated.endings:
         if ending.proposal.role != "proposed":
             continue
         metrics = ending.outcome.metrics
-        if metrics is not None:
-            plane.append((metrics["robust_accuracy"], float(np.log10(metrics[compute]))))
+        if metrics is not None and keeps_all(study.constraints, metrics, base):
+            plane.append((metrics["robust_accuracy"], log_compute(metrics[compute])))
             area = hypervolume(np.array(plane), point)
         rows.append((ending.seconds, ending.flops, area))
     return pd.DataFrame(rows, columns=["seconds", "flops", "hypervolume"]).astype("float64")

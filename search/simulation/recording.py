@@ -18,24 +18,17 @@ from pyarrow import parquet
 
 from analysis.run.trials import Run, State, Trial
 from search.recipes.choosers import combinations
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.study.study import DIRECTIONS, Study
+from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
+from trainables.evaluation.metrics import METRICS
 from trainables.recipe.recipe import Recipe
 
 STUDY = b"study"
-ROW = (
-    "clean_accuracy",
-    "robust_accuracy",
-    "planned_train_flops",
-    "planned_end_to_end_flops",
-    "train_flops",
-    "end_to_end_flops",
-    "seconds",
-)
-FINAL = (*(name for name in DIRECTIONS if name != "energy_joules"), "mac_ratio", "parameters", "epochs", "kept_epoch")
+ROW = tuple(one.name for one in METRICS.values() if one.recorded and one.each_epoch)
+FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final)
 # What a study may set otherwise than the one that was recorded: how to search, and what for.
 FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
 
@@ -86,10 +79,11 @@ class Recording:
         ]
         if other:
             raise InvalidInput(*(f"{key}: differs from what was recorded, expected the same" for key in other))
-        found = {fixed.recipe: self.curves[fixed.name] for fixed in fixed_recipes(study)}
+        fixed = FixedRecipes.of(study)
+        found = {one.recipe: self.curves[one.name] for one in fixed}
         for key, curve in self.curves.items():
             if key.startswith("{"):
-                found[propose(FixedTrial(json.loads(key)), study)] = curve
+                found[propose(FixedTrial(json.loads(key)), study, fixed)] = curve
         return found
 
 
@@ -109,8 +103,9 @@ def record(run: Run, study: Study) -> Recording:
         raise InvalidInput(f"{run.folder}: was run with halving, expected every recipe to its end")
     if study.grid is not None or (study.space and study.space.pretraining_epochs is not None):
         raise InvalidInput(f"{run.folder}: has a grid or searches pretraining_epochs, expected neither to record")
-    wanted = {propose(FixedTrial(params), study): _key(params) for params in combinations(study)}
-    wanted |= {fixed.recipe: fixed.name for fixed in fixed_recipes(study)}
+    fixed = FixedRecipes.of(study)
+    wanted = {propose(FixedTrial(params), study, fixed): _key(params) for params in combinations(study, fixed)}
+    wanted |= {one.recipe: one.name for one in fixed}
     found = {
         Recipe.model_validate(trial.recipe): _curve(trial)
         for trial in run.trials

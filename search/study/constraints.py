@@ -1,28 +1,18 @@
 """What a recipe must keep to be of use: bounds on its final numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
 from trainables.config import Frozen
+from trainables.evaluation.metrics import METRICS
 
 FORM = re.compile(
     r"(?P<metric>[a-z_]+)\s*(?P<sign><=|>=)\s*(?P<bound>[0-9.]+(?:e[+-]?[0-9]+)?)(?P<dense>\s+of\s+dense)?"
 )
-METRICS = (
-    "clean_accuracy",
-    "robust_accuracy",
-    "train_flops",
-    "end_to_end_flops",
-    "inference_macs",
-    "inference_bitops",
-    "mac_ratio",
-    "parameters",
-    "model_bytes",
-    "device_seconds",
-)
+BOUNDED = tuple(one.name for one in METRICS.values() if one.bounded)
 
 
 class Bound(Frozen):
@@ -51,14 +41,19 @@ class Bound(Frozen):
         return f"{self.metric} {sign} {self.bound:g}" + (" of dense" if self.of_dense else "")
 
 
+def keeps_all(constraints: Iterable[Bound], metrics: Mapping[str, float], base: Mapping[str, float]) -> bool:
+    """Whether final numbers keep every constraint; `base` are those of the ordinary base."""
+    return all(bound.violation(metrics, base) <= 0 for bound in constraints)
+
+
 def _read(written: Any) -> Any:
     if not isinstance(written, str):
         return written
     found = FORM.fullmatch(written.strip())
-    if found is None or found["metric"] not in METRICS:
+    if found is None or found["metric"] not in BOUNDED:
         raise ValueError(
             f"got {written!r}, expected METRIC <= NUMBER or METRIC >= NUMBER, with `of dense` for a share of the "
-            f"ordinary base's; METRIC is one of {', '.join(METRICS)}"
+            f"ordinary base's; METRIC is one of {', '.join(BOUNDED)}"
         )
     try:
         bound = float(found["bound"])

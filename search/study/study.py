@@ -14,24 +14,13 @@ from trainables.compression.config import Compression, NoCompression, Quantizati
 from trainables.config import Frozen
 from trainables.data.config import Data
 from trainables.evaluation.config import Evaluation, Scoring, ThreatModel
+from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
 from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 
-DIRECTIONS: dict[str, Literal["max", "min"]] = {
-    "robust_accuracy": "max",
-    "clean_accuracy": "max",
-    "train_flops": "min",
-    "end_to_end_flops": "min",
-    "inference_macs": "min",
-    "inference_bitops": "min",
-    "model_bytes": "min",
-    "device_seconds": "min",
-    "energy_joules": "min",
-}
 BASE = "base"  # the ordinary base's name, among those of the baselines
-COMPUTE = ("train_flops", "end_to_end_flops")
 
 
 def _trains(schedule: Schedule) -> Schedule:
@@ -234,8 +223,8 @@ class Study(Frozen):
     @field_validator("objectives")
     @classmethod
     def _known(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
-        known = ", ".join(DIRECTIONS)
-        if unknown := [name for name in objectives if name not in DIRECTIONS]:
+        known = ", ".join(OBJECTIVES)
+        if unknown := [name for name in objectives if name not in OBJECTIVES]:
             raise ValueError(f"got {', '.join(unknown)}, expected names out of {known}")
         if len(set(objectives)) < len(objectives) or "robust_accuracy" not in objectives:
             raise ValueError(f"got {list(objectives)}, expected robust_accuracy and other names, each once")

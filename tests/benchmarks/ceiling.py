@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 
-from analysis.pareto.hypervolume import SLACK, hypervolume
+from analysis.pareto.hypervolume import hypervolume, reference_point
 from search.recipes.choosers import Draw
-from search.recipes.fixed import fixed_recipes
-from search.recipes.proposals import propose
+from search.recipes.fixed import FixedRecipes
 from search.samplers.acquisition import expected_gains
 from search.samplers.gaussian_process import Array, Seen, Surrogate
 from search.simulation.recording import Recording
 from search.study.study import BASE
+from tests.support.recipes import propose
 
 POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by
 
@@ -23,9 +23,10 @@ def ceiling(recording: Recording, wanted: float) -> float:
     largest expected gain, its noise included, for its compute.
     """
     proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{") and curve.metrics}
-    fixed = {one.name: recording.curves[one.name].metrics for one in fixed_recipes(recording.study)}
-    lowest = fixed[BASE]["robust_accuracy"]
-    dearest = float(np.log10(SLACK * fixed[recording.study.reference]["train_flops"]))
+    fixed = {one.name: recording.curves[one.name].metrics for one in FixedRecipes.of(recording.study)}
+    corner = reference_point(fixed[BASE]["robust_accuracy"], fixed[recording.study.reference]["train_flops"])
+    assert corner is not None
+    lowest, dearest = float(corner[0]), float(corner[1])
     seen = []
     for key, curve in proposals.items():
         chosen = Draw(np.random.default_rng(0), json.loads(key))

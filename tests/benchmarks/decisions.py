@@ -19,9 +19,8 @@ from optuna.trial import FixedTrial
 
 from analysis.run.trials import State
 from search.events import Outcome, Proposal
-from search.recipes.choosers import Draw, combinations
-from search.recipes.fixed import fixed_recipes
-from search.recipes.proposals import propose
+from search.recipes.choosers import Draw
+from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
 from search.running.searcher import ParetoSearcher
 from search.simulation.driver import simulate
@@ -30,6 +29,7 @@ from search.simulation.virtual_cluster import Cluster
 from search.study.loading import load
 from search.study.study import Study
 from tests.benchmarks.machine import machine
+from tests.support.recipes import combinations, propose
 from trainables.attacks.registry import attack_of
 from trainables.compression.config import ChannelPruning
 from trainables.recipe.recipe import Recipe
@@ -61,7 +61,7 @@ def numbers(recipe: Recipe, noise: float) -> dict[str, float]:
 
 def remembered(study: Study, count: int, rng: np.random.Generator) -> list[Remembered]:
     """A record of the fixed recipes and of so many proposals, drawn at random, or counted through with a grid."""
-    made = [Proposal(one.recipe, one.role, one.name, number) for number, one in enumerate(fixed_recipes(study))]
+    made = [Proposal(one.recipe, one.role, one.name, number) for number, one in enumerate(FixedRecipes.of(study))]
     known, listed = set[Recipe](), combinations(study) if study.sampler.kind == "grid" else None
     while len(known) < count:
         draw = Draw(rng)
@@ -90,7 +90,7 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     grid = kind == "grid"
     study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
     past = remembered(study, count, rng)
-    searcher = ParetoSearcher(study, [], planned=flops)
+    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], planned=flops)
     started = time.process_time()
     searcher.replay(past)
     replaying, taken = time.process_time() - started, []
@@ -106,12 +106,12 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
         started = time.process_time()
         searcher.on_trial_complete(str(number), result)
         taken[-1] += time.process_time() - started
-    return len(past) - len(fixed_recipes(study)), replaying, [1000 * one for one in taken]
+    return len(past) - len(list(FixedRecipes.of(study))), replaying, [1000 * one for one in taken]
 
 
 def made_up(study: Study) -> Recording:
     """A recording of every recipe that a study may run, without running any."""
-    rng, fixed = np.random.default_rng(0), {one.name: one.recipe for one in fixed_recipes(study)}
+    rng, fixed = np.random.default_rng(0), {one.name: one.recipe for one in FixedRecipes.of(study)}
     recipes: dict[str, Recipe] = dict(fixed)
     for params in combinations(study):
         recipes[json.dumps(params, sort_keys=True)] = propose(FixedTrial(params), study)

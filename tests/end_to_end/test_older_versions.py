@@ -17,6 +17,7 @@ from analysis.export.selection import CHOICES, pick
 from analysis.pareto.frontier import frontier
 from analysis.run.status import status_lines, status_of
 from analysis.run.trials import Run, read_run
+from search.recipes.fixed import FixedRecipes
 from search.record.run_directory import begun_run
 from search.reproduce import reproduce
 from search.resume.history import remember
@@ -107,7 +108,12 @@ def test_a_recipe_that_it_exported_is_reproduced(place: Path) -> None:
 def test_a_new_search_learns_from_it_and_a_resumed_one_finds_its_past(run: Run, place: Path) -> None:
     study = read_study(run.folder)
     assert begun_run(".", "run", study) is not None
-    assert [lesson["state"] for lesson in lessons([run], study)] == ["complete", "pruned", "complete", "pruned"]
+    assert [lesson["state"] for lesson in lessons([run], study, FixedRecipes.of(study))] == [
+        "complete",
+        "pruned",
+        "complete",
+        "pruned",
+    ]
     past = remember(run)
     assert [one.order for one in past] == list(range(7))
     assert all(one.outcome is not None for one in past)

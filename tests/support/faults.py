@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from analysis.run.trials import State, read_run
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load, read_study
 from tests.support.command import FAST, PGD, PRUNED
 from trainables.checkpoints.recovery import recover
@@ -93,7 +93,7 @@ def running(run: Path, epoch: int, *, name: str = "*", not_on: str = "") -> tupl
 def reference_of(settings: list[str]) -> str:
     """The id of a study's reference, b0."""
     study = load("digits", settings)
-    return next(fixed.recipe.id for fixed in fixed_recipes(study) if fixed.name == study.reference)
+    return FixedRecipes.of(study).reference.recipe.id
 
 
 def outcomes(run: Path) -> dict[str, dict[str, Any]]:
@@ -121,7 +121,7 @@ def check(run: Path, *, repeated: str | None = None) -> tuple[int, int]:
     """
     folder = Folder(str(run))
     study, record = read_study(folder), read_run(folder)
-    expected = len(fixed_recipes(study)) + study.budget.trials
+    expected = len(list(FixedRecipes.of(study))) + study.budget.trials
     complete = [trial for trial in record.trials if trial.state is State.COMPLETE]
     splits, trials = load_splits(study.data), folder.child("trials")
     planner = Planner(splits, lambda recipe: recover(recipe, trials, splits))

@@ -5,11 +5,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from search.recipes.choosers import combinations
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Curve, Recording
 from search.study.loading import load
 from search.study.study import BASE, Study
+from tests.support.recipes import combinations
 
 PRETRAINING = 5e10  # FLOPs
 PREPARATION = 0.25  # seconds
@@ -86,7 +86,7 @@ def curve(epochs: int, robust: float, marginal: float, clean: float = 0.95) -> C
 def made(study: Study) -> Recording:
     """The recording of a study of this space, or of a part of it."""
     curves = {}
-    for fixed in fixed_recipes(study):
+    for fixed in FixedRecipes.of(study):
         robust, cost = {BASE: (0.05, 0.0), "pgd_at_10": (0.8, REFERENCE)}.get(fixed.name, (0.7, REFERENCE / 4))
         curves[fixed.name] = curve(fixed.recipe.schedule.epochs, robust, cost)
     for params in combinations(study):

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.pareto.dominance import non_dominated, to_costs
 from analysis.pareto.frontier import frontier
-from analysis.pareto.hypervolume import hypervolume, hypervolume_history
+from analysis.pareto.hypervolume import hypervolume, hypervolume_history, log_compute, reference_point
 from analysis.run.trials import read_run
 from analysis.tables.trials import finished
 from tests.support.run_directories import add, start, worked_example
@@ -87,16 +87,31 @@ def test_an_empty_run_has_an_empty_table(tmp_path: Path) -> None:
     assert len(hypervolume_history(run)) == 0
 
 
-def test_hypervolume_grows_in_the_order_of_finishing(tmp_path: Path) -> None:
+def test_hypervolume_is_of_proposals_and_grows_in_the_order_of_finishing(tmp_path: Path) -> None:
     history = hypervolume_history(worked_example(tmp_path))
     edge = np.log10(1.1e10)  # reference point: the base's 0.2, 1.1 times the reference's compute
-    first = (0.8 - 0.2) * (edge - 10)
-    second = first + (0.5 - 0.2) * (10 - 9)
-    assert history["trial"].tolist() == ["pgd", "fast", "a", "b"]
-    assert history["order"].tolist() == [1, 2, 3, 4]
-    assert history["hypervolume"].tolist()[:2] == pytest.approx([first, second])
-    assert history["hypervolume"].is_monotonic_increasing
-    assert history["frontier_size"].tolist() == [1, 2, 2, 3]
+    first = (0.6 - 0.2) * (edge - np.log10(4e8))
+    second = first + (0.78 - 0.6) * (edge - np.log10(2e9))
+    assert history["trial"].tolist() == ["a", "b"]
+    assert history["order"].tolist() == [3, 4]
+    assert history["hypervolume"].tolist() == pytest.approx([first, second])
+    assert history["frontier_size"].tolist() == [2, 3]  # baselines are on the frontier as well
+
+
+def test_what_breaks_a_constraint_adds_no_hypervolume(tmp_path: Path) -> None:
+    worked_example(tmp_path)
+    limit = {"metric": "train_flops", "at_least": False, "bound": 1e9, "of_dense": False}
+    start(tmp_path, constraints=[limit])
+    history = hypervolume_history(read_run(Folder(str(tmp_path))))
+    assert history["trial"].tolist() == ["a", "b"]
+    assert history["hypervolume"].tolist() == pytest.approx([0.4 * (np.log10(1.1e10) - np.log10(4e8))] * 2)
+
+
+def test_the_reference_point_has_no_place_for_no_compute() -> None:
+    assert reference_point(0.2, 1e10) == pytest.approx([0.2, np.log10(1.1e10)])
+    assert reference_point(0.2, 0.0) is None
+    assert reference_point(float("nan"), 1e10) is None
+    assert np.isnan(log_compute(0.0))
 
 
 def test_without_a_finished_base_there_is_no_curve(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.monitoring.progress import Progress, Terminal
 from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 
 STUDY = load("digits")
-REFERENCE = next(fixed.recipe for fixed in fixed_recipes(STUDY) if fixed.name == STUDY.reference)
+REFERENCE = FixedRecipes.of(STUDY).reference.recipe
 
 
 def complete(robust: float, flops: float, seconds: float = 2.0) -> Outcome:

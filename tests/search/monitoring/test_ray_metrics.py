@@ -18,15 +18,15 @@ import pytest
 import cluster
 from analysis.run.trials import State
 from search.events import Outcome, Proposal
-from search.monitoring.hypervolume import Area
+from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.ray_metrics import COUNTERS, GAUGES, Monitor
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
 from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.heads import authentication, head
 
-FIXED = fixed_recipes(load("digits", SMALL))
+FIXED = list(FixedRecipes.of(load("digits", SMALL)))
 DASHBOARD = Path(cluster.__file__).parent / "grafana" / "temper.json"
 
 
@@ -53,7 +53,7 @@ def complete(robust: float, flops: float) -> Outcome:
 
 
 def monitor(sink: Sink) -> Monitor:
-    area = Area(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops")
+    area = Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops")
     return Monitor(sink, area, planned=9, slots=lambda: 4)
 
 

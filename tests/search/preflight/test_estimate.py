@@ -7,7 +7,7 @@ from search.preflight.dry_run import plan
 from search.preflight.estimate import HANDOVER_SECONDS, HOUR, START_SECONDS, Slots, estimate, seconds_of
 from search.preflight.workload import Work, timed, workload
 from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from trainables.data.splits import load_splits
 from trainables.estimation.speed import Speed, time_recipe
@@ -65,9 +65,9 @@ def test_no_number_of_slots_shortens_a_chain() -> None:
 def test_planned_work_is_what_trials_are_charged_for() -> None:
     set_conditions(1)
     splits = load_splits(STUDY.data)
-    works = workload(STUDY, splits)
+    works = workload(STUDY, FixedRecipes.of(STUDY), splits)
     by_name = {one.name: one for one in works}
-    assert [one.name for one in works] == [*(one.name for one in fixed_recipes(STUDY)), ""]
+    assert [one.name for one in works] == [*(one.name for one in FixedRecipes.of(STUDY)), ""]
     assert by_name["robust_then_pruned"].after == "pgd_at_20"
     assert by_name["pgd_at_20"].after is None
     assert by_name["pgd_at_10"].flops == pytest.approx(by_name["pgd_at_20"].flops / 2, rel=1e-6)
@@ -86,9 +86,9 @@ def test_planned_work_is_what_trials_are_charged_for() -> None:
 
 def test_a_budget_of_flops_bounds_the_proposals() -> None:
     splits = load_splits(STUDY.data)
-    mean = workload(STUDY, splits)[-1].flops
+    mean = workload(STUDY, FixedRecipes.of(STUDY), splits)[-1].flops
     bounded = STUDY.model_copy(update={"budget": STUDY.budget.model_copy(update={"flops": 3 * mean})})
-    assert workload(bounded, splits)[-1].trials == 3
+    assert workload(bounded, FixedRecipes.of(bounded), splits)[-1].trials == 3
 
 
 def test_a_plan_groups_a_grid_and_goes_without_flops_where_the_data_is_missing() -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
-from search.recipes.choosers import Draw, combinations
-from search.recipes.proposals import propose
+from search.recipes.choosers import Draw
 from search.study.loading import load
 from search.study.space import EpsilonRange, IntRange, RateRange
 from tests.search.running.test_searcher import Log, done
 from tests.support.made_recordings import COUNT, finite, made
+from tests.support.recipes import combinations, propose
 from trainables.errors import InvalidInput
 
 CONDITIONAL = [
@@ -61,7 +61,11 @@ def test_combinations_are_those_of_nested_loops_each_once() -> None:
 
 def test_an_endless_space_has_no_combinations() -> None:
     with pytest.raises(InvalidInput, match=r"learning_rate: got a range without levels, expected a finite space"):
-        list(combinations(finite("space.schedule.learning_rate={low: 0.01, high: 0.1}")))
+        list(
+            combinations(
+                finite("space.schedule.learning_rate={low: 0.01, high: 0.1}"),
+            )
+        )
 
 
 def test_draws_keep_to_ranges_steps_and_choices_and_come_evenly() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from search.recipes.fixed import fixed_recipes, parents
-from search.recipes.grid_cells import grid_cells
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -16,7 +15,7 @@ GRID = [*SMALL, f"grid={{pruning_ratios: [0.3, 0.6], bits: [4], arms: {ARMS}, se
 
 
 def test_a_grid_is_every_arm_at_every_level_with_every_seed() -> None:
-    cells = grid_cells(load("digits", GRID))
+    cells = FixedRecipes.of(load("digits", GRID)).cells
     assert len({cell.recipe.id for cell in cells}) == len(cells) == 2 * 3 * 3
     assert {(cell.arm.name, cell.axis, cell.level, cell.recipe.seed) for cell in cells} == {
         (arm, axis, level, seed)
@@ -38,7 +37,7 @@ def test_a_grid_is_every_arm_at_every_level_with_every_seed() -> None:
 
 def test_each_seed_has_the_bases_that_it_needs_and_no_more() -> None:
     study = load("digits", GRID)
-    fixed = fixed_recipes(study)
+    fixed = FixedRecipes.of(study)
     names = [one.name for one in fixed if one.role != "grid"]
     # b3 starts from b0, so other seeds need both; b1 and b2 are baselines to compare with, of the study's own seed.
     further = [f"{name}.seed{number}" for number in (6, 7) for name in ("base", "b0", "b3")]
@@ -47,13 +46,22 @@ def test_each_seed_has_the_bases_that_it_needs_and_no_more() -> None:
     for one in fixed:
         assert one.recipe.base is None or one.recipe.base.id in before
         before.add(one.recipe.id)
-    assert len(parents(study)) == 3 * 3
+    assert len(FixedRecipes.of(study).parents) == 3 * 3
 
 
 def test_a_users_weights_are_one_base_for_every_seed() -> None:
     weights = {"pretraining": None, "pretrained": {"path": "w", "sha256": "0" * 64}}
     study = Study.model_validate(load("digits", GRID).model_dump() | weights)
-    assert len({cell.recipe.base.id for cell in grid_cells(study) if cell.arm.name == "cut" and cell.recipe.base}) == 1
+    assert (
+        len(
+            {
+                cell.recipe.base.id
+                for cell in FixedRecipes.of(study).cells
+                if cell.arm.name == "cut" and cell.recipe.base
+            }
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +84,7 @@ def test_what_does_not_fit_is_said(setting: str, message: str) -> None:
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("paper_")])
 def test_the_papers_studies_list_its_figure(name: str) -> None:
     study = load(name)
-    cells = grid_cells(study)
+    cells = FixedRecipes.of(study).cells
     assert study.grid is not None
     assert study.grid.seeds == 3
     assert {cell.axis for cell in cells} == {"pruning", "quantization"}

@@ -4,8 +4,8 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.recipes.baselines import base_recipe, searched_bases
-from search.recipes.fixed import parents, teachers
+from search.recipes.baselines import base_recipe
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
@@ -70,13 +70,13 @@ def test_a_length_whose_pretraining_is_lost_is_proposed_no_more() -> None:
 
 def test_bases_of_every_length_are_kept_and_teach_where_the_base_does() -> None:
     study = load("digits", LENGTHS)
-    ids = {base.id for base in searched_bases(study)}
+    ids = {base.id for base in FixedRecipes.of(study).searched_bases}
     assert base_recipe(study).id in ids
     assert len(ids) == 3
-    assert parents(study) >= ids
-    assert teachers(study) == frozenset()
-    assert teachers(load("digits", [*LENGTHS, "space.distillation={weight: [0.5]}"])) == ids
-    assert len(searched_bases(load("digits", SMALL))) == 1
+    assert FixedRecipes.of(study).parents >= ids
+    assert FixedRecipes.of(study).teachers == frozenset()
+    assert FixedRecipes.of(load("digits", [*LENGTHS, "space.distillation={weight: [0.5]}"])).teachers == ids
+    assert len(FixedRecipes.of(load("digits", SMALL)).searched_bases) == 1
 
 
 @pytest.mark.parametrize(

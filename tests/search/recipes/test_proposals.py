@@ -3,11 +3,13 @@
 import optuna
 import pytest
 
-from search.recipes.proposals import check_first, propose
+from search.recipes.fixed import FixedRecipes
+from search.recipes.proposals import check_first
 from search.study.loading import load
 from search.study.study import Study
 from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
+from tests.support.recipes import propose
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
@@ -19,7 +21,7 @@ FIRST = [
 
 def test_what_is_wanted_first_is_proposed_first_and_the_rest_of_it_is_sampled() -> None:
     study = load("digits", FIRST)
-    check_first(study)
+    check_first(study, FixedRecipes.of(study))
     log = Log(study)
     for number in range(5):
         log.searcher.suggest(f"t{number}")
@@ -37,7 +39,7 @@ def test_what_is_wanted_first_is_proposed_first_and_the_rest_of_it_is_sampled() 
 def test_what_is_not_in_the_space_is_refused_with_every_problem() -> None:
     study = load("digits", [*SMALL, "first=[{pruning_ratio: 0.95, perturbation: n_fgsm, attack_steps: 3, epochs: 1}]"])
     with pytest.raises(InvalidInput) as caught:
-        check_first(study)
+        check_first(study, FixedRecipes.of(study))
     ratio, steps = caught.value.problems
     assert ratio.startswith("first.0.pruning_ratio: got 0.95, expected a value of FloatDistribution")
     assert steps.startswith(

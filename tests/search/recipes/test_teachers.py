@@ -12,11 +12,11 @@ from analysis.run.summary import summary
 from analysis.run.trials import State
 from search.events import Outcome
 from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes, parents, teachers
-from search.recipes.proposals import propose
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
+from tests.support.recipes import propose
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
@@ -79,20 +79,21 @@ def test_nothing_is_asked_of_distillation_unless_the_study_says_so() -> None:
 
 def test_teachers_are_kept_for_others() -> None:
     study = load("digits", TWO)
-    base, slow = (fixed.recipe.id for fixed in fixed_recipes(study))
-    assert parents(study) == teachers(study) == {base, slow}
+    base, slow = (fixed.recipe.id for fixed in FixedRecipes.of(study))
+    assert FixedRecipes.of(study).parents == FixedRecipes.of(study).teachers == {base, slow}
     unused = load("digits", [*TWO, "space.distillation.weight=[0]"])
-    assert (parents(unused), teachers(unused)) == (frozenset({base}), frozenset())
+    assert (FixedRecipes.of(unused).parents, FixedRecipes.of(unused).teachers) == (frozenset({base}), frozenset())
     soft = "{weight: 0.3, temperature: 2, teacher: slow}"
     student = f"{{name: student, base: base, distillation: {soft}, perturbation: {{kind: n_fgsm, epsilon: 0.2}}, "
     student += "schedule: {epochs: 1, learning_rate: 0.1}}"
     fixed = load("digits", [*TWO, f"baselines=[{_PGD}, {student}]", "space.distillation={}"])
-    assert (parents(fixed), teachers(fixed)) == (frozenset({base, slow}), frozenset({slow}))
-    made = fixed_recipes(fixed)[-1].recipe
+    recipes = FixedRecipes.of(fixed)
+    assert (recipes.parents, recipes.teachers) == (frozenset({base, slow}), frozenset({slow}))
+    made = list(recipes)[-1].recipe
     assert made.base == base_recipe(fixed)
     assert made.distillation is not None
     assert (made.distillation.weight, made.distillation.temperature) == (0.3, 2)
-    assert made.separate_teacher == fixed_recipes(fixed)[1].recipe
+    assert made.separate_teacher == list(FixedRecipes.of(fixed))[1].recipe
 
 
 @pytest.mark.parametrize(

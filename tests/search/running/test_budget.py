@@ -9,8 +9,8 @@ from ray.tune.search import Searcher
 
 from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.monitoring.hypervolume import Area
-from search.recipes.fixed import fixed_recipes
+from search.monitoring.hypervolume import Hypervolume
+from search.recipes.fixed import FixedRecipes
 from search.running.budget import Spending
 from search.running.searcher import ParetoSearcher
 from search.samplers.optuna_samplers import sampler_of
@@ -19,7 +19,7 @@ from search.study.loading import load
 from tests.search.running.test_searcher import Log, done
 from tests.support.command import SMALL
 
-FIXED = fixed_recipes(load("digits", SMALL))
+FIXED = list(FixedRecipes.of(load("digits", SMALL)))
 
 
 class Notes(Listener):
@@ -44,7 +44,7 @@ def spending(clock: list[float] | None = None, hours_before: float = 0.0, **budg
     times = clock or [0.0]
     made = Spending(
         Budget(**budget),
-        Area(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
+        Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops"),
         clock=lambda: times[0],
         hours_before=hours_before,
     )
@@ -75,7 +75,7 @@ def test_hours_of_the_sessions_before_count() -> None:
 def test_a_resumed_search_ends_when_its_hours_and_those_before_are_over() -> None:
     clock, notes = [1000.0], Notes()
     study = load("digits", [*SMALL, "budget.hours=2", "sampler.kind=random"])
-    searcher = ParetoSearcher(study, [notes], clock=lambda: clock[0], hours_before=1.9)
+    searcher = ParetoSearcher(study, FixedRecipes.of(study), [notes], clock=lambda: clock[0], hours_before=1.9)
     for number in range(5):  # base and baselines
         searcher.suggest(f"t{number}")
         searcher.on_trial_complete(f"t{number}", done(0.1 * number, 1e9))
@@ -108,6 +108,17 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
         made.ended(proposal("proposed", 2), complete(robust, flops))
         assert (made.over() is not None) == over
     assert made.over() == "the last 2 finished proposals gained no hypervolume"
+
+
+def test_patience_does_not_count_what_breaks_a_constraint() -> None:
+    study = load("digits", [*SMALL, "constraints=['train_flops <= 3e9']"])
+    made = Spending(Budget(patience=1), Hypervolume.of(study, FixedRecipes.of(study)), clock=lambda: 0.0)
+    made.ended(proposal("base", 0), complete(0.1, 0.0))
+    made.ended(proposal("baseline", 1), complete(0.8, 1e10))
+    made.ended(proposal("proposed", 2), complete(0.5, 1e9))
+    assert made.over() is None
+    made.ended(proposal("proposed", 2), complete(0.9, 4e9))  # more robust, but too dear to be of use
+    assert made.over() == "the last 1 finished proposals gained no hypervolume"
 
 
 def test_a_spent_budget_ends_proposing_and_says_why() -> None:

@@ -10,13 +10,13 @@ from ray.tune.search import Searcher
 from analysis.run.summary import summary
 from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.recipes.fixed import fixed_recipes
-from search.recipes.proposals import propose
+from search.recipes.fixed import FixedRecipes
 from search.running.searcher import ParetoSearcher
 from search.running.trial_results import outcome_of
 from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import SMALL
+from tests.support.recipes import propose
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
 from trainables.errors import InvalidInput
@@ -45,7 +45,9 @@ class Log(Listener):
         self.proposals: list[Proposal] = []
         self.rows: list[tuple[Proposal, dict[str, Any]]] = []
         self.outcomes: list[Outcome] = []
-        self.searcher = ParetoSearcher(study, [self], {"t1": "MemoryError: too much"}.get, planned=planned)
+        self.searcher = ParetoSearcher(
+            study, FixedRecipes.of(study), [self], {"t1": "MemoryError: too much"}.get, planned=planned
+        )
 
     def proposed(self, proposal: Proposal) -> None:
         self.proposals.append(proposal)
@@ -223,7 +225,13 @@ def test_pruning_steps_are_searched_where_there_is_a_choice_and_no_more_than_epo
         assert said.endswith({1: "global"}.get(recipe.compression.steps, f"global in {recipe.compression.steps} steps"))
     assert found == {1, 2, 3, 4}
     trial = optuna_study.ask()
-    assert propose(trial, load("digits", [*short, "space.compression.steps=[3]"])).compression.method != "none"
+    assert (
+        propose(
+            trial,
+            load("digits", [*short, "space.compression.steps=[3]"]),
+        ).compression.method
+        != "none"
+    )
     assert "pruning_steps" not in trial.params
     with pytest.raises(InvalidInput, match=r"compression.steps: got 6 with 5 epochs, expected at most 5"):
         load("digits", ["baselines.5.compression.steps=6"])
@@ -245,7 +253,7 @@ def test_a_threat_in_l2_is_searched_in_l2() -> None:
 
 
 def test_every_perturbation_loss_and_loop_has_words() -> None:
-    plain = fixed_recipes(load("digits"))[0].recipe.model_dump(mode="json")
+    plain = FixedRecipes.of(load("digits")).base.recipe.model_dump(mode="json")
     for group, choices in (("perturbation", Perturbation), ("loss", Loss), ("loop", Loop)):
         for kind in get_args(get_args(choices)[0]):
             needed = {"epsilon": 0.1, "steps": 3} if group == "perturbation" else {}

@@ -13,12 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from analysis.run.trials import State
 from search.events import Listener, Outcome, Proposal
-from search.recipes.choosers import Draw, combinations
-from search.recipes.proposals import propose
+from search.recipes.choosers import Draw
+from search.recipes.fixed import FixedRecipes
 from search.resume.history import Remembered
 from search.running.searcher import ParetoSearcher
 from search.samplers.acquisition import expected_gains
-from search.samplers.ask_and_tell import Proposer
 from search.samplers.cost_aware import Advisor
 from search.samplers.gaussian_process import Seen, Surrogate
 from search.samplers.warm_start import Lesson
@@ -27,6 +26,7 @@ from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Cluster, VirtualTrial
 from search.study.study import Study
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
+from tests.support.recipes import combinations, propose
 from trainables.errors import TemperError
 from trainables.recipe.recipe import Recipe
 
@@ -52,7 +52,9 @@ class Advised:
     def __init__(self, *settings: str, learnt: Sequence[Lesson] = ()) -> None:
         self.study = finite(*AWARE, *FEW, *settings)
         curves = made(self.study).of(self.study)
-        self.advisor = Advisor(self.study, lambda recipe: curves[recipe].planned("train_flops"), learnt)
+        self.advisor = Advisor(
+            self.study, FixedRecipes.of(self.study), lambda recipe: curves[recipe].planned("train_flops"), learnt
+        )
         self.every = list(combinations(self.study))
 
     def end(self, params: Params, state: State = State.COMPLETE) -> None:
@@ -169,7 +171,9 @@ class Search:
     def __init__(self, study: Study, curves: Mapping[Recipe, Curve], past: Sequence[Remembered] = ()) -> None:
         self.record, self._curves, self._ids = Record(), curves, itertools.count()
         planned = {recipe: curve.planned("train_flops") for recipe, curve in curves.items()}
-        self.searcher = ParetoSearcher(study, [self.record], planned=planned.__getitem__, clock=lambda: 0.0)
+        self.searcher = ParetoSearcher(
+            study, FixedRecipes.of(study), [self.record], planned=planned.__getitem__, clock=lambda: 0.0
+        )
         self.running: list[VirtualTrial] = []
         if past:
             self.searcher.replay(past)
@@ -234,9 +238,9 @@ def test_it_keeps_away_from_what_breaks_a_constraint() -> None:
 
 
 def test_it_must_be_told_what_recipes_cost() -> None:
-    for make in (Proposer, lambda study: ParetoSearcher(study, [])):
-        with pytest.raises(TemperError, match="a cost-aware sampler must be told what recipes cost"):
-            make(finite(*AWARE))
+    study = finite(*AWARE)
+    with pytest.raises(TemperError, match="a cost-aware sampler must be told what recipes cost"):
+        ParetoSearcher(study, FixedRecipes.of(study), [])
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import torch
 from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.recipes.baselines import base_recipe
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.samplers.cost_model import Costs
 from search.study.loading import load
 from search.study.resources import Role
@@ -65,12 +65,12 @@ def epochs(count: int) -> Schedule:
 
 def costs(study: Study, splits: Splits, finished: Any, *named: str) -> Costs:
     """Of a study in which these recipes have finished; no other may be asked for."""
-    there = {fixed.recipe: fixed for fixed in fixed_recipes(study) if fixed.name in named}
+    there = {fixed.recipe: fixed for fixed in FixedRecipes.of(study) if fixed.name in named}
 
     def fetch(recipe: Recipe) -> Trained:
         return finished(there[recipe].recipe).trained()  # type: ignore[no-any-return]
 
-    made = Costs(study, splits, fetch)
+    made = Costs(study, FixedRecipes.of(study), splits, fetch)
     for fixed in there.values():
         end(made, fixed.recipe, fixed.role)
     return made
@@ -80,7 +80,7 @@ def end(told: Costs, recipe: Recipe, role: Role) -> None:
     told.ended(Proposal(recipe, role, None, 0), Outcome(State.COMPLETE, None, {}, 1.0))
 
 
-ROBUST = next(fixed.recipe for fixed in fixed_recipes(MARGINAL) if fixed.name == "b0")
+ROBUST = next(fixed.recipe for fixed in FixedRecipes.of(MARGINAL) if fixed.name == "b0")
 EXACT = {
     "dense": tuned(),
     "pgd": tuned(perturbation=PGD(epsilon=0.2, steps=3)),
@@ -106,7 +106,9 @@ def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str,
 
 
 def test_a_base_of_another_length_counts_by_its_length_before_it_has_finished(splits: Splits, finished: Any) -> None:
-    longer = tuned(base=base_recipe(MARGINAL, 3), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform"))
+    longer = tuned(
+        base=FixedRecipes.of(MARGINAL).base_of(3), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform")
+    )
     ledger = finished(longer).ledger
     assert costs(END_TO_END, splits, finished, "base")(longer) == pytest.approx(ledger.end_to_end, rel=1e-12)
     assert costs(MARGINAL, splits, finished, "base")(longer) == pytest.approx(ledger.marginal, rel=1e-12)

@@ -9,11 +9,12 @@ from analysis.run.trials import State
 from search.events import Outcome
 from search.halving.judge import Judge
 from search.recipes.choosers import Draw
-from search.recipes.proposals import propose
+from search.recipes.fixed import FixedRecipes
 from search.samplers.cost_aware import Advisor
 from search.samplers.optuna_samplers import sampler_of
 from search.study.algorithms import Halving
 from search.study.loading import load
+from tests.support.recipes import propose
 from trainables.recipe.recipe import Recipe
 
 
@@ -41,7 +42,7 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
 def test_the_advisor_chooses_alike_however_often_it_was_asked() -> None:
     study = load("digits", ["sampler.startup_trials=4", "constraints=['clean_accuracy >= 0.8']", "halving={}"])
     rng, base = np.random.default_rng(0), {"robust_accuracy": 0.1, "clean_accuracy": 0.95}
-    often, once = Advisor(study, _flops), Advisor(study, _flops)
+    often, once = Advisor(study, FixedRecipes.of(study), _flops), Advisor(study, FixedRecipes.of(study), _flops)
     for number in range(12):
         draw = Draw(rng)
         recipe = propose(draw, study)

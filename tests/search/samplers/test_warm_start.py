@@ -9,7 +9,7 @@ from optuna.distributions import distribution_to_json
 
 from analysis.run.trials import Run, State, Trial
 from search.recipes.baselines import base_recipe
-from search.recipes.proposals import propose
+from search.recipes.fixed import FixedRecipes
 from search.running.searcher import ParetoSearcher
 from search.samplers.ask_and_tell import Proposer
 from search.samplers.warm_start import lessons
@@ -17,6 +17,7 @@ from search.study.loading import load
 from search.study.study import Study
 from tests.search.running.test_searcher import planned
 from tests.support.command import SMALL
+from tests.support.recipes import propose
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -58,13 +59,13 @@ def earlier(study: Study, place: Path) -> Run:
 
 def test_what_was_finished_or_pruned_teaches(tmp_path: Path) -> None:
     study = load("digits", SMALL)
-    learnt = lessons([earlier(study, tmp_path)], study)
+    learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
     assert [(lesson["state"], lesson["values"]) for lesson in learnt] == [
         ("complete", [0.0, 1e9]),
         ("pruned", None),
         ("complete", [pytest.approx(0.3), 1e9]),
     ]
-    searcher = ParetoSearcher(study, [], learnt=learnt, planned=planned)
+    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], learnt=learnt, planned=planned)
     known = searcher._proposer.optuna.get_trials()
     assert [trial.params for trial in known] == [lesson["params"] for lesson in learnt]
     assert [trial.state.name for trial in known] == ["COMPLETE", "PRUNED", "COMPLETE"]
@@ -72,16 +73,20 @@ def test_what_was_finished_or_pruned_teaches(tmp_path: Path) -> None:
 
 def test_what_breaks_a_constraint_counts_as_pruned(tmp_path: Path) -> None:
     study = load("digits", [*SMALL, "constraints=['clean_accuracy >= 0.8']"])
-    states = [lesson["state"] for lesson in lessons([earlier(study, tmp_path)], study)]
+    states = [lesson["state"] for lesson in lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))]
     assert states == ["complete", "pruned", "pruned"]
 
 
 def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     study = load("digits", [*SMALL, "sampler.startup_trials=2"])
-    learnt = lessons([earlier(study, tmp_path)], study)
+    learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
 
     def first(*, warm: bool) -> object:
-        return Proposer(study, learnt if warm else (), planned).ask(1.0, {"robust_accuracy": 0.0})[1].params
+        return (
+            Proposer(study, FixedRecipes.of(study), learnt if warm else (), planned)
+            .ask(1.0, {"robust_accuracy": 0.0})[1]
+            .params
+        )
 
     assert first(warm=True) == first(warm=True)
     assert first(warm=True) != first(warm=False)
@@ -91,7 +96,11 @@ def test_another_base_or_protocol_is_refused(tmp_path: Path) -> None:
     study = load("digits", SMALL)
     run = earlier(study, tmp_path)
     with pytest.raises(InvalidInput, match="no proposal of it starts from this study's base"):
-        lessons([run], load("digits", [*SMALL, "pretraining.epochs=4"]))
+        lessons(
+            [run],
+            load("digits", [*SMALL, "pretraining.epochs=4"]),
+            FixedRecipes.of(load("digits", [*SMALL, "pretraining.epochs=4"])),
+        )
     other = dataclasses.replace(run, info=run.info | {"evaluation": {}})
     with pytest.raises(InvalidInput, match="was scored otherwise than this study"):
-        lessons([other], study)
+        lessons([other], study, FixedRecipes.of(study))

@@ -11,7 +11,7 @@ from analysis.run.trials import State
 from search.events import Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.simulation.driver import Ending, Simulated, simulate, trace
 from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Cluster
@@ -211,7 +211,7 @@ def test_the_hypervolume_grows_as_counted_by_hand() -> None:
         ("proposed", 0.65, REFERENCE),
         ("proposed", 0.25, REFERENCE / 5),  # dominated
     ]
-    recipe, endings = fixed_recipes(study)[0].recipe, []
+    recipe, endings = FixedRecipes.of(study).base.recipe, []
     for number, (role, robust, cost) in enumerate(made_up):
         metrics = None if robust is None else {"robust_accuracy": robust, "train_flops": cost}
         outcome = Outcome(State.COMPLETE if metrics else State.PRUNED, None, metrics, 1.0)

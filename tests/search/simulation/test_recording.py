@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.run.trials import Run, State, Trial
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Curve, Recording, read, record, write
 from search.study.study import Study
 from tests.support.made_recordings import PREPARATION, curve, finite, made, seconds
@@ -29,7 +29,7 @@ def tiny(*settings: str) -> Study:
 
 def as_run(recording: Recording) -> Run:
     """The run of which this is the recording."""
-    named = {fixed.name: fixed.role for fixed in fixed_recipes(recording.study)}
+    named = {fixed.name: fixed.role for fixed in FixedRecipes.of(recording.study)}
     trials = []
     for number, ((key, found), recipe) in enumerate(
         zip(recording.curves.items(), recording.of(recording.study), strict=True)
@@ -91,7 +91,7 @@ def test_a_recording_is_of_use_to_studies_that_differ_in_the_search_alone() -> N
     recipes = recording.of(other)
     assert len(recipes) == 3 + 8
     assert {recipe.seed for recipe in recipes} == {3}
-    assert {fixed.recipe for fixed in fixed_recipes(other)} < set(recipes)
+    assert {fixed.recipe for fixed in FixedRecipes.of(other)} < set(recipes)
     for recipe, found in list(recipes.items())[3:]:  # the recorded curve of the same choices, whatever the seed
         assert recipe.perturbation.kind == "n_fgsm"
         assert len(found.rows) == recipe.schedule.epochs

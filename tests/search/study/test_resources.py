@@ -7,6 +7,7 @@ import pytest
 from cluster.placement.capacity import Room
 from cluster.placement.gpu_sharing import share_of
 from cluster.placement.placement import Node, Placement
+from search.recipes.fixed import FixedRecipes
 from search.running.capacity import Places, heaviest
 from search.running.searcher import ParetoSearcher
 from search.study.loading import load
@@ -71,7 +72,7 @@ def test_as_many_trials_share_a_card_as_fit_with_a_fifth_to_spare(peak: float, t
 
 def test_the_heaviest_recipe_is_dense_from_scratch_and_has_the_largest_batch() -> None:
     study = load("digits", ["space.schedule.batch_size=[32, 128]"])
-    recipe = heaviest(study)
+    recipe = heaviest(study, FixedRecipes.of(study))
     assert (recipe.base, recipe.schedule.batch_size, recipe.compression.method) == (None, 128, "none")
     assert recipe.perturbation.kind == "pgd"
 
@@ -83,7 +84,7 @@ def test_a_role_without_a_place_waits_and_others_go_on() -> None:
     )
     room = Room(look=lambda: [Node({"CPU": 3.0, "GPU": 1.0})])
     places = Places(study.resources.placements(), room)
-    searcher = ParetoSearcher(study, [], planned=planned, has_place=places.has_place)
+    searcher = ParetoSearcher(study, FixedRecipes.of(study), [], planned=planned, has_place=places.has_place)
 
     def suggest(name: str) -> str | None:
         suggested = searcher.suggest(name)

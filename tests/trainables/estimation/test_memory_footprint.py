@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from search.recipes.fixed import FixedRecipes
 from search.running.capacity import heaviest
 from search.study.loading import load
 from trainables.data.splits import Splits, load_splits
@@ -21,7 +22,7 @@ def splits() -> Splits:
 
 
 def test_a_footprint_is_what_training_takes_and_the_images_that_it_did_not_use(splits: Splits) -> None:
-    recipe = heaviest(STUDY)
+    recipe = heaviest(STUDY, FixedRecipes.of(STUDY))
     whole = footprint(recipe, STUDY.protocol, splits, CPU)
     few = BATCHES * recipe.schedule.batch_size
     cut = replace(splits, train=type(splits.train)(splits.train.images[:few], splits.train.labels[:few]))
@@ -54,7 +55,7 @@ def test_a_process_that_takes_more_than_its_share_of_a_card_is_refused_more() ->
 
 @pytest.mark.gpu
 def test_a_footprint_on_a_card_is_less_than_the_card_and_more_than_its_images(splits: Splits) -> None:
-    found = footprint(heaviest(STUDY), STUDY.protocol, splits, torch.device("cuda"))
+    found = footprint(heaviest(STUDY, FixedRecipes.of(STUDY)), STUDY.protocol, splits, torch.device("cuda"))
     images = splits.train.images.nbytes + splits.validation.images.nbytes
     assert images < found.peak < found.total
     assert found.device == torch.cuda.get_device_properties(0).name

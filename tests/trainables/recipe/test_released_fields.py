@@ -8,7 +8,7 @@ from typing import Any, Optional, get_args
 import pytest
 from pydantic import BaseModel
 
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load, shipped
 from trainables.config import Frozen
 from trainables.recipe.recipe import Recipe
@@ -135,6 +135,6 @@ def test_fields_of_a_class_s_first_version_are_always_in_the_id() -> None:
 def test_the_recipes_of_all_shipped_studies_have_the_ids_that_they_had_in_0_1() -> None:
     told = sha256()
     for name in shipped():
-        for fixed in fixed_recipes(load(name)):
+        for fixed in FixedRecipes.of(load(name)):
             told.update(f"{name}{fixed.name}{fixed.recipe.id}".encode())
     assert told.hexdigest()[:16] == "74341f27489b854c"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from search.recipes.fixed import fixed_recipes
+from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from trainables.attacks.attack import perturb
 from trainables.attacks.config import FGSM, PGD
@@ -119,7 +119,7 @@ def test_quantized_recipes_train_in_float32() -> None:
     bits_too = f"{{name: bits, quantization: {{weight_bits: 4, activation_bits: 4}}, {rest}}}"
     baselines = f"baselines=[{{name: whole, {rest}}}, {bits_too}]"
     study = load("digits", ["precision=bf16-mixed", "reference=whole", baselines])
-    assert {one.name: one.recipe.precision for one in fixed_recipes(study)} == {
+    assert {one.name: one.recipe.precision for one in FixedRecipes.of(study)} == {
         "base": "bf16-mixed",
         "whole": "bf16-mixed",
         "bits": "float32",

@@ -1,0 +1,120 @@
+"""The table of metrics: every number that a recipe reports, and what each may be used for. Imports no torch.
+
+What a study may name as an objective or in a constraint, what halving compares, what a recording keeps, what
+`temper reproduce` wants equal and what TensorBoard draws are all read off this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Direction = Literal["max", "min"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number of a recipe.
+
+    Attributes:
+        name: key among the final numbers of outcome.json, or in the rows of a history.
+        unit: of the number; empty for counts and shares.
+        words: what it is, for people.
+        better: which way it is to go as an objective; None: it cannot be one.
+        bounded: it may be in a constraint.
+        final: every finished recipe has it among its final numbers.
+        sometimes: so do some: of one perturbation, or on one kind of device.
+        each_epoch: it is a column of a history's rows.
+        planned: column that foretells it from the first epoch on, so that halving can compare it; None: there is none.
+        recorded: a recording of learning curves keeps it.
+        exact: `temper reproduce` wants it equal on the same machine.
+        curve: TensorBoard's tag for its values by epoch; None: no curve.
+    """
+
+    name: str
+    unit: str = ""
+    words: str
+    better: Direction | None = None
+    bounded: bool = False
+    final: bool = False
+    sometimes: bool = False
+    each_epoch: bool = False
+    planned: str | None = None
+    recorded: bool = False
+    exact: bool = False
+    curve: str | None = None
+
+
+# The phases of the compute ledger; a test holds them equal to it.
+_PHASES = ("base", "ancestors", "compression", "distillation", "attack", "update", "validation")
+_TABLE = (
+    Metric(
+        name="robust_accuracy", words="share of images that are right under attack", better="max", bounded=True,
+        final=True, each_epoch=True, recorded=True, exact=True, curve="validation/robust_accuracy",
+    ),
+    Metric(
+        name="clean_accuracy", words="share of images that are right as they are", better="max", bounded=True,
+        final=True, each_epoch=True, recorded=True, exact=True, curve="validation/clean_accuracy",
+    ),
+    Metric(
+        name="train_flops", unit="FLOPs", words="marginal compute: training without ordinary pretraining", better="min",
+        bounded=True, final=True, each_epoch=True, planned="planned_train_flops", recorded=True, exact=True,
+        curve="compute/train_flops",
+    ),
+    Metric(
+        name="end_to_end_flops", unit="FLOPs", words="end-to-end compute: training with pretraining", better="min",
+        bounded=True, final=True, each_epoch=True, planned="planned_end_to_end_flops", recorded=True, exact=True,
+        curve="compute/end_to_end_flops",
+    ),
+    Metric(
+        name="inference_macs", words="multiply-accumulates of one image's forward pass", better="min", bounded=True,
+        final=True, recorded=True, exact=True,
+    ),
+    Metric(
+        name="inference_bitops", words="the same, each times the bits of its weight and of its input", better="min",
+        bounded=True, final=True, recorded=True,
+    ),
+    Metric(name="model_bytes", unit="B", words="stored size", better="min", bounded=True, final=True, recorded=True),
+    Metric(
+        name="device_seconds", unit="s", words="time on its device", better="min", bounded=True, final=True,
+        recorded=True,
+    ),
+    Metric(
+        name="energy_joules", unit="J", words="energy of its GPU, by NVML", better="min", bounded=True, sometimes=True
+    ),
+    Metric(
+        name="mac_ratio", words="multiply-accumulates, as a share of the dense network's", better="min", bounded=True,
+        final=True, recorded=True,
+    ),
+    Metric(
+        name="parameters", words="numbers that are trained", better="min", bounded=True, final=True, recorded=True,
+        exact=True,
+    ),
+    Metric(name="robust_accuracy_stderr", words="standard error of robust accuracy over the images", final=True),
+    Metric(
+        name="robust_accuracy_as_published", words="under the attack of the study that is repeated", sometimes=True
+    ),
+    Metric(name="spent_flops", unit="FLOPs", words="marginal compute, epochs that were lost included", sometimes=True),
+    *(Metric(name=f"flops_{one}", unit="FLOPs", words=f"compute of the phase {one}", final=True) for one in _PHASES),
+    Metric(name="epochs", words="epochs of its schedule", final=True, recorded=True),
+    Metric(name="kept_epoch", words="epoch whose weights are kept", final=True, recorded=True),
+    Metric(name="micro_batches", words="parts of a batch that were trained in turn", final=True, each_epoch=True),
+    Metric(name="epoch", words="number of the epoch, from 1", each_epoch=True),
+    Metric(name="loss", words="mean loss of the epoch", each_epoch=True, curve="train/loss"),
+    Metric(name="learning_rate", words="at the epoch's last step", each_epoch=True, curve="train/learning_rate"),
+    Metric(name="train_accuracy", words="share of perturbed training images that were right", each_epoch=True),
+    Metric(
+        name="planned_train_flops", unit="FLOPs", words="marginal compute after the whole schedule", each_epoch=True,
+        recorded=True,
+    ),
+    Metric(
+        name="planned_end_to_end_flops", unit="FLOPs", words="end-to-end compute after the whole schedule",
+        each_epoch=True, recorded=True,
+    ),
+    Metric(name="epoch_flops", unit="FLOPs", words="compute of this epoch, scoring included", each_epoch=True),
+    Metric(name="seconds", unit="s", words="time of this epoch", each_epoch=True, recorded=True),
+)  # fmt: skip
+
+METRICS: Mapping[str, Metric] = MappingProxyType({one.name: one for one in _TABLE})
+OBJECTIVES: Mapping[str, Direction] = MappingProxyType({one.name: one.better for one in _TABLE if one.better})
+COMPUTE = tuple(one.name for one in _TABLE if one.planned is not None)  # what a study may be judged by
