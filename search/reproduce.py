@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pydantic import ConfigDict
 
+from analysis.run.format import check_format
 from trainables.config import Frozen, parse, read_yaml
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput, TemperError
@@ -38,7 +39,7 @@ def reproduce(path: str) -> str:
         The comparison, a line per number.
 
     Raises:
-        InvalidInput: the file is missing or is no single exported recipe.
+        InvalidInput: the file is missing or is no single exported recipe, or is of a later version.
         TemperError: the numbers differ: at all on the same machine, thread count and versions; elsewhere FLOPs at all
             or accuracies by more than 4 standard errors of their difference.
     """
@@ -76,6 +77,7 @@ def _read(path: str) -> Exported:
         raise InvalidInput(f"{path}: {error.strerror}; expected a file from `temper export`") from None
     if not isinstance(data, dict):
         raise InvalidInput(f"{path}: got {type(data).__name__}, expected one exported recipe (--pick knee)")
+    check_format(data, path)
     return parse(Exported, data, where=path)
 
 

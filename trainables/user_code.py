@@ -4,10 +4,13 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
+
+from pydantic import BaseModel
 
 from trainables.errors import InvalidInput
 
@@ -20,12 +23,74 @@ def known(name: str, names: tuple[str, ...]) -> str:
 
 
 TRUSTED = "TEMPER_MODULES"  # modules outside the working directory, with commas between
+NAMING = frozenset({"name", "kind", "method"})  # keys under which a study may name the user's own function
+TORCHVISION = "torchvision:"  # names one of its networks, which is no code of the user's
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_reference(name: str) -> bool:
     """Whether a name has the form `package.module:function`."""
     return REFERENCE.fullmatch(name) is not None
+
+
+def references(configuration: BaseModel) -> dict[str, str]:
+    """Every function of the user's that a configuration names, so that one list serves hashing, checking and shipping.
+
+    Args:
+        configuration: a study or a recipe, whole.
+
+    Returns:
+        Path of the key (`model.name`, `baselines.0.perturbation.kind`) to `module:function`, in the order of the keys.
+    """
+    return dict(_references(configuration.model_dump(mode="json"), ()))
+
+
+def _references(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _references(inner, (*path, str(key)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _references(inner, (*path, str(number)))
+    elif isinstance(value, str) and not NAMING.isdisjoint(path[-2:]) and _is_users(value):  # or one in a list of names
+        yield ".".join(path), value
+
+
+def _is_users(name: str) -> bool:
+    return is_reference(name) and not name.startswith(TORCHVISION)
+
+
+def source_files(reference: str) -> dict[str, Path]:
+    """The source of the user's code behind a reference: its whole top-level package, or its one file. Imports nothing.
+
+    Args:
+        reference: `package.module:function`.
+
+    Returns:
+        Path below the folder that it is imported from (`package/module.py`) to the file; empty if there is no such
+        module, or it has no source.
+    """
+    place = top_level(reference)
+    if place is None:
+        return {}
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    return {path.relative_to(place.parent).as_posix(): path for path in files}
+
+
+def top_level(reference: str) -> Path | None:
+    """Where the top-level module of a reference lies: a file, or the folder of a package. Imports nothing."""
+    spec = _top_level_spec(reference)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.has_location and spec.origin is not None else None
+
+
+def lies_here(path: Path) -> bool:
+    """Whether a file or folder is in the working directory, by its name or by what a link leads to."""
+    here = Path.cwd()  # without links, which what Python imports by may have
+    return here in (*path.parents, *path.resolve().parents)
 
 
 def is_trusted(module: str) -> bool:
@@ -37,16 +102,21 @@ def is_trusted(module: str) -> bool:
     if top in os.environ.get(TRUSTED, "").split(","):
         return True
     try:
-        spec = find_spec(top)
+        spec = _top_level_spec(module)
     except (ImportError, ValueError):
         return False
     origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
     if origin is None:
         return spec is None  # there is none, which importing it will say
-    here = Path.cwd()  # without links, which what Python imports by may have
     installed = {"site-packages", "dist-packages"} & set(origin.parts)
-    own = here in (*origin.parents, *origin.resolve().parents)
-    return own and not installed and top not in sys.stdlib_module_names
+    return lies_here(origin) and not installed and top not in sys.stdlib_module_names
+
+
+def _top_level_spec(reference: str) -> ModuleSpec | None:
+    """Find a module as importing it will; sys.path of the installed command lacks the working directory."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that a folder there cannot stand in for a package of Temper's
+    return find_spec(reference.partition(":")[0].partition(".")[0])
 
 
 def own_function(reference: str, where: str) -> Callable[..., Any]:
@@ -60,8 +130,6 @@ def own_function(reference: str, where: str) -> Callable[..., Any]:
         InvalidInput: there is no such module or function, the module is not trusted, or importing it fails.
     """
     module, _, name = reference.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that a folder there cannot stand in for a package of Temper's
     if not is_trusted(module):
         raise InvalidInput(
             f"{where}: got {reference!r}, expected a module in the working directory, or one that you trust: "

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from analysis.run.format import FORMAT
 from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
 
@@ -18,7 +19,7 @@ FORMATS = ("yaml", "json", "csv")
 def record(run: Run, trial: Trial) -> dict[str, Any]:
     """One trial as exported: plain data that names its recipe, how it was judged and where; null for NaN."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "id": trial.id,
         "role": trial.role,
         "recipe": trial.recipe,

@@ -3,13 +3,25 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
+from analysis.run.sessions import End, last_written, read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
-QUIET_EPOCHS = 5  # times the longest epoch that was seen; after so long without a word, a search may be gone
+QUIET_EPOCHS = 5  # times the longest epoch that was seen; after so long without a word, a search is taken for dead
 QUIET_SECONDS = 120.0  # at least
+
+
+class Phase(StrEnum):
+    """What a run's search is doing, as far as its directory tells."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DEAD = "dead"
 
 
 @dataclass(frozen=True)
@@ -20,22 +32,21 @@ class Status:
         ended: number of recipes by how they ended.
         running: those that were proposed and have not ended, in order of proposing.
         planned: recipes that the study runs at most.
-        silent: seconds since anything was written; None where the storage does not tell.
-        concluded: its report is there.
-        quiet: silent for so long that the search may be gone.
+        phase: what its search is doing.
+        since: when it came to that: when its driver began, or ended, or last wrote something; None: not known.
+        reason: why it ended; None where nothing says so.
+        silent: seconds since anything was written; None where nothing was, or the storage does not tell.
+        host: where its driver runs or ran; None in a run of an older version, which kept no record of sessions.
     """
 
     ended: Counter[State]
     running: tuple[Trial, ...]
     planned: int | None
+    phase: Phase
+    since: datetime | None
+    reason: str | None
     silent: float | None
-    concluded: bool
-
-    @property
-    def quiet(self) -> bool:
-        seconds = [float(row["seconds"]) for trial in self.running for row in trial.history if "seconds" in row]
-        patience = max([QUIET_SECONDS, *(QUIET_EPOCHS * one for one in seconds)])
-        return not self.concluded and self.silent is not None and self.silent > patience
+    host: str | None
 
 
 def status_of(run: Run, now: datetime | None = None) -> Status:
@@ -47,28 +58,41 @@ def status_of(run: Run, now: datetime | None = None) -> Status:
     """
     now = now or datetime.now(UTC)
     running = tuple(trial for trial in run.trials if trial.state is State.RUNNING)
-    written = [
-        datetime.fromisoformat(moment) for trial in run.trials for moment in (trial.started, trial.ended) if moment
-    ]
-    for trial in running:
-        folder = run.folder.child("trials", trial.id, "checkpoint", str(len(trial.history)))
-        moment = folder.modified("state.json") if trial.history else None
-        written += [moment] if moment is not None else []
-    return Status(
-        ended=Counter(trial.state for trial in run.trials if trial.state is not State.RUNNING),
-        running=running,
-        planned=run.info.get("planned_recipes"),
-        silent=max(0.0, (now - max(written)).total_seconds()) if written else None,
-        concluded=run.folder.exists("report.html"),
-    )
+    ended: Counter[State] = Counter(trial.state for trial in run.trials if trial.state is not State.RUNNING)
+    planned = run.info.get("planned_recipes")
+    sessions = read_sessions(run.folder)
+    last = sessions[-1] if sessions else None
+    moments = [moment for moment in (last_written(run), last.began if last else None) if moment is not None]
+    written = max(moments, default=None)
+    silent = max(0.0, (now - written).total_seconds()) if written else None
+    since, reason = written, None
+    if last is not None and last.end is not None:
+        phase, since, reason = _PHASES[last.end], last.ended, last.reason
+    elif planned is not None and ended.total() >= planned and not running:
+        phase = Phase.FINISHED
+    elif silent is not None and silent > _patience(running):
+        phase = Phase.DEAD
+    else:
+        phase, since = Phase.RUNNING, last.began if last else None
+    return Status(ended, running, planned, phase, since, reason, silent, last.host if last else None)
 
 
-def status_lines(run: Run, status: Status) -> list[str]:
-    """A status for people."""
-    ended = sum(status.ended.values())
+_PHASES = {End.FINISHED: Phase.FINISHED, End.INTERRUPTED: Phase.INTERRUPTED, End.FAILED: Phase.FAILED}
+
+
+def _patience(running: tuple[Trial, ...]) -> float:
+    """Seconds without a word after which a search is taken for dead."""
+    seconds = [float(row["seconds"]) for trial in running for row in trial.history if "seconds" in row]
+    return max([QUIET_SECONDS, *(QUIET_EPOCHS * one for one in seconds)])
+
+
+def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[str]:
+    """A status for people; `now` as for `status_of`."""
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
     of = f" of {status.planned}" if status.planned else ""
-    lines = [f"{run.folder}: {ended}{of} recipes ended ({states}), {len(status.running)} running"]
+    running = "running" if status.phase is Phase.RUNNING else "unfinished"
+    counts = f"{status.ended.total()}{of} recipes ended ({states}), {len(status.running)} {running}"
+    lines = [f"{run.folder}: {counts}"]
     wide = max((len(trial.name or trial.role) for trial in status.running), default=0)
     lines += [
         f"  {trial.name or trial.role:{wide}s}  {_progress(trial)}  {summary(trial.recipe)}" for trial in status.running
@@ -80,13 +104,29 @@ def status_lines(run: Run, status: Status) -> list[str]:
         reference = run.reference
         share = f" = {flops / reference.metrics['train_flops']:.1%} of the reference" if reference else ""
         lines.append(f"most robust proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
-    if status.concluded:
-        lines.append(f"done; report {run.folder}/report.html")
-    elif status.silent is not None:
-        lines.append(f"last written {_ago(status.silent)} ago")
-    if status.quiet:
-        lines.append(f"If its search is gone, `temper resume {run.folder}` goes on with it.")
-    return lines
+    return lines + _phase_lines(run, status, now or datetime.now(UTC))
+
+
+def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
+    """What the search is doing, and what to do next."""
+    ago = "" if status.since is None else f" {_ago(max(0.0, (now - status.since).total_seconds()))} ago"
+    host = "" if status.host is None else f" on {status.host}"
+    why = "" if status.reason is None else f": {status.reason}"
+    goes_on = f"`temper resume {run.folder}` goes on with it."
+    match status.phase:
+        case Phase.RUNNING:
+            last = "nothing written yet" if status.silent is None else f"last written {_ago(status.silent)} ago"
+            return [f"running{host}; {last}"]
+        case Phase.FINISHED:
+            if run.folder.exists("report.html"):
+                return [f"finished{ago}{why}; report {run.folder}/report.html"]
+            return [f"finished{ago}{why}; `temper report {run.folder}` writes its report."]
+        case Phase.INTERRUPTED | Phase.FAILED:
+            return [f"{status.phase.value}{ago}{host}{why}", goes_on]
+        case Phase.DEAD:
+            since = "" if status.since is None else f" since {status.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC,{ago}"
+            unsure = "" if status.host else ", or its budget ended it, which its version of Temper did not record"
+            return [f"dead{since}: its driver{host} was killed or lost{unsure}", goes_on]
 
 
 def _progress(trial: Trial) -> str:

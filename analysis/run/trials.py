@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.run.format import check_format
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
@@ -80,12 +81,19 @@ class Run:
         return self.finished(self.info["base"])
 
 
-def read_run(folder: Folder) -> Run:
-    """Read a run. Raises InvalidInput if the folder holds none."""
+def read_info(folder: Folder) -> dict[str, Any]:
+    """The run.json of a run. Raises InvalidInput if the folder holds none, or one of a format that is not known."""
     try:
-        info = folder.read_json("run.json")
-    except (OSError, ValueError) as error:
+        info = dict(folder.read_json("run.json"))
+    except (OSError, ValueError, TypeError) as error:
         raise InvalidInput(f"{folder}: no readable run.json in it, expected the directory of a run") from error
+    check_format(info, f"{folder}/run.json")
+    return info
+
+
+def read_run(folder: Folder) -> Run:
+    """Read a run. Raises InvalidInput if the folder holds none, or one of a format that is not known."""
+    info = read_info(folder)
     trials, unreadable = [], []
     for name in folder.child("trials").names():
         try:

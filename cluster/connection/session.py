@@ -3,10 +3,8 @@
 import logging
 import os
 import secrets
-import shutil
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
 from cluster.connection.runtime_env import shipment
+from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
 
 CONNECT_SECONDS = 5.0
@@ -100,20 +99,19 @@ def session(
         finally:
             ray.shutdown()
         return
-    folder = tempfile.mkdtemp(prefix="temper-ray-")
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=folder,
-        )
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+    with session_folder() as folder:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextmanager

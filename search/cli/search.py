@@ -115,7 +115,9 @@ def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None
     _watch(
         folder,
         started,
-        lambda: runner.resume(folder, target=target, force=force, started=started, terminal=Terminal()),
+        lambda: runner.resume(
+            folder, target=target, command=_command(), force=force, started=started, terminal=Terminal()
+        ),
     )
 
 

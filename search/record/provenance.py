@@ -5,7 +5,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,18 @@ def provenance(command: str) -> dict[str, Any]:
         "git_commit": head[0] if (head := commit()) else None,
         "git_dirty": "dirty" in head,
         "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
-        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in PACKAGES},
+        "versions": {"temper": temper_version(), "python": sys.version.split()[0]}
+        | {name: version(name) for name in PACKAGES},
         "hardware": {"machine": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
     }
+
+
+def temper_version() -> str | None:
+    """Of the installed package; None where the code was shipped without being installed, as to a cluster's nodes."""
+    try:
+        return version("temper-search")
+    except PackageNotFoundError:
+        return None
 
 
 def now() -> str:

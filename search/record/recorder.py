@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from analysis.run.format import FORMAT
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
@@ -46,7 +47,7 @@ class Record(Listener):
         self.folder.write_json(
             "run.json",
             {
-                "format": 1,
+                "format": FORMAT,
                 "study": study.name,
                 "name": self.folder.parts[-1],
                 "seed": study.seed,

@@ -3,6 +3,7 @@
 import re
 import time
 
+from analysis.run.trials import read_info
 from search.study.loading import read_study
 from search.study.study import Study
 from trainables.errors import InvalidInput
@@ -40,10 +41,11 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
     A driver that died before run.json was written leaves a folder without a trial: that is removed.
 
     Raises:
-        InvalidInput: a name that is no folder name, or a run of another study.
+        InvalidInput: a name that is no folder name, or a run of another study or of a later version.
     """
     folder = _run_folder(storage, name)
     if folder.exists("run.json"):
+        read_info(folder)
         if read_study(folder) != study:
             raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
         return folder

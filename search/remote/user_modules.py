@@ -1,22 +1,21 @@
 """The user's own code that a study names, so that other machines can be given it."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from search.study.study import Study
-from trainables.user_code import is_reference, own_function
+from trainables.user_code import lies_here, own_function, references, top_level
 
 
 def own_modules(study: Study) -> dict[str, Path | bytes]:
-    """The user's modules that a study names and that lie in the working directory, by name: files or packages."""
+    """The user's modules that a study names and that lie in the working directory, by name: files or packages.
+
+    Raises:
+        InvalidInput: one that the study names cannot be imported.
+    """
     found: dict[str, Path | bytes] = {}
-    for key, reference in (("data.name", study.data.name), ("model.name", study.model.name)):
-        if not is_reference(reference) or reference.startswith("torchvision:"):
-            continue
+    for key, reference in references(study).items():
         own_function(reference, key)
-        spec = find_spec(reference.partition(":")[0].partition(".")[0])
-        origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
-        if origin is not None and Path.cwd() in origin.parents:
-            what = origin.parent if origin.name == "__init__.py" else origin
-            found[what.name] = what
+        place = top_level(reference)
+        if place is not None and lies_here(place):
+            found[place.name] = place
     return found

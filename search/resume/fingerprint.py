@@ -2,16 +2,15 @@
 
 import json
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connection.runtime_env import LOCK, checkout
 from search.study.study import Study
-from trainables.user_code import is_reference
+from trainables.user_code import references, source_files
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
-    """Part to hash: the study, its data, the lock, the source of trainables/, and the user's own modules.
+    """Part to hash: the study, its data, the lock, the source of trainables/, and each file of the user's own modules.
 
     Args:
         study: as resolved.
@@ -26,12 +25,8 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         "code of trainables/": _hash(_source(root / "trainables")),
         "requirements.lock": _hash(lock.read_bytes()) if lock.exists() else "none",
     }
-    for name in (study.data.name, study.model.name):
-        if is_reference(name) and not name.startswith("torchvision:"):
-            module = name.partition(":")[0]
-            spec = find_spec(module)
-            if spec is not None and spec.origin is not None and Path(spec.origin).exists():
-                parts[f"module {module}"] = _hash(Path(spec.origin).read_bytes())
+    for reference in references(study).values():
+        parts |= {f"module {name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
     return parts
 
 

@@ -12,16 +12,23 @@ from trainables.execution.ending import Ending
 class Spending(Listener):
     """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
 
-    def __init__(self, budget: Budget, hypervolume: Hypervolume, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        hypervolume: Hypervolume,
+        clock: Callable[[], float] = time.monotonic,
+        hours_before: float = 0.0,
+    ) -> None:
         """Start the clock.
 
         Args:
             budget: of the study.
             hypervolume: of the study's proposals, which hears of what ends before this is asked.
             clock: in seconds.
+            hours_before: that drivers worked on the run before, which count too.
         """
         self._budget, self._hypervolume = budget, hypervolume
-        self._clock, self._started = clock, clock()
+        self._clock, self._started = clock, clock() - 3600 * hours_before
         self._flops: dict[str, float] = {}
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import optuna
 
 from analysis.pareto.parity import verdict
+from analysis.run.sessions import hours_spent
 from analysis.run.trials import Run, read_run
 from analysis.tables.rungs import rung_lines
 from cluster.connection.session import Target, session
@@ -19,6 +21,7 @@ from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
+from search.record.driver_session import driver_session
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
 from search.remote.user_modules import own_modules
@@ -97,15 +100,27 @@ def search(
         device = study.resources.of("proposed").device
         record.begin(study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
 
-    return _run(study, fixed, folder, splits, begin, target=target, started=started, terminal=terminal, learnt=learnt)
+    return _run(
+        study,
+        fixed,
+        folder,
+        splits,
+        begin,
+        target=target,
+        command=command,
+        started=started,
+        terminal=terminal,
+        learnt=learnt,
+    )
 
 
-def resume(folder: Folder, *, target: Target, force: bool, started: float, terminal: Terminal) -> Timing:
+def resume(folder: Folder, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
     """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
 
     Args:
         folder: of the run.
         target: as for `search`.
+        command: as for `search`.
         force: go on even if code, data or study are not what they were.
         started: as for `search`.
         terminal: as for `search`.
@@ -138,11 +153,13 @@ def resume(folder: Folder, *, target: Target, force: bool, started: float, termi
         splits,
         begin,
         target=target,
+        command=command,
         started=started,
         terminal=terminal,
         learnt=run.info["warm_start"],
         past=past,
         trained=trained,
+        hours_before=hours_spent(run),
     )
 
 
@@ -154,20 +171,26 @@ def _run(
     begin: Callable[[Record], None],
     *,
     target: Target,
+    command: str,
     started: float,
     terminal: Terminal,
     learnt: Sequence[Lesson],
     past: Sequence[Remembered] = (),
     trained: Mapping[str, Trained] = MappingProxyType({}),
+    hours_before: float | None = None,
 ) -> Timing:
-    """Run what is left of a study."""
+    """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
     try:
-        with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:
+        with ExitStack() as stack:
+            stack.enter_context(session(target, beside=own_modules(study)))
+            curves = stack.enter_context(LiveCurves(folder, study.objectives))
             places = places_of(study, fixed, splits, terminal.line)
             at_once = places.slots
             check_shared(folder)
             record = Record(folder, next_order(past))
             begin(record)
+            resumes, before = hours_before is not None, hours_before or 0.0
+            closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
             total = fixed.planned
             widest = max(len(one.name) for one in fixed)
             tally, hypervolume = Tally(fixed.reference.recipe.id), Hypervolume.of(study, fixed)
@@ -177,8 +200,19 @@ def _run(
             metrics = RayMetrics(folder.name)
             monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: places.slots)
             if total > sum(one.outcome is not None for one in past):
-                listeners = [tally, hypervolume, record, curves, progress, monitor]
-                tune_study(study, fixed, folder, splits, listeners, learnt, past, trained, places=places)
+                listeners = [tally, hypervolume, record, curves, progress, monitor, closing]
+                tune_study(
+                    study,
+                    fixed,
+                    folder,
+                    splits,
+                    listeners,
+                    learnt,
+                    past,
+                    trained,
+                    places=places,
+                    hours_before=before,
+                )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")

@@ -51,6 +51,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         why_stopped: Callable[[str], Ending | None] = lambda trial_id: None,
         clock: Callable[[], float] = time.monotonic,
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
+        hours_before: float = 0.0,
     ) -> None:
         """Take a study and whom to tell.
 
@@ -63,11 +64,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             why_stopped: how the scheduler stopped it, likewise.
             clock: in seconds, for a budget of hours.
             has_place: whether the cluster has one for a trial of this role, beside so many of each that run or wait.
+            hours_before: that drivers worked on the run before, for a budget of hours.
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
-        self._study, self._sampler = study, sampler
-        self._spending, self._known = Spending(study.budget, hypervolume, clock), Known()
+        self._study, self._sampler, self._known = study, sampler, Known()
+        self._spending = Spending(study.budget, hypervolume, clock, hours_before)
         self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)

@@ -40,6 +40,7 @@ def tune_study(
     trained: Mapping[str, Trained],
     *,
     places: Places,
+    hours_before: float,
 ) -> None:
     """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
 
@@ -53,6 +54,7 @@ def tune_study(
         past: what this run has done before.
         trained: finished recipes that others start from or learn from, by id.
         places: the cluster's room, and where each role goes.
+        hours_before: that drivers worked on this run before.
     """
     setting = Setting(
         evaluation=study.protocol,
@@ -81,6 +83,7 @@ def tune_study(
         lambda trial_id: hangs.endings.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
         has_place=places.has_place,
+        hours_before=hours_before,
     )
     searcher.replay(past)
     tuner = tune.Tuner(

@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ def test_ctrl_c_is_exit_130_and_says_what_is_kept(tmp_path: Path, later: float) 
     assert "temper resume" in output
     assert not (tmp_path / "cut" / ".tune").exists()
     assert temper("report", str(tmp_path / "cut")).returncode == 0
+    told = temper("status", str(tmp_path / "cut")).stdout.splitlines()
+    assert told[-2].startswith("interrupted ")
+    assert told[-2].endswith(f" on {socket.gethostname()}: Ctrl-C (SIGINT)")
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

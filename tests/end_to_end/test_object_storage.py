@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 from pyarrow import fs
 
+from analysis.run.sessions import End, read_sessions
 from analysis.run.trials import read_run
 from search.remote.submission import submit
 from search.study.loading import load
@@ -100,3 +101,6 @@ def test_a_search_in_an_object_store_is_killed_resumed_and_explained(bucket: str
     assert again.returncode == 0, again.stdout + again.stderr
     assert not list(tmp_path.glob("*lab*"))
     assert json.loads(run.read("run.json"))
+    killed, finished = read_sessions(run)
+    assert (killed.end, finished.end) == (None, End.FINISHED)
+    assert 0 < finished.hours_before < 0.1

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.checkout import ROOT
+
 PGD, FAST = "{kind: pgd, epsilon: 0.2, steps: 3}", "{kind: n_fgsm, epsilon: 0.2}"
 _SHORT = "{epochs: 1, learning_rate: 0.05}"
 PRUNED = "{method: channel_pruning, pruning_ratio: 0.5}"
@@ -38,6 +40,21 @@ def temper(
         check=False,
         cwd=cwd,
         env=os.environ | {"PYTHONWARNINGS": "default"},
+    )
+
+
+def installed_temper(*arguments: str, cwd: Path, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the environment's console script, whose sys.path lacks the working directory, on this checkout's code."""
+    changes = [part for setting in settings or [] for part in ("--set", setting)]
+    script = Path(sys.executable).parent / "temper"
+    return subprocess.run(
+        [str(script), *arguments, *changes],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
 

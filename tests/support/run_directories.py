@@ -1,6 +1,7 @@
 """Builds small run directories for the tests of `analysis`."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from analysis.run.trials import Run, read_run
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
+BEGUN = datetime(2026, 11, 24, 8, tzinfo=UTC)  # of every trial in these directories
 INFO: dict[str, Any] = {
     "format": 1,
     "study": "digits",
@@ -51,7 +53,7 @@ def recipe(epochs: int = 6, pruning_ratio: float | None = None, scratch: bool = 
 def propose(folder: Folder, record: dict[str, Any]) -> None:
     """A trial's recipe.json."""
     folder.write_json(
-        "recipe.json", {"params": {}, "distributions": {}, "started": "2026-11-24T08:00:00.000+00:00"} | record
+        "recipe.json", {"params": {}, "distributions": {}, "started": BEGUN.isoformat(timespec="milliseconds")} | record
     )
 
 
@@ -107,6 +109,26 @@ def add(
 def start(root: Path, **info: Any) -> None:
     """A run directory without trials."""
     Folder(str(root)).write_json("run.json", INFO | info)
+
+
+def drive(
+    root: Path,
+    number: int,
+    *,
+    began: float,
+    host: str = "host",
+    before: float = 0.0,
+    ended: float | None = None,
+    why: str = "finished",
+    reason: str = "nothing was left to run",
+) -> None:
+    """A driver's session; moments are in seconds after BEGUN, `before` in hours; one without an end was killed."""
+    folder = Folder(str(root)).child("sessions", str(number))
+    moment = (BEGUN + timedelta(seconds=began)).isoformat()
+    folder.write_json("began.json", {"when": moment, "host": host, "pid": 1, "hours_before": before})
+    if ended is not None:
+        moment, hours = (BEGUN + timedelta(seconds=ended)).isoformat(), (ended - began) / 3600
+        folder.write_json("ended.json", {"why": why, "reason": reason, "when": moment, "hours": hours})
 
 
 def worked_example(root: Path) -> Run:

@@ -13,6 +13,7 @@ from trainables.data.config import Data
 from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
+from trainables.recipe.released_fields import identifying_fields
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 
 
@@ -85,8 +86,8 @@ class Recipe(Frozen):
 
     @property
     def id(self) -> str:
-        """The recipe's identity: 16 hex digits of the SHA-256 of its canonical JSON."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """The recipe's identity: 16 hex digits of the SHA-256 of its canonical JSON, see `released_fields`."""
+        canonical = json.dumps(identifying_fields(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property

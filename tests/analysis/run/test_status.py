@@ -1,16 +1,16 @@
 """How far a run is, from directories written by hand."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from analysis.run.status import Status, status_lines, status_of
+import pytest
+
+from analysis.run.status import Phase, Status, status_lines, status_of
 from analysis.run.trials import Run, read_run
-from tests.support.run_directories import add, start, worked_example
+from tests.support.run_directories import BEGUN, add, drive, start, worked_example
 from trainables.execution.ending import State
 from trainables.storage import Folder
-
-BEGUN = datetime(2026, 11, 24, 8, tzinfo=UTC)  # of every trial in these directories
 
 
 def look(run: Run, after: float) -> Status:
@@ -21,7 +21,7 @@ def test_what_ended_and_what_runs_is_counted(tmp_path: Path) -> None:
     status = look(worked_example(tmp_path), 30)
     assert status.ended == {State.COMPLETE: 5, State.PRUNED: 1}
     assert [trial.id for trial in status.running] == ["d"]
-    assert (status.silent, status.concluded, status.quiet) == (30.0, False, False)
+    assert (status.silent, status.phase) == (30.0, Phase.RUNNING)
 
 
 def test_it_is_said_for_people(tmp_path: Path) -> None:
@@ -38,17 +38,23 @@ def test_it_is_said_for_people(tmp_path: Path) -> None:
         "  proposed  epoch 2 of 6, robust 0.400  prune 50% l1 global · N-FGSM ε 0.2 · 6 epochs · lr 0.1",
         "most robust proposal 0.600 for 4e+08 FLOPs = 4.0% of the reference: "
         "prune 50% l1 global · N-FGSM ε 0.2 · 6 epochs · lr 0.1",
-        "last written 40 s ago",
+        "running; last written 40 s ago",
     ]
 
 
-def test_a_search_that_is_silent_for_long_may_be_gone(tmp_path: Path) -> None:
+def lines(run: Run, after: float) -> list[str]:
+    return status_lines(run, look(run, after), BEGUN + timedelta(seconds=after))
+
+
+def test_a_search_that_is_silent_for_long_is_dead_since_its_last_word(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
-    assert not look(run, 120).quiet
-    assert look(run, 121).quiet
-    assert status_lines(run, look(run, 7200))[-2:] == [
-        "last written 2 h ago",
-        f"If its search is gone, `temper resume {tmp_path}` goes on with it.",
+    assert look(run, 120).phase is Phase.RUNNING
+    assert look(run, 121).phase is Phase.DEAD
+    assert lines(run, 7200)[0].endswith("6 recipes ended (5 complete, 1 pruned), 1 unfinished")
+    assert lines(run, 7200)[-2:] == [
+        "dead since 2026-11-24 08:00:00 UTC, 2 h ago: its driver was killed or lost, "
+        "or its budget ended it, which its version of Temper did not record",
+        f"`temper resume {tmp_path}` goes on with it.",
     ]
 
 
@@ -59,16 +65,62 @@ def test_patience_grows_with_the_length_of_an_epoch(tmp_path: Path) -> None:
     folder.write_json("state.json", {"history": [{"epoch": 1, "robust_accuracy": 0.1, "seconds": 100.0}]})
     os.utime(tmp_path / "trials" / "a" / "checkpoint" / "1" / "state.json", (BEGUN.timestamp(),) * 2)
     run = read_run(Folder(str(tmp_path)))
-    assert not look(run, 500).quiet
-    assert look(run, 501).quiet
+    assert look(run, 500).phase is Phase.RUNNING
+    assert look(run, 501).phase is Phase.DEAD
 
 
-def test_a_run_with_a_report_is_done_and_one_without_trials_is_told(tmp_path: Path) -> None:
+def test_a_report_makes_no_search_finished(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    run.folder.write("report.html", b"")  # as `temper report` writes at any time
+    assert look(run, 60).phase is Phase.RUNNING
+    assert look(run, 10_000).phase is Phase.DEAD
+
+
+def test_a_run_without_a_record_of_sessions_is_finished_once_all_that_was_planned_has_ended(tmp_path: Path) -> None:
+    start(tmp_path, planned_recipes=2)
+    add(tmp_path, "base", role="base", number=0, robust=0.2, flops=0.0)
+    assert look(read_run(Folder(str(tmp_path))), 10_000).phase is Phase.DEAD
+    add(tmp_path, "a", number=1, state="fail", reason="out of memory")
+    run = read_run(Folder(str(tmp_path)))
+    assert lines(run, 7200)[1:] == [f"finished 2 h ago; `temper report {tmp_path}` writes its report."]
+
+
+def test_a_run_that_has_just_begun_is_running(tmp_path: Path) -> None:
     start(tmp_path)
     run = read_run(Folder(str(tmp_path)))
-    assert status_lines(run, look(run, 9)) == [f"{tmp_path}: 0 recipes ended (none yet), 0 running"]
+    assert lines(run, 9) == [f"{tmp_path}: 0 recipes ended (none yet), 0 running", "running; nothing written yet"]
+    start(tmp_path, provenance={"started": BEGUN.isoformat()})
+    run = read_run(Folder(str(tmp_path)))
+    assert lines(run, 60)[-1] == "running; last written 60 s ago"
+    assert look(run, 121).phase is Phase.DEAD
+
+
+ENDS = [
+    ("finished", "0.5 hours are over", ["finished 3 min ago: 0.5 hours are over; report {run}/report.html"]),
+    ("interrupted", "Ctrl-C (SIGINT)", ["interrupted 3 min ago on host-b: Ctrl-C (SIGINT)", "{resume}"]),
+    ("failed", "No space left on device", ["failed 3 min ago on host-b: No space left on device", "{resume}"]),
+]
+
+
+@pytest.mark.parametrize(("why", "reason", "expected"), ENDS)
+def test_the_record_of_the_last_session_says_how_it_ended(
+    tmp_path: Path, why: str, reason: str, expected: list[str]
+) -> None:
+    run = worked_example(tmp_path)
     run.folder.write("report.html", b"")
-    status = look(run, 10_000)
-    assert status.concluded
-    assert not status.quiet
-    assert status_lines(run, status)[-1] == f"done; report {tmp_path}/report.html"
+    drive(tmp_path, 1, began=-600, host="host-a", ended=-300, why="interrupted", reason="Ctrl-C (SIGINT)")
+    drive(tmp_path, 2, began=0, host="host-b", ended=60, why=why, reason=reason)
+    resume = f"`temper resume {tmp_path}` goes on with it."
+    for told in (line.format(run=tmp_path, resume=resume) for line in expected):
+        assert told in lines(run, 240)
+    assert len(lines(run, 240)) == 3 + len(expected)
+
+
+def test_a_session_without_an_end_runs_or_was_killed(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    drive(tmp_path, 1, began=-600, host="host-a", ended=-300, why="finished", reason="nothing was left to run")
+    drive(tmp_path, 2, began=100, host="host-b")
+    assert lines(run, 200)[-1] == "running on host-b; last written 100 s ago"  # that is, its own beginning
+    assert lines(run, 221)[-2] == (
+        "dead since 2026-11-24 08:01:40 UTC, 2 min ago: its driver on host-b was killed or lost"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -49,3 +50,47 @@ def test_a_change_of_the_lock_is_noticed_and_its_hash_is_in_the_record(copy: Pat
     lock.unlink()
     assert fingerprint(study, "data")["requirements.lock"] == "none"
     assert json.loads(json.dumps(provenance("temper")))["lock_sha256"] is None
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's package of three files in the working directory, which sys.path does not have, as for the command."""
+    folder = tmp_path / "own_package"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("__init__.py", "networks.py", "deep/__init__.py", "deep/layers.py"):
+        (folder / name).write_text(f"# {name}\n")
+    monkeypatch.chdir(tmp_path)
+    elsewhere = [path for path in sys.path if path and Path(path).resolve() != tmp_path]
+    monkeypatch.setattr(sys, "path", elsewhere)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "model.name=own_package.networks:build",
+        "data={name: own_package.networks:load, validation_size: 100}",
+    ],
+)
+def test_a_change_of_any_file_of_a_users_package_is_noticed_by_name(package: Path, setting: str) -> None:
+    study = load("digits", [setting])
+    before = fingerprint(study, "data")
+    names = ["__init__.py", "deep/__init__.py", "deep/layers.py", "networks.py"]
+    assert sorted(part for part in before if part.startswith("module ")) == [f"module own_package/{x}" for x in names]
+    for name in names:
+        text = (package / name).read_text()
+        (package / name).write_text("changed = True\n")
+        assert differences(before, fingerprint(study, "data")) == [f"module own_package/{name}"]
+        (package / name).write_text(text)
+    (package / "deep" / "more.py").write_text("")
+    assert differences(before, fingerprint(study, "data")) == ["module own_package/deep/more.py"]
+    assert "own_package" not in sys.modules  # a study from strangers is hashed before anything of it is called
+
+
+def test_a_module_of_one_file_is_hashed_alone_and_torchvisions_networks_are_no_code_of_the_users(package: Path) -> None:
+    for name in ("own_file.py", "beside.py"):
+        package.with_name(name).write_text("")
+    parts = fingerprint(load("digits", ["model.name=own_file:build"]), "data")
+    assert [part for part in parts if part.startswith("module ")] == ["module own_file.py"]
+    parts = fingerprint(load("digits", ["model.name=torchvision:resnet18"]), "data")
+    assert not [part for part in parts if part.startswith("module ")]

@@ -16,10 +16,20 @@ from search.samplers.optuna_samplers import optuna_sampler
 from search.study.algorithms import Budget
 from search.study.loading import load
 from tests.support.command import SMALL
-from tests.support.searcher import Log, done, epoch
+from tests.support.searcher import Log, done, epoch, searcher
 from trainables.execution.ending import FINISHED
 
 FIXED = list(FixedRecipes.of(load("digits", SMALL)))
+
+
+class Notes(Listener):
+    """Notes why nothing more is proposed."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def closed(self, reason: str) -> None:
+        self.said.append(reason)
 
 
 def proposal(role: Any, number: int = 0) -> Proposal:
@@ -33,12 +43,18 @@ def complete(robust: float, flops: float) -> Outcome:
 class Spent:
     """A budget, and the hypervolume that hears of what ends before it is asked."""
 
-    def __init__(self, clock: list[float] | None = None, constraints: str = "[]", **budget: Any) -> None:
+    def __init__(
+        self,
+        clock: list[float] | None = None,
+        constraints: str = "[]",
+        hours_before: float = 0.0,
+        **budget: Any,
+    ) -> None:
         times = clock or [0.0]
         study = load("digits", [*SMALL, f"constraints={constraints}"])
         self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
-        self._spending = Spending(Budget(**budget), self._hypervolume, clock=lambda: times[0])
-        self.reported, self.over = self._spending.reported, self._spending.over
+        self._spending = Spending(Budget(**budget), self._hypervolume, lambda: times[0], hours_before)
+        self.reported, self.over, self.left = self._spending.reported, self._spending.over, self._spending.left
         self.ended(proposal("base", 0), complete(0.1, 0.0))
         self.ended(proposal("baseline", 1), complete(0.8, 1e10))
 
@@ -54,6 +70,30 @@ def test_hours() -> None:
     assert made.over() is None
     clock[0] += 1
     assert made.over() == "0.5 hours are over"
+
+
+def test_hours_of_the_sessions_before_count() -> None:
+    clock = [100.0]
+    made = Spent(clock, hours_before=0.4, hours=0.5)
+    assert made.left() == pytest.approx(0.2)
+    clock[0] += 359
+    assert made.over() is None
+    clock[0] += 1
+    assert made.over() == "0.5 hours are over"
+
+
+def test_a_resumed_search_ends_when_its_hours_and_those_before_are_over() -> None:
+    clock, notes = [1000.0], Notes()
+    study = load("digits", [*SMALL, "budget.hours=2", "sampler.kind=random"])
+    resumed = searcher(study, notes, clock=lambda: clock[0], hours_before=1.9)
+    for number in range(5):  # base and baselines
+        resumed.suggest(f"t{number}")
+        resumed.on_trial_complete(f"t{number}", done(0.1 * number, 1e9))
+    clock[0] += 359
+    assert isinstance(resumed.suggest("t5"), dict)
+    clock[0] += 1
+    assert resumed.suggest("t6") == Searcher.FINISHED
+    assert notes.said == ["2 hours are over"]
 
 
 def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
@@ -89,12 +129,6 @@ def test_patience_does_not_count_what_breaks_a_constraint() -> None:
 
 
 def test_a_spent_budget_ends_proposing_and_says_why() -> None:
-    class Notes(Listener):
-        said: list[str] = []
-
-        def closed(self, reason: str) -> None:
-            self.said.append(reason)
-
     log = Log(load("digits", [*SMALL, "budget.flops=1e9", "sampler.kind=tpe"]))
     notes = Notes()
     log.searcher._listeners.append(notes)

@@ -1,0 +1,78 @@
+"""Records a driver's session in the run directory: when it began and where, when it ended and why."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from analysis.run.sessions import BEGAN, ENDED, SESSIONS, End, session_numbers
+from search.events import Listener
+from search.failures import ending_of
+from search.record.provenance import now, temper_version
+from trainables.storage import Folder
+
+NOTHING_LEFT = "nothing was left to run"
+
+
+class Closing(Listener):
+    """Hears why a search proposes nothing more, for the record of its session."""
+
+    def __init__(self) -> None:
+        self.reason = NOTHING_LEFT
+
+    def closed(self, reason: str) -> None:
+        self.reason = reason
+
+
+@contextmanager
+def driver_session(
+    folder: Folder,
+    command: str,
+    *,
+    resumes: bool,
+    hours_before: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Closing]:
+    """Write sessions/<n>/began.json, and on leaving the context ended.json with how it was left.
+
+    Args:
+        folder: of the run, whose run.json is written.
+        command: as typed.
+        resumes: whether a driver worked on the run before; its session may not have been recorded.
+        hours_before: that drivers worked on it before.
+        clock: in seconds.
+
+    Yields:
+        What must hear the search.
+    """
+    number = 1 + max(session_numbers(folder), default=1 if resumes else 0)
+    place, started, closing = folder.child(SESSIONS, str(number)), clock(), Closing()
+
+    def end(why: End, reason: str) -> None:
+        place.write_json(
+            ENDED, {"why": why.value, "reason": reason, "when": now(), "hours": (clock() - started) / 3600}
+        )
+
+    place.write_json(
+        BEGAN,
+        {
+            "when": now(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": temper_version(),
+            "command": command,
+            "hours_before": hours_before,
+        },
+    )
+    try:
+        yield closing
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        with suppress(OSError):  # of a full storage, say: what ended the session is what must be told
+            if interrupted:
+                end(End.INTERRUPTED, "Ctrl-C (SIGINT)")
+            else:
+                end(End.FAILED, ending_of(str(error) or type(error).__name__).detail or "")
+        raise
+    end(End.FINISHED, closing.reason)
