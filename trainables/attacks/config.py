@@ -5,9 +5,10 @@ the union at the end of this file, and one file of code.
 """
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from trainables.config import Frozen, PositiveFloat, PositiveInt, Share
 from trainables.user_code import OneOf, Reference, members
@@ -15,8 +16,16 @@ from trainables.user_code import OneOf, Reference, members
 EPSILON = "a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)"
 Epsilon = Annotated[float, Field(gt=0, le=0.5, description=EPSILON)]
 Norm = Literal["linf", "l2"]
-SETTING = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]  # a keyword argument's name
-Setting = bool | int | float | str | None
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]  # a keyword argument's name
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError(f"got {value!r:.200}, expected a number, text, true, false or null")
+    return value
+
+
+Setting = Annotated[bool | int | float | str | None, BeforeValidator(_plain)]
 
 
 class PerturbationConfig(Frozen):
@@ -161,7 +170,7 @@ class UserAttack(AttackConfig):
     kind: Reference
     norm: Norm = "linf"
     epsilon: PositiveFloat
-    settings: dict[SETTING, Setting] = {}
+    settings: dict[_Name, Setting] = {}
 
     @field_validator("epsilon")
     @classmethod

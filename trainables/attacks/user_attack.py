@@ -88,4 +88,10 @@ def _unlike(attack: Any, config: UserAttack) -> str | None:
 @lru_cache(maxsize=64)
 def _function(reference: str, where: str, folder: str) -> Callable[..., Any]:
     """The function, found once for a working directory: looking for it takes 60 µs, and every batch asks."""
-    return own_function(reference, where)
+    try:
+        return own_function(reference, where)
+    except TemperError:
+        raise
+    except Exception as error:  # their module may raise anything
+        problem = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({problem})") from error
