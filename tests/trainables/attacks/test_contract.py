@@ -27,9 +27,11 @@ from trainables.models.build import frozen
 ENTRIES: dict[str, Perturbation] = {
     "none": NoPerturbation(),
     "fgsm": FGSM(epsilon=0.1),
+    "fgsm in a short step": FGSM(epsilon=0.1, step_size=0.05),
     "fgsm that reaches every corner": FGSM(epsilon=0.1, step_size=0.25),
     "n_fgsm": NFGSM(epsilon=0.1),
     "pgd": PGD(epsilon=0.1, steps=5),
+    "pgd in short steps": PGD(epsilon=0.1, steps=2, step_size=0.03),
     "pgd in one long step": PGD(epsilon=0.1, steps=1, step_size=0.5),
     "pgd in l2": PGD(norm="l2", epsilon=0.3, steps=25, step_size=0.3),
     "pgd in l2 in one long step": PGD(norm="l2", epsilon=0.3, steps=1, step_size=9.0),
@@ -56,9 +58,9 @@ def one_thread() -> Iterator[None]:
 
 def test_every_kind_is_covered() -> None:
     assert {attack_config(entry.kind) for entry in ENTRIES.values()} == set(CONFIGS.values())
-    assert (len(CONFIGS), len(ENTRIES)) == (6, 10)
+    assert (len(CONFIGS), len(ENTRIES)) == (6, 12)
     assert len(EXACT) == 7
-    assert len(RANDOM) == 7
+    assert len(RANDOM) == 9
 
 
 def network() -> nn.Module:

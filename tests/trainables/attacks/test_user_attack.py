@@ -1,6 +1,7 @@
 """An attack of the user's own: README's example trains a network, and what is none is refused in words."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ DATA = Data(name="digits", train_size=100, validation_size=100)
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     return load_splits(DATA)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from threads, which wait for each other on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
