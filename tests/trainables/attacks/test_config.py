@@ -38,7 +38,6 @@ def test_a_record_is_told_in_words(recorded: dict[str, Any], words: str) -> None
 
 def test_every_kind_has_words_and_code_where_it_says() -> None:
     assert {attack_config(str(recorded.get("kind"))) for recorded, _ in WORDS} == set(CONFIGS.values())
-    assert list(CONFIGS) == ["none", "fgsm", "n_fgsm", "pgd", "pgd_as_published", "module:function"]
     for config in CONFIGS.values():
         module, _, name = config.implementation.partition(":")
         assert hasattr(import_module(module), name.partition(".")[0])
@@ -54,7 +53,7 @@ def problems(given: Any) -> tuple[str, ...]:
     return caught.value.problems
 
 
-KINDS = "'none', 'fgsm', 'n_fgsm', 'pgd', 'pgd_as_published', 'module:function'"
+KINDS = ", ".join(f"'{kind}'" for kind in CONFIGS)
 
 
 @pytest.mark.parametrize(
