@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from trainables.errors import InvalidInput
 
@@ -89,7 +90,7 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     if kind == "value_error":
         return f"{path}: {context['error']}" if path else str(context["error"])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        key = context["discriminator"].strip("'")
+        key = context["discriminator"].strip("'()")
         tags = context.get("expected_tags") or "one of the known kinds"
         return f"{path}.{key}: got {_SHORT.repr(context.get('tag'))}, expected {tags}"
     expected = context["expected"] if kind == "literal_error" else _described(owners, location)
@@ -131,7 +132,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
         if part == "[key]":
             continue  # pydantic's word for a key that is wrong itself
         with_field = [one for one in inner if part in one.model_fields]
-        tagged = [one for one in inner if any(part in get_args(f.annotation) for f in one.model_fields.values())]
+        tagged = [one for one in inner if any(part in _tags(field) for field in one.model_fields.values())]
         if with_field:
             owners, inner = with_field, _models(with_field[0].model_fields[str(part)].annotation)
         elif isinstance(part, str) and tagged:
@@ -141,6 +142,11 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
             owners = inner  # an unknown key of these
         path.append(str(part))
     return ".".join(path), owners
+
+
+def _tags(field: FieldInfo) -> tuple[Any, ...]:
+    """What pydantic may call a kind by in a path: the field's listed values, or what it says of itself."""
+    return (*get_args(field.annotation), *([field.description] if field.description else []))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

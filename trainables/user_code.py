@@ -5,12 +5,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from trainables.errors import InvalidInput
 
@@ -26,6 +28,10 @@ TRUSTED = "TEMPER_MODULES"  # modules outside the working directory, with commas
 NAMING = frozenset({"name", "kind", "method"})  # keys under which a study may name the user's own function
 TORCHVISION = "torchvision:"  # names one of its networks, which is no code of the user's
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+REFERENCE_TAG = "module:function"  # what messages and paths of errors call the kind that is a reference
+Reference = Annotated[str, Field(pattern=rf"^{REFERENCE.pattern}$", description=REFERENCE_TAG)]
 
 
 def is_reference(name: str) -> bool:
@@ -142,3 +148,41 @@ def own_function(reference: str, where: str) -> Callable[..., Any]:
     if not callable(function):
         raise InvalidInput(f"{where}: got {reference!r}, expected a function")
     return cast(Callable[..., Any], function)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a union of configurations that one field tells apart, one of which is the user's own `module:function`.
+
+    It stands in `Annotated` where `Field(discriminator=...)` would, which knows listed values only.
+
+    Attributes:
+        field: the one that tells them apart. Each member lists its value as a Literal, but for the user's own, whose
+            field is a `Reference`.
+    """
+
+    field: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's hook for what a marker makes of a type."""
+        choices = members(source, self.field)
+
+        def tag(given: Any) -> Any:
+            if isinstance(given, BaseModel):
+                value = getattr(given, self.field, None)
+            elif isinstance(given, dict):
+                value = given.get(self.field)
+            else:
+                return next(iter(choices))  # which will say that it is no group of keys
+            return REFERENCE_TAG if isinstance(value, str) and is_reference(value) else value
+
+        tag.__name__ = self.field  # which pydantic's errors name
+        schemas = {name: handler.generate_schema(model) for name, model in choices.items()}
+        return core_schema.tagged_union_schema(schemas, tag)
+
+
+def members(union: Any, field: str) -> dict[str, Any]:
+    """The configurations of a union by the value that tells them apart, the user's own by `REFERENCE_TAG`."""
+    inner = get_args(union)[0] if hasattr(union, "__metadata__") else union  # what Annotated is about
+    models = get_args(inner)
+    return {next(iter(get_args(model.model_fields[field].annotation)), REFERENCE_TAG): model for model in models}

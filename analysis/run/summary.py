@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from trainables.attacks.config import recorded_words
+
 
 def summary(recipe: dict[str, Any]) -> str:
     """A recipe in a few words, for people; what is as usual is not said."""
@@ -18,7 +20,7 @@ def summary(recipe: dict[str, Any]) -> str:
         parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
     if not schedule["epochs"]:
         return " · ".join([*parts, "not fine-tuned"])
-    parts.append(_perturbation(recipe["perturbation"]))
+    parts.append(recorded_words(recipe["perturbation"]))
     if recipe["loop"]["kind"] == "free":
         parts.append(f"free ×{recipe['loop']['replays']}")
     loss = recipe["loss"]
@@ -35,17 +37,3 @@ def summary(recipe: dict[str, Any]) -> str:
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
     parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))
-
-
-def _perturbation(attack: dict[str, Any]) -> str:
-    pgd = f"PGD-{attack.get('steps')}"
-    names = {
-        "none": "ordinary",
-        "fgsm": "FGSM",
-        "n_fgsm": "N-FGSM",
-        "pgd": pgd,
-        "pgd_as_published": f"{pgd} as published",
-    }
-    norm = " L2" if attack.get("norm") == "l2" else ""
-    size = f" ε {attack['epsilon']:.3g}" if "epsilon" in attack else ""
-    return names[attack["kind"]] + norm + size + (f" warm-up {attack['warm_up']:.0%}" if attack.get("warm_up") else "")

@@ -104,7 +104,15 @@ def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
     """The searched parts of a recipe, flat, so that fixed recipes stand in the same table as proposals."""
     flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
     for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
-        flat |= {f"{group}.{key}": value for key, value in (recipe[group] or {}).items() if value is not None}
+        flat |= _flat(group, recipe[group] or {})
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def _flat(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Nested groups of values by their path; a user's attack has its settings in one."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(f"{name}.{key}", value) if isinstance(value, dict) else {f"{name}.{key}": value}
     return flat
 
 

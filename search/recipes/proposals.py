@@ -20,7 +20,7 @@ from search.study.space import (
     ScheduleSpace,
 )
 from search.study.study import BASE, Study
-from trainables.attacks.config import FGSM, NFGSM, PGD, Perturbation
+from trainables.attacks.config import PERTURBATION, Perturbation, attack_config
 from trainables.compression.config import Bits, ChannelPruning, Compression, NoCompression, Quantization
 from trainables.config import Frozen
 from trainables.errors import InvalidInput, TemperError
@@ -73,7 +73,7 @@ def check_first(study: Study, fixed: FixedRecipes) -> None:
 def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     """Ask for every choice of one recipe that starts from the base.
 
-    The space is conditional: importance and scope exist where something is pruned, steps where the attack is PGD,
+    The space is conditional: importance and scope exist where something is pruned, steps where the attack has some,
     temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
     Pruning takes no more steps than there are epochs.
 
@@ -141,15 +141,17 @@ def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | No
 
 
 def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
+    """The attack's kind, warm-up and radius; its norm and steps where the kind has such fields."""
     kind = trial.suggest_categorical("perturbation", space.kind)
     warm_up = _choice(trial, "warm_up", space.warm_up)
     epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
-    if kind == "fgsm":
-        return FGSM(epsilon=epsilon, warm_up=warm_up)
-    if kind == "n_fgsm":
-        return NFGSM(epsilon=epsilon, warm_up=warm_up)
-    steps = _int(trial, "attack_steps", space.steps)
-    return PGD(norm=space.norm, epsilon=epsilon, steps=steps, warm_up=warm_up)
+    config = attack_config(kind)
+    given: dict[str, Any] = {"kind": kind, "epsilon": epsilon, "warm_up": warm_up}
+    if "norm" in config.model_fields:
+        given["norm"] = space.norm
+    if "steps" in config.model_fields:
+        given["steps"] = _int(trial, "attack_steps", space.steps)
+    return PERTURBATION.validate_python(given)
 
 
 def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:

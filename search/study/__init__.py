@@ -6,5 +6,6 @@
 - `constraints`: bounds on final numbers
 - `algorithms`: budget, sampler and halving
 - `resources`: what each trial gets of a cluster
+- `user_attacks`: which attacks of the user's own it names
 - `loading`: reading and changing a study
 """

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainables.attacks.config import NoPerturbation, Perturbation
+from trainables.attacks.config import CONFIGS, NoPerturbation, Perturbation
 from trainables.compression.config import Bits, Importance, Scope
 from trainables.config import Frozen, PositiveInt
 from trainables.recipe.schedule import Schedule
@@ -21,8 +21,7 @@ class Arm(Frozen):
         base: `base`, the ordinary one, or a baseline's name.
         perturbation: of fine-tuning.
         schedule: of fine-tuning; None: none, the compressed network is scored as it is.
-        score: what the figure shows as robust; `robust_accuracy_as_published` exists where the perturbation is
-            `pgd_as_published`.
+        score: what the figure shows as robust: `robust_accuracy`, or the perturbation's own metric.
     """
 
     name: Name
@@ -33,13 +32,13 @@ class Arm(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.schedule is None and self.perturbation.kind != "none":
+        if self.schedule is None and self.perturbation.adversarial:
             raise ValueError(f"got perturbation {self.perturbation.kind} without a schedule, expected both or neither")
-        published = self.perturbation.kind == "pgd_as_published"
-        if self.score == "robust_accuracy_as_published" and not published:
+        if self.score not in ("robust_accuracy", self.perturbation.own_metric):
+            having = [kind for kind, config in CONFIGS.items() if config.own_metric == self.score]
             raise ValueError(
                 f"got score {self.score} with perturbation {self.perturbation.kind}, "
-                "expected perturbation pgd_as_published"
+                f"expected perturbation {' or '.join(having)}"
             )
         return self
 

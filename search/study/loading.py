@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.study.study import Study
+from search.study.user_attacks import check_user_attacks
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -22,7 +23,8 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     """Read a shipped study by name or any by path, change it by `path.to.key=value`, and validate it.
 
     Raises:
-        InvalidInput: no such study, not YAML, every problem of its content, or no file of weights where it names one.
+        InvalidInput: no such study, not YAML, every problem of its content, no file of weights where it names one, or
+            an attack of the user's own that cannot be had.
     """
     path = shipped().get(study, Path(study))
     try:
@@ -35,6 +37,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     for setting in settings:
         _apply(data, setting)
     loaded = parse(Study, data)
+    check_user_attacks(loaded)
     if loaded.pretrained is None:
         return loaded
     from trainables.models.weights import (
@@ -49,7 +52,9 @@ def changed(study: Study, settings: Sequence[str]) -> Study:
     data = study.model_dump(mode="json")
     for setting in settings:
         _apply(data, setting)
-    return parse(Study, data)
+    made = parse(Study, data)
+    check_user_attacks(made)
+    return made
 
 
 def _apply(data: dict[str, Any], setting: str) -> None:

@@ -2,14 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from trainables.attacks.config import Norm, radius
+from trainables.attacks.config import Norm, attack_config, radius
 from trainables.compression.config import Bits, Importance, MacRatio, PruningRatio, Scope
 from trainables.config import Frozen, PositiveFloat, PositiveInt, Share
 from trainables.losses.config import CrossEntropy, Loss
 from trainables.recipe.schedule import Decay, Loop, OrdinaryLoop, Shape
+from trainables.user_code import known
 
+SEARCHED = ("fgsm", "n_fgsm", "pgd")  # kinds of attack that can be searched over, beside the user's own
+AttackKind = Annotated[str, AfterValidator(lambda kind: known(kind, SEARCHED))]
 Value = TypeVar("Value")
 
 
@@ -119,10 +122,16 @@ class QuantizationSpace(Frozen):
 
 
 class PerturbationSpace(Frozen):
-    """What to train against; `steps` counts for PGD only, and only PGD has an L2 form."""
+    """What to train against.
+
+    Attributes:
+        norm: of the attacks that have an L2 form as well, which are PGD and the user's own.
+        kind: of attack; the user's own is called without settings.
+        steps: of the attacks that have a number of steps, which is PGD.
+    """
 
     norm: Norm = "linf"
-    kind: Annotated[tuple[Literal["fgsm", "n_fgsm", "pgd"], ...], Field(min_length=1)] = ("n_fgsm", "pgd")
+    kind: Annotated[tuple[AttackKind, ...], Field(min_length=1)] = ("n_fgsm", "pgd")
     epsilon: EpsilonRange
     steps: IntRange = IntRange(low=2, high=10)
     warm_up: OneOrMore[Share] = (0.0,)
@@ -130,8 +139,9 @@ class PerturbationSpace(Frozen):
     @field_validator("kind")
     @classmethod
     def _has_the_norm(cls, kind: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("norm") == "l2" and set(kind) != {"pgd"}:
-            raise ValueError(f"got {list(kind)} with norm l2, expected [pgd]")
+        if info.data.get("norm") == "l2" and not all("norm" in attack_config(one).model_fields for one in kind):
+            having = ", ".join(one for one in SEARCHED if "norm" in attack_config(one).model_fields)
+            raise ValueError(f"got {list(kind)} with norm l2, expected [{having}] or module:function")
         return kind
 
     @field_validator("epsilon")

@@ -9,7 +9,7 @@ from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
 from search.study.resources import Resources
 from search.study.space import Space
-from trainables.attacks.config import FGSM, NFGSM, PGD, PublishedPGD
+from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
 from trainables.config import Frozen
 from trainables.data.config import Data
@@ -57,7 +57,7 @@ class Baseline(Frozen):
     base: Name | None = None
     compression: Compression = NoCompression()
     quantization: Quantization | None = None
-    perturbation: Annotated[FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
+    perturbation: Adversarial
     loss: Loss = CrossEntropy()
     loop: Loop = OrdinaryLoop()
     distillation: Teaching | None = None

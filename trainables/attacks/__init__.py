@@ -5,5 +5,6 @@
 - `fgsm`: FGSM and N-FGSM, one step each
 - `pgd`: PGD, several steps, in L-infinity and L2
 - `adver_fine`: the attack as the code of arXiv 2403.09441 ran it, to repeat that study
+- `user_attack`: an attack of the user's own, named as `module:function`
 - `registry`: from a recipe's perturbation to the attack object
 """

@@ -4,12 +4,13 @@ Nothing else should train or be scored with it. What it does otherwise than `Pgd
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.attacks.config import Norm
+from trainables.attacks.config import Norm, PublishedPGD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class PublishedPgdAttack:
     steps: int
     norm: Norm = "linf"
     sound: bool = False
+
+    @classmethod
+    def of(cls, config: PublishedPGD, share: float) -> Self:
+        """As a recipe describes it, at a share of its epsilon."""
+        return cls(epsilon=share * config.epsilon, steps=config.steps)
 
     @property
     def passes(self) -> int:

@@ -5,7 +5,8 @@ many input-gradient passes it makes per example and how far from x it may end; `
 conditions.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 import torch
@@ -52,10 +53,17 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
     One that is not sound runs in the mode that the model is in, and may leave [0, 1].
 
     Raises:
-        TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite.
+        TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite; it is no images of the
+            shape of x; or the attack made more passes than it declares, by which its compute is charged.
     """
-    with frozen(model) if attack.sound else nullcontext():
-        adversarial = attack(model, x, target, generator).detach()
+    with frozen(model) if attack.sound else nullcontext(), _counted(model) as calls:
+        adversarial = attack(model, x, target, generator)
+    if len(calls) > attack.passes:
+        raise TemperError(f"{attack}: made {len(calls)} passes, declared {attack.passes}, by which it is charged")
+    if not isinstance(adversarial, Tensor) or adversarial.shape != x.shape:
+        got = tuple(adversarial.shape) if isinstance(adversarial, Tensor) else type(adversarial).__name__
+        raise TemperError(f"{attack}: gave {got}, expected images of shape {tuple(x.shape)}")
+    adversarial = adversarial.detach()
     shift = adversarial - x
     distances = shift.abs() if attack.norm == "linf" else euclidean_length(shift)
     distance = distances.amax() if len(x) else torch.tensor(0.0)
@@ -66,6 +74,17 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
     if not bool(inside):  # NaN compares false, so it lands here too
         raise TemperError(f"{attack}: left its bound: |x_adv - x| = {float(distance):.4g}, allowed {attack.bound:.4g}")
     return adversarial
+
+
+@contextmanager
+def _counted(model: nn.Module) -> Iterator[list[None]]:
+    """A list that grows by one with each call of the model."""
+    calls: list[None] = []
+    handle = model.register_forward_pre_hook(lambda *_: calls.append(None))
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:

@@ -1,24 +1,72 @@
-"""What a study may say of an attack: its kind, radius, steps and warm-up. Imports no torch."""
+"""What a study may say of an attack: its kind, radius, steps and warm-up. Imports no torch.
 
-from typing import Annotated, Literal
+Each kind is a class here, which also says where the code of the attack lies. A new kind is such a class, its name in
+the union at the end of this file, and one file of code.
+"""
 
-from pydantic import Field, ValidationInfo, field_validator
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from trainables.config import Frozen, PositiveFloat, PositiveInt, Share
+from trainables.user_code import OneOf, Reference, members
 
 EPSILON = "a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)"
 Epsilon = Annotated[float, Field(gt=0, le=0.5, description=EPSILON)]
 Norm = Literal["linf", "l2"]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]  # a keyword argument's name
 
 
-class NoPerturbation(Frozen):
+def _plain(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError(f"got {value!r:.200}, expected a number, text, true, false or null")
+    return value
+
+
+Setting = Annotated[bool | int | float | str | None, BeforeValidator(_plain)]
+
+
+class PerturbationConfig(Frozen):
+    """What the rest of Temper asks of a perturbation, so that nobody else need know the kinds.
+
+    Attributes:
+        implementation: `package.module:name` of a function of the configuration and a share (0–1] of its strength that
+            gives the `trainables.attacks.attack.Attack`; imported when it is first needed, since it needs PyTorch.
+        adversarial: whether it changes the images at all.
+        own_metric: the final metric under which networks trained on it are scored by this very attack as well, beside
+            the study's PGD; None: they are not.
+    """
+
+    implementation: ClassVar[str]
+    adversarial: ClassVar[bool] = True
+    own_metric: ClassVar[str | None] = None
+
+    def words(self) -> str:
+        """The perturbation in a few words, for tables and progress lines."""
+        raise NotImplementedError
+
+    def at(self, *, epsilon: float, steps: int) -> Self:
+        """The same kind at another strength; one that has no steps of its own takes the radius alone."""
+        strength = {"epsilon": epsilon, "steps": steps}
+        return self.model_copy(update={name: strength[name] for name in strength if name in type(self).model_fields})
+
+
+class NoPerturbation(PerturbationConfig):
     """Ordinary training."""
+
+    implementation = "trainables.attacks.registry:Unperturbed.of"
+    adversarial = False
 
     kind: Literal["none"] = "none"
 
+    def words(self) -> str:
+        return "ordinary"
 
-class _Attack(Frozen):
-    """What every perturbation has.
+
+class AttackConfig(PerturbationConfig):
+    """What every attack has.
 
     Attributes:
         warm_up: share of the training steps over which epsilon (and the step size) rises from 0, in a line; 0: none.
@@ -26,8 +74,12 @@ class _Attack(Frozen):
 
     warm_up: Share = 0.0
 
+    def _words(self, name: str, epsilon: float, norm: Norm = "linf") -> str:
+        length = " L2" if norm == "l2" else ""
+        return f"{name}{length} ε {epsilon:.3g}" + (f" warm-up {self.warm_up:.0%}" if self.warm_up else "")
 
-class FGSM(_Attack):
+
+class FGSM(AttackConfig):
     """One gradient step from a uniform start, projected (arXiv 2001.03994).
 
     Attributes:
@@ -35,19 +87,29 @@ class FGSM(_Attack):
         step_size: length of the step; None: 1.25 epsilon, as published.
     """
 
+    implementation = "trainables.attacks.fgsm:FgsmAttack.of"
+
     kind: Literal["fgsm"] = "fgsm"
     epsilon: Epsilon
     step_size: PositiveFloat | None = None
 
+    def words(self) -> str:
+        return self._words("FGSM", self.epsilon)
 
-class NFGSM(_Attack):
+
+class NFGSM(AttackConfig):
     """One gradient step from noise of twice its size, not projected (arXiv 2202.01181)."""
+
+    implementation = "trainables.attacks.fgsm:NFgsmAttack.of"
 
     kind: Literal["n_fgsm"] = "n_fgsm"
     epsilon: Epsilon
 
+    def words(self) -> str:
+        return self._words("N-FGSM", self.epsilon)
 
-class PGD(_Attack):
+
+class PGD(AttackConfig):
     """Projected gradient ascent from a random start (arXiv 1706.06083).
 
     Attributes:
@@ -56,6 +118,8 @@ class PGD(_Attack):
         steps: gradient steps per batch.
         step_size: length of a step; None: 2.5 epsilon / steps.
     """
+
+    implementation = "trainables.attacks.pgd:PgdAttack.of"
 
     kind: Literal["pgd"] = "pgd"
     norm: Norm = "linf"
@@ -68,8 +132,11 @@ class PGD(_Attack):
     def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
         return radius(epsilon, info)
 
+    def words(self) -> str:
+        return self._words(f"PGD-{self.steps}", self.epsilon, self.norm)
 
-class PublishedPGD(_Attack):
+
+class PublishedPGD(AttackConfig):
     """PGD as the code of arXiv 2403.09441 runs it, to repeat that study; see `trainables.attacks.adver_fine`.
 
     Attributes:
@@ -77,9 +144,52 @@ class PublishedPGD(_Attack):
         steps: gradient steps per batch.
     """
 
+    implementation = "trainables.attacks.adver_fine:PublishedPgdAttack.of"
+    own_metric = "robust_accuracy_as_published"
+
     kind: Literal["pgd_as_published"] = "pgd_as_published"
     epsilon: Epsilon
     steps: PositiveInt = 20
+
+    def words(self) -> str:
+        return self._words(f"PGD-{self.steps} as published", self.epsilon)
+
+
+class UserAttack(AttackConfig):
+    """An attack of the user's own; see `trainables.attacks.user_attack` for what its function is called with.
+
+    Attributes:
+        kind: `module:function`.
+        norm: that the attack is bounded in.
+        epsilon: its strength, for pixels in [0, 1]; how far it may then move an image, the attack itself declares.
+        settings: further keyword arguments of the function.
+    """
+
+    implementation = "trainables.attacks.user_attack:user_attack"
+
+    kind: Reference
+    norm: Norm = "linf"
+    epsilon: PositiveFloat
+    settings: dict[_Name, Setting] = {}
+
+    @field_validator("epsilon")
+    @classmethod
+    def _in_pixels(cls, epsilon: float, info: ValidationInfo) -> float:
+        return radius(epsilon, info)
+
+    @field_validator("settings")
+    @classmethod
+    def _are_further_ones(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
+        if twice := sorted({"epsilon", "norm"} & set(settings)):
+            raise ValueError(f"got {', '.join(twice)}, expected other names: the function is given these anyway")
+        return settings
+
+    def words(self) -> str:
+        settings = [f"{name} {value}" for name, value in self.settings.items()]
+        return self._words(" ".join([self.kind, *settings]), self.epsilon, self.norm)
+
+    def __hash__(self) -> int:  # recipes are keys, and a dict has no hash
+        return hash((self.kind, self.norm, self.epsilon, self.warm_up, frozenset(self.settings.items())))
 
 
 def radius(epsilon: float, info: ValidationInfo) -> float:
@@ -89,4 +199,25 @@ def radius(epsilon: float, info: ValidationInfo) -> float:
     return epsilon
 
 
-Perturbation = Annotated[NoPerturbation | FGSM | NFGSM | PGD | PublishedPGD, Field(discriminator="kind")]
+_Attack = FGSM | NFGSM | PGD | PublishedPGD | UserAttack
+Adversarial = Annotated[_Attack, OneOf("kind")]
+Perturbation = Annotated[NoPerturbation | _Attack, OneOf("kind")]
+CONFIGS: Mapping[str, type[PerturbationConfig]] = members(Perturbation, "kind")  # by kind
+PERTURBATION: TypeAdapter[Perturbation] = TypeAdapter(Perturbation)  # from plain data
+
+
+def attack_config(kind: str) -> type[PerturbationConfig]:
+    """The class of a kind: one of `CONFIGS`, or `UserAttack` where it is `module:function`."""
+    return CONFIGS.get(kind, UserAttack)
+
+
+def recorded_words(recorded: Mapping[str, Any]) -> str:
+    """The words of a perturbation out of a run's record, which another version of Temper may have written.
+
+    What this version cannot read is told by the values that stand there, so that an unknown attack is still shown.
+    """
+    try:
+        return PERTURBATION.validate_python(dict(recorded)).words()
+    except ValidationError:
+        values = [f"{name} {value}" for name, value in recorded.items() if name != "kind" and value]
+        return " ".join([str(recorded.get("kind", "unknown perturbation")), *values])

@@ -1,12 +1,13 @@
 """Single-step attacks for fast adversarial training: FGSM from a random start, and N-FGSM."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Generator, Tensor, nn
 
 from trainables.attacks.attack import input_gradient, uniform_noise
-from trainables.attacks.config import Norm
+from trainables.attacks.config import FGSM, NFGSM, Norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,12 @@ class FgsmAttack:
     passes: int = 1
     norm: Norm = "linf"
     sound: bool = True
+
+    @classmethod
+    def of(cls, config: FGSM, share: float) -> Self:
+        """As a recipe describes it, at a share of its epsilon and step size."""
+        step_size = None if config.step_size is None else share * config.step_size
+        return cls(epsilon=share * config.epsilon, step_size=step_size)
 
     @property
     def bound(self) -> float:
@@ -41,6 +48,11 @@ class NFgsmAttack:
     passes: int = 1
     norm: Norm = "linf"
     sound: bool = True
+
+    @classmethod
+    def of(cls, config: NFGSM, share: float) -> Self:
+        """As a recipe describes it, at a share of its epsilon."""
+        return cls(epsilon=share * config.epsilon)
 
     @property
     def bound(self) -> float:

@@ -1,12 +1,13 @@
 """Projected gradient descent (PGD), the multi-step attack, in L-infinity and L2."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Generator, Tensor, nn
 
 from trainables.attacks.attack import euclidean_length, input_gradient, uniform_noise
-from trainables.attacks.config import Norm
+from trainables.attacks.config import PGD, Norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,12 @@ class PgdAttack:
     norm: Norm = "linf"
     step_size: float | None = None
     sound: bool = True
+
+    @classmethod
+    def of(cls, config: PGD, share: float) -> Self:
+        """As a recipe describes it, at a share of its epsilon and step size."""
+        step_size = None if config.step_size is None else share * config.step_size
+        return cls(epsilon=share * config.epsilon, steps=config.steps, norm=config.norm, step_size=step_size)
 
     @property
     def passes(self) -> int:

@@ -1,15 +1,16 @@
-"""The attack object for each kind of perturbation that a recipe may name, with its warm-up applied."""
+"""The attack object for a recipe's perturbation, with its warm-up applied."""
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any, Self, cast
 
 from torch import Generator, Tensor, nn
 
-from trainables.attacks.adver_fine import PublishedPgdAttack
 from trainables.attacks.attack import Attack
-from trainables.attacks.config import FGSM, NFGSM, PGD, NoPerturbation, Norm, Perturbation, PublishedPGD
-from trainables.attacks.fgsm import FgsmAttack, NFgsmAttack
-from trainables.attacks.pgd import PgdAttack
+from trainables.attacks.config import AttackConfig, NoPerturbation, Norm, Perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,33 +22,32 @@ class Unperturbed:
     bound: float = 0.0
     sound: bool = True
 
+    @classmethod
+    def of(cls, config: NoPerturbation, share: float) -> Self:
+        """The one that there is."""
+        return cls()
+
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
         return x
 
 
 def attack_of(perturbation: Perturbation, share: float = 1.0) -> Attack:
-    """The attack that a recipe's perturbation describes, at a share (0–1] of its epsilon and step size."""
-    match perturbation:
-        case NoPerturbation():
-            return Unperturbed()
-        case FGSM():
-            attack: FgsmAttack | PgdAttack = FgsmAttack(epsilon=perturbation.epsilon, step_size=perturbation.step_size)
-        case NFGSM():
-            return NFgsmAttack(epsilon=share * perturbation.epsilon)
-        case PublishedPGD():
-            return PublishedPgdAttack(epsilon=share * perturbation.epsilon, steps=perturbation.steps)
-        case PGD():
-            attack = PgdAttack(
-                epsilon=perturbation.epsilon,
-                steps=perturbation.steps,
-                norm=perturbation.norm,
-                step_size=perturbation.step_size,
-            )
-    step_size = None if attack.step_size is None else share * attack.step_size
-    return dataclasses.replace(attack, epsilon=share * attack.epsilon, step_size=step_size)
+    """The attack that a recipe's perturbation describes, at a share (0–1] of its epsilon and step size.
+
+    Raises:
+        InvalidInput: the perturbation is the user's own, and its function cannot be had or gives no attack.
+    """
+    return _implementation(perturbation.implementation)(perturbation, share)
 
 
 def warmed(perturbation: Perturbation, step: int, total: int) -> Attack:
     """The attack of training step 0 … total - 1: its epsilon rises in a line over the warm-up's steps."""
-    steps = 0.0 if isinstance(perturbation, NoPerturbation) else perturbation.warm_up * total
+    steps = perturbation.warm_up * total if isinstance(perturbation, AttackConfig) else 0.0
     return attack_of(perturbation, min(1.0, (step + 1) / steps) if steps else 1.0)
+
+
+@cache
+def _implementation(place: str) -> Callable[[Any, float], Attack]:
+    """What a configuration names as `package.module:name`, where the name may be a class and its method."""
+    module, _, name = place.partition(":")
+    return cast(Callable[[Any, float], Attack], attrgetter(name)(import_module(module)))

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.attacks.adver_fine import PublishedPgdAttack
 from trainables.attacks.attack import Attack, perturb
 from trainables.attacks.pgd import PgdAttack
 from trainables.compute.flops import PassCost
@@ -110,9 +109,8 @@ class Scorer:
         """The score that counts."""
         return self._score(model, self._pgd(self.protocol.steps), self.protocol.examples, cost, ledger)
 
-    def as_published(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
-        """The score that the study of arXiv 2403.09441 would have given; see `trainables.attacks.adver_fine`."""
-        attack = PublishedPgdAttack(epsilon=self.protocol.epsilon, steps=self.protocol.steps)
+    def by(self, attack: Attack, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
+        """The score by another attack, on the images of the full one."""
         return self._score(model, attack, self.protocol.examples, cost, ledger)
 
     def _pgd(self, steps: int) -> PgdAttack:

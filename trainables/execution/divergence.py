@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainables.attacks.config import Perturbation
+from trainables.attacks.registry import attack_of
 from trainables.recipe.schedule import Loop
 
 COLLAPSED = 0.5  # share of its best robust accuracy that a model must lose to count as collapsed …
@@ -27,12 +28,12 @@ def catastrophic_overfitting(
 
     Args:
         history: one row an epoch, with train_accuracy and robust_accuracy (0–1).
-        perturbation: that it trains on; several steps of PGD do not overfit in this way.
+        perturbation: that it trains on; one that takes several passes does not overfit in this way.
         loop: the free loop steps once as well.
         examples: that the robust accuracies were measured on.
     """
-    single = perturbation.kind in ("fgsm", "n_fgsm") or (perturbation.kind == "pgd" and perturbation.steps == 1)
-    if not (single or loop.kind == "free") or len(history) < 2:
+    single_step = loop.kind == "free" or attack_of(perturbation).passes == 1
+    if not single_step or len(history) < 2:
         return None
     *before, last = history
     best = max(before, key=lambda row: float(row["robust_accuracy"]))

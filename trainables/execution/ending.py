@@ -57,7 +57,7 @@ class Ending:
 
     @property
     def state(self) -> State:
-        """COMPLETE has final numbers, PRUNED teaches the sampler to stay away, FAIL (infrastructure) teaches nothing."""
+        """COMPLETE has final numbers, PRUNED teaches the sampler to stay away, FAIL (infrastructure) nothing."""
         if self.kind is EndKind.FINISHED:
             return State.COMPLETE
         return State.PRUNED if self.kind in _PRUNED else State.FAIL

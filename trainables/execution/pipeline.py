@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.attacks.config import PublishedPGD
+from trainables.attacks.registry import attack_of
 from trainables.checkpoints.checkpoint import read_newest, write
 from trainables.checkpoints.tensors import pack_model
 from trainables.checkpoints.trained_model import Trained, inherited, soft_labels
@@ -81,7 +81,7 @@ class Pipeline:
         self.history: list[Row] = []
         self.ending: Ending | None = None  # early, if it has one
         self.score: Score | None = None
-        self.score_as_published: Score | None = None
+        self._own_score: Score | None = None  # by the attack that it trains on, where that is asked for
         self.usage = Usage(meter_of(device))
         self._best_epoch, self._best_weights = 0, b""  # none yet
         self.inherited_flops = self.ledger.end_to_end
@@ -178,7 +178,7 @@ class Pipeline:
             "robust_accuracy": self.score.robust_accuracy,
             "robust_accuracy_stderr": self.score.robust_standard_error,
             "clean_accuracy": self.score.clean_accuracy,
-            **self._as_published(),
+            **self._own_metric(),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
@@ -252,17 +252,19 @@ class Pipeline:
         return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
 
     def _score_result(self, ledger: Ledger) -> None:
-        """The full score; of a recipe that trains as the published study did, by that study's attack as well."""
+        """The full score; by the attack that the recipe trains on as well, where that one's results are told so."""
         model = self.deployed
         if self.recipe.keep == "best":
             model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
         self.score = self._scorer.full(model, self.cost, ledger)
-        if isinstance(self.recipe.perturbation, PublishedPGD):
-            self.score_as_published = self._scorer.as_published(model, self.cost, ledger)
+        perturbation, protocol = self.recipe.perturbation, self._evaluation
+        if perturbation.own_metric is not None:
+            attack = attack_of(perturbation.at(epsilon=protocol.epsilon, steps=protocol.steps))
+            self._own_score = self._scorer.by(attack, model, self.cost, ledger)
 
-    def _as_published(self) -> dict[str, float]:
-        score = self.score_as_published
-        return {} if score is None else {"robust_accuracy_as_published": score.robust_accuracy}
+    def _own_metric(self) -> dict[str, float]:
+        name, score = self.recipe.perturbation.own_metric, self._own_score
+        return {} if name is None or score is None else {name: score.robust_accuracy}
 
     def _learn_from(self, teacher: Trained | None, images: Tensor) -> SoftLoss | None:
         """The teacher's soft labels, computed here only if they were not before; charged in either case."""

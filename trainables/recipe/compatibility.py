@@ -9,7 +9,7 @@ from trainables.recipe.schedule import Loop, Schedule
 def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | None = None) -> list[str]:
     """What is wrong with a perturbation, a loss, a loop and soft labels together."""
     problems = []
-    if perturbation.kind == "none" and loss.kind != "cross_entropy":
+    if not perturbation.adversarial and loss.kind != "cross_entropy":
         problems.append(f"loss.kind: got {loss.kind} without a perturbation, expected cross_entropy")
     if loop.kind == "free" and perturbation.kind != "fgsm":
         problems.append(f"loop.kind: got free with perturbation {perturbation.kind}, expected perturbation fgsm")

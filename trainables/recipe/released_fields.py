@@ -76,6 +76,9 @@ RELEASED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         },
     },
     "PublishedPGD": {"0.1": {"kind": "pgd_as_published", "warm_up": 0.0, "epsilon": REQUIRED, "steps": 20}},
+    "UserAttack": {
+        "0.2": {"kind": REQUIRED, "warm_up": 0.0, "norm": "linf", "epsilon": REQUIRED, "settings": {}},
+    },
     "CrossEntropy": {"0.1": {"kind": "cross_entropy", "label_smoothing": 0.0}},
     "Mixed": {"0.1": {"kind": "mixed", "clean_weight": 0.5}},
     "Trades": {"0.1": {"kind": "trades", "beta": 6.0}},

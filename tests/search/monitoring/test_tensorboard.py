@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
@@ -10,6 +11,7 @@ from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.baselines import base_recipe
 from search.study.loading import load
 from tests.support.run_directories import add, propose, start
+from trainables.attacks.config import UserAttack
 from trainables.execution.ending import FINISHED
 from trainables.storage import Folder
 
@@ -60,3 +62,21 @@ def test_a_rebuild_leaves_the_curves_of_running_trials_alone(tmp_path: Path) -> 
     write_tensorboard(read_run(Folder(str(tmp_path))))
     assert curve.exists()
     assert (tmp_path / "tensorboard" / "search").exists()
+
+
+def test_settings_of_a_users_attack_stand_among_the_hyperparameters(tmp_path: Path) -> None:
+    attack = UserAttack(kind="mine:own", epsilon=0.1, settings={"steps": 3, "how": None})
+    recipe = RECIPE.model_copy(update={"perturbation": attack})
+    proposal = Proposal(recipe, "baseline", "own", 0)
+    with LiveCurves(Folder(str(tmp_path)), ("robust_accuracy",)) as live:
+        live.reported(proposal, ROWS[0])
+        live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
+    events = EventAccumulator(str(next((tmp_path / "tensorboard").iterdir())))
+    events.Reload()
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    written = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert {name for name in written if name.startswith("perturbation.")} == {
+        "perturbation.kind", "perturbation.norm", "perturbation.epsilon", "perturbation.warm_up",
+        "perturbation.settings.steps",
+    }  # fmt: skip
+    assert written["perturbation.settings.steps"].number_value == 3

@@ -229,7 +229,9 @@ def test_a_threat_in_l2_is_searched_in_l2() -> None:
     in_l2 = ["threat_model={norm: l2, epsilon: 1.5}", "space.perturbation.norm=l2"]
     with pytest.raises(InvalidInput) as caught:
         load("digits", [*in_l2, "space.perturbation.kind=[n_fgsm, pgd]"])
-    assert caught.value.problems == ("space.perturbation.kind: got ['n_fgsm', 'pgd'] with norm l2, expected [pgd]",)
+    assert caught.value.problems == (
+        "space.perturbation.kind: got ['n_fgsm', 'pgd'] with norm l2, expected [pgd] or module:function",
+    )
     study = load("digits", [*in_l2, "space.perturbation.kind=[pgd]", "space.perturbation.epsilon={low: 1, high: 2}"])
     assert (study.protocol.norm, study.protocol.epsilon) == ("l2", 1.5)
     made = propose(optuna.create_study(directions=["maximize", "minimize"]).ask(), study).perturbation
@@ -244,7 +246,9 @@ def test_every_perturbation_loss_and_loop_has_words() -> None:
     plain = FixedRecipes.of(load("digits")).base.recipe.model_dump(mode="json")
     for group, choices in (("perturbation", Perturbation), ("loss", Loss), ("loop", Loop)):
         for kind in get_args(get_args(choices)[0]):
-            needed = {"epsilon": 0.1, "steps": 3} if group == "perturbation" else {}
+            needed: dict[str, object] = {"epsilon": 0.1, "steps": 3} if group == "perturbation" else {}
+            if kind.model_fields["kind"].is_required():
+                needed["kind"] = "mine:attack"
             made = kind(**{name: value for name, value in needed.items() if name in kind.model_fields})
             assert summary(plain | {group: made.model_dump(mode="json")})
 

@@ -1,0 +1,97 @@
+"""An attack of the user's own, which a study names as `module:function`.
+
+The function is called with keyword arguments: `epsilon` (the study's, or a share of it while it warms up), `norm`, and
+the study's `settings`. It returns an object that keeps to `trainables.attacks.attack.Attack`. Training calls it for
+every batch, so that an attack carries nothing from batch to batch, and a trial that is interrupted goes on alike.
+"""
+
+import inspect
+import math
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, cast
+
+from trainables.attacks.attack import Attack
+from trainables.attacks.config import UserAttack
+from trainables.errors import InvalidInput, TemperError
+from trainables.user_code import own_function
+
+KEY = "perturbation.kind"
+
+
+def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> Attack:
+    """Call the user's function.
+
+    Args:
+        config: names it, and what it is called with.
+        share: of epsilon, (0–1].
+        where: the key of the study that names it, for messages.
+
+    Raises:
+        InvalidInput: there is no such function, it does not take these arguments, it fails, or it gives no attack.
+    """
+    function = _function(config.kind, where, os.getcwd())
+    arguments = {"epsilon": share * config.epsilon, "norm": config.norm, **config.settings}
+    try:
+        attack = function(**arguments)
+    except TemperError:
+        raise
+    except Exception as error:  # it is the user's, and may raise anything
+        refused = _refused(function, arguments)
+        reason = f"failed ({type(error).__name__}: {error})" if refused is None else refused
+        raise InvalidInput(f"{where}: {config.kind} {reason}") from error
+    if problem := _unlike(attack, config):
+        raise InvalidInput(f"{where}: {config.kind} gave {attack!r:.200}, {problem}")
+    return cast(Attack, attack)
+
+
+def check_user_attack(config: UserAttack, where: str) -> None:
+    """Try to make the attack that a study names, and look at what calling it takes. Raises InvalidInput."""
+    attack = user_attack(config, where=where)
+    try:
+        inspect.signature(attack).bind("model", "x", "target", "generator")
+    except TypeError as error:
+        raise InvalidInput(
+            f"{where}: {config.kind} gave {attack!r:.200}, which is not called as "
+            f"attack(model, x, target, generator) ({error})"
+        ) from error
+
+
+def _refused(function: Callable[..., Any], arguments: dict[str, Any]) -> str | None:
+    """What is wrong with a function's signature, if that is what is wrong."""
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        return f"does not take the keyword arguments {', '.join(arguments)} ({error})"
+    except ValueError:  # a function without a signature
+        return None
+    return None
+
+
+def _unlike(attack: Any, config: UserAttack) -> str | None:
+    """How an object differs from an attack in the norm that was asked for."""
+    missing = [name for name in ("passes", "norm", "bound", "sound") if not hasattr(attack, name)]
+    if missing or not callable(attack):
+        return f"which has no {', '.join([*missing, *([] if callable(attack) else ['__call__'])])}"
+    if type(attack.passes) is not int or attack.passes < 0:
+        return f"whose passes are {attack.passes!r}, expected a whole number of at least 0"
+    if attack.norm != config.norm:
+        return f"whose norm is {attack.norm!r}, expected {config.norm!r}, which it was called with"
+    if not isinstance(attack.bound, int | float) or not 0 <= attack.bound < math.inf:
+        return f"whose bound is {attack.bound!r}, expected a number of at least 0"
+    if type(attack.sound) is not bool:
+        return f"whose sound is {attack.sound!r}, expected True or False"
+    return None
+
+
+@lru_cache(maxsize=64)
+def _function(reference: str, where: str, folder: str) -> Callable[..., Any]:
+    """The function, found once for a working directory: looking for it takes 60 µs, and every batch asks."""
+    try:
+        return own_function(reference, where)
+    except TemperError:
+        raise
+    except Exception as error:  # their module may raise anything
+        problem = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({problem})") from error
