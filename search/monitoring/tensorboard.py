@@ -1,5 +1,6 @@
 """TensorBoard event files: curves by trial, live and rebuilt by the same code, and of the search as a whole."""
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, Self
@@ -106,8 +107,13 @@ def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
     """The searched parts of a recipe, flat, so that fixed recipes stand in the same table as proposals."""
     flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
     for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
-        flat |= {f"{group}.{key}": value for key, value in (recipe[group] or {}).items() if value is not None}
+        flat |= {f"{group}.{key}": _shown(value) for key, value in (recipe[group] or {}).items() if value is not None}
     return flat
+
+
+def _shown(value: Any) -> Any:
+    """A value that TensorBoard takes: settings of a user's own method are shown as JSON."""
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def _write_search(folder: Path, run: Run) -> None:

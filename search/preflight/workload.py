@@ -10,6 +10,7 @@ import torch
 from search.recipes.baselines import base_recipe
 from search.recipes.choosers import Draw
 from search.recipes.fixed import Fixed, fixed_recipes
+from search.recipes.own_methods import check_own_methods
 from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.checkpoints.tensors import pack_model
@@ -53,7 +54,11 @@ def workload(study: Study, splits: Splits) -> tuple[Work, ...]:
     FLOPs are counted on compressed networks, from untrained weights. Fixed recipes are exact but where channels are
     ranked across layers (`scope` global), which trained weights rank otherwise. What a sampler will prefer, and what
     halving stops, is not foreseen: proposals that learn to be cheap cost less than the mean.
+
+    Raises:
+        InvalidInput: a compression method of the user's own does not work on the study's network.
     """
+    check_own_methods(study, splits)
     planning = _Untrained(splits)
     fixed = fixed_recipes(study)
     names = {one.recipe.id: one.name for one in fixed}

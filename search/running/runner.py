@@ -17,6 +17,7 @@ from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.fixed import fixed_recipes, planned_recipes
+from search.recipes.own_methods import check_own_methods
 from search.recipes.proposals import check_first
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
@@ -156,6 +157,7 @@ def _run(
     trained: Mapping[str, Trained] = MappingProxyType({}),
 ) -> Timing:
     """Run what is left of a study."""
+    check_own_methods(study, splits)
     fixed = fixed_recipes(study)
     try:
         with session(target, beside=own_modules(study)), LiveCurves(folder, study.objectives) as curves:

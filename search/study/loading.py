@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.study.study import Study
+from trainables.compression.config import Compression, OwnCompression, Quantization
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -35,6 +36,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     for setting in settings:
         _apply(data, setting)
     loaded = parse(Study, data)
+    _make_own_compressors(loaded)
     if loaded.pretrained is None:
         return loaded
     from trainables.models.weights import (
@@ -42,6 +44,31 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     )
 
     return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
+
+
+def own_methods(study: Study) -> dict[str, tuple[OwnCompression, Quantization | None]]:
+    """The user's own compression methods in a study, each with the quantization that follows it, by the study's key."""
+    named: dict[str, tuple[Compression, Quantization | None]] = {
+        f"baselines.{number}.compression": (one.compression, one.quantization)
+        for number, one in enumerate(study.baselines)
+    }
+    for number, one in enumerate(study.space.compression.alternatives if study.space else ()):
+        named[f"space.compression.alternatives.{number}"] = one, None
+    return {key: (one, after) for key, (one, after) in named.items() if isinstance(one, OwnCompression)}
+
+
+def _make_own_compressors(study: Study) -> None:
+    """Raise InvalidInput, with every problem, if one of a study's own compression methods cannot be had."""
+    problems: list[str] = []
+    for where, (method, _) in own_methods(study).items():
+        from trainables.compression.own import own_compressor  # late: it imports PyTorch, as above
+
+        try:
+            own_compressor(method, seed=study.seed, where=where)
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def changed(study: Study, settings: Sequence[str]) -> Study:

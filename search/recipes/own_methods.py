@@ -1,0 +1,31 @@
+"""A study's own compression methods, tried on its network in the driver before any trial could fail by them."""
+
+import torch
+from torch import nn
+
+from search.study.loading import own_methods
+from search.study.study import Study
+from trainables.compression.own import try_out
+from trainables.data.splits import Splits
+from trainables.models.build import build
+
+IMAGES = 64  # of the training images
+
+
+def check_own_methods(study: Study, splits: Splits) -> None:
+    """Try each of a study's own compression methods, with the quantization that follows it, on a few images.
+
+    Raises:
+        InvalidInput: what does not work, by the key of the study.
+    """
+    few = splits.train.tensors(torch.device("cpu"))
+    x, y = few[0][:IMAGES], few[1][:IMAGES]
+
+    def fresh() -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(study.seed)
+            return build(study.model, tuple(x.shape[1:]), classes=splits.classes)
+
+    for where, (method, after) in own_methods(study).items():
+        methods = (method,) if after is None else (method, after)
+        try_out(methods, fresh, x, y, seed=study.seed, where=where)
