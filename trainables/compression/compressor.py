@@ -66,7 +66,10 @@ class Compressor(Protocol):
         return FLOAT, FLOAT
 
     def deploy(self, model: nn.Module) -> None:
-        """Replace modules of the method's own, in place, by ones that ONNX has operators for.
+        """Replace modules of the method's own, in place, by ones that ONNX has operators for; traced ones need not be.
+
+        The network that this is a copy of must go on to work: `torch.nn.utils.parametrize.remove_parametrizations`
+        takes the parametrization from both (torch 2.14.1), because a copy shares its class.
 
         Args:
             model: the trained network, in eval mode, on the CPU; a copy.

@@ -95,6 +95,8 @@ def try_out(
         deployed = copy.deepcopy(model).eval().requires_grad_(False)
         compressors.deploy(deployed)
         _scores(deployed, x)
+    with _in_words(name, "deploy breaks the network that it is given a copy of"):
+        _scores(model, x)
     _expect(
         _same(state, _compressed(methods, build, x, y, seed, last)),
         name,
