@@ -112,9 +112,12 @@ def _compressed(
     seed: int,
     last: int,
 ) -> dict[str, Tensor]:
+    """What the steps leave where torch's global generator stands elsewhere."""
     model, compressors = build().train(), Compressors(methods, seed=seed)
-    for epoch in range(1, last + 1):
-        compressors.step(epoch, model, x, y)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        for epoch in range(1, last + 1):
+            compressors.step(epoch, model, x, y)
     return model.state_dict()
 
 
