@@ -28,4 +28,5 @@ def check_own_methods(study: Study, splits: Splits) -> None:
 
     for where, (method, after) in own_methods(study).items():
         methods = (method,) if after is None else (method, after)
-        try_out(methods, fresh, x, y, seed=study.seed, where=where)
+        with torch.random.fork_rng(devices=[]):  # new layers draw their first weights
+            try_out(methods, fresh, x, y, seed=study.seed, where=where)
