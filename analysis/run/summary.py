@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainables.compression.config import COMPRESSION, Quantization
+from trainables.compression.config import Quantization, words_of
 
 
 def summary(recipe: dict[str, Any]) -> str:
@@ -10,7 +10,7 @@ def summary(recipe: dict[str, Any]) -> str:
     if recipe["weights"] and not recipe["schedule"]["epochs"]:
         return f"weights of {recipe['weights']['path']}"
     schedule = recipe["schedule"]
-    parts = [COMPRESSION.validate_python(recipe["compression"]).words()]
+    parts = [words_of(recipe["compression"])]
     if recipe["quantization"]:
         parts.append(Quantization.model_validate(recipe["quantization"]).words())
     if not schedule["epochs"]:

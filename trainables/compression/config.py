@@ -5,6 +5,7 @@ A new method is a class here, whose `implementation` says where its compressor l
 
 import math
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
     Field,
     Tag,
     TypeAdapter,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -217,3 +219,11 @@ Compression = Annotated[
     ),
 ]
 COMPRESSION: TypeAdapter[Compression] = TypeAdapter(Compression)
+
+
+def words_of(compression: Mapping[str, Any]) -> str:
+    """A recorded compression in a few words; only its name where a newer version recorded what this one cannot read."""
+    try:
+        return COMPRESSION.validate_python(dict(compression)).words()
+    except ValidationError:
+        return f"{compression.get('method')} (unknown to this version)"

@@ -10,6 +10,7 @@ from trainables.compression.config import (
     NoCompression,
     OwnCompression,
     Quantization,
+    words_of,
 )
 
 
@@ -49,3 +50,10 @@ def test_words_say_what_is_done() -> None:
     assert pruned.words() == "prune to 25% of MACs taylor uniform in 3 steps"
     assert Quantization(weight_bits=4, activation_bits=32).words() == "W4A32"
     assert OwnCompression(method="a:b", steps=2).words() == "a:b in 2 steps"
+
+
+def test_what_a_newer_version_recorded_is_called_by_its_name() -> None:
+    assert words_of({"method": "none"}) == "dense"
+    assert words_of({"method": "tensor_trains", "rank": 3}) == "tensor_trains (unknown to this version)"
+    newer = {"method": "channel_pruning", "pruning_ratio": 0.5, "new": 1}
+    assert words_of(newer) == "channel_pruning (unknown to this version)"
