@@ -173,3 +173,12 @@ def test_a_quantized_network_is_rebuilt_from_its_tensors(weight_bits: Bits, acti
     again = quantizer.load(build(network, (1, 8, 8)), state)
     assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
     assert torch.equal(again.eval()(x), model.eval()(x))
+
+
+def test_plain_weights_keep_what_a_method_before_has_attached() -> None:
+    names = ["parametrizations.weight.original", "parametrizations.weight.0.share", "parametrizations.weight.1.share"]
+    state = {f"4.{name}": torch.zeros(1) for name in [*names, "input_quantizer.scale", "bias"]}
+    quantizer = Compressors([Quantization()], seed=0)
+    assert list(quantizer.plain(state)) == [f"4.{name}" for name in [*names[:2], "bias"]]
+    alone = {name: value for name, value in state.items() if name != "4.parametrizations.weight.1.share"}
+    assert list(quantizer.plain(alone)) == ["4.weight", "4.bias"]
