@@ -125,18 +125,22 @@ def _expected(kind: str, context: dict[str, Any], message: str) -> str:
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[type[BaseModel]]]:
-    """The path as the user wrote it (pydantic adds a tag where kinds differ), and the models that own its last key."""
+    """The path as the user wrote it, and the models that own its last key.
+
+    pydantic adds a tag where kinds differ: what the field that tells them apart holds, or the name of the class.
+    """
     path: list[str] = []
     owners, inner = [model], [model]
     for part in location:
         if part == "[key]":
             continue  # pydantic's word for a key that is wrong itself
         with_field = [one for one in inner if part in one.model_fields]
+        named = [one for one in inner if one.__name__ == part]
         tagged = [one for one in inner if any(part in _tags(field) for field in one.model_fields.values())]
         if with_field:
             owners, inner = with_field, _models(with_field[0].model_fields[str(part)].annotation)
-        elif isinstance(part, str) and tagged:
-            inner = tagged
+        elif named or (isinstance(part, str) and tagged):
+            inner = named or tagged
             continue
         elif isinstance(part, str):
             owners = inner  # an unknown key of these

@@ -6,6 +6,7 @@ from pathlib import Path
 from analysis.run.trials import Run, Trial
 from trainables.checkpoints.checkpoint import read_result
 from trainables.checkpoints.trained_model import rebuild
+from trainables.compression.compressor import Compressors
 from trainables.config import parse
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
@@ -45,7 +46,7 @@ def _write_model(run: Run, trial_id: str, recipe: Recipe, splits: Splits, path: 
     if weights is None:
         raise InvalidInput(f"{checkpoint}: no whole checkpoint of the last epoch in it, expected the trained weights")
     model, images = rebuild(recipe, splits, weights), splits.validation.images
-    content = to_onnx(model, images.shape[1:])
+    content = to_onnx(model, images.shape[1:], Compressors(recipe.methods, seed=recipe.seed))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -3,21 +3,17 @@
 from typing import Any
 
 from trainables.attacks.config import recorded_words
+from trainables.compression.config import Quantization, words_of
 
 
 def summary(recipe: dict[str, Any]) -> str:
     """A recipe in a few words, for people; what is as usual is not said."""
     if recipe["weights"] and not recipe["schedule"]["epochs"]:
         return f"weights of {recipe['weights']['path']}"
-    compression, schedule = recipe["compression"], recipe["schedule"]
-    parts = ["dense"]
-    if compression["method"] != "none":
-        removed, kept = compression["pruning_ratio"], compression["mac_ratio"]
-        amount = f"prune {removed:.0%}" if removed is not None else f"prune to {kept:.0%} of MACs"
-        steps = f" in {compression['steps']} steps" if compression.get("steps", 1) > 1 else ""  # older runs have none
-        parts = [f"{amount} {compression['importance']} {compression['scope']}{steps}"]
-    if bits := recipe["quantization"]:
-        parts.append(f"W{bits['weight_bits']}A{bits['activation_bits']}")
+    schedule = recipe["schedule"]
+    parts = [words_of(recipe["compression"])]
+    if recipe["quantization"]:
+        parts.append(Quantization.model_validate(recipe["quantization"]).words())
     if not schedule["epochs"]:
         return " · ".join([*parts, "not fine-tuned"])
     parts.append(recorded_words(recipe["perturbation"]))

@@ -1,5 +1,6 @@
 """TensorBoard event files: curves by trial, live and rebuilt by the same code, and of the search as a whole."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,15 +106,23 @@ def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
     for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
         flat |= _flat(group, recipe[group] or {})
-    return {name: value for name, value in flat.items() if value is not None}
+    return flat
 
 
 def _flat(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Nested groups of values by their path; a user's attack has its settings in one."""
+    """Nested groups of values by their path; a method of the user's own has its settings in one."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(f"{name}.{key}", value) if isinstance(value, dict) else {f"{name}.{key}": value}
+        if isinstance(value, dict):
+            flat |= _flat(f"{name}.{key}", value)
+        elif value is not None:
+            flat[f"{name}.{key}"] = _shown(value)
     return flat
+
+
+def _shown(value: Any) -> Any:
+    """A value that TensorBoard takes: lists among the settings of a user's own method are shown as JSON."""
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def _write_search(folder: Path, run: Run) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from search.recipes.choosers import Draw
+from search.recipes.compressor_check import try_user_compressors
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.recipes.proposals import propose
 from search.study.study import Study
@@ -52,7 +53,11 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
     FLOPs are counted on compressed networks, from untrained weights. Fixed recipes are exact but where channels are
     ranked across layers (`scope` global), which trained weights rank otherwise. What a sampler will prefer, and what
     halving stops, is not foreseen: proposals that learn to be cheap cost less than the mean.
+
+    Raises:
+        InvalidInput: a compression method of the user's own does not work on the study's network.
     """
+    try_user_compressors(study, splits)
     planning = _Untrained(splits)
     names = {one.recipe.id: one.name for one in fixed}
     alike: dict[object, list[Fixed]] = {}  # seeds of one recipe

@@ -28,6 +28,7 @@ from trainables.recipe.compatibility import unfit
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule, Shape
 
+PRUNING = "channel_pruning"  # where a space has alternatives to it
 Part = TypeVar("Part", bound=Frozen)
 Choice = TypeVar("Choice", bound=float | str | None)
 
@@ -75,7 +76,7 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
 
     The space is conditional: importance and scope exist where something is pruned, steps where the attack has some,
     temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
-    Pruning takes no more steps than there are epochs.
+    Compression takes no more steps than there are epochs. Pruning's choices exist where no alternative is chosen.
 
     Args:
         trial: chooses.
@@ -90,8 +91,8 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     distillation = _distillation(trial, space.distillation, fixed)
     loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
     schedule = _schedule(trial, space.schedule)
-    if compression.method == "channel_pruning":
-        compression = compression.model_copy(update={"steps": min(compression.steps, schedule.epochs)})
+    if compression.steps > schedule.epochs:
+        compression = compression.model_copy(update={"steps": schedule.epochs})
     return Recipe(
         data=study.data,
         model=study.model,
@@ -117,6 +118,12 @@ def _pretraining_epochs(trial: Chooser, lengths: IntRange | None) -> int | None:
 
 
 def _compression(trial: Chooser, space: CompressionSpace) -> Compression:
+    others = {one.model_dump_json(): one for one in space.alternatives}
+    chosen = trial.suggest_categorical("compression", [PRUNING, *others]) if others else PRUNING
+    return _pruning(trial, space) if chosen == PRUNING else others[chosen]
+
+
+def _pruning(trial: Chooser, space: CompressionSpace) -> Compression:
     if space.mac_ratio is not None:
         kept = round(_float(trial, "mac_ratio", space.mac_ratio, log=True), 6)
         amount = {"mac_ratio": kept}

@@ -19,6 +19,7 @@ from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
+from search.recipes.compressor_check import try_user_compressors
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.record.driver_session import driver_session
@@ -180,6 +181,7 @@ def _run(
     hours_before: float | None = None,
 ) -> Timing:
     """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
+    try_user_compressors(study, splits)
     try:
         with ExitStack() as stack:
             stack.enter_context(session(target, beside=own_modules(study)))

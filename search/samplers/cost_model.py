@@ -1,28 +1,24 @@
 """What proposals will cost, told to the sampler before they run."""
 
 import math
-from bisect import bisect_left
 from collections.abc import Callable
 
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
 from trainables.checkpoints.trained_model import Trained
-from trainables.compression.config import ChannelPruning, Compression, NoCompression
+from trainables.compression.config import Compression
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import Planner
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
-GRID = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # pruning ratios whose networks are counted
-OCTAVE = 4  # and so many shares of MACs to keep for each factor of 2
-
 
 class Costs(Listener):
     """Compute of recipes after their whole schedule, as a study counts it, to within some ten percent.
 
-    Counted on networks, but not on every candidate's: pruning ratios between those of a grid are interpolated, Taylor
-    importance is counted as L1, and rounding to bits is left out. Before what a recipe builds on has
+    Counted on networks, but not on every candidate's: a compression method may name others that stand for its own, as
+    pruning does, whose ratios are interpolated; and rounding to bits is left out. Before what a recipe builds on has
     finished, which it hears, a base of another length is counted as the study's own, whose networks cost the same, and
     a teacher as the base, with its own training added.
     """
@@ -44,21 +40,8 @@ class Costs(Listener):
 
     def __call__(self, recipe: Recipe) -> float:
         """FLOPs: marginal, or end-to-end where that is the study's objective. The study's own base has finished."""
-        pruning = recipe.compression
-        if not isinstance(pruning, ChannelPruning):
-            return self._count(recipe, pruning)
-        plain = pruning.model_copy(update={"importance": "l1"}) if pruning.importance == "taylor" else pruning
-        if pruning.pruning_ratio is None:
-            kept = 2.0 ** (min(-1, round(OCTAVE * math.log2(pruning.mac_ratio or 1.0))) / OCTAVE)
-            return self._count(recipe, plain.model_copy(update={"mac_ratio": kept}))
-        left = 1 - pruning.pruning_ratio
-        above = bisect_left(GRID, pruning.pruning_ratio)
-        low, high = (
-            self._count(recipe, plain.model_copy(update={"pruning_ratio": ratio}) if ratio else NoCompression())
-            for ratio in (GRID[above - 1], GRID[above])
-        )
-        share = math.log((1 - GRID[above - 1]) / left) / math.log((1 - GRID[above - 1]) / (1 - GRID[above]))
-        return float(low ** (1 - share) * high**share)
+        parts = recipe.compression.counted_as() or ((recipe.compression, 1.0),)
+        return float(math.prod(self._count(recipe, compression) ** weight for compression, weight in parts))
 
     def _count(self, recipe: Recipe, compression: Compression) -> float:
         """The compute of a recipe, compressed in this way instead."""

@@ -7,5 +7,6 @@
 - `algorithms`: budget, sampler and halving
 - `resources`: what each trial gets of a cluster
 - `user_attacks`: which attacks of the user's own it names
+- `user_compressors`: compression methods of the user's own that a study names
 - `loading`: reading and changing a study
 """

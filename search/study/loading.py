@@ -8,6 +8,7 @@ from typing import Any
 
 from search.study.study import Study
 from search.study.user_attacks import check_user_attacks
+from search.study.user_compressors import check_user_compressors
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -24,7 +25,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
 
     Raises:
         InvalidInput: no such study, not YAML, every problem of its content, no file of weights where it names one, or
-            an attack of the user's own that cannot be had.
+            an attack or a compression method of the user's own that cannot be had.
     """
     path = shipped().get(study, Path(study))
     try:
@@ -38,6 +39,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
         _apply(data, setting)
     loaded = parse(Study, data)
     check_user_attacks(loaded)
+    check_user_compressors(loaded)
     if loaded.pretrained is None:
         return loaded
     from trainables.models.weights import (
@@ -54,6 +56,7 @@ def changed(study: Study, settings: Sequence[str]) -> Study:
         _apply(data, setting)
     made = parse(Study, data)
     check_user_attacks(made)
+    check_user_compressors(made)
     return made
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from trainables.attacks.config import Norm, attack_config, radius
-from trainables.compression.config import Bits, Importance, MacRatio, PruningRatio, Scope
+from trainables.compression.config import Bits, Compression, Importance, MacRatio, PruningRatio, Scope
 from trainables.config import Frozen, PositiveFloat, PositiveInt, Share
 from trainables.losses.config import CrossEntropy, Loss
 from trainables.recipe.schedule import Decay, Loop, OrdinaryLoop, Shape
@@ -105,6 +105,8 @@ class CompressionSpace(Frozen):
     Attributes:
         mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
         steps: in how many steps, one before each of the first epochs; no more than the proposal has epochs.
+        alternatives: other methods, a user's own among them, each with its settings; a proposal has one of these, or
+            is pruned as the rest of this says.
     """
 
     pruning_ratio: RatioRange = RatioRange()
@@ -112,6 +114,7 @@ class CompressionSpace(Frozen):
     importance: Annotated[tuple[Importance, ...], Field(min_length=1)] = ("l1",)
     scope: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("global", "uniform")
     steps: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
+    alternatives: tuple[Compression, ...] = ()
 
 
 class QuantizationSpace(Frozen):

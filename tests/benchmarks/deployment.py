@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 
 from tests.benchmarks.machine import machine
+from trainables.compression.compressor import Compressors
 from trainables.compression.config import ChannelPruning, NoCompression, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
@@ -49,7 +50,7 @@ def rows(recipe: Recipe) -> list[str]:
     for kind, quantization in (("float32", None), ("W8A8", Quantization())):
         tuned = recipe.model_copy(update={"base": ordinary, "quantization": quantization})
         model = run(tuned, QUICK, splits, cpu, base).model
-        content = to_onnx(model, images.shape[1:])
+        content = to_onnx(model, images.shape[1:], Compressors(tuned.methods, seed=tuned.seed))
         deployed = Deployed(content, threads=1)
         one, batch = deployed.latency(images[:1], calls=500), deployed.latency(images[:BATCH], calls=50)
         floats = agreement(Deployed(content, threads=1, integer=False), model, images)

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.compression.quantization import attach
+from trainables.compression.compressor import Compressors
 from trainables.compute.flops import forward_flops
 from trainables.compute.ledger import Lineage
 from trainables.data.splits import Splits, pixel_statistics
-from trainables.models.build import build, frozen, load_compressed
+from trainables.models.build import build, frozen
 from trainables.recipe.recipe import Recipe
 
 BATCH = 256  # images per forward pass of a teacher: fixed, since the last bits of logits depend on it
@@ -69,8 +69,8 @@ def soft_labels(recipe: Recipe, weights: bytes, splits: Splits, images: Tensor) 
     return SoftLabels(logits.float().cpu().numpy(), forward_flops(model, images[:1]))
 
 
-def rebuild(recipe: Recipe, splits: Splits, weights: bytes) -> nn.Module:
-    """A finished network as it was saved, on the CPU and in eval mode; nothing is trained or fitted.
+def rebuild(recipe: Recipe, splits: Splits, weights: bytes, *, epochs: int | None = None) -> nn.Module:
+    """A network as it was saved, on the CPU and in eval mode; nothing is trained or fitted.
 
     torch's global generator is left as it was.
 
@@ -78,10 +78,9 @@ def rebuild(recipe: Recipe, splits: Splits, weights: bytes) -> nn.Module:
         recipe: that it is of.
         splits: its data, for the shape of the images, the classes and the pixels.
         weights: its parameters and buffers as a safetensors file.
+        epochs: that had begun when it was saved, by which it may not have been compressed in full; None: all.
     """
     pixels, state = pixel_statistics(recipe.data, splits.train), load_tensors(weights)
     with torch.random.fork_rng(devices=[]):  # initial weights, drawn on the CPU, which the state replaces
         model = build(recipe.model, splits.train.images.shape[1:], classes=splits.classes, pixels=pixels)
-    if recipe.quantization is None:
-        return load_compressed(model, state).eval()
-    return attach(model, recipe.quantization, state).eval()
+    return Compressors(recipe.methods, seed=recipe.seed).load(model, state, epochs=epochs).eval()

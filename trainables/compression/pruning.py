@@ -8,6 +8,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from trainables.compression.compressor import Compressor
 from trainables.compression.config import ChannelPruning
 from trainables.compute.flops import forward_flops
 from trainables.models.build import classifier, frozen
@@ -17,7 +18,7 @@ BISECTIONS = 10  # halvings of the channel ratio's range: to 0.1%, below one cha
 SEEDS_APART = 1_000_003  # between the seeds of two steps, so that the steps of neighbouring seeds share no draw
 
 
-class ChannelPruner:
+class ChannelPruner(Compressor):
     """Brings one network to a wanted ratio in one or several steps (torch-pruning's dependency graph, 2301.12900).
 
     Ratios are of the network before the first step. That step notes how large it is, and nothing else is kept: after a
@@ -36,13 +37,14 @@ class ChannelPruner:
         Args:
             number: of the step, 1 … `pruning.steps`.
             model: the network as the step before left it or as it was trained since, in any mode; the mode is kept.
-            x: images (n, channels, height, width), n ≥ 1, whose loss Taylor importance is about.
+            x: images (n, channels, height, width), n ≥ 1; Taylor importance is about the loss of the first ones.
             y: labels (n,).
         """
         pruning = self.pruning
         model.zero_grad(set_to_none=True)  # of the last batch that it was trained on
         if pruning.importance == "taylor":
-            _accumulate_gradients(model, x, y)
+            count = pruning.taylor_examples
+            _accumulate_gradients(model, x[:count], y[:count])
         left = (1 - number / pruning.steps) ** 3  # of what the last step will have removed
         if pruning.pruning_ratio is not None:
             ratio = pruning.pruning_ratio * (1 - left)

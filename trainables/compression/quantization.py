@@ -6,19 +6,23 @@ tensor. The first and the last layer stay at 8 bits or more, as is usual (arXiv 
 themselves have 8.
 """
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainables.compression.compressor import FLOAT, Compressor, layers_of
 from trainables.compression.config import Quantization
-from trainables.models.build import frozen, load_compressed
+from trainables.compression.quantized_layers import BYTE, RoundedInput, StoredBytes, StoredFloats, fusible
+from trainables.models.build import frozen
 
-FLOAT = 32  # bits of what is not quantized
 OUTER_BITS = 8  # the first and the last layer's, at least
 SHARES = torch.linspace(0.05, 1.0, 20)  # of the largest value, tried as the end of the range
 SAMPLE = 65_536  # activations a layer that its range is fitted to
+_WEIGHT_QUANTIZER = re.compile(r"(.*)\.parametrizations\.weight\.(\d+)\.share")  # in a state_dict
 
 
 class WeightQuantizer(nn.Module):
@@ -86,68 +90,78 @@ class ActivationQuantizer(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, self.high)
 
 
-def quantize(model: nn.Module, quantization: Quantization, x: Tensor) -> None:
-    """Quantize every convolution and linear layer in place; its other parameters stay as they are.
+class Quantizer(Compressor):
+    """Quantizes every convolution and linear layer in one step; other parameters stay as they are."""
 
-    Args:
-        model: the (pruned) network, in any mode, which is kept.
-        quantization: how many bits.
-        x: training images (n, channels, height, width) that activation ranges are fitted to, in one pass.
-    """
-    _add_quantizers(model, quantization, _inputs(model, layers_of(model), x))
+    def __init__(self, quantization: Quantization, *, seed: int) -> None:
+        """Args: how many bits; nothing is drawn."""
+        self._quantization = quantization
 
+    def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        """Fit the ranges of activations to some of these images, in one pass, and those of weights to the weights."""
+        sample = x[: self._quantization.calibration_examples]
+        self._add_quantizers(model, _inputs(model, layers_of(model), sample))
 
-def attach(model: nn.Module, quantization: Quantization, state: Mapping[str, Tensor]) -> nn.Module:
-    """Make an uncompressed network the (pruned and) quantized one whose state_dict this is; needs no images.
+    def attach(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Add quantizers whose ranges are yet to be loaded."""
+        self._add_quantizers(model, {name: torch.zeros(1) for name in layers_of(model)})
 
-    Args:
-        model: a network as built, with the names of the one that was saved.
-        quantization: of the one that was saved.
-        state: its state_dict, whose ranges are taken as they are.
-    """
-    load_compressed(model, unquantized(state))
-    _add_quantizers(model, quantization, {name: torch.zeros(1) for name in layers_of(model)})
-    model.load_state_dict(dict(state))
-    return model
+    def plain(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The floating-point weights under the names that they had, and nothing of the quantizers."""
+        last: dict[str, int] = {}  # parametrization of each quantized weight; a method before may have added others
+        for layer, number in (found.groups() for found in map(_WEIGHT_QUANTIZER.fullmatch, state) if found):
+            last[layer] = max(int(number), last.get(layer, 0))
+        quantized = last if self._quantization.weight_bits < FLOAT else {}
+        ours = {f"{layer}.parametrizations.weight.{number}.share" for layer, number in quantized.items()}
+        alone = {
+            f"{layer}.parametrizations.weight.original": f"{layer}.weight" for layer, at in quantized.items() if not at
+        }
+        return {
+            alone.get(name, name): value
+            for name, value in state.items()
+            if name not in ours and ".input_quantizer." not in name
+        }
 
+    def bits(self, layer: nn.Module) -> tuple[int, int]:
+        """Of a layer's quantizers."""
+        weight, inputs = FLOAT, FLOAT
+        for part in layer.modules():
+            if isinstance(part, WeightQuantizer):
+                weight = part.bits
+            elif isinstance(part, ActivationQuantizer):
+                inputs = part.bits
+        return weight, inputs
 
-def _add_quantizers(model: nn.Module, quantization: Quantization, samples: Mapping[str, Tensor]) -> None:
-    """Attach quantizers; `samples` is what each layer is fed."""
-    layers = layers_of(model)
-    bits = _bits(len(layers), quantization)
-    for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
-        if weight_bits < FLOAT:
-            quantizer = WeightQuantizer(layer.weight, weight_bits)
-            parametrize.register_parametrization(layer, "weight", quantizer)
-        if input_bits < FLOAT:
-            layer.add_module("input_quantizer", ActivationQuantizer(samples[name], input_bits))
-            layer.register_forward_pre_hook(_quantize_input)
+    def deploy(self, model: nn.Module) -> None:
+        """Replace quantizers by stored weights and rounded inputs."""
+        for layer in layers_of(model).values():
+            bits = self.bits(layer)
+            if bits[0] < FLOAT:
+                steps: Any = layer.parametrizations
+                *before, quantizer = steps["weight"]
+                weight = steps["weight"].original
+                for one in before:
+                    weight = one(weight)
+                stored = (
+                    StoredBytes(*quantizer.integers(weight)) if bits[0] <= BYTE else StoredFloats(quantizer(weight))
+                )
+                steps["weight"][len(before)] = stored
+            if bits[1] < FLOAT:
+                rounding: Any = layer.input_quantizer
+                scale, zero_point = float(rounding.scale), int(rounding.zero_point)
+                layer.input_quantizer = RoundedInput(scale, zero_point, bits=bits[1], fusible=fusible(*bits))
 
-
-def layers_of(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The layers that quantization is about, by name, in the order of definition."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
-
-
-def bits_of(layer: nn.Module) -> tuple[int, int]:
-    """Bits of a layer's weights and of its input."""
-    weight, inputs = FLOAT, FLOAT
-    for part in layer.modules():
-        if isinstance(part, WeightQuantizer):
-            weight = part.bits
-        elif isinstance(part, ActivationQuantizer):
-            inputs = part.bits
-    return weight, inputs
-
-
-def unquantized(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state_dict with the floating-point weights under their plain names, and nothing of the quantizers."""
-    plain = {name.replace(".parametrizations.weight.original", ".weight"): value for name, value in state.items()}
-    return {
-        name: value
-        for name, value in plain.items()
-        if ".parametrizations." not in name and ".input_quantizer." not in name
-    }
+    def _add_quantizers(self, model: nn.Module, samples: Mapping[str, Tensor]) -> None:
+        """Attach quantizers; `samples` is what each layer is fed."""
+        layers = layers_of(model)
+        bits = _bits(len(layers), self._quantization)
+        for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
+            if weight_bits < FLOAT:
+                quantizer = WeightQuantizer(layer.weight, weight_bits)
+                parametrize.register_parametrization(layer, "weight", quantizer)
+            if input_bits < FLOAT:
+                layer.add_module("input_quantizer", ActivationQuantizer(samples[name], input_bits))
+                layer.register_forward_pre_hook(_quantize_input)
 
 
 def _bits(layers: int, quantization: Quantization) -> list[tuple[int, int]]:

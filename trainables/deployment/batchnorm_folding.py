@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.compression.quantized_layers import ZERO
+
 Floats = NDArray[np.float32]
-ZERO = 128  # what a stored weight of 0 is
 
 
 def finish(content: bytes) -> bytes:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.attacks.registry import attack_of
 from trainables.checkpoints.checkpoint import read_newest, write
 from trainables.checkpoints.tensors import pack_model
-from trainables.checkpoints.trained_model import Trained, inherited, soft_labels
+from trainables.checkpoints.trained_model import Trained, inherited, rebuild, soft_labels
 from trainables.compression.size import stored_bytes
 from trainables.compute.device_usage import Usage, meter_of
 from trainables.compute.flops import PassCost
@@ -186,7 +186,7 @@ class Pipeline:
             "inference_bitops": self._trainee.bitops,
             "mac_ratio": self.cost.forward / self._trainee.dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "model_bytes": stored_bytes(self.deployed),
+            "model_bytes": stored_bytes(self.deployed, self._trainee.compressors),
             **self.usage.metrics(),
             "epochs": self.recipe.schedule.epochs,
             "micro_batches": self.micro_batches,
@@ -226,7 +226,8 @@ class Pipeline:
         files, state = found
         self.history = list(state["history"])
         self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
-        self._trainee.load(files, self.epoch)
+        model = rebuild(self.recipe, self._splits, files["weights.safetensors"], epochs=self.epoch)
+        self._trainee.load(files, model)
         self.ledger = Ledger.from_dict(state["ledger"])
         reason = state["reason"]  # `ending` is missing in runs of before it was written
         self.ending = None if reason is None else Ending.of_record(state.get("ending"), State.PRUNED, reason)

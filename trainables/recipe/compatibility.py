@@ -26,8 +26,7 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | N
 
 def unreached(compression: Compression, schedule: Schedule) -> list[str]:
     """What is wrong with a compression and a schedule together."""
-    steps = compression.steps if compression.method == "channel_pruning" else 1
-    if steps <= max(1, schedule.epochs):
-        return []
     most = max(1, schedule.epochs)
-    return [f"compression.steps: got {steps} with {schedule.epochs} epochs, expected at most {most}"]
+    if compression.steps <= most:
+        return []
+    return [f"compression.steps: got {compression.steps} with {schedule.epochs} epochs, expected at most {most}"]

@@ -103,9 +103,14 @@ class Recipe(Frozen):
         return None if self.distillation is None else self.distillation.teacher
 
     @property
+    def methods(self) -> tuple[Compression | Quantization, ...]:
+        """How its network is compressed, in order: each method begins where the one before takes its last step."""
+        return (self.compression,) if self.quantization is None else (self.compression, self.quantization)
+
+    @property
     def compressed_from(self) -> int:
         """The first epoch, counted from 1, of the network compressed as far as the recipe says."""
-        return self.compression.steps if self.compression.method == "channel_pruning" else 1
+        return 1 + sum(method.steps - 1 for method in self.methods)
 
     @property
     def is_ordinary_pretraining(self) -> bool:

@@ -61,6 +61,8 @@ RELEASED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "taylor_examples": 256,
         },
     },
+    "UserCompression": {"0.2": {"method": REQUIRED, "steps": 1, "settings": {}}},
+    "Settings": {"0.2": {}},
     "Quantization": {"0.1": {"weight_bits": 8, "activation_bits": 8, "calibration_examples": 256}},
     "NoPerturbation": {"0.1": {"kind": "none"}},
     "FGSM": {"0.1": {"kind": "fgsm", "warm_up": 0.0, "epsilon": REQUIRED, "step_size": None}},
@@ -120,7 +122,7 @@ def _leave_out(configuration: BaseModel, fields: dict[str, Any]) -> None:
     """
     later = _later_defaults(type(configuration))
     for name, value in configuration.__dict__.items():
-        dumped = fields[name]
+        dumped = fields.get(name)  # pydantic keeps a place for extra values, which is no field
         if name in later and value == later[name]:
             del fields[name]
         elif isinstance(dumped, dict) and not isinstance(value, dict):

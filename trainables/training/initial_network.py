@@ -6,7 +6,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from trainables.checkpoints.trained_model import Trained
-from trainables.compression.quantization import unquantized
+from trainables.compression.compressor import Compressors
 from trainables.compute.flops import forward_flops
 from trainables.data.splits import Splits, pixel_statistics
 from trainables.models.build import build, load_compressed
@@ -39,6 +39,7 @@ def assemble(recipe: Recipe, base: Trained | None, splits: Splits, images: Tenso
     dense_flops = forward_flops(model, images[:1].cpu())
     if recipe.weights is not None:
         load_weights(model, recipe.weights)
-    if base is not None:
-        load_compressed(model, unquantized(load_tensors(base.weights)))
+    if base is not None and recipe.base is not None:
+        before = Compressors(recipe.base.methods, seed=recipe.base.seed)
+        load_compressed(model, before.plain(load_tensors(base.weights)))
     return Assembled(model.to(images.device), dense_flops)

@@ -10,17 +10,10 @@ from torchvision.models import resnet18
 
 from trainables.attacks.attack import perturb
 from trainables.attacks.pgd import PgdAttack
+from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantization import (
-    ActivationQuantizer,
-    WeightQuantizer,
-    attach,
-    bits_of,
-    layers_of,
-    quantize,
-    unquantized,
-)
+from trainables.compression.quantization import ActivationQuantizer, WeightQuantizer
 from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import measure
 from trainables.data.config import Data
@@ -34,7 +27,15 @@ from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Schedule
 
 BITS: list[Bits] = [8, 6, 4, 3, 2]
+NOTHING = Compressors([], seed=0)
 GENERATOR = torch.Generator().manual_seed(0)
+
+
+def quantize(model: nn.Module, quantization: Quantization, x: torch.Tensor) -> Compressors:
+    """Quantize a network in place, and say what did it."""
+    quantizer = Compressors([quantization], seed=0)
+    quantizer.step(1, model, x, torch.arange(len(x)).remainder(10))
+    return quantizer
 
 
 @pytest.mark.parametrize("bits", [16, *BITS])
@@ -93,25 +94,25 @@ def test_first_and_last_layer_stay_at_eight_bits_and_bitops_are_by_hand() -> Non
     # Multiply-accumulates, layer by layer: pixels × 9 × in × out, then in × out.
     macs = [784 * 9 * 32, 784 * 9 * 32**2, 196 * 9 * 32 * 64, 196 * 9 * 64**2, 49 * 9 * 64 * 128, 49 * 9 * 128**2]
     macs += [1152 * 256, 256 * 10]
-    assert forward_bitops(model, x[:1]) == 1024 * sum(macs)
-    dense_cost, dense_bytes = measure(model, x[:1]), stored_bytes(model)
-    quantize(model, Quantization(weight_bits=4, activation_bits=2), x)
-    assert [bits_of(layer) for layer in layers_of(model).values()] == [(8, 8)] + [(4, 2)] * 6 + [(8, 8)]
-    assert forward_bitops(model, x[:1]) == 64 * (macs[0] + macs[-1]) + 8 * sum(macs[1:-1])
+    assert forward_bitops(model, x[:1], NOTHING) == 1024 * sum(macs)
+    dense_cost, dense_bytes = measure(model, x[:1]), stored_bytes(model, NOTHING)
+    quantizer = quantize(model, Quantization(weight_bits=4, activation_bits=2), x)
+    assert [quantizer.bits(layer) for layer in layers_of(model).values()] == [(8, 8)] + [(4, 2)] * 6 + [(8, 8)]
+    assert forward_bitops(model, x[:1], quantizer) == 64 * (macs[0] + macs[-1]) + 8 * sum(macs[1:-1])
     assert measure(model, x[:1]) == dense_cost
     weights = [32 * 9, 9 * 32**2, 9 * 32 * 64, 9 * 64**2, 9 * 64 * 128, 9 * 128**2, 1152 * 256, 256 * 10]
     saved = (weights[0] + weights[-1]) * 3 + sum(weights[1:-1]) * 3.5  # bytes: 4 → 1, 4 → 0.5
     extra = 4 * (32 + 32 + 64 + 64 + 128 + 128 + 256 + 10) + 8 * 8  # a share a channel; scale and zero point a layer
-    assert stored_bytes(model) == dense_bytes - saved + extra
+    assert stored_bytes(model, quantizer) == dense_bytes - saved + extra
 
 
 def test_weights_or_activations_alone() -> None:
     model = build(Network(name="small"), (1, 8, 8))
-    quantize(model, Quantization(weight_bits=32, activation_bits=4), torch.rand(4, 1, 8, 8))
-    assert {bits_of(layer) for layer in layers_of(model).values()} == {(32, 8), (32, 4)}
+    quantizer = quantize(model, Quantization(weight_bits=32, activation_bits=4), torch.rand(4, 1, 8, 8))
+    assert {quantizer.bits(layer) for layer in layers_of(model).values()} == {(32, 8), (32, 4)}
     model = build(Network(name="small"), (1, 8, 8))
-    quantize(model, Quantization(weight_bits=3, activation_bits=32), torch.rand(4, 1, 8, 8))
-    assert {bits_of(layer) for layer in layers_of(model).values()} == {(8, 32), (3, 32)}
+    quantizer = quantize(model, Quantization(weight_bits=3, activation_bits=32), torch.rand(4, 1, 8, 8))
+    assert {quantizer.bits(layer) for layer in layers_of(model).values()} == {(8, 32), (3, 32)}
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -139,11 +140,12 @@ def test_eight_bits_keep_the_labels_of_a_trained_network() -> None:
     with torch.no_grad():
         before = model(images)
         plain = {name: value.clone() for name, value in model.state_dict().items()}
-        quantize(model, Quantization(weight_bits=8, activation_bits=8), torch.from_numpy(splits.train.images[:256]))
+        images_to_fit = torch.from_numpy(splits.train.images[:256])
+        quantizer = quantize(model, Quantization(weight_bits=8, activation_bits=8), images_to_fit)
         after = model(images)
     assert float((before.argmax(1) == after.argmax(1)).float().mean()) >= 0.99
     assert not torch.equal(before, after)
-    stripped = unquantized(model.state_dict())
+    stripped = quantizer.plain(model.state_dict())
     assert set(stripped) == set(plain)
     assert all(torch.equal(stripped[name], plain[name]) for name in plain)
 
@@ -166,8 +168,17 @@ def test_a_quantized_network_is_rebuilt_from_its_tensors(weight_bits: Bits, acti
     network, bits = Network(name="small"), Quantization(weight_bits=weight_bits, activation_bits=activation_bits)
     model, x = build(network, (1, 8, 8)), torch.rand(16, 1, 8, 8, generator=GENERATOR)
     ChannelPruner(ChannelPruning(pruning_ratio=0.5), seed=0).step(1, model, x, torch.arange(16).remainder(10))
-    quantize(model, bits, x)
+    quantizer = quantize(model, bits, x)
     state = model.state_dict()
-    again = attach(build(network, (1, 8, 8)), bits, state)
+    again = quantizer.load(build(network, (1, 8, 8)), state)
     assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
     assert torch.equal(again.eval()(x), model.eval()(x))
+
+
+def test_plain_weights_keep_what_a_method_before_has_attached() -> None:
+    names = ["parametrizations.weight.original", "parametrizations.weight.0.share", "parametrizations.weight.1.share"]
+    state = {f"4.{name}": torch.zeros(1) for name in [*names, "input_quantizer.scale", "bias"]}
+    quantizer = Compressors([Quantization()], seed=0)
+    assert list(quantizer.plain(state)) == [f"4.{name}" for name in [*names[:2], "bias"]]
+    alone = {name: value for name, value in state.items() if name != "4.parametrizations.weight.1.share"}
+    assert list(quantizer.plain(alone)) == ["4.weight", "4.bias"]

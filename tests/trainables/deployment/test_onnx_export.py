@@ -11,8 +11,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from trainables.checkpoints.trained_model import Trained
+from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, NoCompression, Quantization
-from trainables.compression.quantization import layers_of, quantize
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
@@ -28,6 +28,7 @@ from trainables.recipe.schedule import Schedule
 
 DATA = Data(name="digits", validation_size=500)
 SHAPE = (1, 8, 8)
+QUANTIZER = Compressors([Quantization()], seed=0)  # it deploys by what it finds in a network, of any bits
 QUICK = Evaluation(epsilon=0.2, steps=1, examples=10, progress_steps=1, progress_examples=10)
 BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
 
@@ -41,6 +42,10 @@ def splits() -> Splits:
 @pytest.fixture(scope="module")
 def base(splits: Splits) -> Trained:
     return run(BASE, QUICK, splits, torch.device("cpu")).trained()
+
+
+def batch(images: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.rand(images, *SHAPE), torch.arange(images).remainder(10)
 
 
 def tuned(splits: Splits, base: Trained, *, bits: tuple[Bits, Bits] | None, pruned: bool) -> nn.Module:
@@ -64,7 +69,7 @@ def test_the_file_labels_as_the_quantized_model(
     bits: tuple[Bits, Bits], pruned: bool, splits: Splits, base: Trained
 ) -> None:
     model, images = tuned(splits, base, bits=bits, pruned=pruned), splits.validation.images
-    content = to_onnx(model, SHAPE)
+    content = to_onnx(model, SHAPE, QUANTIZER)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     assert agreement(Deployed(content), model, images) >= 0.995
     assert agreement(Deployed(content, integer=False), model, images) >= 0.995
@@ -77,12 +82,12 @@ def test_an_unquantized_file_gives_the_same_scores(pruned: bool, splits: Splits,
     model, images = tuned(splits, base, bits=None, pruned=pruned).eval(), splits.validation.images[:7]
     with torch.no_grad():
         expected = model(torch.from_numpy(images)).numpy()
-    assert np.allclose(Deployed(to_onnx(model, SHAPE)).scores(images), expected, atol=1e-4)
+    assert np.allclose(Deployed(to_onnx(model, SHAPE, QUANTIZER)).scores(images), expected, atol=1e-4)
 
 
 def test_a_quantized_file_holds_bytes(splits: Splits, base: Trained) -> None:
-    small = to_onnx(tuned(splits, base, bits=(8, 8), pruned=False), SHAPE)
-    dense = to_onnx(tuned(splits, base, bits=None, pruned=False), SHAPE)
+    small = to_onnx(tuned(splits, base, bits=(8, 8), pruned=False), SHAPE, QUANTIZER)
+    dense = to_onnx(tuned(splits, base, bits=None, pruned=False), SHAPE, QUANTIZER)
     graph = onnx.load_from_string(small).graph
     operators = Counter(node.op_type for node in graph.node)
     assert operators["QuantizeLinear"] == 6  # one a layer's input
@@ -98,10 +103,10 @@ def test_a_quantized_file_holds_bytes(splits: Splits, base: Trained) -> None:
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_stored_weights_are_the_trained_ones_bit_for_bit(bits: Bits) -> None:
     model = build(Network(name="small", normalization=False), SHAPE)
-    quantize(model, Quantization(weight_bits=bits, activation_bits=bits), torch.rand(16, *SHAPE))
+    Compressors([Quantization(weight_bits=bits, activation_bits=bits)], seed=0).step(1, model, *batch(16))
     tensors = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in onnx.load_from_string(to_onnx(model, SHAPE)).graph.initializer
+        for tensor in onnx.load_from_string(to_onnx(model, SHAPE, QUANTIZER)).graph.initializer
     }
     for name, layer in layers_of(model).items():
         stored, scale = (tensors[f"{name}.parametrizations.weight.0.{part}"] for part in ("stored", "scale"))
@@ -112,8 +117,8 @@ def test_stored_weights_are_the_trained_ones_bit_for_bit(bits: Bits) -> None:
 
 def test_sixteen_bits_are_stored_as_the_floats_that_they_stand_for() -> None:
     model = build(Network(name="small", normalization=False), SHAPE)
-    quantize(model, Quantization(weight_bits=16, activation_bits=16), torch.rand(16, *SHAPE))
-    graph = onnx.load_from_string(to_onnx(model, SHAPE)).graph
+    Compressors([Quantization(weight_bits=16, activation_bits=16)], seed=0).step(1, model, *batch(16))
+    graph = onnx.load_from_string(to_onnx(model, SHAPE, QUANTIZER)).graph
     assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in graph.node}
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for name, layer in layers_of(model).items():
@@ -122,7 +127,7 @@ def test_sixteen_bits_are_stored_as_the_floats_that_they_stand_for() -> None:
 
 def test_folding_turns_signs_and_leaves_what_has_no_opposite() -> None:
     torch.manual_seed(0)
-    model, x = build(Network(name="small"), SHAPE), torch.rand(64, *SHAPE)
+    model, (x, y) = build(Network(name="small"), SHAPE), batch(64)
     for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
         nn.init.uniform_(norm.weight, -1, 1)
         nn.init.normal_(norm.bias)
@@ -131,14 +136,14 @@ def test_folding_turns_signs_and_leaves_what_has_no_opposite() -> None:
         second.weight[0].fill_(0.001)
         second.weight[0, 0, 0, 0] = -1.0
         model.get_submodule("5").get_parameter("weight")[0] = -0.7
-    quantize(model, Quantization(), x)
+    Compressors([Quantization()], seed=0).step(1, model, x, y)
     for layer in layers_of(model).values():  # nothing is cut, and so no integer is -128 …
         layer.get_submodule("parametrizations.weight.0").get_buffer("share").fill_(1)
     second.get_submodule("parametrizations.weight.0").get_buffer("share")[0] = 127 / 128  # … but this one
     assert float(second.weight.detach().min()) == pytest.approx(-1)
     with torch.no_grad():
         expected = model.eval()(x).numpy()
-    content = to_onnx(model, SHAPE)
+    content = to_onnx(model, SHAPE, QUANTIZER)
     nodes = Counter(node.op_type for node in onnx.load_from_string(content).graph.node)
     assert nodes["BatchNormalization"] == 1
     apart = np.abs(Deployed(content, integer=False).scores(x.numpy()) - expected)
@@ -146,7 +151,7 @@ def test_folding_turns_signs_and_leaves_what_has_no_opposite() -> None:
 
 
 def test_latency_is_positive_and_ordered(splits: Splits, base: Trained) -> None:
-    deployed = Deployed(to_onnx(tuned(splits, base, bits=(8, 8), pruned=True), SHAPE), threads=1)
+    deployed = Deployed(to_onnx(tuned(splits, base, bits=(8, 8), pruned=True), SHAPE, QUANTIZER), threads=1)
     for images in (1, 32):
         took = deployed.latency(splits.validation.images[:images], calls=20, warm_up=3)
         assert 0 < took.p50 <= took.p95 < 1000
@@ -156,7 +161,7 @@ def test_latency_is_positive_and_ordered(splits: Splits, base: Trained) -> None:
 def test_what_onnx_has_no_words_for_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     odd = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(32, 3))
     with pytest.raises(InvalidInput, match=r"cannot be written as ONNX .*adaptive_avg_pool2d") as refused:
-        to_onnx(odd, SHAPE)
+        to_onnx(odd, SHAPE, QUANTIZER)
     assert "\n" not in str(refused.value)
     assert capfd.readouterr().out == ""
 
@@ -164,7 +169,7 @@ def test_what_onnx_has_no_words_for_is_refused_in_one_line(capfd: pytest.Capture
 def test_a_file_that_is_none_and_images_of_another_shape_are_refused(splits: Splits) -> None:
     with pytest.raises(InvalidInput, match="onnxruntime refuses the file"):
         Deployed(b"no model")
-    deployed = Deployed(to_onnx(build(BASE.model, SHAPE), SHAPE))
+    deployed = Deployed(to_onnx(build(BASE.model, SHAPE), SHAPE, QUANTIZER))
     with pytest.raises(InvalidInput, match=r"fails on 2 images of shape \(1, 9, 9\)"):
         deployed.scores(np.zeros((2, 1, 9, 9), np.float32))
 
@@ -172,4 +177,4 @@ def test_a_file_that_is_none_and_images_of_another_shape_are_refused(splits: Spl
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InvalidInput, match=r"needs onnxruntime, .* pip install 'temper-search\[onnx\]'"):
-        to_onnx(build(BASE.model, SHAPE), SHAPE)
+        to_onnx(build(BASE.model, SHAPE), SHAPE, QUANTIZER)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.compression.compressor import Compressors
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantization import quantize, unquantized
 from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models.build import build, load_compressed
@@ -63,10 +63,11 @@ def test_every_network_is_pruned_quantized_and_rebuilt_from_its_tensors(
     assert forward_flops(model, x[:1]) < 0.36 * dense
     rebuilt = load_compressed(build(network, shape), model.state_dict())
     assert torch.equal(rebuilt.eval()(x), model.eval()(x))
-    quantize(model, Quantization(weight_bits=8, activation_bits=8), x)
+    quantizer = Compressors([Quantization(weight_bits=8, activation_bits=8)], seed=0)
+    quantizer.step(1, model, x, y)
     torch.autograd.backward(nn.functional.cross_entropy(model.train()(x), y))
     assert all(parameter.grad is not None for parameter in model.parameters())
-    plain = load_compressed(build(network, shape), unquantized(model.state_dict()))
+    plain = load_compressed(build(network, shape), quantizer.plain(model.state_dict()))
     assert plain(x).shape == (4, 10)
 
 

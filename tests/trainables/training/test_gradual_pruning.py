@@ -11,9 +11,9 @@ from safetensors.torch import load as load_tensors
 from torch import nn
 
 from trainables.attacks.config import NFGSM, PGD
+from trainables.compression.compressor import layers_of
 from trainables.compression.config import ChannelPruning, Importance, Quantization, Scope
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantization import bits_of, layers_of
 from trainables.compression.size import forward_bitops
 from trainables.compute.flops import PassCost, forward_flops
 from trainables.data.config import Data
@@ -224,15 +224,17 @@ def test_quantizers_come_after_the_last_step(splits: Splits) -> None:
         quantization=Quantization(weight_bits=4, activation_bits=4),
     )
     pipeline = Pipeline(tuned, EVALUATION, splits, None, CPU)
+    compressors = pipeline._trainee.compressors
+    bits = compressors.bits
     for expected in ((32, 32), (4, 4), (4, 4)):
         pipeline.step()
-        assert [bits_of(layer) for layer in layers_of(pipeline.model).values()][1:-1] == [expected] * 4
+        assert [bits(layer) for layer in layers_of(pipeline.model).values()][1:-1] == [expected] * 4
     pipeline.step()
-    assert pipeline.metrics()["inference_bitops"] == forward_bitops(pipeline.model, X[:1])
+    assert pipeline.metrics()["inference_bitops"] == forward_bitops(pipeline.model, X[:1], compressors)
     layer = layers_of(pipeline.model)["4"]
     held = {id(parameter) for group in pipeline._trainee.optimizer.param_groups for parameter in group["params"]}
     assert held == {id(parameter) for parameter in pipeline.model.parameters()}
-    assert bits_of(layer) == (4, 4)
+    assert bits(layer) == (4, 4)
 
 
 def test_average_and_momentum_start_anew_from_the_pruned_weights(splits: Splits) -> None:
