@@ -9,7 +9,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 RETRIES = 3  # of a call, while a lost keeper starts again
 
 
-class Shelf:
+class ObjectCache:
     """Finished bases and teachers, by recipe id; may be sent to other processes.
 
     They lie on the driver's node, and so outlive every other one.

@@ -12,7 +12,7 @@ import torch
 from ray import tune
 
 from trainables.checkpoints.recovery import recover
-from trainables.compute.lost_work import Attempts
+from trainables.compute.lost_work import LostWork
 from trainables.data.splits import Splits
 from trainables.evaluation.config import Evaluation
 from trainables.execution.ending import FINISHED, Ending, EndKind
@@ -64,16 +64,16 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
     there is tried again, and one that hangs there is found out, as in any epoch.
     """
 
-    def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, shelf: Any) -> None:
+    def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, cache: Any) -> None:
         """Args as `tune.with_parameters` delivers them out of the object store.
 
         Args:
             config: the recipe, as plain data.
             setting: of the run.
             splits: its data.
-            shelf: keeps bases and teachers: `put(id, Trained)`, `take(id, recover)`.
+            cache: keeps bases and teachers: `put(id, TrainedModel)`, `take(id, recover)`.
         """
-        self._setting, self._splits, self._shelf = setting, splits, shelf
+        self._setting, self._splits, self._shelf = setting, splits, cache
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -125,7 +125,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         pipeline = Pipeline(self._recipe, setting.evaluation, self._splits, base, device, teacher, micro_batches)
         pipeline.restore(place.child("checkpoint"))
         self._pipeline = pipeline
-        self._attempts = Attempts.next(place.child("attempts"))
+        self._attempts = LostWork.next(place.child("attempts"))
 
     def _train(self) -> Ending | None:
         """Train one epoch and keep it: where memory runs out, once more, in micro-batches.
@@ -160,7 +160,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             torch.cuda.empty_cache()
 
     def _fetch(self, ancestor: Recipe | None) -> Any:
-        """A finished recipe off the shelf, or from its checkpoint where the shelf has lost it."""
+        """A finished recipe off the cache, or from its checkpoint where the cache has lost it."""
         if ancestor is None:
             return None
         setting = self._setting

@@ -125,7 +125,7 @@ def _top_level_spec(reference: str) -> ModuleSpec | None:
     return find_spec(reference.partition(":")[0].partition(".")[0])
 
 
-def own_function(reference: str, where: str) -> Callable[..., Any]:
+def user_function(reference: str, where: str) -> Callable[..., Any]:
     """Import `module:function`.
 
     Args:

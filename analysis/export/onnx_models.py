@@ -10,7 +10,7 @@ from trainables.compression.compressor import Compressors
 from trainables.config import parse
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
-from trainables.deployment.onnx_runtime import Deployed, agreement, require_onnx
+from trainables.deployment.onnx_runtime import OnnxModel, agreement, require_onnx
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
@@ -52,7 +52,7 @@ def _write_model(run: Run, trial_id: str, recipe: Recipe, splits: Splits, path: 
         path.write_bytes(content)
     except OSError as error:
         raise InvalidInput(f"--output: {path}: {error.strerror}") from error
-    deployed = Deployed(content, threads=1)
+    deployed = OnnxModel(content, threads=1)
     took = deployed.latency(images[:1])
     parts = [
         f"{path}: {len(content):,} bytes",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.connection.runtime_env import shipment
+from cluster.connection.runtime_env import runtime_env
 from trainables.errors import InvalidInput, TemperError
 
 ASK_SECONDS = 1.0
@@ -53,7 +53,7 @@ class Jobs:
         Raises:
             InvalidInput: there is a job of that name.
         """
-        with shipment(beside) as environment:
+        with runtime_env(beside) as environment:
             try:
                 self._client.submit_job(
                     entrypoint=shlex.join(command),

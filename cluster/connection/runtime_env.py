@@ -23,7 +23,7 @@ def checkout() -> Path:
 
 
 @contextmanager
-def shipment(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[str, Any]]:
+def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[str, Any]]:
     """A Ray runtime environment whose working directory is the code that runs here, and nothing else.
 
     Neither runs, nor the environment, nor whatever else lies in the checkout is sent.
@@ -32,7 +32,7 @@ def shipment(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[
         beside: further files or folders by name: where they lie, or their content.
     """
     root = checkout()
-    with tempfile.TemporaryDirectory(prefix="temper-shipment-") as place:
+    with tempfile.TemporaryDirectory(prefix="temper-runtime_env-") as place:
         folder = Path(place)
         for package in PACKAGES:
             shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
-from cluster.connection.runtime_env import shipment
+from cluster.connection.runtime_env import runtime_env
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
 
@@ -120,7 +120,7 @@ def _code(beside: Mapping[str, Path | bytes] | None) -> Iterator[dict[str, Any] 
     if IN_A_JOB in os.environ:
         yield None
         return
-    with shipment(beside) as environment:
+    with runtime_env(beside) as environment:
         yield environment
 
 

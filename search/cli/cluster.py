@@ -71,9 +71,9 @@ def doctor(
     """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
     loaded = load(study, settings) if study else None
     prepare(address)
-    from search.preflight.doctor import check_up
+    from search.preflight.doctor import examine
 
-    check_up(loaded, address=address, storage=storage, price=price, say=click.echo)
+    examine(loaded, address=address, storage=storage, price=price, say=click.echo)
 
 
 def _fetch(name: str, address: str, output: str | None) -> None:

@@ -47,12 +47,12 @@ def simulate(
 ) -> None:
     """Search by RECORDING on a virtual cluster: a shipped recording's name, or a file that `temper record` wrote."""
     prepare(None)
-    from search.simulation.simulate import rehearse
-    from search.simulation.virtual_cluster import Cluster
+    from search.simulation.simulate import simulate_in_words
+    from search.simulation.virtual_cluster import VirtualCluster
     from trainables.config import parse
 
     cluster = parse(
-        Cluster,
+        VirtualCluster,
         {
             "workers": workers,
             "speeds": speeds.split(","),
@@ -62,4 +62,4 @@ def simulate(
             "decision": decision,
         },
     )
-    click.echo(rehearse(recording, settings, cluster, output))
+    click.echo(simulate_in_words(recording, settings, cluster, output))

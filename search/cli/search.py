@@ -45,21 +45,21 @@ def search(
         raise click.UsageError("--or-resume goes with --name, and not with --dry-run")
     loaded = load(study, settings)
     if dry_run:
-        from search.preflight.dry_run import plan
+        from search.preflight.dry_run import dry_run as planned
 
-        click.echo(plan(loaded))
+        click.echo(planned(loaded))
         return
     prepare(address)
     from analysis.run.trials import read_run
     from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
-    from search.samplers.warm_start import lessons
+    from search.samplers.warm_start import past_trials_of
     from trainables.storage import Folder
 
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
         _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
-    learnt = lessons([read_run(Folder(run)) for run in warm_start], loaded, FixedRecipes.of(loaded))
+    past_trials = past_trials_of([read_run(Folder(run)) for run in warm_start], loaded, FixedRecipes.of(loaded))
     folder = run_directory.open_run(storage, name or run_directory.default_name(loaded))
     from search.monitoring.progress import Terminal
     from search.running import runner  # after whatever can be refused without PyTorch and Ray
@@ -74,7 +74,7 @@ def search(
             command=_command(),
             started=started,
             terminal=Terminal(),
-            learnt=learnt,
+            past_trials=past_trials,
         ),
     )
 

@@ -17,7 +17,7 @@ from search.preflight.workload import Work, timed, workload
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
 from search.record.provenance import PACKAGES
-from search.remote.user_modules import own_modules
+from search.remote.user_modules import user_modules
 from search.study.study import Study
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput, TemperError, Unsound
@@ -28,7 +28,7 @@ TIMING_SECONDS = 15.0  # of each of the two recipes
 TIMING_TIMEOUT = 600.0
 
 
-def check_up(
+def examine(
     study: Study | None, *, address: str | None, storage: str, price: float | None, say: Callable[[str], object]
 ) -> None:
     """Examine a cluster and, if it is sound, estimate a study.
@@ -48,7 +48,7 @@ def check_up(
     """
     splits, fixed, beside = None, None, {}
     if study is not None:
-        beside = own_modules(study)
+        beside = user_modules(study)
         fixed = FixedRecipes.of(study)
         check_first(study, fixed)
         splits = load_splits(study.data)

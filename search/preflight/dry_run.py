@@ -11,7 +11,7 @@ from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
 
 
-def plan(study: Study) -> str:
+def dry_run(study: Study) -> str:
     """The recipes with the FLOPs that each will train with, and where they would run.
 
     Where the data is not at hand the plan goes without FLOPs, and says why.

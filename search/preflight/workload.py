@@ -7,19 +7,19 @@ from functools import cache
 import numpy as np
 import torch
 
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.compressor_check import try_user_compressors
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.checkpoints.tensors import pack_model
-from trainables.checkpoints.trained_model import Trained, inherited
+from trainables.checkpoints.trained_model import TrainedModel, inherited
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
-from trainables.estimation.flops_planner import CPU, Planner
+from trainables.estimation.flops_planner import CPU, FlopsPlanner
 from trainables.recipe.recipe import Recipe
-from trainables.training.initial_network import assemble
-from trainables.training.train_state import Trainee
+from trainables.training.initial_network import initial_network
+from trainables.training.train_state import TrainState
 
 SAMPLE = 16  # proposals whose mean stands for all
 
@@ -75,7 +75,7 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
     if not trials:
         return tuple(work)
     rng = np.random.default_rng(study.seed)
-    drawn = [propose(Draw(rng), study, fixed) for _ in range(SAMPLE)]
+    drawn = [propose(RandomChooser(rng), study, fixed) for _ in range(SAMPLE)]
     costs = [planning.own_flops(recipe) for recipe in drawn]
     mean, epochs_of_all = float(np.mean(costs)), float(np.mean([recipe.schedule.epochs for recipe in drawn]))
     middle = drawn[int(np.argsort(costs)[len(costs) // 2])]
@@ -102,7 +102,7 @@ class _Untrained:
     def __init__(self, splits: Splits) -> None:
         self._splits, self._images = splits, splits.train.tensors(CPU)
         self._made = cache(self._make)
-        self._planner = Planner(splits, self._made)
+        self._planner = FlopsPlanner(splits, self._made)
 
     def own_flops(self, recipe: Recipe) -> float:
         """FLOPs of everything that the recipe's own trial trains."""
@@ -112,16 +112,16 @@ class _Untrained:
         before.inherit(inherited(*(self._made(one) for one in built_on), *[None] * (2 - len(built_on))))
         return ledger.end_to_end - before.end_to_end
 
-    def _make(self, recipe: Recipe) -> Trained:
+    def _make(self, recipe: Recipe) -> TrainedModel:
         """A network as its trial would leave it, but for training."""
         base = self._made(recipe.base) if recipe.base is not None else None
         teacher = self._made(recipe.separate_teacher) if recipe.separate_teacher is not None else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            assembled = assemble(recipe, base, self._splits, self._images[0])
-            trainee = Trainee(recipe, assembled, self._images, Ledger())
+            assembled = initial_network(recipe, base, self._splits, self._images[0])
+            state = TrainState(recipe, assembled, self._images, Ledger())
             for epoch in range(2, recipe.compressed_from + 1):
-                trainee.prepare(epoch, Ledger())
+                state.prepare(epoch, Ledger())
         before = inherited(base, teacher)
         lineage = {**before, recipe.id: self._planner.plan(recipe).own(before)}
-        return Trained(pack_model(trainee.model), lineage)
+        return TrainedModel(pack_model(state.model), lineage)

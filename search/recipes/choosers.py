@@ -23,7 +23,7 @@ Number = TypeVar("Number", int, float)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class Draw:
+class RandomChooser:
     """A chooser that keeps to what was chosen before, and draws the rest at random, evenly.
 
     Attributes:
@@ -97,11 +97,11 @@ def _share(value: float, low: float, high: float, *, log: bool) -> float:
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 
-class _Counter:
+class ExhaustiveChooser:
     """A chooser that counts through a finite space like an odometer, one combination for each pass."""
 
-    def __init__(self, places: list[int]) -> None:
-        self._places, self.sizes = places, list[int]()
+    def __init__(self, positions: list[int]) -> None:
+        self._positions, self.sizes = positions, list[int]()
         self.params: dict[str, Any] = {}
 
     def suggest_float(
@@ -118,9 +118,9 @@ class _Counter:
         return self._choose(name, choices)
 
     def _choose(self, name: str, values: Sequence[Any]) -> Any:
-        place = len(self.sizes)
+        position = len(self.sizes)
         self.sizes.append(len(values))
-        self.params[name] = values[self._places[place] if place < len(self._places) else 0]
+        self.params[name] = values[self._positions[position] if position < len(self._positions) else 0]
         return self.params[name]
 
 
@@ -130,15 +130,15 @@ def combinations(study: Study, fixed: FixedRecipes) -> Iterator[dict[str, Any]]:
     Raises:
         InvalidInput: the space is endless.
     """
-    places: list[int] = []
+    positions: list[int] = []
     while True:
-        counter = _Counter(places)
+        counter = ExhaustiveChooser(positions)
         propose(counter, study, fixed)
         yield counter.params
-        places += [0] * (len(counter.sizes) - len(places))
-        places = places[: len(counter.sizes)]
-        while places and places[-1] + 1 == counter.sizes[len(places) - 1]:
-            places.pop()
-        if not places:
+        positions += [0] * (len(counter.sizes) - len(positions))
+        positions = positions[: len(counter.sizes)]
+        while positions and positions[-1] + 1 == counter.sizes[len(positions) - 1]:
+            positions.pop()
+        if not positions:
             return
-        places[-1] += 1
+        positions[-1] += 1

@@ -11,7 +11,7 @@ from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.study import BASE, Study
 from trainables.evaluation.metrics import OBJECTIVES
 from trainables.storage import Folder
@@ -39,7 +39,7 @@ class Record(Listener):
         command: str,
         data_fingerprint: str,
         device: str,
-        learnt: Sequence[Lesson] = (),
+        past_trials: Sequence[PastTrial] = (),
     ) -> None:
         """Write study.yaml and run.json, once."""
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
@@ -63,7 +63,7 @@ class Record(Listener):
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
-                "warm_start": list(learnt),
+                "warm_start": list(past_trials),
                 "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),
             },

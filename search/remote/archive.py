@@ -42,7 +42,7 @@ def unpack(printed: str, folder: Path) -> list[Path]:
         The files written.
 
     Raises:
-        TemperError: there is no whole parcel in the text.
+        TemperError: there is no whole archive in the text.
     """
     try:
         body = printed.split(BEGIN, 1)[1].split(END, 1)[0]
@@ -56,12 +56,12 @@ def unpack(printed: str, folder: Path) -> list[Path]:
                     (folder / entry.name).write_bytes(data.read())
                     written.append(folder / entry.name)
     except (IndexError, ValueError, tarfile.TarError, EOFError, OSError) as error:
-        raise TemperError(f"no whole parcel came back ({error})") from None
+        raise TemperError(f"no whole archive came back ({error})") from None
     return written
 
 
 def main() -> int:
-    """Print a run's parcel."""
+    """Print a run's archive."""
     try:
         print(pack(Folder(sys.argv[1])))
     except TemperError as error:

@@ -8,7 +8,7 @@ import yaml
 
 from cluster.connection.jobs import Jobs
 from search.remote import archive
-from search.remote.user_modules import own_modules
+from search.remote.user_modules import user_modules
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -37,7 +37,7 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
     Jobs(address).submit(
         name,
         [*command, *options],
-        {STUDY: content, **own_modules(study)},
+        {STUDY: content, **user_modules(study)},
         {"study": study.name, "run": str(run)},
     )
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from search.study.study import Study
-from trainables.user_code import lies_here, own_function, references, top_level
+from trainables.user_code import lies_here, references, top_level, user_function
 
 
-def own_modules(study: Study) -> dict[str, Path | bytes]:
+def user_modules(study: Study) -> dict[str, Path | bytes]:
     """The user's modules that a study names and that lie in the working directory, by name: files or packages.
 
     Raises:
@@ -14,7 +14,7 @@ def own_modules(study: Study) -> dict[str, Path | bytes]:
     """
     found: dict[str, Path | bytes] = {}
     for key, reference in references(study).items():
-        own_function(reference, key)
+        user_function(reference, key)
         place = top_level(reference)
         if place is not None and lies_here(place):
             found[place.name] = place

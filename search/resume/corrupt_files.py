@@ -5,7 +5,7 @@ from trainables.checkpoints.checkpoint import torn
 from trainables.execution.ending import State
 
 
-def damage(run: Run) -> list[str]:
+def corrupt_files(run: Run) -> list[str]:
     """A line for each file that a kill, or a full or broken disk, has left torn, and what comes of it."""
     lines = [f"trials/{name}/recipe.json: torn or missing; as if it had never begun" for name in run.unreadable]
     for trial in run.trials:

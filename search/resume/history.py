@@ -11,14 +11,14 @@ from search.events import Asked, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from trainables.checkpoints.checkpoint import read_newest
 from trainables.checkpoints.recovery import recover
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Remembered:
+class RememberedTrial:
     """One trial of the record.
 
     Attributes:
@@ -33,12 +33,12 @@ class Remembered:
     history: tuple[dict[str, Any], ...]
 
 
-def remember(run: Run) -> list[Remembered]:
+def remember(run: Run) -> list[RememberedTrial]:
     """The trials of a run in the order of proposing. One whose recipe is torn never began, and is proposed anew."""
     return [_remembered(run, trial) for trial in run.trials]
 
 
-def _remembered(run: Run, trial: Trial) -> Remembered:
+def _remembered(run: Run, trial: Trial) -> RememberedTrial:
     recipe = Recipe.model_validate(trial.recipe)
     asked = None if trial.asked is None else Asked(**trial.asked)
     proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions, asked)
@@ -55,10 +55,10 @@ def _remembered(run: Run, trial: Trial) -> Remembered:
             None if correct is None else np.packbits(correct).tobytes().hex(),
             None if correct is None else len(correct),
         )
-    return Remembered(proposal, outcome, -1 if trial.order is None else trial.order, history)
+    return RememberedTrial(proposal, outcome, -1 if trial.order is None else trial.order, history)
 
 
-def next_order(past: Sequence[Remembered]) -> int:
+def next_order(past: Sequence[RememberedTrial]) -> int:
     """The `order` of the next trial that ends."""
     return 1 + max((one.order for one in past), default=-1)
 
@@ -67,7 +67,7 @@ def _role(trial: Trial) -> Any:
     return trial.role
 
 
-def finished_ancestors(run: Run, fixed: FixedRecipes, splits: Splits) -> dict[str, Trained]:
+def finished_ancestors(run: Run, fixed: FixedRecipes, splits: Splits) -> dict[str, TrainedModel]:
     """What others may still build on, by recipe id, out of the checkpoints of those that have finished.
 
     Raises:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from search.events import Listener
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 
 
-def replay(past: Sequence[Remembered], listeners: Iterable[Listener]) -> None:
+def replay(past: Sequence[RememberedTrial], listeners: Iterable[Listener]) -> None:
     """Let listeners hear the past, but for those that are `live_only`.
 
     A proposal is told after the endings that its sampler had heard of when it was asked, and at once with all of its
@@ -29,7 +29,7 @@ def replay(past: Sequence[Remembered], listeners: Iterable[Listener]) -> None:
         _end(one, hearing)
 
 
-def _run(one: Remembered, listeners: Sequence[Listener]) -> None:
+def _run(one: RememberedTrial, listeners: Sequence[Listener]) -> None:
     """Propose a trial, and report its epochs."""
     for listener in listeners:
         listener.proposed(one.proposal)
@@ -39,7 +39,7 @@ def _run(one: Remembered, listeners: Sequence[Listener]) -> None:
             listener.reported(one.proposal, row, ending)
 
 
-def _end(one: Remembered, listeners: Sequence[Listener]) -> None:
+def _end(one: RememberedTrial, listeners: Sequence[Listener]) -> None:
     assert one.outcome is not None
     for listener in listeners:
         listener.ended(one.proposal, one.outcome)

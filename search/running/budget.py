@@ -9,7 +9,7 @@ from search.study.algorithms import Budget
 from trainables.execution.ending import Ending
 
 
-class Spending(Listener):
+class BudgetTracker(Listener):
     """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
 
     def __init__(

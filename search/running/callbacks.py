@@ -13,7 +13,7 @@ from ray import tune
 from trainables.execution.ending import Ending, EndKind
 
 
-class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
+class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Kills the process of a trial whose epoch takes too long, so that Tune starts it again or gives it up.
 
     A process that hangs, or that the network hides, cannot end itself: the driver watches. A trial builds and
@@ -67,7 +67,7 @@ class Hangs(tune.Callback):  # type: ignore[misc]  # Ray ships no types
                 self._kill(actor)
 
 
-class Interrupts(tune.Callback):  # type: ignore[misc]  # Ray ships no types
+class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Raises Ctrl-C between two steps of Tune's loop; raised wherever it falls, Ray's own code sometimes swallows it.
 
     A second Ctrl-C is raised where it falls, in case the loop hangs.

@@ -14,12 +14,12 @@ from search.recipes.fixed import FixedRecipes
 from search.study.resources import Role
 from search.study.study import Study
 from trainables.data.splits import Splits
-from trainables.estimation.memory_footprint import footprint
+from trainables.estimation.memory_footprint import memory_footprint
 from trainables.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Places:
+class Capacity:
     """Where each role's trials go, and the room that there is for them."""
 
     placements: Mapping[Role, Placement]
@@ -43,7 +43,7 @@ class Places:
         return factory(self.placements[role])
 
 
-def places_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callable[[str], None]) -> Places:
+def capacity_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callable[[str], None]) -> Capacity:
     """Look at the cluster, and measure a share of a GPU where the study leaves it open.
 
     Args:
@@ -60,13 +60,13 @@ def places_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callable[
     if resources.measures:
         whole = resources.of("proposed")
         recipe = heaviest(study, fixed)
-        share, why = measured_share(whole, footprint, recipe, study.protocol, splits, torch.device("cuda"))
+        share, why = measured_share(whole, memory_footprint, recipe, study.protocol, splits, torch.device("cuda"))
         show(f"gpu: auto: {why}")
     placements = resources.placements(share)
     room = Room(at_most=resources.max_concurrent, pending=resources.pending)
     for role, placement in placements.items():
         room.check(placement, f"resources.roles.{role}" if role in resources.roles else "resources")
-    return Places(placements, room)
+    return Capacity(placements, room)
 
 
 def heaviest(study: Study, fixed: FixedRecipes) -> Recipe:

@@ -5,7 +5,7 @@ from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 
-class Known(Listener):
+class DependencyTracker(Listener):
     """The recipes that were proposed, and how those ended that have."""
 
     def __init__(self) -> None:

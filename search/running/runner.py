@@ -25,16 +25,16 @@ from search.recipes.proposals import check_first
 from search.record.driver_session import driver_session
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
-from search.remote.user_modules import own_modules
-from search.resume.corrupt_files import damage
+from search.remote.user_modules import user_modules
+from search.resume.corrupt_files import corrupt_files
 from search.resume.fingerprint import differences, fingerprint
-from search.resume.history import Remembered, finished_ancestors, next_order, remember
-from search.running.capacity import places_of
+from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
+from search.running.capacity import capacity_of
 from search.running.tuning import TUNE_STATE, tune_study
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.loading import read_study
 from search.study.study import Study
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.execution.ending import State
@@ -71,7 +71,7 @@ def search(
     command: str,
     started: float,
     terminal: Terminal,
-    learnt: Sequence[Lesson] = (),
+    past_trials: Sequence[PastTrial] = (),
 ) -> Timing:
     """Run every recipe of a study into a new run directory.
 
@@ -82,7 +82,7 @@ def search(
         command: as typed, for the record.
         started: `time.perf_counter()` when the command began.
         terminal: prints lines and the status.
-        learnt: what earlier runs teach; recorded, so that a resumed search knows it too.
+        past_trials: what earlier runs teach; recorded, so that a resumed search knows it too.
 
     Raises:
         InvalidInput: data missing, a network that does not fit it, no cluster, a trial that fits on no node, or a
@@ -99,7 +99,9 @@ def search(
 
     def begin(record: Record) -> None:
         device = study.resources.of("proposed").device
-        record.begin(study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, learnt=learnt)
+        record.begin(
+            study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, past_trials=past_trials
+        )
 
     return _run(
         study,
@@ -111,7 +113,7 @@ def search(
         command=command,
         started=started,
         terminal=terminal,
-        learnt=learnt,
+        past_trials=past_trials,
     )
 
 
@@ -142,7 +144,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
     trained = finished_ancestors(run, fixed, splits)
 
     def begin(record: Record) -> None:
-        for line in damage(run):
+        for line in corrupt_files(run):
             terminal.line(line)
         done = sum(one.outcome is not None for one in past)
         terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
@@ -157,7 +159,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
         command=command,
         started=started,
         terminal=terminal,
-        learnt=run.info["warm_start"],
+        past_trials=run.info["warm_start"],
         past=past,
         trained=trained,
         hours_before=hours_spent(run),
@@ -175,19 +177,19 @@ def _run(
     command: str,
     started: float,
     terminal: Terminal,
-    learnt: Sequence[Lesson],
-    past: Sequence[Remembered] = (),
-    trained: Mapping[str, Trained] = MappingProxyType({}),
+    past_trials: Sequence[PastTrial],
+    past: Sequence[RememberedTrial] = (),
+    trained: Mapping[str, TrainedModel] = MappingProxyType({}),
     hours_before: float | None = None,
 ) -> Timing:
     """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
     try_user_compressors(study, splits)
     try:
         with ExitStack() as stack:
-            stack.enter_context(session(target, beside=own_modules(study)))
+            stack.enter_context(session(target, beside=user_modules(study)))
             curves = stack.enter_context(LiveCurves(folder, study.objectives))
-            places = places_of(study, fixed, splits, terminal.line)
-            at_once = places.slots
+            capacity = capacity_of(study, fixed, splits, terminal.line)
+            at_once = capacity.slots
             check_shared(folder)
             record = Record(folder, next_order(past))
             begin(record)
@@ -200,7 +202,7 @@ def _run(
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
             metrics = RayMetrics(folder.name)
-            monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: places.slots)
+            monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: capacity.slots)
             if total > sum(one.outcome is not None for one in past):
                 listeners = [tally, hypervolume, record, curves, progress, monitor, closing]
                 tune_study(
@@ -209,10 +211,10 @@ def _run(
                     folder,
                     splits,
                     listeners,
-                    learnt,
+                    past_trials,
                     past,
                     trained,
-                    places=places,
+                    capacity=capacity,
                     hours_before=before,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)

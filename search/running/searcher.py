@@ -12,10 +12,10 @@ from search.events import Asked, Listener, Outcome, Proposal
 from search.failures import tells_of_full_storage
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.resume.replay import replay
-from search.running.budget import Spending
-from search.running.dependency_tracker import Known
+from search.running.budget import BudgetTracker
+from search.running.dependency_tracker import DependencyTracker
 from search.running.trial_results import outcome_of
 from search.samplers.sampler import Candidate, Sampler, SearchState
 from search.study.resources import Role
@@ -68,8 +68,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
-        self._study, self._sampler, self._known = study, sampler, Known()
-        self._spending = Spending(study.budget, hypervolume, clock, hours_before)
+        self._study, self._sampler, self._known = study, sampler, DependencyTracker()
+        self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
         self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._waiting: list[Fixed] = list(fixed)
@@ -106,7 +106,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             "recipe": proposal.recipe.model_dump(mode="json"),
         }
 
-    def replay(self, past: Sequence[Remembered]) -> None:
+    def replay(self, past: Sequence[RememberedTrial]) -> None:
         """Become what a searcher was that had proposed all this, and heard of its endings, and tell all listeners.
 
         What has not ended is emitted again, first of all, without being announced.

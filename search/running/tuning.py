@@ -6,21 +6,21 @@ from typing import Any, cast
 
 from ray import tune
 
-from cluster.object_cache import Shelf
+from cluster.object_cache import ObjectCache
 from search.events import Listener
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
-from search.resume.history import Remembered
-from search.running.callbacks import ForgetCallback, Hangs, Interrupts
-from search.running.capacity import Places
+from search.resume.history import RememberedTrial
+from search.running.callbacks import ForgetCallback, HangCallback, InterruptCallback
+from search.running.capacity import Capacity
 from search.running.searcher import ParetoSearcher
-from search.samplers.cost_model import Costs
+from search.samplers.cost_model import CostModel
 from search.samplers.sampler import sampler_of
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.study import Study
 from trainables.checkpoints.recovery import recover
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
@@ -35,11 +35,11 @@ def tune_study(
     folder: Folder,
     splits: Splits,
     listeners: Sequence[Listener],
-    learnt: Sequence[Lesson],
-    past: Sequence[Remembered],
-    trained: Mapping[str, Trained],
+    past_trials: Sequence[PastTrial],
+    past: Sequence[RememberedTrial],
+    trained: Mapping[str, TrainedModel],
     *,
-    places: Places,
+    capacity: Capacity,
     hours_before: float,
 ) -> None:
     """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
@@ -50,10 +50,10 @@ def tune_study(
         folder: of the run.
         splits: its data.
         listeners: who hears of what is proposed, reported and ended.
-        learnt: what earlier runs teach.
+        past_trials: what earlier runs teach.
         past: what this run has done before.
         trained: finished recipes that others start from or learn from, by id.
-        places: the cluster's room, and where each role goes.
+        capacity: the cluster's room, and where each role goes.
         hours_before: that drivers worked on this run before.
     """
     setting = Setting(
@@ -61,33 +61,33 @@ def tune_study(
         trials=folder.anchored().child("trials"),
         bases=fixed.parents,
         teachers=fixed.teachers,
-        shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in places.placements.items()},
+        shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in capacity.placements.items()},
     )
-    shelf = Shelf()
+    cache = ObjectCache()
     for recipe_id, one in trained.items():
-        shelf.put(recipe_id, one)
-    trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, shelf=shelf)
+        cache.put(recipe_id, one)
+    trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, cache=cache)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
-    halving, interrupts, hangs = ParetoHalving(judge), Interrupts(), Hangs(study.budget.epoch_timeout)
+    halving, interrupts, hangs = ParetoHalving(judge), InterruptCallback(), HangCallback(study.budget.epoch_timeout)
 
-    def fetch(recipe: Recipe) -> Trained:
+    def fetch(recipe: Recipe) -> TrainedModel:
         again = partial(recover, recipe, setting.trials, splits, setting.teachers)
-        return cast(Trained, shelf.take(recipe.id, again))
+        return cast(TrainedModel, cache.take(recipe.id, again))
 
-    costs = Costs(study, fixed, splits, fetch)
+    costs = CostModel(study, fixed, splits, fetch)
     searcher = ParetoSearcher(
         study,
         fixed,
-        sampler_of(study, fixed, costs, learnt),
+        sampler_of(study, fixed, costs, past_trials),
         [*listeners, costs, *([] if judge is None else [judge])],
         lambda trial_id: hangs.endings.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
-        has_place=places.has_place,
+        has_place=capacity.has_place,
         hours_before=hours_before,
     )
     searcher.replay(past)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, places.request),
+        tune.with_resources(trainable, capacity.request),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=halving,

@@ -5,7 +5,9 @@ import numpy as np
 from search.samplers.gaussian_process import Array
 
 
-def expected_gains(mean: Array, deviation: Array, costs: Array, front: Array, reference: tuple[float, float]) -> Array:
+def expected_hypervolume_improvement(
+    mean: Array, deviation: Array, costs: Array, front: Array, reference: tuple[float, float]
+) -> Array:
     """By how much normally distributed scores are expected to raise the hypervolume.
 
     Args:

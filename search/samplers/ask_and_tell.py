@@ -14,7 +14,7 @@ from search.recipes.proposals import propose
 from search.samplers.optuna_samplers import optuna_sampler
 from search.samplers.optuna_storage import BoundedStorage, frozen_trial
 from search.samplers.sampler import Asks, Candidate, Sampler, SearchState, same_recipe
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.study import Study
 from trainables.evaluation.metrics import OBJECTIVES
 from trainables.execution.ending import State
@@ -41,7 +41,7 @@ class OptunaSampler(Sampler):
         study: Study,
         fixed: FixedRecipes,
         planned: Callable[[Recipe], float] | None = None,
-        learnt: Sequence[Lesson] = (),
+        past_trials: Sequence[PastTrial] = (),
     ) -> None:
         """What the study wants first is asked for first.
 
@@ -49,7 +49,7 @@ class OptunaSampler(Sampler):
             study: whose space to propose from.
             fixed: its fixed recipes.
             planned: the compute of a recipe, which none of Optuna's samplers heeds.
-            learnt: what earlier runs teach.
+            past_trials: what earlier runs teach.
         """
         self._study, self._fixed, self._asks = study, fixed, Asks()
         self._first = list(study.first)
@@ -64,11 +64,9 @@ class OptunaSampler(Sampler):
             sampler=optuna_sampler(study),
             storage=BoundedStorage(directions) if study.sampler.kind == "tpe" else None,
         )
-        for lesson in learnt:
-            state = State(lesson["state"])
-            self.optuna.add_trial(
-                frozen_trial(lesson["params"], lesson["distributions"], state, lesson["values"] or [])
-            )
+        for past in past_trials:
+            state = State(past["state"])
+            self.optuna.add_trial(frozen_trial(past["params"], past["distributions"], state, past["values"] or []))
 
     def ask(self, search: SearchState) -> Candidate:
         number = self._asks.take()

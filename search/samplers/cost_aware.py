@@ -10,13 +10,20 @@ import optuna
 
 from analysis.pareto.hypervolume import reference_point
 from search.events import Outcome, Proposal, Row
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.samplers.acquisition import expected_gains
-from search.samplers.gaussian_process import FITTED, Array, Seen, Surrogate, newest_and_spread, spread_evenly
+from search.samplers.acquisition import expected_hypervolume_improvement
+from search.samplers.gaussian_process import (
+    FITTED,
+    Array,
+    GaussianProcess,
+    Observation,
+    newest_and_spread,
+    spread_evenly,
+)
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, keeps_all
 from search.study.study import Study, compute_of
 from trainables.errors import TemperError
@@ -44,7 +51,7 @@ class _Known:
     cost: float
     scores: dict[float, float] = field(default_factory=dict)
     outcome: Outcome | None = None
-    seen: list[Seen] | None = None
+    seen: list[Observation] | None = None
 
     @property
     def features(self) -> Mapping[str, float]:
@@ -70,7 +77,7 @@ class CostAwareSampler(Sampler):
         study: Study,
         fixed: FixedRecipes,
         planned: Callable[[Recipe], float] | None = None,
-        learnt: Sequence[Lesson] = (),
+        past_trials: Sequence[PastTrial] = (),
     ) -> None:
         """What the study wants first is asked for first.
 
@@ -78,7 +85,7 @@ class CostAwareSampler(Sampler):
             study: whose space to propose from.
             fixed: its fixed recipes.
             planned: FLOPs that a recipe will have cost after its whole schedule, as the study counts them.
-            learnt: what earlier runs teach: scores of recipes, which may be proposed again.
+            past_trials: what earlier runs teach: scores of recipes, which may be proposed again.
 
         Raises:
             TemperError: nothing tells what recipes will cost.
@@ -90,12 +97,12 @@ class CostAwareSampler(Sampler):
         self._known: dict[Recipe, _Known] = {}
         self._ended: list[_Known] = []
         index = study.objectives.index(SCORE)
-        self._learnt = [
-            Seen(self._chosen(lesson["params"])[1].features, 1.0, lesson["values"][index])
-            for lesson in learnt
-            if lesson["values"]
+        self._past_trials = [
+            Observation(self._chosen(past["params"])[1].features, 1.0, past["values"][index])
+            for past in past_trials
+            if past["values"]
         ]
-        self._fitted: dict[str, tuple[int, Surrogate]] = {}
+        self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
         self._leading: list[_Known] = []  # the front of the first so many that ended
         self._compared = 0
 
@@ -113,10 +120,10 @@ class CostAwareSampler(Sampler):
         costs = np.array([_decades(one.flops) for one in candidates])
         gains = self._expected(candidates, costs, front, search.base_metrics)
         if gains is None:  # one at random, by 1 / compute^left
-            worth = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
+            acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
         else:
-            worth = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
-        chosen, chooser = drawn[int(np.argmax(worth))]
+            acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
+        chosen, chooser = drawn[int(np.argmax(acquisition))]
         return replace(chosen, distributions=chooser.distributions)
 
     def accept(self, candidate: Candidate) -> None:
@@ -167,29 +174,29 @@ class CostAwareSampler(Sampler):
         best: Sequence[Mapping[str, Any]],
         is_lost: Callable[[Recipe], bool],
         ask: int,
-    ) -> list[tuple[Candidate, Draw]]:
+    ) -> list[tuple[Candidate, RandomChooser]]:
         """Recipes that were not proposed: at random, and the best with one or two parameters drawn anew."""
-        found: dict[Recipe, tuple[Candidate, Draw]] = {}
+        found: dict[Recipe, tuple[Candidate, RandomChooser]] = {}
         for number in range(DRAWN + NEAR):
             kept: dict[str, Any] = {}
             if number >= DRAWN and best:
                 kept = dict(best[int(rng.integers(len(best)))])
                 for name in rng.permutation(sorted(kept))[: int(rng.integers(1, 3))]:
                     del kept[str(name)]
-            chooser = Draw(rng, kept)
+            chooser = RandomChooser(rng, kept)
             recipe = propose(chooser, self._study, self._fixed)
             if recipe not in self._known and recipe not in found and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
         return list(found.values())
 
-    def _candidate(self, recipe: Recipe, chooser: Draw, ask: int) -> Candidate:
+    def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:
         """Without its distributions, which take long to write down and of which one candidate's are needed."""
         flops = self._planned(recipe)
         return Candidate(recipe, chooser.params, {}, ask, chooser.features, flops, self._asks.refused)
 
-    def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, Draw]:
+    def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, RandomChooser]:
         """The recipe of parameters that are all known."""
-        chooser = Draw(np.random.default_rng(0), params)
+        chooser = RandomChooser(np.random.default_rng(0), params)
         return propose(chooser, self._study, self._fixed), chooser
 
     def _completed(self, params: Mapping[str, Any], ask: int) -> Mapping[str, Any]:
@@ -204,22 +211,22 @@ class CostAwareSampler(Sampler):
         self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
     ) -> Array | None:
         """What each candidate is expected to gain, None while too little is known; none if it breaks a constraint."""
-        if len(self._ended) + len(self._learnt) < self._startup:
+        if len(self._ended) + len(self._past_trials) < self._startup:
             return None
-        surrogate = self._surrogate(SCORE, self._seen, self._learnt)
-        if surrogate is None:
+        model = self._model(SCORE, self._seen, self._past_trials)
+        if model is None:
             return None
         running = [one for one in self._known.values() if one.outcome is None]
-        seen = [*self._learnt, *(row for known in self._known.values() for row in self._seen(known))]
+        seen = [*self._past_trials, *(row for known in self._known.values() for row in self._seen(known))]
         features = [*(one.features for one in candidates), *(one.features for one in running)]
-        mean, deviation = surrogate.predict(newest_and_spread(seen), features)
+        mean, deviation = model.predict(newest_and_spread(seen), features)
         count = len(candidates)
         points = [(one.metrics[SCORE], one.cost) for one in front]
         points += [(score, one.cost) for score, one in zip(mean[count:], running, strict=True)]
         corner = reference_point(base[SCORE], self._planned(self._fixed.reference.recipe))
         if corner is None:
             return None
-        gains = expected_gains(
+        gains = expected_hypervolume_improvement(
             mean[:count],
             deviation[:count],
             costs,
@@ -227,38 +234,40 @@ class CostAwareSampler(Sampler):
             (float(corner[0]), float(corner[1])),
         )
         for bound in self._study.constraints:
-            gains *= self._chance(bound, candidates, base)
+            gains *= self._probability_of_feasibility(bound, candidates, base)
         return gains
 
-    def _chance(self, bound: Bound, candidates: list[Candidate], base: Mapping[str, float]) -> Array:
+    def _probability_of_feasibility(
+        self, bound: Bound, candidates: list[Candidate], base: Mapping[str, float]
+    ) -> Array:
         """The probability that candidates keep a constraint."""
         from scipy.special import ndtr  # late: it is slow to import
 
-        def rows(known: _Known) -> list[Seen]:
-            return [Seen(known.features, 1.0, -bound.violation(known.metrics, base))] if known.metrics else []
+        def rows(known: _Known) -> list[Observation]:
+            return [Observation(known.features, 1.0, -bound.violation(known.metrics, base))] if known.metrics else []
 
-        surrogate = self._surrogate(str(bound), rows)
-        if surrogate is None:
+        model = self._model(str(bound), rows)
+        if model is None:
             return np.ones(len(candidates))
         seen = [row for known in self._ended for row in rows(known)]
-        mean, deviation = surrogate.predict(newest_and_spread(seen), [one.features for one in candidates])
+        mean, deviation = model.predict(newest_and_spread(seen), [one.features for one in candidates])
         return np.asarray(ndtr(mean / deviation))
 
-    def _surrogate(
-        self, name: str, rows: Callable[[_Known], list[Seen]], learnt: Sequence[Seen] = ()
-    ) -> Surrogate | None:
+    def _model(
+        self, name: str, rows: Callable[[_Known], list[Observation]], past_trials: Sequence[Observation] = ()
+    ) -> GaussianProcess | None:
         """Fitted to the first that ended: anew each time that a fifth more have. None: too little is known."""
-        count = 0 if learnt else min(self._startup, len(self._ended))
+        count = 0 if past_trials else min(self._startup, len(self._ended))
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
         if name not in self._fitted or self._fitted[name][0] != count:
-            seen = [*learnt, *(row for known in self._ended[:count] for row in rows(known))]
+            seen = [*past_trials, *(row for known in self._ended[:count] for row in rows(known))]
             if len(seen) < 2:
                 return None
-            self._fitted[name] = count, Surrogate(spread_evenly(seen, FITTED))
+            self._fitted[name] = count, GaussianProcess(spread_evenly(seen, FITTED))
         return self._fitted[name][1]
 
-    def _seen(self, known: _Known) -> list[Seen]:
+    def _seen(self, known: _Known) -> list[Observation]:
         """What a proposal teaches: its score, and where trials are stopped early, the one at the first rung."""
         if known.seen is not None:
             return known.seen
@@ -267,11 +276,13 @@ class CostAwareSampler(Sampler):
         shares = set(early[-1:] if outcome is None or stopped else [])
         if self._study.halving is not None:
             shares |= set([share for share in early if share >= self._study.halving.grace][:1])
-        seen = [Seen(known.features, share, known.scores[share]) for share in sorted(shares)]
+        seen = [Observation(known.features, share, known.scores[share]) for share in sorted(shares)]
         if known.metrics:
-            seen.append(Seen(known.features, 1.0, known.metrics[SCORE]))
+            seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
         elif outcome is not None and outcome.state is State.PRUNED and not stopped:
-            seen.append(Seen(known.features, 1.0, 0.0))  # it diverged or overfitted: as good as not robust at all
+            seen.append(
+                Observation(known.features, 1.0, 0.0)
+            )  # it diverged or overfitted: as good as not robust at all
         return seen
 
     def _front(self, base: Mapping[str, float]) -> list[_Known]:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import Compression
 from trainables.data.splits import Splits
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 
-class Costs(Listener):
+class CostModel(Listener):
     """Compute of recipes after their whole schedule, as a study counts it, to within some ten percent.
 
     Counted on networks, but not on every candidate's: a compression method may name others that stand for its own, as
@@ -23,7 +23,9 @@ class Costs(Listener):
     a teacher as the base, with its own training added.
     """
 
-    def __init__(self, study: Study, fixed: FixedRecipes, splits: Splits, fetch: Callable[[Recipe], Trained]) -> None:
+    def __init__(
+        self, study: Study, fixed: FixedRecipes, splits: Splits, fetch: Callable[[Recipe], TrainedModel]
+    ) -> None:
         """Args:
         study: whose recipes to count.
         fixed: its fixed recipes.
@@ -31,7 +33,7 @@ class Costs(Listener):
         fetch: gives a base or teacher that has finished.
         """
         self._study, self._base = study, fixed.base.recipe
-        self._planner = Planner(splits, fetch)
+        self._planner = FlopsPlanner(splits, fetch)
         self._finished: set[Recipe] = set()
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:

@@ -25,7 +25,7 @@ LENGTH = 1.0  # of the whole range of a parameter
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One observation.
 
     Attributes:
@@ -39,22 +39,22 @@ class Seen:
     score: float
 
 
-class Surrogate:
+class GaussianProcess:
     """Predicts final scores. What it predicts is a function of what it is given, and of nothing else."""
 
-    def __init__(self, scales: Sequence[Seen]) -> None:
+    def __init__(self, scales: Sequence[Observation]) -> None:
         """Fit the kernel's scales to observations, at least two."""
         self._names = sorted({name for one in scales for name in one.features})
         self._kernel = _fitted(
             self._inputs([one.features for one in scales], [one.share for one in scales]), _scores(scales)
         )
 
-    def predict(self, seen: Sequence[Seen], places: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
+    def predict(self, seen: Sequence[Observation], features: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
         """Final scores of recipes.
 
         Args:
             seen: what to learn from.
-            places: of the recipes.
+            features: of the recipes.
 
         Returns:
             Means and standard deviations, without noise: `(recipes,)` each.
@@ -65,7 +65,7 @@ class Surrogate:
         scores = _scores(seen)
         with _one_thread():
             process.fit(self._inputs([one.features for one in seen], [one.share for one in seen]), scores)
-            mean, deviation = process.predict(self._inputs(places, [1.0] * len(places)), return_std=True)
+            mean, deviation = process.predict(self._inputs(features, [1.0] * len(features)), return_std=True)
         noise = self.noise * (float(np.std(scores)) or 1.0) ** 2
         return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - noise, 1e-12))
 
@@ -80,9 +80,9 @@ class Surrogate:
         """The variance of scores about what is predicted, where they have one of 1 in all."""
         return float(self._kernel.k2.noise_level)
 
-    def _inputs(self, places: Sequence[Mapping[str, float]], shares: Sequence[float]) -> Array:
+    def _inputs(self, features: Sequence[Mapping[str, float]], shares: Sequence[float]) -> Array:
         """`(recipes, names + 1)`; a parameter that a recipe lacks lies in the middle."""
-        rows = [[place.get(name, 0.5) for name in self._names] for place in places]
+        rows = [[one.get(name, 0.5) for name in self._names] for one in features]
         return np.column_stack([np.array(rows).reshape(len(rows), len(self._names)), np.array(shares)])
 
 
@@ -97,7 +97,7 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()  # finds what is loaded, so that scikit-learn comes first
 
 
-def _scores(seen: Sequence[Seen]) -> Array:
+def _scores(seen: Sequence[Observation]) -> Array:
     return np.array([one.score for one in seen])
 
 
@@ -142,13 +142,13 @@ def _most_probable(
     return found.x, float(found.fun)
 
 
-def newest_and_spread(seen: list[Seen]) -> list[Seen]:
+def newest_and_spread(seen: list[Observation]) -> list[Observation]:
     """At most so many observations: the newest half, and others at equal distances."""
     recent = seen[-USED // 2 :]
     return seen if len(seen) <= USED else [*spread_evenly(seen[: -len(recent)], USED - len(recent)), *recent]
 
 
-def spread_evenly(seen: list[Seen], count: int) -> list[Seen]:
+def spread_evenly(seen: list[Observation], count: int) -> list[Observation]:
     """At most so many, at equal distances."""
     if len(seen) <= count:
         return seen

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.study.algorithms import SAMPLERS
 from search.study.study import Study
 from trainables.errors import TemperError
@@ -128,7 +128,10 @@ class Asks:
 
 
 def sampler_of(
-    study: Study, fixed: FixedRecipes, planned: Callable[[Recipe], float] | None = None, learnt: Sequence[Lesson] = ()
+    study: Study,
+    fixed: FixedRecipes,
+    planned: Callable[[Recipe], float] | None = None,
+    past_trials: Sequence[PastTrial] = (),
 ) -> Sampler:
     """The sampler that a study names.
 
@@ -136,11 +139,11 @@ def sampler_of(
         study: whose space to propose from.
         fixed: its fixed recipes.
         planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
-        learnt: what earlier runs teach.
+        past_trials: what earlier runs teach.
     """
     module, _, name = SAMPLERS[study.sampler.kind].partition(":")
     make = cast(Callable[..., Sampler], getattr(import_module(module), name))
-    return make(study, fixed, planned, learnt)
+    return make(study, fixed, planned, past_trials)
 
 
 def same_recipe(proposal: Proposal, recipe: Recipe) -> Recipe:

@@ -11,10 +11,10 @@ from trainables.errors import InvalidInput
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
-Lesson = dict[str, Any]  # state, params, distributions (as Optuna's JSON), values (None unless complete)
+PastTrial = dict[str, Any]  # state, params, distributions (as Optuna's JSON), values (None unless complete)
 
 
-def lessons(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[Lesson]:
+def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[PastTrial]:
     """The proposals of earlier runs that are worth as much here: of the same base, scored in the same way.
 
     Proposals that were lost to infrastructure teach nothing; those that break a constraint of this study count as
@@ -24,7 +24,7 @@ def lessons(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[Less
         InvalidInput: a run has none, or scored otherwise.
     """
     bases, protocol = {base.id for base in fixed.searched_bases}, study.protocol.model_dump()
-    learnt: list[Lesson] = []
+    past_trials: list[PastTrial] = []
     for run in runs:
         if run.info["evaluation"] != protocol:
             raise InvalidInput(f"--warm-start {run.folder}: was scored otherwise than this study, expected the same")
@@ -48,5 +48,5 @@ def lessons(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[Less
             )
         if not found:
             raise InvalidInput(f"--warm-start {run.folder}: no proposal of it starts from this study's base")
-        learnt += found
-    return learnt
+        past_trials += found
+    return past_trials

@@ -24,7 +24,7 @@ from search.recipes.fixed import FixedRecipes
 from search.running.searcher import ParetoSearcher
 from search.samplers.sampler import sampler_of
 from search.simulation.recording import Curve
-from search.simulation.virtual_cluster import Cluster, Stopper, VirtualTrial
+from search.simulation.virtual_cluster import Stopper, VirtualCluster, VirtualTrial
 from search.study.constraints import keeps_all
 from search.study.study import Study, compute_of
 from trainables.errors import TemperError
@@ -71,7 +71,7 @@ class Simulated:
 def simulate(
     study: Study,
     curves: Mapping[Recipe, Curve],
-    cluster: Cluster,
+    cluster: VirtualCluster,
     stopper: Stopper | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Simulated:
@@ -100,7 +100,7 @@ class _Driver(Listener):
         self,
         study: Study,
         curves: Mapping[Recipe, Curve],
-        cluster: Cluster,
+        cluster: VirtualCluster,
         stopper: Stopper,
         listeners: Sequence[Listener],
     ) -> None:

@@ -7,11 +7,13 @@ import optuna
 
 from search.simulation.driver import Simulated, simulate, trace
 from search.simulation.recording import read
-from search.simulation.virtual_cluster import Cluster
+from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import changed
 
 
-def rehearse(recording: str, settings: Sequence[str], cluster: Cluster, output: str | None = None) -> str:
+def simulate_in_words(
+    recording: str, settings: Sequence[str], cluster: VirtualCluster, output: str | None = None
+) -> str:
     """Simulate a search and say how it went.
 
     Args:
@@ -34,7 +36,7 @@ def rehearse(recording: str, settings: Sequence[str], cluster: Cluster, output: 
     return _in_words(simulated, cluster, float(grown["hypervolume"].max()) if len(grown) else 0.0)
 
 
-def _in_words(simulated: Simulated, cluster: Cluster, hypervolume: float) -> str:
+def _in_words(simulated: Simulated, cluster: VirtualCluster, hypervolume: float) -> str:
     ended = Counter(ending.outcome.state.value for ending in simulated.endings)
     flops = simulated.endings[-1].flops if simulated.endings else 0.0
     each = 1e3 * simulated.deciding / max(1, simulated.decisions)

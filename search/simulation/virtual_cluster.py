@@ -13,7 +13,7 @@ from trainables.execution.ending import Ending
 from trainables.execution.report import Report
 
 
-class Cluster(Frozen):
+class VirtualCluster(Frozen):
     """Virtual workers.
 
     Attributes:

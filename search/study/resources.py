@@ -30,7 +30,7 @@ def _share(gpu: float | str) -> float | str:
 Share = Annotated[float | str, AfterValidator(_share)]
 
 
-class Own(Frozen):
+class RoleResources(Frozen):
     """What trials of one role get; what is left out is as for all others, see `Resources`."""
 
     cpu: PositiveInt = 1
@@ -40,7 +40,7 @@ class Own(Frozen):
     labels: Labels = {}
 
 
-class Resources(Own):
+class Resources(RoleResources):
     """What each trial gets, and on which nodes.
 
     Attributes:
@@ -56,7 +56,7 @@ class Resources(Own):
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    roles: dict[Role, Own] = {}
+    roles: dict[Role, RoleResources] = {}
     max_concurrent: PositiveInt | None = None
     pending: Annotated[int, Field(ge=0)] = 0
 
@@ -95,8 +95,8 @@ class Resources(Own):
         """Whether any share of a GPU is to be measured."""
         return any(self._own(role).gpu == "auto" for role in ROLES)
 
-    def _own(self, role: Role) -> Own:
-        common: dict[str, Any] = {name: getattr(self, name) for name in Own.model_fields}
-        return Own.model_construct(
+    def _own(self, role: Role) -> RoleResources:
+        common: dict[str, Any] = {name: getattr(self, name) for name in RoleResources.model_fields}
+        return RoleResources.model_construct(
             **common | (self.roles[role].model_dump(exclude_unset=True) if role in self.roles else {})
         )

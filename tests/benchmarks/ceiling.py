@@ -5,10 +5,10 @@ import json
 import numpy as np
 
 from analysis.pareto.hypervolume import hypervolume, reference_point
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
-from search.samplers.acquisition import expected_gains
-from search.samplers.gaussian_process import Array, Seen, Surrogate
+from search.samplers.acquisition import expected_hypervolume_improvement
+from search.samplers.gaussian_process import Array, GaussianProcess, Observation
 from search.simulation.recording import Recording
 from search.study.study import BASE
 from tests.support.recipes import propose
@@ -19,7 +19,7 @@ POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by
 def ceiling(recording: Recording, wanted: float) -> float:
     """FLOPs after which a hypervolume is reached, by the best of `POWERS`.
 
-    Each recipe is predicted by our own surrogate from the final scores of all others; the next one is that of the
+    Each recipe is predicted by our own model from the final scores of all others; the next one is that of the
     largest expected gain, its noise included, for its compute.
     """
     proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{") and curve.metrics}
@@ -29,9 +29,9 @@ def ceiling(recording: Recording, wanted: float) -> float:
     lowest, dearest = float(corner[0]), float(corner[1])
     seen = []
     for key, curve in proposals.items():
-        chosen = Draw(np.random.default_rng(0), json.loads(key))
+        chosen = RandomChooser(np.random.default_rng(0), json.loads(key))
         propose(chosen, recording.study)
-        seen.append(Seen(chosen.features, 1.0, curve.metrics["robust_accuracy"]))
+        seen.append(Observation(chosen.features, 1.0, curve.metrics["robust_accuracy"]))
     costs = np.log10([curve.metrics["train_flops"] for curve in proposals.values()])
     points = np.column_stack([[one.score for one in seen], costs])
     means, deviations = _from_all_others(seen)
@@ -39,16 +39,18 @@ def ceiling(recording: Recording, wanted: float) -> float:
     for power in POWERS:
         left, tried = list(range(len(seen))), list[int]()
         while left and hypervolume(points[tried], np.array([lowest, dearest])) < wanted:
-            gains = expected_gains(means[left], deviations[left], costs[left], points[tried], (lowest, dearest))
+            gains = expected_hypervolume_improvement(
+                means[left], deviations[left], costs[left], points[tried], (lowest, dearest)
+            )
             tried.append(left.pop(int(np.argmax(np.log10(np.maximum(gains, 1e-300)) - power * costs[left]))))
         spent.append(float(np.sum(10 ** costs[tried])))
     return min(spent)
 
 
-def _from_all_others(seen: list[Seen]) -> tuple[Array, Array]:
+def _from_all_others(seen: list[Observation]) -> tuple[Array, Array]:
     """Mean and standard deviation of each score, noise included."""
-    surrogate = Surrogate(seen)
-    parts = [surrogate.predict(seen[:n] + seen[n + 1 :], [one.features]) for n, one in enumerate(seen)]
+    model = GaussianProcess(seen)
+    parts = [model.predict(seen[:n] + seen[n + 1 :], [one.features]) for n, one in enumerate(seen)]
     means, deviations = (np.concatenate(column) for column in zip(*parts, strict=True))
     spread = float(np.std([one.score for one in seen]))
-    return means, np.hypot(deviations, np.sqrt(surrogate.noise) * spread)
+    return means, np.hypot(deviations, np.sqrt(model.noise) * spread)

@@ -18,12 +18,12 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 
 from search.events import Outcome, Proposal
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.simulation.driver import simulate
 from search.simulation.recording import Curve, Recording
-from search.simulation.virtual_cluster import Cluster
+from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
 from search.study.study import Study
 from tests.benchmarks.machine import machine
@@ -59,12 +59,12 @@ def numbers(recipe: Recipe, noise: float) -> dict[str, float]:
     return {"robust_accuracy": min(max(robust, 0.05), 0.95), "clean_accuracy": 0.9, "train_flops": compute}
 
 
-def remembered(study: Study, count: int, rng: np.random.Generator) -> list[Remembered]:
+def remembered(study: Study, count: int, rng: np.random.Generator) -> list[RememberedTrial]:
     """A record of the fixed recipes and of so many proposals, drawn at random, or counted through with a grid."""
     made = [Proposal(one.recipe, one.role, one.name, number) for number, one in enumerate(FixedRecipes.of(study))]
     known, listed = set[Recipe](), combinations(study) if study.sampler.kind == "grid" else None
     while len(known) < count:
-        draw = Draw(rng)
+        draw = RandomChooser(rng)
         params = next(listed) if listed else (propose(draw, study), draw.params)[1]
         trial = FixedTrial(params)
         recipe = propose(trial, study)
@@ -76,7 +76,7 @@ def remembered(study: Study, count: int, rng: np.random.Generator) -> list[Remem
     for order, proposal in enumerate(made):
         metrics = numbers(proposal.recipe, float(rng.normal()))
         row = {"epoch": proposal.recipe.schedule.epochs, **metrics}
-        past.append(Remembered(proposal, Outcome(FINISHED, metrics, 1.0), order, (row,)))
+        past.append(RememberedTrial(proposal, Outcome(FINISHED, metrics, 1.0), order, (row,)))
     return past
 
 
@@ -139,7 +139,7 @@ def simulation(*settings: str) -> None:
     started = time.process_time()
     curves = recording.of(study)
     opened = time.process_time()
-    done = simulate(study, curves, Cluster(workers=WORKERS))
+    done = simulate(study, curves, VirtualCluster(workers=WORKERS))
     taken = time.process_time() - opened
     proposed = sum(ending.proposal.role == "proposed" for ending in done.endings)
     print(
@@ -155,7 +155,7 @@ def utilisation(kind: str, workers: int) -> None:
     study = load("digits_recorded", settings)
     curves = made_up(study).of(study)
     seconds = float(np.mean([one.preparation + sum(row["seconds"] for row in one.rows) for one in curves.values()]))
-    done = simulate(study, curves, Cluster(workers=workers, stretch=LENGTH / seconds))
+    done = simulate(study, curves, VirtualCluster(workers=workers, stretch=LENGTH / seconds))
     print(
         f"{kind:12s} {workers:>7} {study.budget.trials:>7} {done.trial_seconds:>7.0f} s {done.utilisation:>9.1%} "
         f"{1000 * done.deciding / done.decisions:>8.2f} ms",

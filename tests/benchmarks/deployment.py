@@ -17,7 +17,7 @@ from trainables.compression.config import ChannelPruning, NoCompression, Quantiz
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.deployment.onnx_export import to_onnx
-from trainables.deployment.onnx_runtime import Deployed, agreement
+from trainables.deployment.onnx_runtime import OnnxModel, agreement
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
@@ -51,9 +51,9 @@ def rows(recipe: Recipe) -> list[str]:
         tuned = recipe.model_copy(update={"base": ordinary, "quantization": quantization})
         model = run(tuned, QUICK, splits, cpu, base).model
         content = to_onnx(model, images.shape[1:], Compressors(tuned.methods, seed=tuned.seed))
-        deployed = Deployed(content, threads=1)
+        deployed = OnnxModel(content, threads=1)
         one, batch = deployed.latency(images[:1], calls=500), deployed.latency(images[:BATCH], calls=50)
-        floats = agreement(Deployed(content, threads=1, integer=False), model, images)
+        floats = agreement(OnnxModel(content, threads=1, integer=False), model, images)
         accuracy = (deployed.scores(images).argmax(1) == splits.validation.labels).mean()
         found.append(
             f"{name:32s}  {kind:7s}  {len(content):>9,}  {agreement(deployed, model, images):>9.2%}  {floats:>9.2%}  "

@@ -34,7 +34,7 @@ from search.halving.scheduler import ParetoHalving  # noqa: E402
 from search.running.searcher import ParetoSearcher  # noqa: E402
 from search.simulation.driver import simulate, trace  # noqa: E402
 from search.simulation.recording import Curve, Recording, read  # noqa: E402
-from search.simulation.virtual_cluster import Cluster, Stopper  # noqa: E402
+from search.simulation.virtual_cluster import Stopper, VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget, Halving, Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
 
@@ -151,9 +151,9 @@ def run(source: str, name: str, seed: int) -> pd.DataFrame:
     return grown.assign(share=grown["flops"] / flops, hours=grown["seconds"] / 3600)
 
 
-def _cluster(proposals: list[Curve], workers: int) -> Cluster:
+def _cluster(proposals: list[Curve], workers: int) -> VirtualCluster:
     seconds = np.mean([sum(row["seconds"] for row in curve.rows) + curve.preparation for curve in proposals])
-    return Cluster(workers=workers, stretch=LENGTH / float(seconds))
+    return VirtualCluster(workers=workers, stretch=LENGTH / float(seconds))
 
 
 def at(grown: pd.DataFrame, column: str, places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

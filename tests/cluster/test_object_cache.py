@@ -1,11 +1,11 @@
-"""What lies on the shelf is made again where it was lost."""
+"""What lies on the cache is made again where it was lost."""
 
 from typing import Any
 
 import pytest
 import ray
 
-from cluster.object_cache import Shelf
+from cluster.object_cache import ObjectCache
 
 
 class Lost:
@@ -22,18 +22,18 @@ class _Method:
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def cache(monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
     monkeypatch.setattr(ray, "get", lambda what: what)
-    made = Shelf.__new__(Shelf)
+    made = ObjectCache.__new__(ObjectCache)
     made._keeper = Lost()
     return made
 
 
-def test_what_was_put_is_taken(shelf: Shelf) -> None:
-    shelf.put("one", 1)
-    assert shelf.take("one", lambda: pytest.fail("it is there")) == 1
+def test_what_was_put_is_taken(cache: ObjectCache) -> None:
+    cache.put("one", 1)
+    assert cache.take("one", lambda: pytest.fail("it is there")) == 1
 
 
-def test_what_was_lost_is_made_once_and_put_back(shelf: Shelf) -> None:
-    assert shelf.take("one", lambda: 2) == 2
-    assert shelf.take("one", lambda: pytest.fail("it is there")) == 2
+def test_what_was_lost_is_made_once_and_put_back(cache: ObjectCache) -> None:
+    assert cache.take("one", lambda: 2) == 2
+    assert cache.take("one", lambda: pytest.fail("it is there")) == 2

@@ -22,7 +22,7 @@ from search.record.run_directory import begun_run
 from search.reproduce import reproduce
 from search.resume.history import remember
 from search.running.runner import conclude, derive
-from search.samplers.warm_start import lessons
+from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
 from tests.support.checkout import ROOT
 from trainables.recipe.recipe import Recipe
@@ -108,7 +108,7 @@ def test_a_recipe_that_it_exported_is_reproduced(place: Path) -> None:
 def test_a_new_search_learns_from_it_and_a_resumed_one_finds_its_past(run: Run, place: Path) -> None:
     study = read_study(run.folder)
     assert begun_run(".", "run", study) is not None
-    assert [lesson["state"] for lesson in lessons([run], study, FixedRecipes.of(study))] == [
+    assert [lesson["state"] for lesson in past_trials_of([run], study, FixedRecipes.of(study))] == [
         "complete",
         "pruned",
         "complete",

@@ -16,7 +16,7 @@ from search.study.loading import load, read_study
 from tests.support.command import FAST, PGD, PRUNED
 from trainables.checkpoints.recovery import recover
 from trainables.data.splits import load_splits
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
@@ -125,7 +125,7 @@ def check(run: Path, *, repeated: str | None = None) -> tuple[int, int]:
     expected = len(list(FixedRecipes.of(study))) + study.budget.trials
     complete = [trial for trial in record.trials if trial.state is State.COMPLETE]
     splits, trials = load_splits(study.data), folder.child("trials")
-    planner = Planner(splits, lambda recipe: recover(recipe, trials, splits))
+    planner = FlopsPlanner(splits, lambda recipe: recover(recipe, trials, splits))
     for trial in complete:
         planned = planner.plan(Recipe.model_validate(trial.recipe)).marginal
         assert trial.metrics["train_flops"] == pytest.approx(planned, rel=1e-12), trial.name

@@ -11,7 +11,7 @@ from search.events import Listener, Outcome, Proposal, Row
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.running.searcher import ParetoSearcher
 from search.samplers.sampler import sampler_of
 from search.simulation.recording import Curve
@@ -24,22 +24,22 @@ from trainables.recipe.recipe import Recipe
 class Record(Listener):
     """The record of a search, as a run directory keeps it."""
 
-    def __init__(self, past: Sequence[Remembered] = ()) -> None:
+    def __init__(self, past: Sequence[RememberedTrial] = ()) -> None:
         self.past = {one.proposal.recipe.id: one for one in past}
         self._orders = itertools.count(1 + max((one.order for one in past), default=-1))
 
     live_only = True
 
     def proposed(self, proposal: Proposal) -> None:
-        self.past[proposal.recipe.id] = Remembered(proposal, None, -1, ())
+        self.past[proposal.recipe.id] = RememberedTrial(proposal, None, -1, ())
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         one = self.past[proposal.recipe.id]
-        self.past[proposal.recipe.id] = Remembered(proposal, None, -1, (*one.history, dict(row)))
+        self.past[proposal.recipe.id] = RememberedTrial(proposal, None, -1, (*one.history, dict(row)))
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         history = self.past[proposal.recipe.id].history
-        self.past[proposal.recipe.id] = Remembered(proposal, outcome, next(self._orders), history)
+        self.past[proposal.recipe.id] = RememberedTrial(proposal, outcome, next(self._orders), history)
 
 
 class Search:
@@ -53,7 +53,7 @@ class Search:
         study: Study,
         curves: Mapping[Recipe, Curve],
         workers: int,
-        past: Sequence[Remembered] = (),
+        past: Sequence[RememberedTrial] = (),
         turn: Callable[[VirtualTrial], Any] = lambda trial: trial.config["number"],
     ) -> None:
         """Start, or go on.

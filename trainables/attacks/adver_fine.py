@@ -14,7 +14,7 @@ from trainables.attacks.config import Norm, PublishedPGD
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedPgdAttack:
+class AdverFineAttack:
     """PGD as the study's code runs it.
 
     It starts from the image itself, without noise; steps by 2 epsilon / steps; bounds the perturbation, but lets the

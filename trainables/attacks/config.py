@@ -144,7 +144,7 @@ class PublishedPGD(AttackConfig):
         steps: gradient steps per batch.
     """
 
-    implementation = "trainables.attacks.adver_fine:PublishedPgdAttack.of"
+    implementation = "trainables.attacks.adver_fine:AdverFineAttack.of"
     own_metric = "robust_accuracy_as_published"
 
     kind: Literal["pgd_as_published"] = "pgd_as_published"

@@ -15,7 +15,7 @@ from typing import Any, cast
 from trainables.attacks.attack import Attack
 from trainables.attacks.config import UserAttack
 from trainables.errors import InvalidInput, TemperError
-from trainables.user_code import own_function
+from trainables.user_code import user_function
 
 KEY = "perturbation.kind"
 
@@ -89,7 +89,7 @@ def _unlike(attack: Any, config: UserAttack) -> str | None:
 def _function(reference: str, where: str, folder: str) -> Callable[..., Any]:
     """The function, found once for a working directory: looking for it takes 60 µs, and every batch asks."""
     try:
-        return own_function(reference, where)
+        return user_function(reference, where)
     except TemperError:
         raise
     except Exception as error:  # their module may raise anything

@@ -1,9 +1,9 @@
-"""Finished bases and teachers out of a run directory: for a resumed search, and for trials whose shelf is lost."""
+"""Finished bases and teachers out of a run directory: for a resumed search, and for trials whose cache is lost."""
 
 from collections.abc import Collection
 
 from trainables.checkpoints.checkpoint import read_newest, read_result
-from trainables.checkpoints.trained_model import Trained, soft_labels
+from trainables.checkpoints.trained_model import TrainedModel, soft_labels
 from trainables.compute.ledger import Ledger, Lineage
 from trainables.data.splits import Splits, tensor_of
 from trainables.errors import InvalidInput
@@ -11,7 +11,7 @@ from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
 
-def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = ()) -> Trained:
+def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = ()) -> TrainedModel:
     """What a finished recipe came to, out of its last checkpoint and those of all that it builds on.
 
     Args:
@@ -34,4 +34,4 @@ def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection
             inherited = {**inherited, **recover(ancestor, trials, splits).lineage}
     own = Ledger.from_dict(newest[1]["ledger"]).own(inherited)
     labels = soft_labels(recipe, weights, splits, tensor_of(splits.train.images)) if recipe.id in teachers else None
-    return Trained(weights, {**inherited, recipe.id: own}, labels)
+    return TrainedModel(weights, {**inherited, recipe.id: own}, labels)

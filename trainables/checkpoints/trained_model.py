@@ -32,7 +32,7 @@ class SoftLabels:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A finished model, to start other recipes from or to teach them.
 
     Attributes:
@@ -46,7 +46,7 @@ class Trained:
     soft_labels: SoftLabels | None = None
 
 
-def inherited(base: Trained | None, teacher: Trained | None) -> Lineage:
+def inherited(base: TrainedModel | None, teacher: TrainedModel | None) -> Lineage:
     """The lineage of a recipe that builds on these: an ancestor of both is there once."""
     return {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
 

@@ -17,7 +17,7 @@ from trainables.compression.compressor import FLOAT, Compressor, Compressors, la
 from trainables.compression.config import Compression, Quantization, UserCompression
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, load_compressed
-from trainables.user_code import own_function
+from trainables.user_code import user_function
 
 MEMBERS = ("step", "attach", "plain", "bits", "deploy")
 
@@ -34,7 +34,7 @@ def user_compressor(config: UserCompression, *, seed: int, where: str = "compres
         InvalidInput: there is no such function, it is not trusted, it does not take these arguments or fails, or what
             it makes is no compressor.
     """
-    function = own_function(config.method, f"{where}.method")
+    function = user_function(config.method, f"{where}.method")
     with _in_words(f"{where}: {config.method}", "fails when it is called"):
         made = function(steps=config.steps, seed=seed, **config.settings.values())
     missing = [name for name in MEMBERS if not callable(getattr(made, name, None))]

@@ -9,7 +9,7 @@ import torch
 Meter = Callable[[], float]
 
 
-class Usage:
+class DeviceUsage:
     """Adds up what is computed in its context.
 
     Attributes:

@@ -10,7 +10,7 @@ from trainables.storage import Folder
 
 
 @dataclass(frozen=True)
-class Attempts:
+class LostWork:
     """Notes each epoch that an attempt begins, in a file of its own; the first attempt is number 1.
 
     Attributes:
@@ -22,7 +22,7 @@ class Attempts:
     number: int
 
     @classmethod
-    def next(cls, folder: Folder) -> "Attempts":
+    def next(cls, folder: Folder) -> "LostWork":
         """One more than those that have begun an epoch before."""
         return cls(folder, 1 + max((attempt for attempt, _ in _begun(folder)), default=0))
 

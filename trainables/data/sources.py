@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainables.data.config import Data
 from trainables.errors import InvalidInput
-from trainables.user_code import is_reference, own_function
+from trainables.user_code import is_reference, user_function
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DIGITS_TEST_SIZE = 300
@@ -33,7 +33,7 @@ def read(data: Data, split: Split) -> Arrays:
         InvalidInput: no copy can be found, or what was found is not of that form.
     """
     if is_reference(data.name):
-        arrays = own_function(data.name, "data.name")(split)
+        arrays = user_function(data.name, "data.name")(split)
     elif data.name == "image_folder":
         assert data.path is not None
         assert data.image_size is not None

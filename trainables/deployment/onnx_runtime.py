@@ -36,7 +36,7 @@ class Latency:
     threads: int
 
 
-class Deployed:
+class OnnxModel:
     """A file as onnxruntime runs it."""
 
     def __init__(self, content: bytes, *, threads: int = 1, integer: bool = True) -> None:
@@ -86,7 +86,7 @@ class Deployed:
         return Latency(float(p50), float(p95), len(images), self.threads)
 
 
-def agreement(deployed: Deployed, model: nn.Module, images: Images) -> float:
+def agreement(deployed: OnnxModel, model: nn.Module, images: Images) -> float:
     """Share of images (n, channels, height, width) that a file and a PyTorch model on the CPU label alike, 0–1."""
     same = 0
     for start in range(0, len(images), BATCH):

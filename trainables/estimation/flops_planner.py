@@ -7,15 +7,15 @@ from functools import cache
 import torch
 
 from trainables.attacks.registry import attack_of
-from trainables.checkpoints.trained_model import Trained, inherited, rebuild
+from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild
 from trainables.compute.flops import PassCost, forward_flops
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
 from trainables.losses.losses import loss_of
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
-from trainables.training.initial_network import assemble
-from trainables.training.train_state import Trainee, update_phase
+from trainables.training.initial_network import initial_network
+from trainables.training.train_state import TrainState, update_phase
 
 CPU = torch.device("cpu")
 
@@ -33,7 +33,7 @@ class _Counted:
     passes: tuple[PassCost, ...]
 
 
-class Planner:
+class FlopsPlanner:
     """The ledgers that recipes will end with, without training them.
 
     A network is compressed and counted by the code that a trial runs, once for each start, compression and
@@ -48,7 +48,7 @@ class Planner:
     Taylor importance is computed on this planner's device. Near ties may fall otherwise than on a trial's other device.
     """
 
-    def __init__(self, splits: Splits, trained: Callable[[Recipe], Trained], device: torch.device = CPU) -> None:
+    def __init__(self, splits: Splits, trained: Callable[[Recipe], TrainedModel], device: torch.device = CPU) -> None:
         """Args:
         splits: the data of every recipe to plan.
         trained: gives a finished base or teacher; asked once for each, and the answer is kept.
@@ -81,7 +81,7 @@ class Planner:
         _charge(recipe, last, ledger, examples * (recipe.schedule.epochs - len(early)))
         return ledger
 
-    def _network(self, recipe: Recipe, base: Trained | None) -> _Counted:
+    def _network(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
         """The counts of a recipe's network, from an earlier recipe of the same one if there was any."""
         # All that an untrained network depends on. The seed draws its first weights, and ranks at random importance.
         start = (recipe.data, recipe.model, recipe.base, recipe.weights, recipe.seed)
@@ -90,17 +90,17 @@ class Planner:
             self._counted[key] = self._count(recipe, base)
         return self._counted[key]
 
-    def _count(self, recipe: Recipe, base: Trained | None) -> _Counted:
+    def _count(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
         ledger = Ledger()
         # Seeding reaches every GPU. Where none is in use yet, asking for its state would start it.
         gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
-            trainee = Trainee(recipe, assemble(recipe, base, self._splits, self._train[0]), self._train, ledger)
-            passes = [trainee.cost]
+            state = TrainState(recipe, initial_network(recipe, base, self._splits, self._train[0]), self._train, ledger)
+            passes = [state.cost]
             for epoch in range(2, recipe.compressed_from + 1):
-                trainee.prepare(epoch, ledger)
-                passes.append(trainee.cost)
+                state.prepare(epoch, ledger)
+                passes.append(state.cost)
         return _Counted(ledger.compression, tuple(passes))
 
     def _count_teaching(self, teacher: Recipe) -> float:

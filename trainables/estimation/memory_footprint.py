@@ -29,7 +29,7 @@ class Footprint:
     device: str
 
 
-def footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device) -> Footprint:
+def memory_footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device) -> Footprint:
     """Train and score a recipe on a few batches, and see what that took.
 
     On a GPU: what PyTorch has reserved at most, and what else the process has taken of the card. On a CPU: the

@@ -11,8 +11,8 @@ from trainables.evaluation.config import Evaluation
 from trainables.evaluation.score import Scorer
 from trainables.execution.pipeline import set_conditions
 from trainables.recipe.recipe import Recipe
-from trainables.training.initial_network import assemble
-from trainables.training.train_state import Trainee
+from trainables.training.initial_network import initial_network
+from trainables.training.train_state import TrainState
 
 WARM_UP_BATCHES = 2
 
@@ -63,29 +63,29 @@ def time_recipe(
     flops, took, started = _train(recipe, splits, device, WARM_UP_BATCHES * size)[:3]
     fitting = int(seconds / 2 / max(took, 1e-6) * WARM_UP_BATCHES)
     images = min(len(splits.train), max(WARM_UP_BATCHES, fitting) * size)
-    flops, took, started, trainee = _train(recipe, splits, device, images)
-    share = min(1.0, seconds / 4 / max(1e-6, _scoring(trainee, evaluation, splits.validation, device, 0.05)[1] * 20))
-    progress, score = (one / share for one in _scoring(trainee, evaluation, splits.validation, device, share))
+    flops, took, started, state = _train(recipe, splits, device, images)
+    share = min(1.0, seconds / 4 / max(1e-6, _scoring(state, evaluation, splits.validation, device, 0.05)[1] * 20))
+    progress, score = (one / share for one in _scoring(state, evaluation, splits.validation, device, share))
     return Speed(flops / took, progress, score, started)
 
 
-def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) -> tuple[float, float, float, Trainee]:
+def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) -> tuple[float, float, float, TrainState]:
     """FLOPs and seconds of an epoch on the first so many images, seconds to build, and the trained network."""
     began = time.perf_counter()
     torch.manual_seed(recipe.seed)
     few = replace(splits, train=Examples(splits.train.images[:images], splits.train.labels[:images]))
     train, ledger = few.train.tensors(device), Ledger()
-    trainee = Trainee(recipe, assemble(recipe, None, splits, train[0]), train, ledger)
+    state = TrainState(recipe, initial_network(recipe, None, splits, train[0]), train, ledger)
     before = ledger.end_to_end
     _wait(device)
     started = time.perf_counter()
-    trainee.train_epoch(1, ledger)
+    state.train_epoch(1, ledger)
     _wait(device)
-    return ledger.end_to_end - before, time.perf_counter() - started, started - began, trainee
+    return ledger.end_to_end - before, time.perf_counter() - started, started - began, state
 
 
 def _scoring(
-    trainee: Trainee, evaluation: Evaluation, validation: Examples, device: torch.device, share: float
+    state: TrainState, evaluation: Evaluation, validation: Examples, device: torch.device, share: float
 ) -> tuple[float, float]:
     """Seconds of scoring an epoch and a result on this share of the images."""
     progress, full = evaluation.progress_examples, evaluation.examples
@@ -98,7 +98,7 @@ def _scoring(
     scorer, times = Scorer(cut, *validation.tensors(device)), []
     for score in (scorer.progress, scorer.full):
         started = time.perf_counter()
-        score(trainee.deployed, trainee.cost, Ledger())
+        score(state.deployed, state.cost, Ledger())
         _wait(device)
         times.append(time.perf_counter() - started)
     return times[0], times[1]

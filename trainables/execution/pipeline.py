@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from trainables.attacks.registry import attack_of
 from trainables.checkpoints.checkpoint import read_newest, write
 from trainables.checkpoints.tensors import pack_model
-from trainables.checkpoints.trained_model import Trained, inherited, rebuild, soft_labels
+from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild, soft_labels
 from trainables.compression.size import stored_bytes
-from trainables.compute.device_usage import Usage, meter_of
+from trainables.compute.device_usage import DeviceUsage, meter_of
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits, tensor_of
@@ -28,8 +28,8 @@ from trainables.losses.distillation import SoftLoss
 from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
-from trainables.training.initial_network import assemble
-from trainables.training.train_state import Trainee
+from trainables.training.initial_network import initial_network
+from trainables.training.train_state import TrainState
 
 Row = dict[str, float | int | None]
 
@@ -49,9 +49,9 @@ class Pipeline:
         recipe: Recipe,
         evaluation: Evaluation,
         splits: Splits,
-        base: Trained | None,
+        base: TrainedModel | None,
         device: torch.device,
-        teacher: Trained | None = None,
+        teacher: TrainedModel | None = None,
         micro_batches: int = 1,
     ) -> None:
         """Build, compress and measure the network.
@@ -82,7 +82,7 @@ class Pipeline:
         self.ending: Ending | None = None  # early, if it has one
         self.score: Score | None = None
         self._own_score: Score | None = None  # by the attack that it trains on, where that is asked for
-        self.usage = Usage(meter_of(device))
+        self.usage = DeviceUsage(meter_of(device))
         self._best_epoch, self._best_weights = 0, b""  # none yet
         self.inherited_flops = self.ledger.end_to_end
         with self.usage.counted():
@@ -91,8 +91,8 @@ class Pipeline:
             self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
             self._divide(micro_batches)
             soft = self._learn_from(teacher or base, train[0])
-            assembled = assemble(recipe, base, splits, train[0])
-            self._trainee = Trainee(recipe, assembled, train, self.ledger, soft)
+            assembled = initial_network(recipe, base, splits, train[0])
+            self._state = TrainState(recipe, assembled, train, self.ledger, soft)
         self.prepared_flops = self.ledger.end_to_end - self.inherited_flops
 
     @property
@@ -113,17 +113,17 @@ class Pipeline:
     @property
     def model(self) -> nn.Module:
         """The weights in training, of the network as it is now."""
-        return self._trainee.model
+        return self._state.model
 
     @property
     def deployed(self) -> nn.Module:
         """The weights that are scored and kept: the averaged ones if the schedule averages."""
-        return self._trainee.deployed
+        return self._state.deployed
 
     @property
     def cost(self) -> PassCost:
         """FLOPs per pass of the network as it is now."""
-        return self._trainee.cost
+        return self._state.cost
 
     def step(self) -> Row:
         """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
@@ -140,10 +140,10 @@ class Pipeline:
         row["micro_batches"] = self.micro_batches
         row |= {"clean_accuracy": None, "robust_accuracy": None}
         if number > 1:
-            self._trainee.prepare(number, self.ledger)
+            self._state.prepare(number, self.ledger)
         before = self.ledger.marginal, self.ledger.end_to_end
         if self.recipe.schedule.epochs:
-            result = self._trainee.train_epoch(number, self.ledger, self.micro_batches)
+            result = self._state.train_epoch(number, self.ledger, self.micro_batches)
             self._end(EndKind.DIVERGED, diverged(result.loss, number))
             row |= {"learning_rate": result.learning_rate, "train_accuracy": result.accuracy}
             row["loss"] = None if result.diverged else result.loss
@@ -183,17 +183,17 @@ class Pipeline:
             "end_to_end_flops": self.ledger.end_to_end,
             **{f"flops_{phase}": flops for phase, flops in self.ledger.as_dict().items()},
             "inference_macs": round(self.cost.forward / 2),
-            "inference_bitops": self._trainee.bitops,
-            "mac_ratio": self.cost.forward / self._trainee.dense_flops,
+            "inference_bitops": self._state.bitops,
+            "mac_ratio": self.cost.forward / self._state.dense_flops,
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
-            "model_bytes": stored_bytes(self.deployed, self._trainee.compressors),
+            "model_bytes": stored_bytes(self.deployed, self._state.compressors),
             **self.usage.metrics(),
             "epochs": self.recipe.schedule.epochs,
             "micro_batches": self.micro_batches,
             "kept_epoch": self._best_epoch if self.recipe.keep == "best" else self.epoch,
         }
 
-    def trained(self, *, teaches: bool = False) -> Trained:
+    def trained(self, *, teaches: bool = False) -> TrainedModel:
         """The result, for recipes that build on this one: the weights of the epoch that the recipe keeps.
 
         Args:
@@ -203,7 +203,7 @@ class Pipeline:
         lineage = {**self._inherited, self.recipe.id: self.ledger.own(self._inherited)}
         images = self._splits.train.tensors(self.device)[0]
         labels = soft_labels(self.recipe, weights, self._splits, images) if teaches else None
-        return Trained(weights, lineage, labels)
+        return TrainedModel(weights, lineage, labels)
 
     def save(self, folder: Folder) -> None:
         """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
@@ -215,7 +215,7 @@ class Pipeline:
             "usage": self.usage.metrics(),
             "best_epoch": self._best_epoch,
         }
-        files = self._trainee.files() | {"best.safetensors": self._best_weights}
+        files = self._state.files() | {"best.safetensors": self._best_weights}
         write(folder, self.epoch, files, state)
 
     def restore(self, folder: Folder) -> None:
@@ -227,7 +227,7 @@ class Pipeline:
         self.history = list(state["history"])
         self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
         model = rebuild(self.recipe, self._splits, files["weights.safetensors"], epochs=self.epoch)
-        self._trainee.load(files, model)
+        self._state.load(files, model)
         self.ledger = Ledger.from_dict(state["ledger"])
         reason = state["reason"]  # `ending` is missing in runs of before it was written
         self.ending = None if reason is None else Ending.of_record(state.get("ending"), State.PRUNED, reason)
@@ -267,7 +267,7 @@ class Pipeline:
         name, score = self.recipe.perturbation.own_metric, self._own_score
         return {} if name is None or score is None else {name: score.robust_accuracy}
 
-    def _learn_from(self, teacher: Trained | None, images: Tensor) -> SoftLoss | None:
+    def _learn_from(self, teacher: TrainedModel | None, images: Tensor) -> SoftLoss | None:
         """The teacher's soft labels, computed here only if they were not before; charged in either case."""
         recipe = self.recipe
         if recipe.distillation is None or recipe.teacher is None or teacher is None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline
@@ -10,7 +10,7 @@ from trainables.recipe.recipe import Recipe
 
 
 def run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: Trained | None = None
+    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: TrainedModel | None = None
 ) -> Pipeline:
     """Run a recipe to its end in this process; first what it builds on, each once, but for a base that is given."""
     given = {} if recipe.base is None or base is None else {recipe.base.id: base}
@@ -18,7 +18,7 @@ def run(
 
 
 def _run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, Trained]
+    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, TrainedModel]
 ) -> Pipeline:
     """Run a recipe; `done` holds what was trained before, by id, and is added to."""
     teacher = recipe.separate_teacher

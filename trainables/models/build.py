@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.errors import InvalidInput
 from trainables.models.config import Network
 from trainables.models.resnets import resnet18, wide_resnet
-from trainables.user_code import is_reference, own_function
+from trainables.user_code import is_reference, user_function
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -52,7 +52,7 @@ def build(
     """
     model: nn.Module
     if is_reference(network.name) and not network.name.startswith("torchvision:"):
-        model = own_function(network.name, "model.name")(image_shape=image_shape, classes=classes)
+        model = user_function(network.name, "model.name")(image_shape=image_shape, classes=classes)
     else:
         try:
             model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))

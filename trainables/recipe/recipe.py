@@ -114,7 +114,7 @@ class Recipe(Frozen):
 
     @property
     def is_ordinary_pretraining(self) -> bool:
-        """Trained without attack, without compression and without a teacher, itself and all it starts from."""
+        """TrainedModel without attack, without compression and without a teacher, itself and all it starts from."""
         compressed = self.compression.method != "none" or self.quantization is not None
         own = not compressed and not self.perturbation.adversarial and self.distillation is None
         return own and (self.base is None or self.base.is_ordinary_pretraining)

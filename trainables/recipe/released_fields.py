@@ -128,7 +128,7 @@ def _leave_out(configuration: BaseModel, fields: dict[str, Any]) -> None:
         elif isinstance(dumped, dict) and not isinstance(value, dict):
             _leave_out(value, dumped)
         elif isinstance(value, tuple):
-            for one, inner in zip(value, dumped):
+            for one, inner in zip(value, dumped or ()):
                 if isinstance(inner, dict) and not isinstance(one, dict):
                     _leave_out(one, inner)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.compressor import Compressors
 from trainables.compute.flops import forward_flops
 from trainables.data.splits import Splits, pixel_statistics
@@ -15,14 +15,14 @@ from trainables.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Assembled:
+class InitialNetwork:
     """A network, on its device, and the FLOPs of one forward pass of its architecture before any compression."""
 
     model: nn.Module
     dense_flops: float
 
 
-def assemble(recipe: Recipe, base: Trained | None, splits: Splits, images: Tensor) -> Assembled:
+def initial_network(recipe: Recipe, base: TrainedModel | None, splits: Splits, images: Tensor) -> InitialNetwork:
     """Build the network that a recipe starts from; torch's global generator must be seeded before.
 
     Args:
@@ -42,4 +42,4 @@ def assemble(recipe: Recipe, base: Trained | None, splits: Splits, images: Tenso
     if base is not None and recipe.base is not None:
         before = Compressors(recipe.base.methods, seed=recipe.base.seed)
         load_compressed(model, before.plain(load_tensors(base.weights)))
-    return Assembled(model.to(images.device), dense_flops)
+    return InitialNetwork(model.to(images.device), dense_flops)

@@ -20,7 +20,7 @@ from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
 from trainables.training.epoch import EpochResult, Trainer, free_epoch, train_epoch
-from trainables.training.initial_network import Assembled
+from trainables.training.initial_network import InitialNetwork
 from trainables.training.optimization import average_of, learning_rate, optimizer_of
 from trainables.training.precision import in_precision
 
@@ -30,7 +30,7 @@ def update_phase(recipe: Recipe) -> str:
     return "base" if recipe.is_ordinary_pretraining else "update"
 
 
-class Trainee:
+class TrainState:
     """A network that is compressed step by step before its first epochs.
 
     After a step the optimizer and the average start anew. With momentum cut to the channels that stay instead,
@@ -50,7 +50,7 @@ class Trainee:
     def __init__(
         self,
         recipe: Recipe,
-        assembled: Assembled,
+        assembled: InitialNetwork,
         train: tuple[Tensor, Tensor],
         ledger: Ledger,
         soft: SoftLoss | None = None,

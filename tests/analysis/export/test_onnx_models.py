@@ -11,7 +11,7 @@ from tests.support.run_directories import propose, start
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
-from trainables.deployment.onnx_runtime import Deployed, agreement
+from trainables.deployment.onnx_runtime import OnnxModel, agreement
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline, set_conditions
@@ -65,7 +65,7 @@ def test_one_file_is_the_pruned_quantized_averaged_model(trained: dict[str, Pipe
     run, file = saved(tmp_path / "run", trained), tmp_path / "new" / "model.onnx"
     (line,) = write_models(run, [trial(run, "small")], str(file))
     images = load_splits(DATA).validation.images
-    assert agreement(Deployed(file.read_bytes()), trained["small"].deployed, images) >= 0.995
+    assert agreement(OnnxModel(file.read_bytes()), trained["small"].deployed, images) >= 0.995
     assert line.startswith(f"{file}: {file.stat().st_size:,} bytes; ")
     assert "of 200 validation images labelled as by PyTorch" in line
     assert "ms (p95)" in line

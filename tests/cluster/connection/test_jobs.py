@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.connection.runtime_env import COMMIT, commit, shipment
-from search.remote import archive as parcel
+from cluster.connection.runtime_env import COMMIT, commit, runtime_env
+from search.remote import archive
 from search.remote.submission import submit
-from search.remote.user_modules import own_modules
+from search.remote.user_modules import user_modules
 from search.study.loading import load
 from tests.support.command import SMALL, temper
 from tests.support.heads import head
@@ -32,7 +32,7 @@ def test_a_shipment_is_this_checkout_without_runs_or_environment(tmp_path: Path)
         "single.py": tmp_path / "single.py",
         "study.yaml": b"name: a",
     }
-    with shipment(beside) as environment:
+    with runtime_env(beside) as environment:
         folder = Path(environment["working_dir"])
         names = {path.name for path in folder.iterdir()}
         assert names == {"analysis", "cluster", "search", "trainables", "requirements.lock", *beside}
@@ -58,10 +58,10 @@ def test_own_modules_are_shipped_from_the_working_directory_alone(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shipped_module.py").write_text("def data(split): ...\ndef model(shape, classes): ...\n")
     own = load("digits", ["data.name=shipped_module:data", "model.name=shipped_module:model"])
-    assert own_modules(own) == {"shipped_module.py": tmp_path / "shipped_module.py"}
-    assert own_modules(load("digits", ["model.name=torchvision:resnet18"])) == {}
+    assert user_modules(own) == {"shipped_module.py": tmp_path / "shipped_module.py"}
+    assert user_modules(load("digits", ["model.name=torchvision:resnet18"])) == {}
     monkeypatch.setenv(TRUSTED, "json")
-    assert own_modules(load("digits", ["data.name=json:loads"])) == {}
+    assert user_modules(load("digits", ["data.name=json:loads"])) == {}
 
 
 def test_a_parcel_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_a_parcel_comes_back_as_it_was(tmp_path: Path) -> None:
     content = {"report.html": os.urandom(100_000), "frontier.csv": b"a,b\n"}
     for name, data in {**content, "trials.parquet": b"not wanted"}.items():
         run.write(name, data)
-    printed = f"2026 INFO noise\n{parcel.pack(run)}\nmore noise"
-    written = parcel.unpack(printed, tmp_path / "home")
+    printed = f"2026 INFO noise\n{archive.pack(run)}\nmore noise"
+    written = archive.unpack(printed, tmp_path / "home")
     assert {path.name: path.read_bytes() for path in written} == content
 
 
@@ -80,9 +80,9 @@ def test_a_hostile_parcel_writes_nothing_but_the_known_files(
 ) -> None:
     run = Folder(str(tmp_path / "run"))
     run.write("report.html", b"hostile")
-    packed = parcel.pack(run)
+    packed = archive.pack(run)
     monkeypatch.setattr(tarfile.TarInfo, "name", property(lambda self: name, lambda self, value: None), False)
-    assert parcel.unpack(packed, tmp_path / "home") == []
+    assert archive.unpack(packed, tmp_path / "home") == []
     assert list((tmp_path / "home").iterdir()) == []
 
 
@@ -90,9 +90,9 @@ def test_a_hostile_parcel_writes_nothing_but_the_known_files(
 def test_a_torn_parcel_is_refused(cut: int, tmp_path: Path) -> None:
     run = Folder(str(tmp_path / "run"))
     run.write("report.html", os.urandom(1000))
-    packed = parcel.pack(run)
-    with pytest.raises(TemperError, match="no whole parcel came back"):
-        parcel.unpack(packed[:cut] + (parcel.END if cut else ""), tmp_path / "home")
+    packed = archive.pack(run)
+    with pytest.raises(TemperError, match="no whole archive came back"):
+        archive.unpack(packed[:cut] + (archive.END if cut else ""), tmp_path / "home")
 
 
 def test_what_cannot_be_submitted_is_refused() -> None:

@@ -9,7 +9,7 @@ from ray.tune.schedulers import TrialScheduler
 from search.events import Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.resume.replay import replay
 from search.study.algorithms import Halving
 from search.study.loading import load
@@ -99,7 +99,7 @@ def test_replayed_it_knows_what_it_knew() -> None:
     def replayed(ending: Ending | None) -> tuple[dict[str, float], list[bool]]:
         one, proposal = judge(), Proposal(recipe, "proposed", None, 0)
         outcome = None if ending is None else Outcome(ending, None, 1.0)
-        replay([Remembered(proposal, outcome, 0, rows)], [one])
+        replay([RememberedTrial(proposal, outcome, 0, rows)], [one])
         return one.ladders[0].scores[0], one._rungs[0][0].kept
 
     assert replayed(Ending(EndKind.STOPPED, "stopped at 25%")) == ({recipe.id: 0.5}, [False])

@@ -21,7 +21,7 @@ from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.ray_metrics import COUNTERS, GAUGES, Monitor
 from search.monitoring.tally import Tally
 from search.recipes.fixed import FixedRecipes
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.resume.replay import replay
 from search.study.loading import load
 from tests.support.command import SMALL
@@ -97,7 +97,10 @@ def test_a_resumed_search_goes_on_from_what_had_ended() -> None:
     sink = Sink()
     rows = ({"epoch": 1, "epoch_flops": 3e9},)
     told = listeners(sink)
-    past = [Remembered(of(0, "base"), complete(0.1, 0.0), 0, rows), Remembered(of(2, "proposed"), None, 1, rows)]
+    past = [
+        RememberedTrial(of(0, "base"), complete(0.1, 0.0), 0, rows),
+        RememberedTrial(of(2, "proposed"), None, 1, rows),
+    ]
     replay(past, told)
     assert not sink.counters  # computed by another process, which had counted it
     for listener in told:

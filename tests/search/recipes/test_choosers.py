@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ray.tune.search import Searcher
 
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.study.loading import load
 from search.study.space import EpsilonRange, IntRange, RateRange
 from tests.support.made_recordings import COUNT, finite, made
@@ -70,7 +70,7 @@ def test_an_endless_space_has_no_combinations() -> None:
 
 
 def test_draws_keep_to_ranges_steps_and_choices_and_come_evenly() -> None:
-    draw = Draw(np.random.default_rng(0))
+    draw = RandomChooser(np.random.default_rng(0))
     floats = np.array([draw.suggest_float("a", 2.0, 4.0) for _ in range(2000)])
     rates = np.array([draw.suggest_float("b", 1e-4, 1e-2, log=True) for _ in range(2000)])
     assert (floats.min() >= 2, floats.max() <= 4, rates.min() >= 1e-4, rates.max() <= 1e-2) == (True,) * 4
@@ -92,7 +92,7 @@ def test_draws_keep_to_ranges_steps_and_choices_and_come_evenly() -> None:
 
 
 def test_a_range_that_steps_do_not_divide_is_not_exceeded() -> None:
-    draw = Draw(np.random.default_rng(0))
+    draw = RandomChooser(np.random.default_rng(0))
     assert {draw.suggest_float("a", 0.2, 0.75, step=0.2) for _ in range(50)} == {0.2, 0.4, 0.6}
     study = finite("space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}")
     assert {params["pruning_ratio"] for params in combinations(study)} == {0.2, 0.4, 0.6}
@@ -100,7 +100,7 @@ def test_a_range_that_steps_do_not_divide_is_not_exceeded() -> None:
 
 def test_what_was_chosen_is_kept_and_its_place_is_its_share_of_the_range() -> None:
     chosen = {"rate": 0.01, "ratio": 0.3, "steps": 4, "level": 0.2, "same": 3, "scope": "global"}
-    draw = Draw(np.random.default_rng(0), chosen)
+    draw = RandomChooser(np.random.default_rng(0), chosen)
     assert draw.suggest_float("rate", 1e-3, 1e-1, log=True) == 0.01
     assert draw.suggest_float("ratio", 0.2, 0.6, step=0.1) == 0.3
     assert draw.suggest_int("steps", 1, 16, log=True) == 4
@@ -123,7 +123,7 @@ def test_draws_of_a_space_are_of_its_combinations_and_lie_in_the_unit_cube() -> 
     study, rng = load("digits", CONDITIONAL), np.random.default_rng(1)
     known = by_hand()
     for _ in range(200):
-        draw = Draw(rng)
+        draw = RandomChooser(rng)
         propose(draw, study)
         assert key(draw.params) in known
         assert all(0 <= share <= 1 for share in draw.features.values())

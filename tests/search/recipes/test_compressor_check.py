@@ -13,11 +13,11 @@ from analysis.run.summary import summary
 from search.monitoring.tensorboard import _hyperparameters
 from search.preflight.workload import workload
 from search.recipes.baselines import started_recipes
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.compressor_check import try_user_compressors
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
-from search.samplers.cost_model import Costs
+from search.samplers.cost_model import CostModel
 from search.study.loading import load
 from tests.support.checkout import ROOT
 from tests.support.command import SMALL
@@ -59,7 +59,7 @@ def test_a_space_lists_it_as_an_alternative_to_pruning() -> None:
     study, rng = load("digits", SPACE), np.random.default_rng(0)
     found: dict[str, set[int]] = {}
     for _ in range(60):
-        draw = Draw(rng)
+        draw = RandomChooser(rng)
         recipe = propose(draw, study)
         found.setdefault(recipe.compression.method, set()).add(recipe.compression.steps)
         pruned = draw.params["compression"] == "channel_pruning"
@@ -76,7 +76,7 @@ def test_a_space_lists_it_as_an_alternative_to_pruning() -> None:
 
 
 def _params(settings: list[str]) -> dict[str, object]:
-    draw = Draw(np.random.default_rng(0))
+    draw = RandomChooser(np.random.default_rng(0))
     propose(draw, load("digits", settings))
     return draw.params
 
@@ -87,7 +87,9 @@ def test_it_may_be_wanted_first_and_its_compute_is_counted_on_its_own_network() 
     wanted = study.space.compression.alternatives[0].model_dump_json()
     wants = load("digits", [*SPACE, f"first={json.dumps([{'compression': wanted}])}"])
     check_first(wants, FixedRecipes.of(wants))
-    costs = Costs(study, FixedRecipes.of(study), load_splits(study.data), lambda _: pytest.fail("nothing has finished"))
+    costs = CostModel(
+        study, FixedRecipes.of(study), load_splits(study.data), lambda _: pytest.fail("nothing has finished")
+    )
     dense = started_recipes(study, 0)["b1"]
     method = study.space.compression.alternatives[0]
     assert 0.2 < costs(dense.model_copy(update={"compression": method})) / costs(dense) < 0.4

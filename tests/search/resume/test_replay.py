@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from search.events import Asked, Listener, Outcome, Proposal, Row
-from search.resume.history import Remembered
+from search.resume.history import RememberedTrial
 from search.resume.replay import replay
 from search.simulation.recording import Curve
 from search.study.algorithms import SAMPLERS
@@ -70,7 +70,7 @@ def test_a_search_can_be_killed_twice() -> None:
     study = finite(*settings("nsga2"), "budget.trials=16")
     curves = made(study).of(study)
     whole = outcome(Search(study, curves, 2))
-    past: list[Remembered] = []
+    past: list[RememberedTrial] = []
     for _ in range(2):
         search = Search(study, curves, 2, past)
         for _ in range(30):
@@ -99,16 +99,16 @@ class LiveOnly(Heard):
     live_only = True
 
 
-def past() -> list[Remembered]:
+def past() -> list[RememberedTrial]:
     """Three trials: the second was asked for after the first had ended, the third before the second had."""
     study = finite()
     recipes = itertools.islice(made(study).of(study), 3)
 
-    def trial(number: int, recipe: Recipe, endings: int | None, order: int, epochs: int) -> Remembered:
+    def trial(number: int, recipe: Recipe, endings: int | None, order: int, epochs: int) -> RememberedTrial:
         asked = None if endings is None else Asked(64 * number, endings)
         proposal = Proposal(recipe, "proposed", None, number, {}, {}, asked)
         ended = None if order < 0 else Outcome(FINISHED, {}, 1.0)
-        return Remembered(proposal, ended, order, tuple({"epoch": epoch} for epoch in range(1, epochs + 1)))
+        return RememberedTrial(proposal, ended, order, tuple({"epoch": epoch} for epoch in range(1, epochs + 1)))
 
     first, second, third = recipes
     return [trial(0, first, 0, 0, 1), trial(1, second, 1, 1, 2), trial(2, third, 1, -1, 1)]
@@ -126,7 +126,7 @@ def test_listeners_hear_the_past_in_the_order_in_which_samplers_did() -> None:
 
 def test_of_runs_that_did_not_record_asks_all_endings_come_last() -> None:
     old = [
-        Remembered(Proposal(one.proposal.recipe, "proposed", None, number), one.outcome, one.order, one.history)
+        RememberedTrial(Proposal(one.proposal.recipe, "proposed", None, number), one.outcome, one.order, one.history)
         for number, one in enumerate(past())
     ]
     heard = Heard()

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 from search.events import Listener, Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import FixedRecipes
-from search.running.budget import Spending
+from search.running.budget import BudgetTracker
 from search.samplers.ask_and_tell import OptunaSampler
 from search.samplers.optuna_samplers import optuna_sampler
 from search.study.algorithms import Budget
@@ -53,7 +53,7 @@ class Spent:
         times = clock or [0.0]
         study = load("digits", [*SMALL, f"constraints={constraints}"])
         self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
-        self._spending = Spending(Budget(**budget), self._hypervolume, lambda: times[0], hours_before)
+        self._spending = BudgetTracker(Budget(**budget), self._hypervolume, lambda: times[0], hours_before)
         self.reported, self.over, self.left = self._spending.reported, self._spending.over, self._spending.left
         self.ended(proposal("base", 0), complete(0.1, 0.0))
         self.ended(proposal("baseline", 1), complete(0.8, 1e10))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from search.failures import ending_of, storage_watched, tells_of_full_storage
-from search.running.callbacks import Hangs
+from search.running.callbacks import HangCallback
 from trainables.errors import StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
@@ -48,7 +48,7 @@ class Tune:
 
     def __init__(self, timeout: float | None) -> None:
         self.now, self.killed = 0.0, list[str]()
-        self.hangs = Hangs(timeout, self.killed.append, lambda: self.now)
+        self.hangs = HangCallback(timeout, self.killed.append, lambda: self.now)
 
     def trial(self, name: str) -> Any:
         return SimpleNamespace(trial_id=name, temporary_state=SimpleNamespace(ray_actor=f"actor of {name}"))

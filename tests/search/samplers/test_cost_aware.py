@@ -13,14 +13,14 @@ from optuna.trial import FixedTrial
 from threadpoolctl import threadpool_limits
 
 from search.events import Outcome, Proposal
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
-from search.samplers.acquisition import expected_gains
-from search.samplers.gaussian_process import Seen, Surrogate
+from search.samplers.acquisition import expected_hypervolume_improvement
+from search.samplers.gaussian_process import GaussianProcess, Observation
 from search.samplers.sampler import SearchState, sampler_of
-from search.samplers.warm_start import Lesson
+from search.samplers.warm_start import PastTrial
 from search.simulation.driver import simulate, trace
-from search.simulation.virtual_cluster import Cluster
+from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
 from tests.support.recipes import combinations, propose
@@ -47,10 +47,12 @@ def one_thread() -> Iterator[None]:
 class Asked:
     """A cost-aware sampler of the small study, and who tells it how recipes end."""
 
-    def __init__(self, *settings: str, learnt: Sequence[Lesson] = ()) -> None:
+    def __init__(self, *settings: str, past_trials: Sequence[PastTrial] = ()) -> None:
         self.study = finite(*AWARE, *FEW, *settings)
         curves = made(self.study).of(self.study)
-        self.sampler = sampler(self.study, cost=lambda recipe: curves[recipe].planned("train_flops"), learnt=learnt)
+        self.sampler = sampler(
+            self.study, cost=lambda recipe: curves[recipe].planned("train_flops"), past_trials=past_trials
+        )
         self.every = list(combinations(self.study))
 
     def end(self, params: Params, kind: EndKind = EndKind.FINISHED) -> None:
@@ -68,17 +70,17 @@ class Asked:
         """Of the recipes that are not done, by what is known, the one of the largest gain for its compute."""
 
         def features(params: Params) -> Mapping[str, float]:
-            chooser = Draw(np.random.default_rng(0), params)
+            chooser = RandomChooser(np.random.default_rng(0), params)
             propose(chooser, self.study)
             return chooser.features
 
         open_ = [params for params in self.every if params not in done]
-        seen = [Seen(features(params), 1.0, accuracy(params)) for params in known]
-        mean, deviation = Surrogate(seen).predict(seen, [features(params) for params in open_])
+        seen = [Observation(features(params), 1.0, accuracy(params)) for params in known]
+        mean, deviation = GaussianProcess(seen).predict(seen, [features(params) for params in open_])
         costs = np.log10([flops(params) for params in open_])
         front = np.array([(accuracy(params), math.log10(flops(params))) for params in done]).reshape(-1, 2)
         bounds = (BASE["robust_accuracy"], math.log10(1.1 * REFERENCE))
-        gains = expected_gains(mean, deviation, costs, front, bounds)
+        gains = expected_hypervolume_improvement(mean, deviation, costs, front, bounds)
         return open_[int(np.argmax(gains / 10 ** (left * costs)))]
 
 
@@ -135,12 +137,12 @@ def test_fixed_recipes_are_not_built_anew_for_candidates(monkeypatch: pytest.Mon
 def test_lessons_count_as_observations_of_recipes_that_may_run_again() -> None:
     every = Asked().every
     known = [every[index] for index in np.random.default_rng(1).choice(24, 12, replace=False)]
-    learnt: list[Lesson] = [
+    past_trials: list[PastTrial] = [
         {"state": "complete", "params": params, "distributions": {}, "values": [accuracy(params), flops(params)]}
         for params in known
     ]
-    learnt.append({"state": "pruned", "params": every[0], "distributions": {}, "values": None})
-    asked = Asked(learnt=learnt)
+    past_trials.append({"state": "pruned", "params": every[0], "distributions": {}, "values": None})
+    asked = Asked(past_trials=past_trials)
     for left in (0.0, 1.0):
         assert asked.choose(left) == asked.best(known, [], left)
 
@@ -159,7 +161,7 @@ def test_what_was_lost_teaches_nothing_and_is_not_proposed_again() -> None:
 
 def test_it_goes_through_a_space_once_and_ends() -> None:
     study = finite(*AWARE, *FEW, "space.schedule.epochs={low: 4, high: 8, levels: 2}", "budget.trials=100")
-    simulated = simulate(study, made(study).of(study), Cluster(workers=4, decision=0.0))
+    simulated = simulate(study, made(study).of(study), VirtualCluster(workers=4, decision=0.0))
     proposed = [ending.proposal.recipe.id for ending in simulated.endings if ending.proposal.role == "proposed"]
     assert len(proposed) == len(set(proposed)) == 16
 
@@ -169,7 +171,7 @@ def test_it_keeps_away_from_what_breaks_a_constraint() -> None:
 
     def pruned(*settings: str) -> list[bool]:
         study = finite(*AWARE, "budget.trials=22", *settings)
-        simulated = simulate(study, made(study).of(study), Cluster(decision=0.0))
+        simulated = simulate(study, made(study).of(study), VirtualCluster(decision=0.0))
         params = [ending.proposal.params for ending in simulated.endings if ending.proposal.role == "proposed"]
         return [one["pruning_ratio"] > 0.7 for one in params]
 
@@ -189,7 +191,7 @@ def test_it_reaches_a_hypervolume_with_less_compute_than_random_proposals() -> N
     def needed(kind: str, trials: int, seed: int) -> float:
         study = finite(*AWARE, f"sampler.kind={kind}", f"budget.trials={trials}", f"seed={seed}")
         curves = made(study).of(study)
-        table = trace(simulate(study, curves, Cluster(workers=2, decision=0.0)), study, curves)
+        table = trace(simulate(study, curves, VirtualCluster(workers=2, decision=0.0)), study, curves)
         return float(table["flops"][table["hypervolume"] >= 0.9].min())
 
     aware = [needed("cost_aware", 20, seed) for seed in range(5)]

@@ -11,16 +11,16 @@ import torch
 from search.events import Outcome, Proposal
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
-from search.samplers.cost_model import Costs
+from search.samplers.cost_model import CostModel
 from search.study.loading import load
 from search.study.resources import Role
 from search.study.study import Study
 from tests.support.command import SMALL
 from trainables.attacks.config import NFGSM, PGD
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning
 from trainables.data.splits import Splits, load_splits
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Evaluation
 from trainables.execution.ending import FINISHED
 from trainables.execution.pipeline import Pipeline, set_conditions
@@ -63,20 +63,20 @@ def epochs(count: int) -> Schedule:
     return Schedule(epochs=count, learning_rate=0.01)
 
 
-def costs(study: Study, splits: Splits, finished: Any, *named: str) -> Costs:
+def costs(study: Study, splits: Splits, finished: Any, *named: str) -> CostModel:
     """Of a study in which these recipes have finished; no other may be asked for."""
     there = {fixed.recipe: fixed for fixed in FixedRecipes.of(study) if fixed.name in named}
 
-    def fetch(recipe: Recipe) -> Trained:
+    def fetch(recipe: Recipe) -> TrainedModel:
         return finished(there[recipe].recipe).trained()  # type: ignore[no-any-return]
 
-    made = Costs(study, FixedRecipes.of(study), splits, fetch)
+    made = CostModel(study, FixedRecipes.of(study), splits, fetch)
     for fixed in there.values():
         end(made, fixed.recipe, fixed.role)
     return made
 
 
-def end(told: Costs, recipe: Recipe, role: Role) -> None:
+def end(told: CostModel, recipe: Recipe, role: Role) -> None:
     told.ended(Proposal(recipe, role, None, 0), Outcome(FINISHED, {}, 1.0))
 
 
@@ -96,7 +96,7 @@ EXACT = {
 def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str, splits: Splits, finished: Any) -> None:
     recipe = EXACT[case]
     ledger = finished(recipe).ledger
-    plan = Planner(splits, lambda one: finished(one).trained()).plan(recipe)
+    plan = FlopsPlanner(splits, lambda one: finished(one).trained()).plan(recipe)
     for study, own, planned in (
         (MARGINAL, ledger.marginal, plan.marginal),
         (END_TO_END, ledger.end_to_end, plan.end_to_end),
@@ -136,13 +136,13 @@ def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
     splits: Splits, finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[Recipe] = []
-    count = Planner._count
+    count = FlopsPlanner._count
 
-    def counting(self: Planner, recipe: Recipe, base: Trained | None) -> Any:
+    def counting(self: FlopsPlanner, recipe: Recipe, base: TrainedModel | None) -> Any:
         counted.append(recipe)
         return count(self, recipe, base)
 
-    monkeypatch.setattr(Planner, "_count", counting)
+    monkeypatch.setattr(FlopsPlanner, "_count", counting)
     told = costs(MARGINAL, splits, finished, "base")
     recipes = [
         tuned(compression=ChannelPruning(mac_ratio=share, scope="uniform"))
@@ -151,7 +151,7 @@ def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
     found = [told(recipe) for recipe in recipes]
     assert len(counted) == len(set(found)) == 5  # -9 to -5 quarters of the logarithm to base 2
     assert found == sorted(found)
-    exact = Planner(splits, lambda recipe: finished(recipe).trained())
+    exact = FlopsPlanner(splits, lambda recipe: finished(recipe).trained())
     for index in (
         1,
         4,

@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from analysis.pareto.hypervolume import hypervolume
-from search.samplers.acquisition import expected_gains
-from search.samplers.gaussian_process import Seen, Surrogate
+from search.samplers.acquisition import expected_hypervolume_improvement
+from search.samplers.gaussian_process import GaussianProcess, Observation
 
 REFERENCE = (0.1, 12.0)
 FRONT = np.array([[0.3, 10.0], [0.5, 10.5], [0.7, 11.5], [0.4, 11.0], [0.9, 12.5], [0.05, 9.0]])  # the last 3: no use
 
 
 def gains(mean: float, deviation: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
-    return float(expected_gains(np.array([mean]), np.array([deviation]), np.array([cost]), front, REFERENCE)[0])
+    return float(
+        expected_hypervolume_improvement(np.array([mean]), np.array([deviation]), np.array([cost]), front, REFERENCE)[0]
+    )
 
 
 def gained(score: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
@@ -63,21 +65,21 @@ def test_a_handful_of_observations_does_not_make_it_sure() -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
         few = [{"x": float(x), "y": float(y), "z": float(z)} for x, y, z in rng.random((8, 3))]
-        seen = [Seen(one, 1.0, truth(one["x"], one["y"]) + 0.1 * float(rng.normal())) for one in few]
-        mean, deviation = Surrogate(seen).predict(seen, fresh)
+        seen = [Observation(one, 1.0, truth(one["x"], one["y"]) + 0.1 * float(rng.normal())) for one in few]
+        mean, deviation = GaussianProcess(seen).predict(seen, fresh)
         wrong.append(np.square((mean - [truth(one["x"], one["y"]) for one in fresh]) / deviation))
     assert np.mean(wrong) < 4  # 1 if it knew all; by likelihood alone it is 10
 
 
 def test_what_observations_say_nothing_about_keeps_the_middle_of_its_prior() -> None:
     here = {"x": 0.3, "y": 0.7}
-    surrogate = Surrogate([Seen(here, 1.0, 0.4), Seen(here, 1.0, 0.6)])
+    surrogate = GaussianProcess([Observation(here, 1.0, 0.4), Observation(here, 1.0, 0.6)])
     assert surrogate.lengths == pytest.approx({"x": 1.0, "y": 1.0, "share": 1.0}, rel=1e-4)
 
 
 def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
-    seen = [Seen(place, 1.0, truth(**place)) for place in places(40, 0)]
-    surrogate, fresh = Surrogate(seen), places(50, 1)
+    seen = [Observation(place, 1.0, truth(**place)) for place in places(40, 0)]
+    surrogate, fresh = GaussianProcess(seen), places(50, 1)
     mean, deviation = surrogate.predict(seen, fresh)
     assert np.abs(mean - [truth(**place) for place in fresh]).max() < 0.02
     corner = [one for one in seen if one.features["x"] < 0.5]  # seen in one half only
@@ -88,8 +90,8 @@ def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
 
 
 def test_what_it_predicts_is_a_function_of_what_it_is_given() -> None:
-    seen = [Seen(place, 1.0, truth(**place)) for place in places(20, 2)]
-    first, again = (Surrogate(seen).predict(seen, places(5, 3)) for _ in range(2))
+    seen = [Observation(place, 1.0, truth(**place)) for place in places(20, 2)]
+    first, again = (GaussianProcess(seen).predict(seen, places(5, 3)) for _ in range(2))
     assert np.array_equal(first, again)
 
 
@@ -100,10 +102,10 @@ def test_partial_schedules_teach_what_the_whole_ones_come_to() -> None:
         return truth(x, y) - 0.1 - 0.5 * x
 
     whole, stopped = places(12, 4), places(40, 5)
-    seen = [Seen(place, 1.0, truth(**place)) for place in whole]
-    seen += [Seen(place, 1 / 3, partial(**place)) for place in (*whole, *stopped)]
+    seen = [Observation(place, 1.0, truth(**place)) for place in whole]
+    seen += [Observation(place, 1 / 3, partial(**place)) for place in (*whole, *stopped)]
     final = np.array([truth(**place) for place in stopped])
-    mean, _ = Surrogate(seen).predict(seen, stopped)
+    mean, _ = GaussianProcess(seen).predict(seen, stopped)
     raw = np.array([partial(**place) for place in stopped])
     assert np.abs(mean - final).max() < 0.05
     assert np.abs(raw - final).max() > 0.5
@@ -111,15 +113,17 @@ def test_partial_schedules_teach_what_the_whole_ones_come_to() -> None:
 
 
 def test_a_parameter_that_some_recipes_lack_does_no_harm() -> None:
-    seen = [Seen({"x": x, "kind=a": 1.0}, 1.0, x) for x in np.linspace(0, 1, 8)]
+    seen = [Observation({"x": x, "kind=a": 1.0}, 1.0, x) for x in np.linspace(0, 1, 8)]
     seen += [
-        Seen({"x": x, "kind=a": 0.0, "steps": s}, 1.0, x + 0.3 * s) for x in (0.0, 0.5, 1.0) for s in (0.0, 0.5, 1.0)
+        Observation({"x": x, "kind=a": 0.0, "steps": s}, 1.0, x + 0.3 * s)
+        for x in (0.0, 0.5, 1.0)
+        for s in (0.0, 0.5, 1.0)
     ]
     places = [
         {"x": 0.4, "kind=a": 1.0},
         {"x": 0.4, "kind=a": 0.0, "steps": 0.8},
         {"x": 0.4, "unknown": 1.0, "kind=a": 1.0},
     ]
-    mean, _ = Surrogate(seen).predict(seen, places)
+    mean, _ = GaussianProcess(seen).predict(seen, places)
     assert mean[:2] == pytest.approx([0.4, 0.64], abs=0.03)
     assert mean[2] == pytest.approx(mean[0])

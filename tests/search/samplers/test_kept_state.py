@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from search.events import Asked, Outcome, Proposal
 from search.halving.judge import Judge
-from search.recipes.choosers import Draw
+from search.recipes.choosers import RandomChooser
 from search.samplers.optuna_samplers import optuna_sampler
 from search.samplers.sampler import SearchState
 from search.study.algorithms import Halving
@@ -48,7 +48,7 @@ def test_a_cost_aware_sampler_proposes_alike_however_often_it_was_asked() -> Non
     rng, state = np.random.default_rng(0), SearchState(0.5, {"robust_accuracy": 0.1, "clean_accuracy": 0.95})
     often, once = sampler(study, cost=_flops), sampler(study, cost=_flops)
     for number in range(12):
-        draw = Draw(rng)
+        draw = RandomChooser(rng)
         recipe = propose(draw, study)
         proposal = Proposal(recipe, "proposed", None, number, draw.params, {}, Asked(64 * number, number))
         robust, clean = float(rng.random()), float(rng.uniform(0.7, 1.0))

@@ -12,7 +12,7 @@ from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
 from search.samplers.ask_and_tell import OptunaSampler
 from search.samplers.sampler import SearchState
-from search.samplers.warm_start import lessons
+from search.samplers.warm_start import past_trials_of
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -60,31 +60,33 @@ def earlier(study: Study, place: Path) -> Run:
 
 def test_what_was_finished_or_pruned_teaches(tmp_path: Path) -> None:
     study = load("digits", [*SMALL, "sampler.kind=tpe"])
-    learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
-    assert [(lesson["state"], lesson["values"]) for lesson in learnt] == [
+    past_trials = past_trials_of([earlier(study, tmp_path)], study, FixedRecipes.of(study))
+    assert [(lesson["state"], lesson["values"]) for lesson in past_trials] == [
         ("complete", [0.0, 1e9]),
         ("pruned", None),
         ("complete", [pytest.approx(0.3), 1e9]),
     ]
-    told = sampler(study, learnt=learnt)
+    told = sampler(study, past_trials=past_trials)
     assert isinstance(told, OptunaSampler)
     known = told.optuna.get_trials()
-    assert [trial.params for trial in known] == [lesson["params"] for lesson in learnt]
+    assert [trial.params for trial in known] == [lesson["params"] for lesson in past_trials]
     assert [trial.state.name for trial in known] == ["COMPLETE", "PRUNED", "COMPLETE"]
 
 
 def test_what_breaks_a_constraint_counts_as_pruned(tmp_path: Path) -> None:
     study = load("digits", [*SMALL, "constraints=['clean_accuracy >= 0.8']"])
-    states = [lesson["state"] for lesson in lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))]
+    states = [lesson["state"] for lesson in past_trials_of([earlier(study, tmp_path)], study, FixedRecipes.of(study))]
     assert states == ["complete", "pruned", "pruned"]
 
 
 def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
     study = load("digits", [*SMALL, "sampler.startup_trials=2"])
-    learnt = lessons([earlier(study, tmp_path)], study, FixedRecipes.of(study))
+    past_trials = past_trials_of([earlier(study, tmp_path)], study, FixedRecipes.of(study))
 
     def first(*, warm: bool) -> object:
-        candidate = sampler(study, learnt=learnt if warm else ()).ask(SearchState(1.0, {"robust_accuracy": 0.0}))
+        candidate = sampler(study, past_trials=past_trials if warm else ()).ask(
+            SearchState(1.0, {"robust_accuracy": 0.0})
+        )
         assert candidate is not None
         return candidate.params
 
@@ -96,11 +98,11 @@ def test_another_base_or_protocol_is_refused(tmp_path: Path) -> None:
     study = load("digits", SMALL)
     run = earlier(study, tmp_path)
     with pytest.raises(InvalidInput, match="no proposal of it starts from this study's base"):
-        lessons(
+        past_trials_of(
             [run],
             load("digits", [*SMALL, "pretraining.epochs=4"]),
             FixedRecipes.of(load("digits", [*SMALL, "pretraining.epochs=4"])),
         )
     other = dataclasses.replace(run, info=run.info | {"evaluation": {}})
     with pytest.raises(InvalidInput, match="was scored otherwise than this study"):
-        lessons([other], study, FixedRecipes.of(study))
+        past_trials_of([other], study, FixedRecipes.of(study))

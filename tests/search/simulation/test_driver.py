@@ -13,7 +13,7 @@ from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
 from search.simulation.driver import Ended, Simulated, simulate, trace
 from search.simulation.recording import Curve
-from search.simulation.virtual_cluster import Cluster
+from search.simulation.virtual_cluster import VirtualCluster
 from search.study.algorithms import Halving
 from search.study.study import Study
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made, seconds
@@ -26,7 +26,7 @@ HALVING = Halving(grace=0.25, reduction_factor=2)
 RANDOMLY_HALVED = [RANDOM, "budget.trials=40", "halving={grace: 0.25, reduction_factor: 2}"]
 
 
-def run(study: Study, cluster: Cluster) -> tuple[Simulated, Mapping[Recipe, Curve]]:
+def run(study: Study, cluster: VirtualCluster) -> tuple[Simulated, Mapping[Recipe, Curve]]:
     curves = made(study).of(study)
     return simulate(study, curves, cluster), curves
 
@@ -37,7 +37,7 @@ def proposals(simulated: Simulated) -> list[Ended]:
 
 @pytest.mark.parametrize(("stretch", "speed"), [(1.0, 1.0), (3.0, 2.0)])
 def test_one_worker_takes_the_sum_of_what_was_recorded(stretch: float, speed: float) -> None:
-    cluster = Cluster(stretch=stretch, speeds=(speed,), decision=0.0)
+    cluster = VirtualCluster(stretch=stretch, speeds=(speed,), decision=0.0)
     simulated, curves = run(finite(RANDOM, "budget.trials=12"), cluster)
     taken = [seconds(curves[ending.proposal.recipe]) * stretch / speed for ending in simulated.endings]
     assert len(taken) == 3 + 12
@@ -55,7 +55,7 @@ def test_one_worker_takes_the_sum_of_what_was_recorded(stretch: float, speed: fl
 
 
 def test_a_worker_of_twice_the_speed_takes_half_of_the_time() -> None:
-    simulated, _ = run(finite("budget.trials=0"), Cluster(workers=2, speeds=(1.0, 2.0), decision=0.0))
+    simulated, _ = run(finite("budget.trials=0"), VirtualCluster(workers=2, speeds=(1.0, 2.0), decision=0.0))
     # The base takes 0.25 + 5 × 0.125 s and then makes room for the fast baseline of 0.25 + 10 × 0.125 + 2 s, while
     # the reference of 0.25 + 10 × 0.125 + 8 s is on the fast worker.
     ended = {ending.proposal.name: ending.seconds for ending in simulated.endings}
@@ -73,7 +73,7 @@ EQUAL = [  # four proposals of 4 epochs, each of 0.125 + 0.16 s
 
 
 def test_utilisation_is_the_share_of_time_without_the_waits_for_decisions() -> None:
-    simulated, _ = run(finite(*EQUAL, "budget.trials=4"), Cluster(decision=0.1))
+    simulated, _ = run(finite(*EQUAL, "budget.trials=4"), VirtualCluster(decision=0.1))
     # A trial computes for 0.25 + 4 × 0.285 s. Tune asks for it and adds it; it waits for scheduler and searcher after
     # each epoch: ten decisions from one start to the next.
     assert simulated.utilisation == pytest.approx(1.39 / (1.39 + 10 * 0.1))
@@ -81,7 +81,7 @@ def test_utilisation_is_the_share_of_time_without_the_waits_for_decisions() -> N
 
 
 def test_decisions_are_taken_one_after_another() -> None:
-    simulated, curves = run(finite(RANDOM, "budget.trials=30"), Cluster(workers=64, decision=1.0))
+    simulated, curves = run(finite(RANDOM, "budget.trials=30"), VirtualCluster(workers=64, decision=1.0))
     least = sum(2 + 2 * len(curves[ending.proposal.recipe].rows) for ending in simulated.endings)
     assert simulated.deciding == simulated.decisions >= least
     assert simulated.seconds >= least
@@ -91,16 +91,17 @@ def test_decisions_are_taken_one_after_another() -> None:
 
 
 def test_workers_are_busy_so_long_as_there_is_enough_to_do() -> None:
-    simulated, _ = run(finite("sampler.kind=grid"), Cluster(workers=16, decision=0.001))
+    simulated, _ = run(finite("sampler.kind=grid"), VirtualCluster(workers=16, decision=0.001))
     assert len(proposals(simulated)) == 144
     assert 0.95 <= simulated.utilisation < 1
 
 
 def test_with_a_fixed_time_for_decisions_all_is_determined() -> None:
     study = finite(*RANDOMLY_HALVED, "budget.retries=1")
-    cluster = Cluster(workers=4, failures=20.0, repair=5.0, decision=0.01)
+    cluster = VirtualCluster(workers=4, failures=20.0, repair=5.0, decision=0.01)
     first, again, other = (
-        run(study, one)[0] for one in (cluster, cluster, Cluster(workers=4, failures=20.0, repair=5.0, decision=0.02))
+        run(study, one)[0]
+        for one in (cluster, cluster, VirtualCluster(workers=4, failures=20.0, repair=5.0, decision=0.02))
     )
     assert first == again
     assert first.endings != other.endings
@@ -108,7 +109,8 @@ def test_with_a_fixed_time_for_decisions_all_is_determined() -> None:
 
 def test_a_lost_worker_costs_its_epoch_its_preparation_and_the_repair() -> None:
     simulated, curves = run(
-        finite(RANDOM, "budget={trials: 10, retries: 100}"), Cluster(failures=2.0, repair=3.0, decision=0.0, seed=1)
+        finite(RANDOM, "budget={trials: 10, retries: 100}"),
+        VirtualCluster(failures=2.0, repair=3.0, decision=0.0, seed=1),
     )
     rng, now, spent, losses = np.random.default_rng(1), 0.0, 0.0, 0
     for ending in simulated.endings:
@@ -132,7 +134,7 @@ def test_a_trial_that_lost_its_worker_too_often_failed_and_the_search_goes_on(
     retries: int, workers: int, failures: float
 ) -> None:
     study = finite(RANDOM, f"budget={{trials: 30, retries: {retries}}}")
-    simulated, _ = run(study, Cluster(workers=workers, failures=failures, decision=0.0, seed=4))
+    simulated, _ = run(study, VirtualCluster(workers=workers, failures=failures, decision=0.0, seed=4))
     states = [ending.outcome.state for ending in proposals(simulated)]
     assert len(states) == 30
     assert set(states) == {State.COMPLETE, State.FAIL}
@@ -149,7 +151,7 @@ def test_what_a_recipe_starts_from_ends_before_it_begins() -> None:
         "baselines.1={name: further, base: pgd_at_10, perturbation: {kind: n_fgsm, epsilon: 0.2}, "
         "schedule: {epochs: 10, learning_rate: 0.1}}"
     )
-    simulated, curves = run(finite(RANDOM, "budget.trials=30", further), Cluster(workers=100, decision=0.0))
+    simulated, curves = run(finite(RANDOM, "budget.trials=30", further), VirtualCluster(workers=100, decision=0.0))
     ended = {ending.proposal.recipe: ending.seconds for ending in simulated.endings}
     begun = {recipe: end - seconds(curves[recipe]) for recipe, end in ended.items()}
     based = [recipe for recipe in ended if recipe.base is not None]
@@ -158,7 +160,7 @@ def test_what_a_recipe_starts_from_ends_before_it_begins() -> None:
 
 
 def test_halving_stops_trials_as_it_would_one_after_another() -> None:
-    simulated, curves = run(finite(*RANDOMLY_HALVED), Cluster(decision=0.0))
+    simulated, curves = run(finite(*RANDOMLY_HALVED), VirtualCluster(decision=0.0))
     judge, spent = Judge(HALVING, ("robust_accuracy", "train_flops")), 0.0
     for ending in proposals(simulated):
         recipe, stopped, curve = ending.proposal.recipe, None, curves[ending.proposal.recipe]
@@ -177,7 +179,7 @@ def test_halving_stops_trials_as_it_would_one_after_another() -> None:
 
 def test_the_judge_hears_what_finished() -> None:
     study, judge = finite(*RANDOMLY_HALVED), Judge(HALVING, ("robust_accuracy", "train_flops"))
-    cluster = Cluster(workers=4, decision=0.0)
+    cluster = VirtualCluster(workers=4, decision=0.0)
     simulated = simulate(study, made(study).of(study), cluster, ParetoHalving(judge), [judge])
     finished = [ending for ending in proposals(simulated) if ending.outcome.state is State.COMPLETE]
     assert 0 < len(finished) < 40
@@ -186,7 +188,9 @@ def test_the_judge_hears_what_finished() -> None:
 
 
 def test_a_budget_of_hours_is_of_virtual_time() -> None:
-    simulated, curves = run(finite(RANDOM, "budget={trials: 144, hours: 0.01}"), Cluster(workers=2, decision=0.0))
+    simulated, curves = run(
+        finite(RANDOM, "budget={trials: 144, hours: 0.01}"), VirtualCluster(workers=2, decision=0.0)
+    )
     begun = [ending.seconds - seconds(curves[ending.proposal.recipe]) for ending in proposals(simulated)]
     assert 10 < len(begun) < 100
     assert max(begun) < 36 < simulated.seconds
@@ -198,7 +202,7 @@ def test_a_recipe_that_was_not_recorded_cannot_be_simulated(kind: str) -> None:
     curves = made(study).of(study)
     del curves[list(curves)[-1]]
     with pytest.raises(TemperError, match=r"recipe \w+: was not recorded, so it cannot be simulated"):
-        simulate(study, curves, Cluster(decision=0.0))
+        simulate(study, curves, VirtualCluster(decision=0.0))
 
 
 def test_the_hypervolume_grows_as_counted_by_hand() -> None:

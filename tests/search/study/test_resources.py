@@ -8,7 +8,7 @@ from cluster.placement.capacity import Room
 from cluster.placement.gpu_sharing import share_of
 from cluster.placement.placement import Node, Placement
 from search.recipes.fixed import FixedRecipes
-from search.running.capacity import Places, heaviest
+from search.running.capacity import Capacity, heaviest
 from search.study.loading import load
 from search.study.resources import Resources
 from tests.support.command import SMALL
@@ -82,7 +82,7 @@ def test_a_role_without_a_place_waits_and_others_go_on() -> None:
         "digits", [*SMALL, "resources.max_concurrent=null", "resources.roles={baseline: {gpu: 1}}", "budget.trials=3"]
     )
     room = Room(look=lambda: [Node({"CPU": 3.0, "GPU": 1.0})])
-    places = Places(study.resources.placements(), room)
+    places = Capacity(study.resources.placements(), room)
     waiting = searcher(study, has_place=places.has_place)
 
     def suggest(name: str) -> str | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from trainables.attacks.adver_fine import PublishedPgdAttack
+from trainables.attacks.adver_fine import AdverFineAttack
 from trainables.attacks.attack import perturb
 from trainables.attacks.config import PublishedPGD
 from trainables.attacks.pgd import PgdAttack
@@ -35,14 +35,14 @@ def test_it_walks_twice_epsilon_from_the_image_itself_and_out_of_the_range_of_pi
     y = torch.zeros(3, dtype=torch.long)
     direction = -W.sign().reshape(1, 1, 2, 2)
     for steps in (1, 20):
-        adversarial = perturb(PublishedPgdAttack(epsilon=0.1, steps=steps), linear(), x, y, Generator())
+        adversarial = perturb(AdverFineAttack(epsilon=0.1, steps=steps), linear(), x, y, Generator())
         assert torch.allclose(adversarial - x, (0.1 * direction).expand_as(x), atol=1e-6)
     assert float(adversarial.max()) == pytest.approx(1.08)
     with pytest.raises(TemperError, match="left its bound"):
         perturb(Wider(epsilon=0.1, steps=1), linear(), x, y, Generator())
 
 
-class Wider(PublishedPgdAttack):
+class Wider(AdverFineAttack):
     """Declares a bound that it does not keep."""
 
     @property
@@ -52,7 +52,7 @@ class Wider(PublishedPgdAttack):
 
 def test_it_moves_batch_norm_in_training_and_the_sound_attack_does_not() -> None:
     x, y = torch.rand(8, 1, 8, 8), torch.arange(8)
-    for attack, moved in ((PublishedPgdAttack(epsilon=0.1, steps=3), 3), (PgdAttack(epsilon=0.1, steps=3), 0)):
+    for attack, moved in ((AdverFineAttack(epsilon=0.1, steps=3), 3), (PgdAttack(epsilon=0.1, steps=3), 0)):
         model = build(Network(name="small"), (1, 8, 8)).train()
         perturb(attack, model, x, y, Generator().manual_seed(0))
         assert int(model.get_buffer("2.num_batches_tracked")) == moved

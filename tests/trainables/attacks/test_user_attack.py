@@ -14,7 +14,7 @@ from trainables.attacks.user_attack import check_user_attack
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput, TemperError
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Evaluation
 from trainables.execution.divergence import catastrophic_overfitting
 from trainables.execution.pipeline import Pipeline
@@ -71,7 +71,7 @@ def test_the_worked_example_trains_is_charged_and_goes_on_after_an_interruption(
     whole = run(own, EVALUATION, splits, CPU)
     assert whole.metrics()["robust_accuracy"] > 0
     assert whole.ledger.attack == 3 * 100 * 2 * whole.cost.input_gradient
-    planned = Planner(splits, lambda _: pytest.fail("nothing was trained before")).plan(own)
+    planned = FlopsPlanner(splits, lambda _: pytest.fail("nothing was trained before")).plan(own)
     assert planned.as_dict() | {"validation": 0.0} == whole.ledger.as_dict() | {"validation": 0.0}
     folder = Folder(str(tmp_path / "checkpoint"))
     begun = Pipeline(own, EVALUATION, splits, None, CPU)

@@ -21,9 +21,9 @@ from trainables.config import parse
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
-from trainables.deployment.onnx_runtime import Deployed
+from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
@@ -104,7 +104,7 @@ def test_it_is_trained_saved_restored_started_from_taught_by_and_exported(
     taught = Pipeline(student, EVALUATION, splits, None, CPU, teacher=finished)
     assert taught.ledger.distillation == 120 * straight.cost.forward
     content = to_onnx(network, (1, 8, 8), Compressors(compressed.methods, seed=compressed.seed))
-    apart = np.abs(Deployed(content, integer=False).scores(x.numpy()) - expected.numpy())
+    apart = np.abs(OnnxModel(content, integer=False).scores(x.numpy()) - expected.numpy())
     assert float(np.median(apart)) < 1e-4
 
 
@@ -116,7 +116,7 @@ def test_low_rank_layers_are_counted_as_they_are_and_planned(splits: Splits) -> 
     macs += 256 * 64 + 64 * 10
     assert pipeline.metrics()["inference_macs"] == macs
     assert pipeline.metrics()["inference_bitops"] == macs * 1024
-    planned = Planner(splits, lambda _: pytest.fail("it starts from nothing")).plan(recipe(compression=LOW_RANK))
+    planned = FlopsPlanner(splits, lambda _: pytest.fail("it starts from nothing")).plan(recipe(compression=LOW_RANK))
     assert planned.marginal == pytest.approx(pipeline.metrics()["train_flops"])
 
 

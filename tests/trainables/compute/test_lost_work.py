@@ -11,8 +11,8 @@ import trainables.storage
 from trainables.attacks.config import NFGSM
 from trainables.checkpoints.checkpoint import read_newest, torn, write
 from trainables.compression.config import ChannelPruning
-from trainables.compute.device_usage import Usage, meter_of
-from trainables.compute.lost_work import Attempts
+from trainables.compute.device_usage import DeviceUsage, meter_of
+from trainables.compute.lost_work import LostWork
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.evaluation.config import Evaluation
@@ -32,11 +32,11 @@ RECIPE = Recipe(
 )
 
 
-def start(place: Path) -> tuple[Pipeline, Attempts]:
+def start(place: Path) -> tuple[Pipeline, LostWork]:
     """As a trial's process starts: from the newest checkpoint."""
     pipeline = Pipeline(RECIPE, Evaluation(epsilon=0.1, steps=1), load_splits(DATA), None, torch.device("cpu"))
     pipeline.restore(Folder(str(place / "checkpoint")))
-    return pipeline, Attempts.next(Folder(str(place / "attempts")))
+    return pipeline, LostWork.next(Folder(str(place / "attempts")))
 
 
 def test_epochs_begun_again_and_preparing_again_are_lost_work(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_epochs_begun_again_and_preparing_again_are_lost_work(tmp_path: Path) ->
     lost = attempts.lost_flops(pipeline.history, pipeline.inherited_flops, pipeline.prepared_flops)
     assert pipeline.prepared_flops == pipeline.ledger.compression > 0
     assert lost == 2 * pipeline.ledger.compression + 2 * (second - first)
-    assert Attempts.next(Folder(str(tmp_path / "other"))).number == 1
+    assert LostWork.next(Folder(str(tmp_path / "other"))).number == 1
 
 
 def test_nothing_is_lost_without_a_retry(tmp_path: Path) -> None:
@@ -73,19 +73,19 @@ def test_nothing_is_lost_without_a_retry(tmp_path: Path) -> None:
 
 def test_a_meter_is_read_around_what_is_counted_and_survives_a_restart() -> None:
     readings = iter([100.0, 130.0, 500.0, 512.5])
-    usage = Usage(lambda: next(readings))
+    usage = DeviceUsage(lambda: next(readings))
     for _ in range(2):
         with usage.counted():
             pass
     assert usage.metrics()["energy_joules"] == pytest.approx(42.5)  # 30 + 12.5, not what others used between
-    again = Usage(None)
+    again = DeviceUsage(None)
     again.restore(usage.metrics())
     assert again.metrics() == usage.metrics()
 
 
 def test_a_cpu_has_no_meter_and_reports_no_energy() -> None:
     assert meter_of(torch.device("cpu")) is None
-    usage = Usage(None)
+    usage = DeviceUsage(None)
     with usage.counted():
         pass
     assert set(usage.metrics()) == {"device_seconds"}
@@ -95,7 +95,7 @@ def test_a_cpu_has_no_meter_and_reports_no_energy() -> None:
 def test_a_gpu_uses_energy() -> None:
     meter = meter_of(torch.device("cuda"))
     assert meter is not None
-    usage = Usage(meter)
+    usage = DeviceUsage(meter)
     x = torch.rand(4096, 4096, device="cuda")
     with usage.counted():
         for _ in range(200):

@@ -10,13 +10,13 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, NoCompression, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
-from trainables.deployment.onnx_runtime import Deployed, agreement
+from trainables.deployment.onnx_runtime import OnnxModel, agreement
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import set_conditions
@@ -40,7 +40,7 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def base(splits: Splits) -> Trained:
+def base(splits: Splits) -> TrainedModel:
     return run(BASE, QUICK, splits, torch.device("cpu")).trained()
 
 
@@ -48,7 +48,7 @@ def batch(images: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.rand(images, *SHAPE), torch.arange(images).remainder(10)
 
 
-def tuned(splits: Splits, base: Trained, *, bits: tuple[Bits, Bits] | None, pruned: bool) -> nn.Module:
+def tuned(splits: Splits, base: TrainedModel, *, bits: tuple[Bits, Bits] | None, pruned: bool) -> nn.Module:
     """The base, compressed and trained for an epoch."""
     recipe = Recipe(
         data=DATA,
@@ -66,26 +66,26 @@ def tuned(splits: Splits, base: Trained, *, bits: tuple[Bits, Bits] | None, prun
     [((8, 8), False), ((8, 8), True), ((4, 8), True), ((8, 4), True), ((2, 2), True), ((16, 16), True)],
 )
 def test_the_file_labels_as_the_quantized_model(
-    bits: tuple[Bits, Bits], pruned: bool, splits: Splits, base: Trained
+    bits: tuple[Bits, Bits], pruned: bool, splits: Splits, base: TrainedModel
 ) -> None:
     model, images = tuned(splits, base, bits=bits, pruned=pruned), splits.validation.images
     content = to_onnx(model, SHAPE, QUANTIZER)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    assert agreement(Deployed(content), model, images) >= 0.995
-    assert agreement(Deployed(content, integer=False), model, images) >= 0.995
-    right = Deployed(content).scores(images).argmax(1) == splits.validation.labels
+    assert agreement(OnnxModel(content), model, images) >= 0.995
+    assert agreement(OnnxModel(content, integer=False), model, images) >= 0.995
+    right = OnnxModel(content).scores(images).argmax(1) == splits.validation.labels
     assert right.mean() > 0.7
 
 
 @pytest.mark.parametrize("pruned", [False, True])
-def test_an_unquantized_file_gives_the_same_scores(pruned: bool, splits: Splits, base: Trained) -> None:
+def test_an_unquantized_file_gives_the_same_scores(pruned: bool, splits: Splits, base: TrainedModel) -> None:
     model, images = tuned(splits, base, bits=None, pruned=pruned).eval(), splits.validation.images[:7]
     with torch.no_grad():
         expected = model(torch.from_numpy(images)).numpy()
-    assert np.allclose(Deployed(to_onnx(model, SHAPE, QUANTIZER)).scores(images), expected, atol=1e-4)
+    assert np.allclose(OnnxModel(to_onnx(model, SHAPE, QUANTIZER)).scores(images), expected, atol=1e-4)
 
 
-def test_a_quantized_file_holds_bytes(splits: Splits, base: Trained) -> None:
+def test_a_quantized_file_holds_bytes(splits: Splits, base: TrainedModel) -> None:
     small = to_onnx(tuned(splits, base, bits=(8, 8), pruned=False), SHAPE, QUANTIZER)
     dense = to_onnx(tuned(splits, base, bits=None, pruned=False), SHAPE, QUANTIZER)
     graph = onnx.load_from_string(small).graph
@@ -146,12 +146,12 @@ def test_folding_turns_signs_and_leaves_what_has_no_opposite() -> None:
     content = to_onnx(model, SHAPE, QUANTIZER)
     nodes = Counter(node.op_type for node in onnx.load_from_string(content).graph.node)
     assert nodes["BatchNormalization"] == 1
-    apart = np.abs(Deployed(content, integer=False).scores(x.numpy()) - expected)
+    apart = np.abs(OnnxModel(content, integer=False).scores(x.numpy()) - expected)
     assert float(np.median(apart)) < 1e-5  # where a value lies on the edge of two steps, floats may choose the other
 
 
-def test_latency_is_positive_and_ordered(splits: Splits, base: Trained) -> None:
-    deployed = Deployed(to_onnx(tuned(splits, base, bits=(8, 8), pruned=True), SHAPE, QUANTIZER), threads=1)
+def test_latency_is_positive_and_ordered(splits: Splits, base: TrainedModel) -> None:
+    deployed = OnnxModel(to_onnx(tuned(splits, base, bits=(8, 8), pruned=True), SHAPE, QUANTIZER), threads=1)
     for images in (1, 32):
         took = deployed.latency(splits.validation.images[:images], calls=20, warm_up=3)
         assert 0 < took.p50 <= took.p95 < 1000
@@ -168,8 +168,8 @@ def test_what_onnx_has_no_words_for_is_refused_in_one_line(capfd: pytest.Capture
 
 def test_a_file_that_is_none_and_images_of_another_shape_are_refused(splits: Splits) -> None:
     with pytest.raises(InvalidInput, match="onnxruntime refuses the file"):
-        Deployed(b"no model")
-    deployed = Deployed(to_onnx(build(BASE.model, SHAPE), SHAPE, QUANTIZER))
+        OnnxModel(b"no model")
+    deployed = OnnxModel(to_onnx(build(BASE.model, SHAPE), SHAPE, QUANTIZER))
     with pytest.raises(InvalidInput, match=r"fails on 2 images of shape \(1, 9, 9\)"):
         deployed.scores(np.zeros((2, 1, 9, 9), np.float32))
 

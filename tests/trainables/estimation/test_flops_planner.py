@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from trainables.attacks.config import FGSM, NFGSM, PGD, PublishedPGD
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning, Importance, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
-from trainables.estimation.flops_planner import Planner
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.losses.config import CrossEntropy, Mixed, Trades
@@ -131,18 +131,20 @@ def finished(splits: Splits) -> Callable[[Recipe], Pipeline]:
 
 
 @pytest.fixture(scope="module")
-def planner(splits: Splits, finished: Callable[[Recipe], Pipeline]) -> Planner:
-    return Planner(splits, lambda recipe: finished(recipe).trained())
+def planner(splits: Splits, finished: Callable[[Recipe], Pipeline]) -> FlopsPlanner:
+    return FlopsPlanner(splits, lambda recipe: finished(recipe).trained())
 
 
 @pytest.mark.parametrize("case", EXACT)
-def test_a_plan_is_the_ledger_at_the_end(case: str, planner: Planner, finished: Callable[[Recipe], Pipeline]) -> None:
+def test_a_plan_is_the_ledger_at_the_end(
+    case: str, planner: FlopsPlanner, finished: Callable[[Recipe], Pipeline]
+) -> None:
     planned, ledger = planner.plan(EXACT[case]), finished(EXACT[case]).ledger
     assert planned.as_dict() == ledger.as_dict() | {"validation": 0}
     assert (planned.marginal, planned.end_to_end) == (ledger.marginal, ledger.end_to_end)
 
 
-def test_the_cases_tell_compressions_seeds_and_bases_apart(planner: Planner) -> None:
+def test_the_cases_tell_compressions_seeds_and_bases_apart(planner: FlopsPlanner) -> None:
     """Otherwise the test above would not see a count that two of them share."""
     alike = (
         ("pruned from scratch", "pruned from scratch with another seed"),
@@ -157,7 +159,7 @@ def test_the_cases_tell_compressions_seeds_and_bases_apart(planner: Planner) -> 
 
 
 def test_a_file_of_weights_is_counted_as_its_own_network(
-    tmp_path: Path, planner: Planner, finished: Callable[[Recipe], Pipeline]
+    tmp_path: Path, planner: FlopsPlanner, finished: Callable[[Recipe], Pipeline]
 ) -> None:
     ledgers = []
     for ancestor in (ORDINARY, ROBUST):
@@ -170,16 +172,16 @@ def test_a_file_of_weights_is_counted_as_its_own_network(
 
 
 def test_a_teacher_that_brings_its_soft_labels_costs_the_same(
-    splits: Splits, planner: Planner, finished: Callable[[Recipe], Pipeline]
+    splits: Splits, planner: FlopsPlanner, finished: Callable[[Recipe], Pipeline]
 ) -> None:
-    prepared = Planner(splits, lambda recipe: finished(recipe).trained(teaches=True))
+    prepared = FlopsPlanner(splits, lambda recipe: finished(recipe).trained(teaches=True))
     recipe = EXACT["distilled from a pruned teacher"]
     assert prepared.plan(recipe) == planner.plan(recipe)
 
 
 @pytest.mark.parametrize("importance", ["l1", "taylor"])
 def test_pruning_in_steps_is_planned_within_five_percent(
-    importance: Importance, planner: Planner, finished: Callable[[Recipe], Pipeline]
+    importance: Importance, planner: FlopsPlanner, finished: Callable[[Recipe], Pipeline]
 ) -> None:
     pruning = ChannelPruning(pruning_ratio=0.6, steps=2, importance=importance)
     recipe = tuned(compression=pruning, schedule=schedule(3, rate=0.05))
@@ -202,7 +204,7 @@ def own_network(*, image_shape: tuple[int, ...], classes: int) -> nn.Module:
 
 def test_a_network_is_built_once_for_all_that_is_done_to_it(splits: Splits) -> None:
     built.clear()
-    planner = Planner(splits, never)
+    planner = FlopsPlanner(splits, never)
     recipe = scratch(model=Network(name=f"{__name__}:own_network"), perturbation=PGD2, compression=HALF)
     first = planner.plan(recipe)
     assert len(built) == 1
@@ -230,13 +232,13 @@ def test_a_network_is_built_once_for_all_that_is_done_to_it(splits: Splits) -> N
 def test_a_base_is_asked_for_once_and_again_only_if_it_was_missing(splits: Splits, finished: Any) -> None:
     there, asked = finished(ORDINARY).trained(), []
 
-    def trained(recipe: Recipe) -> Trained:
+    def trained(recipe: Recipe) -> TrainedModel:
         asked.append(recipe)
         if len(asked) == 1:
             raise LookupError("not trained yet")
         return there  # type: ignore[no-any-return]
 
-    planner = Planner(splits, trained)
+    planner = FlopsPlanner(splits, trained)
     with pytest.raises(LookupError, match="not trained yet"):
         planner.plan(tuned())
     for recipe in (tuned(), tuned(compression=HALF), tuned(distillation=Distillation()), tuned(schedule=schedule(3))):
@@ -244,7 +246,7 @@ def test_a_base_is_asked_for_once_and_again_only_if_it_was_missing(splits: Split
     assert asked == [ORDINARY, ORDINARY]
 
 
-def test_a_network_that_was_counted_is_planned_in_well_under_a_millisecond(planner: Planner) -> None:
+def test_a_network_that_was_counted_is_planned_in_well_under_a_millisecond(planner: FlopsPlanner) -> None:
     recipe = tuned(base=FURTHER, compression=HALF)
     planner.plan(recipe)
     seconds = []
@@ -257,7 +259,7 @@ def test_a_network_that_was_counted_is_planned_in_well_under_a_millisecond(plann
 
 
 def test_planning_leaves_random_states_and_settings_alone(splits: Splits, finished: Any) -> None:
-    planner = Planner(splits, lambda recipe: finished(recipe).trained())
+    planner = FlopsPlanner(splits, lambda recipe: finished(recipe).trained())
     pruning = ChannelPruning(pruning_ratio=0.5, importance="random", steps=2)
     recipe = tuned(
         compression=pruning,
@@ -278,5 +280,5 @@ def test_planning_leaves_random_states_and_settings_alone(splits: Splits, finish
     assert state() == before
 
 
-def never(recipe: Recipe) -> Trained:
+def never(recipe: Recipe) -> TrainedModel:
     raise AssertionError("a recipe from scratch asked for an ancestor")

@@ -9,7 +9,7 @@ from search.recipes.fixed import FixedRecipes
 from search.running.capacity import heaviest
 from search.study.loading import load
 from trainables.data.splits import Splits, load_splits
-from trainables.estimation.memory_footprint import BATCHES, footprint
+from trainables.estimation.memory_footprint import BATCHES, memory_footprint
 from trainables.execution.memory import limit_memory
 
 STUDY = load("digits", ["data.validation_size=100", "evaluation.steps=1"])
@@ -23,10 +23,10 @@ def splits() -> Splits:
 
 def test_a_footprint_is_what_training_takes_and_the_images_that_it_did_not_use(splits: Splits) -> None:
     recipe = heaviest(STUDY, FixedRecipes.of(STUDY))
-    whole = footprint(recipe, STUDY.protocol, splits, CPU)
+    whole = memory_footprint(recipe, STUDY.protocol, splits, CPU)
     few = BATCHES * recipe.schedule.batch_size
     cut = replace(splits, train=type(splits.train)(splits.train.images[:few], splits.train.labels[:few]))
-    again = footprint(recipe, STUDY.protocol, cut, CPU)
+    again = memory_footprint(recipe, STUDY.protocol, cut, CPU)
     left_out = splits.train.images[few:].nbytes + splits.train.labels[few:].nbytes
     assert left_out == (len(splits.train) - few) * (64 * 4 + 8)
     assert 0 < again.peak < whole.total
@@ -55,7 +55,7 @@ def test_a_process_that_takes_more_than_its_share_of_a_card_is_refused_more() ->
 
 @pytest.mark.gpu
 def test_a_footprint_on_a_card_is_less_than_the_card_and_more_than_its_images(splits: Splits) -> None:
-    found = footprint(heaviest(STUDY, FixedRecipes.of(STUDY)), STUDY.protocol, splits, torch.device("cuda"))
+    found = memory_footprint(heaviest(STUDY, FixedRecipes.of(STUDY)), STUDY.protocol, splits, torch.device("cuda"))
     images = splits.train.images.nbytes + splits.validation.images.nbytes
     assert images < found.peak < found.total
     assert found.device == torch.cuda.get_device_properties(0).name

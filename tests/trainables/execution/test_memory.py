@@ -86,7 +86,7 @@ def test_parts_are_attacked_too_and_cost_the_same(loss: Trades) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.05)  # of other noise
 
 
-class Shelf:
+class ObjectCache:
     """Nothing builds on these recipes."""
 
     def put(self, name: str, content: Any) -> None:
@@ -122,7 +122,9 @@ def results(place: Path) -> list[Report]:
     shares = {"proposed": Allotment(1, 0.0, "cpu")}
     setting = Setting(EVALUATION, Folder(str(place)), bases=frozenset(), teachers=frozenset(), shares=shares)
     trial = RecipeTrainable.__new__(RecipeTrainable)
-    trial.setup({"role": "proposed", "recipe": recipe.model_dump(mode="json")}, setting, load_splits(DATA), Shelf())
+    trial.setup(
+        {"role": "proposed", "recipe": recipe.model_dump(mode="json")}, setting, load_splits(DATA), ObjectCache()
+    )
     made: list[Report] = []
     while not made or made[-1].ending is None:
         made.append(Report.of_result(flatten_dict(trial.step())))

@@ -10,7 +10,7 @@ import torch
 
 import trainables.data.sources as sources
 from trainables.attacks.config import FGSM, NFGSM, PGD
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits, load_test
@@ -45,7 +45,7 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def base(splits: Splits) -> Trained:
+def base(splits: Splits) -> TrainedModel:
     return run(BASE, EVALUATION, splits, CPU).trained()
 
 
@@ -53,7 +53,7 @@ def numbers(pipeline: Pipeline) -> dict[str, float]:
     return {name: value for name, value in pipeline.metrics().items() if name != "device_seconds"}
 
 
-def test_half_the_channels_leave_a_quarter_of_the_macs(splits: Splits, base: Trained) -> None:
+def test_half_the_channels_leave_a_quarter_of_the_macs(splits: Splits, base: TrainedModel) -> None:
     dense = Pipeline(BASE, EVALUATION, splits, None, CPU)
     for scope in ("global", "uniform"):
         pruning = ChannelPruning.model_validate({"pruning_ratio": 0.5, "scope": scope})
@@ -63,7 +63,7 @@ def test_half_the_channels_leave_a_quarter_of_the_macs(splits: Splits, base: Tra
         assert pruned.model(torch.rand(2, 1, 8, 8)).shape == (2, 10)
 
 
-def test_a_recipe_is_reproduced_bitwise_with_its_base(splits: Splits, base: Trained) -> None:
+def test_a_recipe_is_reproduced_bitwise_with_its_base(splits: Splits, base: TrainedModel) -> None:
     assert numbers(run(TUNED, EVALUATION, splits, CPU, base)) == numbers(run(TUNED, EVALUATION, splits, CPU))
 
 
@@ -89,7 +89,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("epochs_before", [1, 2, 3])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_checkpoint_continues_to_the_same_numbers(
-    splits: Splits, base: Trained, tmp_path: Path, epochs_before: int, variant: str
+    splits: Splits, base: TrainedModel, tmp_path: Path, epochs_before: int, variant: str
 ) -> None:
     recipe = TUNED.model_copy(update=VARIANTS[variant])
     straight = run(recipe, EVALUATION, splits, CPU, base)
@@ -106,7 +106,7 @@ def test_a_checkpoint_continues_to_the_same_numbers(
     assert second.trained().weights == straight.trained().weights
 
 
-def test_a_torn_checkpoint_falls_back_to_the_one_before(splits: Splits, base: Trained, tmp_path: Path) -> None:
+def test_a_torn_checkpoint_falls_back_to_the_one_before(splits: Splits, base: TrainedModel, tmp_path: Path) -> None:
     pipeline = Pipeline(TUNED, EVALUATION, splits, base, CPU)
     for _ in range(2):
         pipeline.step()
@@ -128,7 +128,7 @@ def test_divergence_ends_a_recipe_with_its_reason(splits: Splits) -> None:
         pipeline.metrics()
 
 
-def test_the_best_epoch_is_kept_and_scored_where_the_recipe_says_so(splits: Splits, base: Trained) -> None:
+def test_the_best_epoch_is_kept_and_scored_where_the_recipe_says_so(splits: Splits, base: TrainedModel) -> None:
     # A rate that wrecks the model in its last epochs: best and last differ, and each is what `keep` says.
     schedule = Schedule(epochs=4, learning_rate=0.8, shape="constant")
     kept = {}
@@ -158,7 +158,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     assert PGD(norm="l2", epsilon=8, steps=2).epsilon == 8
 
 
-def test_a_pruned_and_quantized_recipe_can_be_a_base(splits: Splits, base: Trained) -> None:
+def test_a_pruned_and_quantized_recipe_can_be_a_base(splits: Splits, base: TrainedModel) -> None:
     small = TUNED.model_copy(update={"quantization": Quantization(weight_bits=4, activation_bits=8)})
     trained = run(small, EVALUATION, splits, CPU, base).trained()
     again = BASE.model_copy(update={"base": small})
@@ -177,7 +177,9 @@ def test_a_missing_base_is_refused(splits: Splits) -> None:
         Pipeline(TUNED, EVALUATION, splits, None, CPU)
 
 
-def test_spoiled_test_examples_change_nothing(splits: Splits, base: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spoiled_test_examples_change_nothing(
+    splits: Splits, base: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = numbers(run(TUNED, EVALUATION, splits, CPU, base))
     from sklearn.datasets import load_digits as real
 

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 import trainables.execution.pipeline
 from trainables.attacks.config import NFGSM, PGD, NoPerturbation
 from trainables.attacks.registry import attack_of
-from trainables.checkpoints.trained_model import SoftLabels, Trained, soft_labels
+from trainables.checkpoints.trained_model import SoftLabels, TrainedModel, soft_labels
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
@@ -72,12 +72,12 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def base(splits: Splits) -> Trained:
+def base(splits: Splits) -> TrainedModel:
     return run(BASE, EVALUATION, splits, CPU).trained(teaches=True)
 
 
 @pytest.fixture(scope="module")
-def teacher(splits: Splits, base: Trained) -> Trained:
+def teacher(splits: Splits, base: TrainedModel) -> TrainedModel:
     return run(TEACHER, EVALUATION, splits, CPU, base).trained(teaches=True)
 
 
@@ -168,7 +168,7 @@ def test_each_image_meets_its_own_soft_label_without_a_further_pass(loss: CrossE
     assert not soft.target.requires_grad
 
 
-def test_soft_labels_are_the_deployed_networks_answers(splits: Splits, base: Trained) -> None:
+def test_soft_labels_are_the_deployed_networks_answers(splits: Splits, base: TrainedModel) -> None:
     """Pruned, quantized, averaged, and of the epoch that is kept."""
     for keep in ("last", "best"):
         recipe = TEACHER.model_copy(update={"keep": keep})
@@ -189,7 +189,7 @@ def test_soft_labels_are_the_deployed_networks_answers(splits: Splits, base: Tra
 
 
 def test_found_or_computed_a_students_soft_labels_are_the_same(
-    splits: Splits, base: Trained, teacher: Trained, monkeypatch: pytest.MonkeyPatch
+    splits: Splits, base: TrainedModel, teacher: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -212,7 +212,7 @@ def test_found_or_computed_a_students_soft_labels_are_the_same(
 @pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize("recipe", [STUDENT, OF_ITS_BASE], ids=["of another", "of its base"])
 def test_a_distilled_recipe_continues_bitwise(
-    splits: Splits, base: Trained, teacher: Trained, tmp_path: Path, recipe: Recipe, cached: bool
+    splits: Splits, base: TrainedModel, teacher: TrainedModel, tmp_path: Path, recipe: Recipe, cached: bool
 ) -> None:
     given = [base, teacher if recipe is STUDENT else None]
     straight = finish(Pipeline(recipe, EVALUATION, splits, base, CPU, given[1]))
@@ -228,7 +228,7 @@ def test_a_distilled_recipe_continues_bitwise(
     assert second.trained() == straight.trained()
 
 
-def test_it_changes_what_is_learnt(splits: Splits, base: Trained, teacher: Trained) -> None:
+def test_it_changes_what_is_learnt(splits: Splits, base: TrainedModel, teacher: TrainedModel) -> None:
     plain = STUDENT.model_copy(update={"distillation": None})
     weights = {
         finish(Pipeline(plain, EVALUATION, splits, base, CPU)).trained().weights,
@@ -261,7 +261,7 @@ def test_a_teachers_own_trial_makes_the_soft_labels_and_students_do_not(
         calls.append((running, recipe.id))
         return soft_labels(recipe, *rest)
 
-    class Shelf:
+    class ObjectCache:
         def __init__(self) -> None:
             self.held: dict[str, Any] = {}
             self.put = self.held.__setitem__
@@ -275,21 +275,21 @@ def test_a_teachers_own_trial_makes_the_soft_labels_and_students_do_not(
     setting = Setting(
         EVALUATION, Folder(str(tmp_path)), bases=ids, teachers=ids, shares={"base": Allotment(1, 0.0, "cpu")}
     )
-    shelf = Shelf()
+    cache = ObjectCache()
     again = OF_ITS_BASE.model_copy(update={"seed": 1})
     for recipe in (BASE, TEACHER, STUDENT, OF_ITS_BASE, again):
         running = recipe.id
         trial = RecipeTrainable.__new__(RecipeTrainable)
-        trial.setup({"role": "base", "recipe": recipe.model_dump(mode="json")}, setting, splits, shelf)
+        trial.setup({"role": "base", "recipe": recipe.model_dump(mode="json")}, setting, splits, cache)
         while not (result := trial.step())["done"]:
             pass
         assert result["metrics"]["flops_distillation"] == (
-            0 if recipe in (BASE, TEACHER) else 200 * shelf.held[(recipe.teacher or BASE).id].soft_labels.flops
+            0 if recipe in (BASE, TEACHER) else 200 * cache.held[(recipe.teacher or BASE).id].soft_labels.flops
         )
     assert calls == [(BASE.id, BASE.id), (TEACHER.id, TEACHER.id)]
 
 
-def test_a_missing_teacher_is_refused(splits: Splits, base: Trained, teacher: Trained) -> None:
+def test_a_missing_teacher_is_refused(splits: Splits, base: TrainedModel, teacher: TrainedModel) -> None:
     with pytest.raises(TemperError, match="its teacher was not given"):
         Pipeline(STUDENT, EVALUATION, splits, base, CPU)
     with pytest.raises(TemperError, match="its teacher was given"):

@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from trainables.attacks.config import NFGSM
-from trainables.checkpoints.trained_model import Trained
+from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
@@ -154,7 +154,7 @@ def test_what_is_taken_as_it_is_survives_a_restart(splits: Splits, tmp_path: Pat
     second.restore(Folder(str(tmp_path / "checkpoint")))
     assert second.finished
     assert second.metrics()["robust_accuracy"] == first.metrics()["robust_accuracy"]
-    assert isinstance(second.trained(), Trained)
+    assert isinstance(second.trained(), TrainedModel)
 
 
 def test_no_epochs_without_weights_and_no_weights_beside_a_base() -> None:

@@ -224,7 +224,7 @@ def test_quantizers_come_after_the_last_step(splits: Splits) -> None:
         quantization=Quantization(weight_bits=4, activation_bits=4),
     )
     pipeline = Pipeline(tuned, EVALUATION, splits, None, CPU)
-    compressors = pipeline._trainee.compressors
+    compressors = pipeline._state.compressors
     bits = compressors.bits
     for expected in ((32, 32), (4, 4), (4, 4)):
         pipeline.step()
@@ -232,7 +232,7 @@ def test_quantizers_come_after_the_last_step(splits: Splits) -> None:
     pipeline.step()
     assert pipeline.metrics()["inference_bitops"] == forward_bitops(pipeline.model, X[:1], compressors)
     layer = layers_of(pipeline.model)["4"]
-    held = {id(parameter) for group in pipeline._trainee.optimizer.param_groups for parameter in group["params"]}
+    held = {id(parameter) for group in pipeline._state.optimizer.param_groups for parameter in group["params"]}
     assert held == {id(parameter) for parameter in pipeline.model.parameters()}
     assert bits(layer) == (4, 4)
 
@@ -242,12 +242,12 @@ def test_average_and_momentum_start_anew_from_the_pruned_weights(splits: Splits)
     tuned = recipe(schedule=schedule, compression=ChannelPruning(pruning_ratio=0.5, steps=2))
     pipeline = Pipeline(tuned, EVALUATION, splits, None, CPU)
     pipeline.step()
-    optimizer = pipeline._trainee.optimizer
+    optimizer = pipeline._state.optimizer
     assert optimizer.state
-    pipeline._trainee.prepare(2, pipeline.ledger)
+    pipeline._state.prepare(2, pipeline.ledger)
     for one, other in zip(pipeline.model.parameters(), pipeline.deployed.parameters(), strict=True):
         assert torch.equal(one, other)
-    assert not pipeline._trainee.optimizer.state
+    assert not pipeline._state.optimizer.state
 
 
 @pytest.mark.parametrize(("right", "kept"), [([9, 8, 3, 4], 4), ([9, 8, 4, 3], 3)])
