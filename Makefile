@@ -16,12 +16,14 @@ install: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	mv .venv/.installing $@
 
-# A file's tests share fixtures, so they stay in one process.
+# A file's tests share fixtures, so they stay in one process; each process computes on one thread, so that they do not
+# wait for each other's.
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Two at a time: they mostly wait. Clusters of several nodes keep to one process.
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadgroup
 
 # Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; what the driver of a search
 # costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded

@@ -9,11 +9,12 @@ from collections.abc import Callable  # noqa: E402
 import pytest  # noqa: E402
 
 from tests.support.faults import ROWS, Row, table, write  # noqa: E402
-from tests.support.order import longest_first  # noqa: E402
+from tests.support.order import group, longest_first  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
+    group(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

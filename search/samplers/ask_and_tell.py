@@ -86,7 +86,7 @@ class OptunaSampler(Sampler):
 
     def restore(self, proposal: Proposal) -> Candidate:
         refused = self._asks.go_to(proposal.asked)
-        if self._study.sampler.kind in REMEMBERING:
+        if self._study.sampler.kind in REMEMBERING and proposal.asked is not None:
             return self._ask_again(proposal, len(refused))
         for params in refused:
             self._next_first()
@@ -114,7 +114,7 @@ class OptunaSampler(Sampler):
         for _ in range(refused):
             self.refuse(candidate)
             candidate = self.ask(NO_STATE)
-        if candidate.recipe.id != proposal.recipe.id:  # of another version of Optuna, or of a run that noted no asks
+        if candidate.recipe.id != proposal.recipe.id:  # another version of Optuna
             self.refuse(candidate)
             candidate = self._ask_for(proposal.params, candidate.ask)
             same_recipe(proposal, candidate.recipe)

@@ -134,7 +134,7 @@ def curve(recipe: Recipe, noise: float) -> Curve:
 
 def simulation(*settings: str) -> None:
     """Print what a simulated search takes."""
-    study = load("digits_recorded", ["sampler.kind=random", f"budget.trials={FINISHED}", *FINITE, *settings])
+    study = load("digits_recorded", ["sampler.kind=random", f"budget.trials={PROPOSALS}", *FINITE, *settings])
     recording = made_up(study)
     started = time.process_time()
     curves = recording.of(study)
