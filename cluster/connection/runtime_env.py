@@ -58,7 +58,7 @@ def commit() -> tuple[str, ...]:
     if (told := os.environ.get(COMMIT)) is not None:
         return tuple(told.split())
     root = checkout()
-    if not _git(root, "ls-files", "trainables/__init__.py"):  # another repository may lie around site-packages
+    if not _git(root, "ls-files", "trainables/__init__.py"):  # site-packages may lie inside another repository
         return ()
     head = _git(root, "rev-parse", "HEAD")
     if not head:

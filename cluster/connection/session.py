@@ -22,7 +22,7 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # no limit of Tune's is needed: the searcher itself proposes only what fits
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # so that Ctrl-C reaches the command, which says what is kept
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's modules and the study's relative paths start at the working directory
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # with 1, Tune prints its own tables however quiet it is told to be
@@ -156,6 +156,6 @@ def _speaks_tls(connection: socket.socket) -> bool:
     context.set_alpn_protocols(["h2"])
     try:
         context.wrap_socket(connection).close()
-    except OSError:  # ssl.SSLError is one, as are a closed connection and a timeout
+    except OSError:  # covers ssl.SSLError, a closed connection and a timeout
         return False
     return True

@@ -193,7 +193,7 @@ class UserAttack(AttackConfig):
         settings = [f"{name} {value}" for name, value in self.settings.items()]
         return self._words(" ".join([self.kind, *settings]), self.epsilon, self.norm)
 
-    def __hash__(self) -> int:  # recipes are keys, and a dict has no hash
+    def __hash__(self) -> int:  # recipes serve as keys, but the dict `settings` has no hash
         return hash((self.kind, self.norm, self.epsilon, self.warm_up, frozenset(self.settings.items())))
 
 

@@ -65,7 +65,7 @@ def _refused(function: Callable[..., Any], arguments: dict[str, Any]) -> str | N
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         return f"does not take the keyword arguments {', '.join(arguments)} ({error})"
-    except ValueError:  # a function without a signature
+    except ValueError:  # the function has no signature, as some built-in ones
         return None
     return None
 

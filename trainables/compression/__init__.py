@@ -1,9 +1,9 @@
-"""Compression: makes a network smaller by pruning its channels, rounding its numbers, or the user's own method.
+"""Compression: makes a network smaller by pruning its channels, rounding its numbers, or the user's method.
 
 - `config`: defines what a study may say of each method, without torch
 - `compressor`: defines the protocol of a method, and applies the methods of one recipe in order
 - `pruning`: removes channels
 - `quantization`, `quantized_layers`: train with rounded numbers, and write them for the deployed file
-- `user_compressor`: makes the user's own method, and tries it on the study's network
+- `user_compressor`: makes the user's method, and tries it on the study's network
 - `size`: counts the bit operations and the stored bytes of the result
 """

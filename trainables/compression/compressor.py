@@ -89,7 +89,7 @@ class Compressors:
             seed: seed of all that a method draws.
 
         Raises:
-            InvalidInput: the user's own method cannot be imported or made.
+            InvalidInput: the user's method cannot be imported or made.
         """
         self._parts: list[tuple[int, int, Compressor]] = []  # epoch of the first step, of the last step, compressor
         first = 1

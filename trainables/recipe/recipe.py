@@ -88,7 +88,7 @@ class Recipe(Frozen):
             problems.append("schedule.epochs: got 0 with distillation, expected at least 1")
         if teacher is None and self.base is None:
             problems.append("distillation.teacher: got null without a base, expected a recipe")
-        if teacher is not None and teacher == self.base:  # one recipe, one id
+        if teacher is not None and teacher == self.base:  # else one training would have two ids
             problems.append("distillation.teacher: got the recipe's own base, expected null, which stands for it")
         if self.teacher is not None and self.teacher.data != self.data:
             problems.append("distillation.teacher.data: got other data than the recipe's, expected the same images")
