@@ -1,4 +1,4 @@
-"""Keeps what many trials start from in Ray's object store, so that each node copies it once."""
+"""Keeps finished bases and teachers, from which many trials start, in Ray's object store: a node copies each once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,31 +6,32 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-RETRIES = 3  # of a call, while a lost keeper starts again
+RETRIES = 3  # tries of a call while an actor that was lost starts again
 
 
 class ObjectCache:
-    """Finished bases and teachers, by recipe id; may be sent to other processes.
+    """A cache of finished bases and teachers by recipe id, shared by all processes of a search.
 
-    They lie on the driver's node, and so outlive every other one.
+    The actor behind it, and what the driver stores, lie on the driver's node, and so outlive every other node. The
+    cache itself can be pickled and sent to other processes.
     """
 
     def __init__(self) -> None:
-        """Start the keeper on the node of the driver, which must have joined Ray."""
+        """Starts the actor that owns the cached objects, on the node of the driver, which must have joined Ray."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         keeper = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=RETRIES, scheduling_strategy=here)(_Keeper)
         self._keeper = keeper.remote()
 
     def put(self, recipe_id: str, content: Any) -> None:
-        """Store one recipe's result."""
+        """Stores the result of one recipe."""
         ray.get(self._keeper.put.remote(recipe_id, content))
 
     def take(self, recipe_id: str, recover: Callable[[], Any]) -> Any:
-        """One recipe's result; its arrays stay in the node's object store.
+        """Returns the result of one recipe; its arrays stay in the object store of the caller's node.
 
         Args:
-            recipe_id: of a recipe that has finished.
-            recover: makes the result again where the keeper, or what it kept, was lost; it is stored then.
+            recipe_id: id of a recipe that has finished.
+            recover: makes the result again where the actor, or what it kept, was lost; the result is then stored anew.
         """
         try:
             return ray.get(ray.get(self._keeper.get.remote(recipe_id))[0])
@@ -41,9 +42,9 @@ class ObjectCache:
 
 
 class _Keeper:
-    """An actor that owns what is kept: objects of a trial's process would vanish with that process.
+    """An actor that owns the cached objects, because objects of a trial's process would vanish with that process.
 
-    Its module stands apart from the trainables so that its process starts without importing PyTorch.
+    Its module lies outside trainables/ so that its process starts without importing PyTorch.
     """
 
     def __init__(self) -> None:
@@ -53,5 +54,5 @@ class _Keeper:
         self._references[recipe_id] = ray.put(content)
 
     def get(self, recipe_id: str) -> list[Any]:
-        """Its reference, in a list so that Ray does not fetch it here. Raises KeyError."""
+        """Returns the object's reference, in a list so that Ray does not fetch the object here. Raises KeyError."""
         return [self._references[recipe_id]]

@@ -1,13 +1,14 @@
-"""What one trial does, in plain PyTorch: from a recipe to its numbers.
+"""Trainables: the code that one trial runs, in plain PyTorch; it takes a recipe and returns its numbers.
 
-Each room has a `config.py` without torch (what a study may say) beside the code that does it. From the ground up:
+Each room has a `config.py` without torch, which holds what a study may say, beside the code that carries it out. Each
+line below may import only from the lines above it:
 
-- `errors`, `config`, `storage`, `user_code`: exceptions, validation, folders anywhere, functions of the user's own
+- `errors`, `config`, `storage`, `user_code`: exceptions, validation, folders on any storage, the user's functions
 - `models`, `data`: networks and images
-- `attacks`, `losses`: what training adds to images, and what it minimises
+- `attacks`, `losses`: how training perturbs images, and what it minimises
 - `compute`, `compression`, `evaluation`, `deployment`: FLOPs, smaller networks, accuracy under attack, ONNX files
-- `recipe`: all that determines one trained network
-- `checkpoints`, `training`, `execution`: one recipe from start to numbers
-- `estimation`: what that will cost
-- `trainable`: the same for Ray Tune; the only module here that knows Ray
+- `recipe`: everything that determines one trained network
+- `checkpoints`, `training`, `execution`: training and scoring one recipe from its start to its end
+- `estimation`: what a recipe will cost in FLOPs, memory and seconds
+- `trainable`: the interface to Ray Tune; the only module here that knows Ray
 """

@@ -1,4 +1,4 @@
-"""Frozen, typed configuration and the one place that turns validation errors into lines for people."""
+"""Provides the base of all configurations, and turns validation errors into lines that people can read."""
 
 from difflib import get_close_matches
 from reprlib import Repr
@@ -10,14 +10,14 @@ from pydantic.fields import FieldInfo
 
 from trainables.errors import InvalidInput
 
-MOST_NODES = 100_000  # of a YAML document
-_SHORT = Repr()  # for messages: what was given may be of any size
+MOST_NODES = 100_000  # values that a YAML document may stand for
+_SHORT = Repr()  # shortens values in messages, since a user may give a value of any size
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 class Frozen(BaseModel):
-    """Base of every configuration: immutable, unknown keys are errors, no NaN."""
+    """Base class of every configuration: it cannot be changed, and unknown keys, NaN and infinities are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,15 +26,15 @@ Model = TypeVar("Model", bound=Frozen)
 
 
 def parse(model: type[Model], data: object, *, where: str = "") -> Model:
-    """Validate plain data (as YAML or JSON gives it) into a frozen model.
+    """Builds a configuration from plain data, as YAML or JSON gives it, and reports all problems at once.
 
     Args:
         model: the type to build.
         data: nested dicts, lists and scalars.
-        where: what the data is called in messages, e.g. a file name.
+        where: name of the data in messages, e.g. a file name.
 
     Raises:
-        InvalidInput: with one line per problem, `path.to.key: got X, expected Y`.
+        InvalidInput: the data does not fit the type; one line per problem, `path.to.key: got X, expected Y`.
     """
     try:
         return model.model_validate(data)
@@ -45,14 +45,16 @@ def parse(model: type[Model], data: object, *, where: str = "") -> Model:
 
 
 def read_yaml(text: str | bytes, where: str) -> Any:
-    """Plain data out of YAML that anybody may have written: no tags that build objects, no references that multiply.
+    """Reads plain data from YAML that a stranger may have written.
+
+    Tags that would build objects are refused, and so are references that multiply to a huge document.
 
     Args:
-        text: of a file, or a value.
-        where: what it is called in messages.
+        text: content of a file, or a single value.
+        where: name of the text in messages.
 
     Raises:
-        InvalidInput: it is not YAML, or it stands for more than `MOST_NODES` values.
+        InvalidInput: the text is not YAML, or it stands for more than `MOST_NODES` values.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -63,14 +65,14 @@ def read_yaml(text: str | bytes, where: str) -> Any:
         raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise InvalidInput(f"{where}: not YAML: nested too deeply") from None
-    except ValueError as error:  # a scalar that looks like a date or number and is none
+    except ValueError as error:  # a scalar looks like a date or a number, but is none
         raise InvalidInput(f"{where}: not YAML: {error}") from None
 
 
 def _size(node: Any, known: dict[int, int]) -> int:
-    """Values that a YAML node stands for, with every reference followed."""
+    """Counts the values that a YAML node stands for, with every reference followed; `known` keeps the counts."""
     if id(node) not in known:
-        known[id(node)] = MOST_NODES + 1  # of one that holds itself
+        known[id(node)] = MOST_NODES + 1  # stands until it is counted, and for ever for a node that contains itself
         held = [] if isinstance(node, yaml.ScalarNode) else node.value
         parts = [one for entry in held for one in (entry if isinstance(entry, tuple) else (entry,))]
         inner = sum(_size(part, known) for part in parts)
@@ -79,7 +81,7 @@ def _size(node: Any, known: dict[int, int]) -> int:
 
 
 def _line(model: type[BaseModel], problem: Any) -> str:
-    """One of pydantic's problems as `path: got X, expected Y`."""
+    """Words one of pydantic's problems as `path: got X, expected Y`."""
     kind, context, got, location = problem["type"], problem.get("ctx", {}), problem["input"], problem["loc"]
     path, owners = _resolve(model, location)
     if kind == "extra_forbidden":
@@ -125,15 +127,16 @@ def _expected(kind: str, context: dict[str, Any], message: str) -> str:
 
 
 def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[type[BaseModel]]]:
-    """The path as the user wrote it, and the models that own its last key.
+    """Returns the path of a key as the user wrote it, and the models that its last key belongs to.
 
-    pydantic adds a tag where kinds differ: what the field that tells them apart holds, or the name of the class.
+    In the path of a union's member, pydantic adds a tag that the user did not write: the value of the field that tells
+    the members apart, or the name of the class. It is left out here.
     """
     path: list[str] = []
     owners, inner = [model], [model]
     for part in location:
         if part == "[key]":
-            continue  # pydantic's word for a key that is wrong itself
+            continue  # pydantic adds this word where the key itself is wrong, and not its value
         with_field = [one for one in inner if part in one.model_fields]
         named = [one for one in inner if one.__name__ == part]
         tagged = [one for one in inner if any(part in _tags(field) for field in one.model_fields.values())]
@@ -143,25 +146,25 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
             inner = named or tagged
             continue
         elif isinstance(part, str):
-            owners = inner  # an unknown key of these
+            owners = inner  # the key is unknown to all of these models
         path.append(str(part))
     return ".".join(path), owners
 
 
 def _tags(field: FieldInfo) -> tuple[Any, ...]:
-    """What pydantic may call a kind by in a path: the field's listed values, or what it says of itself."""
+    """Returns the tags that pydantic may put into a path for a field: its listed values, and its description."""
     return (*get_args(field.annotation), *([field.description] if field.description else []))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Every model type inside an annotation such as `tuple[A | B, ...] | None`."""
+    """Returns every model type inside an annotation such as `tuple[A | B, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _described(owners: list[type[BaseModel]], location: tuple[int | str, ...]) -> str | None:
-    """What the field at `location` says of itself."""
+    """Returns the description of the field at `location`, None where it has none."""
     fields = [owner.model_fields.get(str(location[-1])) for owner in owners] if location else []
     return next((field.description for field in fields if field and field.description), None)
 

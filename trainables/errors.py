@@ -1,14 +1,14 @@
-"""The exceptions that Temper raises on purpose; each carries the exit code of the command that meets it."""
+"""Defines the exceptions that Temper raises on purpose, each with the exit code of the command that it ends."""
 
 
 class TemperError(Exception):
-    """Anything that Temper refuses or gives up on, with a message that names the cause and the fix."""
+    """Base of all exceptions that Temper raises on purpose; the message names the cause and the fix."""
 
     exit_code = 1
 
 
 class InvalidInput(TemperError):
-    """What the user gave cannot be run. Holds every problem found, one line each."""
+    """Raised where the user's input cannot be run; `problems` holds every problem that was found, a line each."""
 
     exit_code = 2
 
@@ -18,14 +18,14 @@ class InvalidInput(TemperError):
 
 
 class Unsound(InvalidInput):
-    """A cluster on which a search would go wrong. Holds every finding, with its fix."""
+    """Raised for a cluster on which a search would go wrong; `problems` holds every finding with its fix."""
 
 
 class NoTrialSucceeded(TemperError):
-    """A search ended without a single finished recipe."""
+    """Raised where a search ended without a single finished recipe."""
 
     exit_code = 3
 
 
 class StorageFull(TemperError):
-    """There is no room left to write a file of the run."""
+    """Raised where the storage has no room left for a file of the run."""

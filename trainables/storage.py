@@ -1,4 +1,4 @@
-"""A folder on local disk, NFS or object storage: the only way that Temper reads and writes a run directory."""
+"""Reads and writes folders on local disk, NFS or object storage; all access to a run directory goes through here."""
 
 import json
 from contextlib import suppress
@@ -15,25 +15,25 @@ from trainables.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder of a filesystem. Cheap to copy and to send to another process.
+    """One folder on a local or remote filesystem; it is cheap to copy and to send to another process.
 
     Attributes:
-        uri: what the user wrote: a path or an `s3://`, `gs://`, … URI, with Arrow's options after a `?` if any, e.g.
-            `s3://bucket/runs?endpoint_override=minio.example:9000`.
-        parts: the path below it.
+        uri: the storage as the user wrote it: a path or an `s3://`, `gs://`, … URI, with Arrow's options after a `?` if
+            any, e.g. `s3://bucket/runs?endpoint_override=minio.example:9000`.
+        parts: names of the folders on the way from there to this folder.
     """
 
     uri: str
     parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput for a URI with a password, which would be kept in the run and in what is printed."""
+        """Refuses (InvalidInput) a URI with a password, which would appear in the run's files and in messages."""
         user, at, _ = self.uri.partition("://")[2].partition("/")[0].rpartition("@")
         if at and ":" in user:
             raise InvalidInput("storage: got a URI with a password, expected none: set it as the cloud's own tools do")
 
     def child(self, *parts: str) -> "Folder":
-        """The folder below this one. Raises InvalidInput for a part that would lead out of it."""
+        """Returns a folder below this one. Raises InvalidInput for a part that would lead out of this folder."""
         for part in parts:
             if part in ("", ".", "..") or "/" in part or "\\" in part:
                 raise InvalidInput(f"{part!r}: not a name for a folder or file")
@@ -45,7 +45,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """What the folder itself is called."""
+        """The folder's own name, without the path to it."""
         return self.local.name if self.local is not None else str(self).partition("?")[0].rpartition("/")[2]
 
     @property
@@ -56,16 +56,16 @@ class Folder:
         return Path(self.uri.removeprefix("file://")).absolute().joinpath(*self.parts)
 
     def anchored(self) -> "Folder":
-        """The same folder by absolute path: what another process, with another working directory, must be given."""
+        """Returns the same folder by its absolute path, for processes that have another working directory."""
         return self if self.local is None else Folder(str(self.local))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write one file whole: a reader sees all of it or nothing of it.
+        """Writes one file so that a reader sees all of it or nothing of it.
 
-        Local files are written beside their place and moved there; object stores publish on close.
+        A local file is written under another name and then renamed; an object store shows a file once it is closed.
 
         Raises:
-            OSError: the storage is full, or cannot be written; nothing is left behind then.
+            OSError: the storage is full, or cannot be written; no part of the file is left then.
         """
         system, folder = self._resolve()
         target = f"{folder}/{name}"
@@ -73,7 +73,8 @@ class Folder:
             system.create_dir(folder, recursive=True)
             _write(system, target, content)
             return
-        # A name of its own: a process that a cut link hides from the driver may still write what its successor writes.
+        # The name is unique because two processes may write the same file: one that the driver believes dead, since
+        # the connection to it was lost, and the one that has replaced it.
         staging = f"{target}.{uuid4().hex}.partial"
         try:
             system.create_dir(folder, recursive=True)
@@ -85,39 +86,39 @@ class Folder:
             raise
 
     def read(self, name: str) -> bytes:
-        """The content of one file. Raises FileNotFoundError."""
+        """Returns the content of one file. Raises FileNotFoundError."""
         system, folder = self._resolve()
         with system.open_input_stream(f"{folder}/{name}") as stream:
             return bytes(stream.read())
 
     def write_json(self, name: str, content: object) -> None:
-        """Write plain data as indented JSON; refuses NaN and infinities, which JSON has no words for."""
+        """Writes plain data as indented JSON. Raises ValueError for NaN and infinities, which JSON cannot express."""
         self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
     def read_json(self, name: str) -> Any:
-        """Read JSON. Raises FileNotFoundError, or ValueError for a torn file."""
+        """Reads a JSON file. Raises FileNotFoundError, or ValueError for a file that is damaged."""
         return json.loads(self.read(name))
 
     def names(self) -> list[str]:
-        """The sorted names of what lies in the folder; empty if there is no such folder."""
+        """Returns the sorted names of the files and folders in this folder; empty if there is no such folder."""
         system, folder = self._resolve()
         found = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
         return sorted(info.base_name for info in found if not info.base_name.endswith(".partial"))
 
     def exists(self, name: str = "") -> bool:
-        """Whether the folder, or the file or folder `name` in it, is there."""
+        """Returns whether this folder exists, or the file or folder `name` in it."""
         system, folder = self._resolve()
         info = system.get_file_info(f"{folder}/{name}" if name else folder)
         return bool(info.type != fs.FileType.NotFound)
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was written, in UTC; None if it is not there, or where the storage does not tell."""
+        """Returns when a file was last written, in UTC; None if there is no such file or the storage does not say."""
         system, folder = self._resolve()
         moment: datetime | None = system.get_file_info(f"{folder}/{name}").mtime
         return None if moment is None else moment.astimezone(UTC)
 
     def remove(self) -> None:
-        """Delete the folder and everything in it, if it is there."""
+        """Deletes the folder and everything in it, if it exists."""
         if self.exists():
             system, folder = self._resolve()
             system.delete_dir(folder)

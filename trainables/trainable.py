@@ -1,4 +1,4 @@
-"""A recipe as a Ray Tune trainable. The only module here that knows Ray."""
+"""Runs recipes as trials of Ray Tune; this is the only module of trainables/ that knows Ray."""
 
 import gc
 import time
@@ -25,12 +25,12 @@ from trainables.storage import Folder
 
 @dataclass(frozen=True)
 class Allotment:
-    """What Ray gives a trial.
+    """The part of a node that a trial may use.
 
     Attributes:
-        threads: CPU threads.
-        gpu: GPUs, or a share of one, which is also the share of its memory that the process may take.
-        device: what to compute on, `cpu` or `cuda`.
+        threads: number of CPU threads.
+        gpu: number of GPUs, or a share of one, which is also the share of its memory that the process may take.
+        device: the device to compute on, `cpu` or `cuda`.
     """
 
     threads: int
@@ -40,13 +40,14 @@ class Allotment:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials of a run share.
+    """The settings that all trials of a run share.
 
     Attributes:
+        evaluation: how every recipe is scored.
         trials: the run's trials/ folder.
-        bases: ids of the recipes that others start from or learn from.
-        teachers: ids of those that others learn from.
-        shares: what trials of each role get.
+        bases: ids of the recipes that are the base or the teacher of others.
+        teachers: ids of the recipes that are the teacher of others.
+        shares: by role, what a trial of that role may use of a node.
     """
 
     evaluation: Evaluation
@@ -57,33 +58,33 @@ class Setting:
 
 
 class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
-    """One Tune iteration is one epoch.
+    """A trial of one recipe; each of Tune's iterations trains one epoch.
 
-    Checkpoints go to the run directory and not through Tune, so that a retry in a fresh process and a resumed search
-    continue from the same place. A reused actor builds everything anew. It does so in its first step: what goes wrong
-    there is tried again, and one that hangs there is found out, as in any epoch.
+    Checkpoints are written to the run directory and not through Tune, so that a retry in a new process and a resumed
+    search both continue from them. A reused actor builds everything anew for its next recipe. It does so in the first
+    step and not before, so that an error there is retried, and a hang there is noticed, as in any other epoch.
     """
 
     def setup(self, config: dict[str, Any], setting: Setting, splits: Splits, cache: Any) -> None:
-        """Args as `tune.with_parameters` delivers them out of the object store.
+        """Receives the first recipe and, from `tune.with_parameters`, what all trials share.
 
         Args:
-            config: the recipe, as plain data.
-            setting: of the run.
-            splits: its data.
-            cache: keeps bases and teachers: `put(id, TrainedModel)`, `take(id, recover)`.
+            config: `recipe`, the recipe as plain data, and its `role`.
+            setting: the settings of the run.
+            splits: the data of the run.
+            cache: keeps finished bases and teachers: `put(id, TrainedModel)`, `take(id, recover)`.
         """
         self._setting, self._splits, self._shelf = setting, splits, cache
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next recipe in the same process."""
+        """Receives the next recipe in the same process, and frees what the last one held."""
         self._release()
         self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; the last one's result carries the final numbers."""
+        """Trains one epoch and returns its report; the report of the last epoch holds the final numbers."""
         started = time.perf_counter()
         if self._pipeline is None:
             self._start()
@@ -101,10 +102,10 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         return replace(report, busy_seconds=self._busy, node=node).as_result()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing for Tune to keep: `step` has written the checkpoint to the run directory."""
+        """Does nothing, because `step` has already written the checkpoint to the run directory."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing to load: the first step continues from the run directory."""
+        """Does nothing, because the first step reads the newest checkpoint of the run directory."""
 
     def _take(self, config: dict[str, Any]) -> None:
         self._share, self._recipe = self._setting.shares[config["role"]], Recipe.model_validate(config["recipe"])
@@ -112,13 +113,13 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         self._busy = 0.0
 
     def _start(self) -> None:
-        """Build and compress the network, or read it from its newest checkpoint."""
+        """Builds and compresses the network, or reads it from its newest checkpoint."""
         set_conditions(self._share.threads)
         self._ancestors = self._fetch(self._recipe.base), self._fetch(self._recipe.separate_teacher)
         self._prepare()
 
     def _prepare(self, micro_batches: int = 1) -> None:
-        """Begin an attempt: build the pipeline, as its newest checkpoint has it."""
+        """Begins an attempt: builds the pipeline and restores it from its newest checkpoint."""
         setting, (base, teacher) = self._setting, self._ancestors
         device, place = torch.device(self._share.device), setting.trials.child(self._recipe.id)
         limit_memory(device, self._share.gpu)
@@ -128,10 +129,10 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         self._attempts = LostWork.next(place.child("attempts"))
 
     def _train(self) -> Ending | None:
-        """Train one epoch and keep it: where memory runs out, once more, in micro-batches.
+        """Trains one epoch and writes its checkpoint; where memory runs out, tries once more in micro-batches.
 
         Returns:
-            How the trial ends where that was in vain too, else None.
+            The trial's ending where memory ran out in micro-batches as well, else None.
         """
         while True:
             pipeline = self._pipeline
@@ -153,21 +154,21 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             self._prepare(MICRO_BATCHES)
 
     def _release(self) -> None:
-        """Give back what the last pipeline held, a GPU's memory too."""
+        """Frees the memory that the last pipeline held, on the GPU as well."""
         self._pipeline = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     def _fetch(self, ancestor: Recipe | None) -> Any:
-        """A finished recipe off the cache, or from its checkpoint where the cache has lost it."""
+        """Gets a finished base or teacher from the cache, or from its checkpoint where the cache has lost it."""
         if ancestor is None:
             return None
         setting = self._setting
         return self._shelf.take(ancestor.id, lambda: recover(ancestor, setting.trials, self._splits, setting.teachers))
 
     def _final(self, pipeline: Pipeline) -> Report:
-        """The last epoch's report; one that finished leaves its weights to those that build on it."""
+        """Makes the report of the last epoch; a finished base or teacher is put into the cache for other recipes."""
         row = pipeline.history[-1]
         if pipeline.ending is not None or pipeline.score is None:
             return Report(row=row, busy_seconds=0.0, ending=pipeline.ending)
@@ -186,7 +187,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         )
 
     def _metrics(self, pipeline: Pipeline) -> dict[str, float]:
-        """The pipeline's, with the work that was lost on the way, and a share of a shared card's energy."""
+        """Returns the pipeline's metrics with the lost work added; of a shared card's energy, the trial's share."""
         metrics = pipeline.metrics()
         lost = self._attempts.lost_flops(pipeline.history, pipeline.inherited_flops, pipeline.prepared_flops)
         metrics["spent_flops"] = metrics["train_flops"] + lost

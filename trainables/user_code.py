@@ -1,4 +1,7 @@
-"""What a user brings: functions named as `module:function`, from the working directory or a module that they trust."""
+"""Finds and imports the user's functions, which a study names as `module:function`.
+
+They come from the working directory, or from a module that the user has said to trust.
+"""
 
 import importlib
 import os
@@ -18,32 +21,34 @@ from trainables.errors import InvalidInput
 
 
 def known(name: str, names: tuple[str, ...]) -> str:
-    """Check that a name is one of these or a reference to a function."""
+    """Checks that a name is one of `names`, or has the form `module:function`; raises ValueError if not."""
     if name not in names and not is_reference(name):
         raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function")
     return name
 
 
-TRUSTED = "TEMPER_MODULES"  # modules outside the working directory, with commas between
+TRUSTED = "TEMPER_MODULES"  # lists the modules outside the working directory that a study may call, by commas
 NAMING = frozenset({"name", "kind", "method"})  # keys under which a study may name the user's own function
-TORCHVISION = "torchvision:"  # names one of its networks, which is no code of the user's
+TORCHVISION = "torchvision:"  # begins the name of one of torchvision's networks, which is no code of the user's
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
-REFERENCE_TAG = "module:function"  # what messages and paths of errors call the kind that is a reference
+REFERENCE_TAG = "module:function"  # stands for a user's function in messages, in place of the values that are listed
 Reference = Annotated[str, Field(pattern=rf"^{REFERENCE.pattern}$", description=REFERENCE_TAG)]
 
 
 def is_reference(name: str) -> bool:
-    """Whether a name has the form `package.module:function`."""
+    """Returns whether a name has the form `package.module:function`."""
     return REFERENCE.fullmatch(name) is not None
 
 
 def references(configuration: BaseModel) -> dict[str, str]:
-    """Every function of the user's that a configuration names, so that one list serves hashing, checking and shipping.
+    """Lists every function of the user's that a configuration names.
+
+    This one list is used wherever the user's code is hashed, checked or sent to other nodes.
 
     Args:
-        configuration: a study or a recipe, whole.
+        configuration: a whole study or recipe.
 
     Returns:
         Path of the key (`model.name`, `baselines.0.perturbation.kind`) to `module:function`, in the order of the keys.
@@ -58,7 +63,7 @@ def _references(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _references(inner, (*path, str(number)))
-    elif isinstance(value, str) and not NAMING.isdisjoint(path[-2:]) and _is_users(value):  # or one in a list of names
+    elif isinstance(value, str) and not NAMING.isdisjoint(path[-2:]) and _is_users(value):  # alone or in a list
         yield ".".join(path), value
 
 
@@ -67,14 +72,14 @@ def _is_users(name: str) -> bool:
 
 
 def source_files(reference: str) -> dict[str, Path]:
-    """The source of the user's code behind a reference: its whole top-level package, or its one file. Imports nothing.
+    """Lists the source files of a user's function: its whole top-level package, or its one file. Imports nothing.
 
     Args:
         reference: `package.module:function`.
 
     Returns:
-        Path below the folder that it is imported from (`package/module.py`) to the file; empty if there is no such
-        module, or it has no source.
+        Path below the folder that the module is imported from (`package/module.py`), to the file; empty if there is no
+        such module, or it has no source.
     """
     place = top_level(reference)
     if place is None:
@@ -84,7 +89,10 @@ def source_files(reference: str) -> dict[str, Path]:
 
 
 def top_level(reference: str) -> Path | None:
-    """Where the top-level module of a reference lies: a file, or the folder of a package. Imports nothing."""
+    """Finds the file of a reference's top-level module, or the folder if it is a package. Imports nothing.
+
+    None if there is no such module, or it lies in no file.
+    """
     spec = _top_level_spec(reference)
     if spec is None:
         return None
@@ -94,15 +102,15 @@ def top_level(reference: str) -> Path | None:
 
 
 def lies_here(path: Path) -> bool:
-    """Whether a file or folder is in the working directory, by its name or by what a link leads to."""
-    here = Path.cwd()  # without links, which what Python imports by may have
+    """Returns whether a file or folder is in the working directory, by its path or once links are resolved."""
+    here = Path.cwd()  # has no symbolic links in it, but the paths that Python imports from may have some
     return here in (*path.parents, *path.resolve().parents)
 
 
 def is_trusted(module: str) -> bool:
-    """Whether a study may call functions of a module: it lies in the working directory, or TRUSTED names it.
+    """Returns whether a study may call functions of a module: it lies in the working directory, or TRUSTED names it.
 
-    A study may come from strangers, so it calls nothing that happens to be installed. Nothing is imported to find out.
+    A study may come from a stranger, so it may not call whatever happens to be installed. Nothing is imported here.
     """
     top = module.partition(".")[0]
     if top in os.environ.get(TRUSTED, "").split(","):
@@ -113,24 +121,27 @@ def is_trusted(module: str) -> bool:
         return False
     origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
     if origin is None:
-        return spec is None  # there is none, which importing it will say
+        return spec is None  # a module that does not exist passes, because importing it gives the better message
     installed = {"site-packages", "dist-packages"} & set(origin.parts)
     return lies_here(origin) and not installed and top not in sys.stdlib_module_names
 
 
 def _top_level_spec(reference: str) -> ModuleSpec | None:
-    """Find a module as importing it will; sys.path of the installed command lacks the working directory."""
+    """Finds a top-level module just as importing it will.
+
+    The working directory is added to sys.path, because the installed `temper` command lacks it.
+    """
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that a folder there cannot stand in for a package of Temper's
+        sys.path.append(os.getcwd())  # last, so that a folder there cannot replace one of Temper's packages
     return find_spec(reference.partition(":")[0].partition(".")[0])
 
 
 def user_function(reference: str, where: str) -> Callable[..., Any]:
-    """Import `module:function`.
+    """Imports the user's function that a study names.
 
     Args:
         reference: `package.module:function`.
-        where: the key of the study that names it, for messages.
+        where: the study's key that names it, for messages.
 
     Raises:
         InvalidInput: there is no such module or function, the module is not trusted, or importing it fails.
@@ -152,19 +163,19 @@ def user_function(reference: str, where: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Marks a union of configurations that one field tells apart, one of which is the user's own `module:function`.
+    """Marks a union of configurations in which one member is for the user's own `module:function`.
 
-    It stands in `Annotated` where `Field(discriminator=...)` would, which knows listed values only.
+    It is used in `Annotated` in place of `Field(discriminator=...)`, which can tell apart only values that are listed.
 
     Attributes:
-        field: the one that tells them apart. Each member lists its value as a Literal, but for the user's own, whose
-            field is a `Reference`.
+        field: name of the field that tells the members apart. Each member lists its value as a Literal; the member for
+            the user's own has a `Reference` instead.
     """
 
     field: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Pydantic's hook for what a marker makes of a type."""
+        """Builds the union's schema; pydantic calls this for every marker in `Annotated`."""
         choices = members(source, self.field)
 
         def tag(given: Any) -> Any:
@@ -173,16 +184,16 @@ class OneOf:
             elif isinstance(given, dict):
                 value = given.get(self.field)
             else:
-                return next(iter(choices))  # which will say that it is no group of keys
+                return next(iter(choices))  # any member will do: it refuses a value that is no group of keys
             return REFERENCE_TAG if isinstance(value, str) and is_reference(value) else value
 
-        tag.__name__ = self.field  # which pydantic's errors name
+        tag.__name__ = self.field  # pydantic's errors show this name
         schemas = {name: handler.generate_schema(model) for name, model in choices.items()}
         return core_schema.tagged_union_schema(schemas, tag)
 
 
 def members(union: Any, field: str) -> dict[str, Any]:
-    """The configurations of a union by the value that tells them apart, the user's own by `REFERENCE_TAG`."""
-    inner = get_args(union)[0] if hasattr(union, "__metadata__") else union  # what Annotated is about
+    """Returns the members of a union by the value that tells them apart; the user's own by `REFERENCE_TAG`."""
+    inner = get_args(union)[0] if hasattr(union, "__metadata__") else union  # the type inside Annotated
     models = get_args(inner)
     return {next(iter(get_args(model.model_fields[field].annotation)), REFERENCE_TAG): model for model in models}

@@ -1,8 +1,8 @@
-"""Connection: joining a Ray cluster, or submitting a job to one.
+"""Connection: starts Ray on this machine, joins a cluster, or submits a search to one as a job.
 
-- `session`: starting Ray here or joining a cluster
-- `session_folder`: the temporary folder of a local session, and clearing those that killed ones left
-- `authentication`: whether a cluster asks for a token
-- `runtime_env`: the code that other nodes are given
-- `jobs`: Ray Jobs
+- `session`: starts a local Ray session, or joins a cluster
+- `session_folder`: makes the temporary folder of a local session, and removes those that killed sessions left
+- `authentication`: finds out whether a cluster asks for a token
+- `runtime_env`: collects the code that other nodes are given
+- `jobs`: submits and follows Ray jobs
 """

@@ -1,4 +1,4 @@
-"""Whether a Ray cluster asks for a token, found out by knocking without one."""
+"""Finds out whether a Ray cluster asks for a token, by calling it without one."""
 
 import os
 from urllib.error import HTTPError
@@ -7,20 +7,21 @@ from urllib.request import urlopen
 from trainables.errors import InvalidInput
 
 ANSWER_SECONDS = 5.0
-# Read-only calls with an empty request. What they answer does not matter: a head that wants a token refuses first.
+# Both calls only read, and are sent an empty request. Their answer does not matter: a head that wants a token refuses
+# the call before it looks at the request.
 _OF_THE_HEAD = "/ray.rpc.InternalKVGcsService/InternalKVExists"
 _OF_THE_CLIENT_SERVER = "/ray.rpc.RayletDriver/ClusterInfo"
 
 
 def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
-    """Whether the head answers someone without a token, which lets anybody who reaches it run code there.
+    """Returns whether the head answers a caller without a token; if so, anybody who reaches it can run code there.
 
-    The call goes past Ray's own client, so that neither this process's RAY_AUTH_MODE nor its token plays a part. No Ray
-    session is needed, and one that exists is not touched. TLS is used where RAY_USE_TLS asks for it.
+    The call does not use Ray's own client, so that neither this process's RAY_AUTH_MODE nor its token plays a part. No
+    Ray session is needed, and one that exists is not touched. TLS is used where RAY_USE_TLS asks for it.
 
     Args:
-        address: as given to Ray: `host:port` of the head, `ray://host:port` of its client server, `auto`.
-        timeout: seconds for an answer.
+        address: as given to Ray: `host:port` of the head, `ray://host:port` of its client server, or `auto`.
+        timeout: seconds to wait for an answer.
 
     Raises:
         InvalidInput: no head answers there.
@@ -45,16 +46,16 @@ def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
 
 
 def uses_tls() -> bool:
-    """Whether Ray's environment asks for TLS."""
+    """Returns whether Ray's environment variables ask for TLS."""
     return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
 
 
 def dashboard() -> tuple[str | None, bool | None]:
-    """The dashboard of the cluster that this process has joined, and whether it answers without a token.
+    """Finds the dashboard of the cluster that this process has joined, and whether it answers without a token.
 
     Returns:
-        `host:port`, loopback where it listens on the head's alone, and None for no dashboard; whether it is open, None
-        where it does not answer this machine.
+        The dashboard's `host:port`, a loopback address where it listens on the head alone, and None where the cluster
+        has none; then whether it answers without a token, None where it does not answer this machine.
     """
     from ray._private.services import get_webui_url_from_internal_kv
 
@@ -72,7 +73,7 @@ def dashboard() -> tuple[str | None, bool | None]:
 
 
 def _target(address: str) -> tuple[str, str]:
-    """Where to knock, and with which call."""
+    """Returns the `host:port` to call, and the name of the call to make there."""
     if address.startswith("ray://"):
         return address.removeprefix("ray://").split("/")[0], _OF_THE_CLIENT_SERVER
     from ray._private.services import canonicalize_bootstrap_address
@@ -87,7 +88,7 @@ def _target(address: str) -> tuple[str, str]:
 
 
 def _channel(target: str):  # type: ignore[no-untyped-def]  # grpc ships no types
-    """A plain channel, without the interceptors by which Ray's own adds a token."""
+    """Opens a plain gRPC channel; Ray's own channel has interceptors that would add a token."""
     import grpc
 
     if not uses_tls():

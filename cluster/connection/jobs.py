@@ -1,4 +1,4 @@
-"""Searches as Ray Jobs: submitted to a cluster from a machine that is not part of it."""
+"""Submits searches to a cluster as Ray jobs, from a machine that is not part of the cluster."""
 
 import asyncio
 import json
@@ -17,13 +17,13 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 class Jobs:
-    """The jobs of one cluster."""
+    """A client of one cluster's job server, which submits commands and follows them to their end."""
 
     def __init__(self, address: str) -> None:
-        """Reach the cluster's job server.
+        """Connects to the cluster's job server.
 
         Args:
-            address: of the head's dashboard, `http://host:8265`; a token is taken from RAY_AUTH_TOKEN or
+            address: address of the head's dashboard, `http://host:8265`; the token is taken from RAY_AUTH_TOKEN or
                 RAY_AUTH_TOKEN_PATH.
 
         Raises:
@@ -48,10 +48,16 @@ class Jobs:
     def submit(
         self, name: str, command: Sequence[str], beside: Mapping[str, Path | bytes], metadata: Mapping[str, str]
     ) -> None:
-        """Start a command on the head, in a folder that holds this checkout and what is beside it.
+        """Starts a command on the head, in a folder that holds Temper's packages and further files.
+
+        Args:
+            name: name of the new job.
+            command: the command and its arguments.
+            beside: further files or folders by name, as for `runtime_env`.
+            metadata: texts to store with the job; `metadata` returns them.
 
         Raises:
-            InvalidInput: there is a job of that name.
+            InvalidInput: the job server does not accept the job, for example because there is a job of that name.
         """
         with runtime_env(beside) as environment:
             try:
@@ -65,14 +71,14 @@ class Jobs:
                 raise InvalidInput(f"{name}: not accepted by {self._address} ({_last_line(error)})") from None
 
     def metadata(self, name: str) -> dict[str, str]:
-        """What was said of a job when it was submitted. Raises InvalidInput: there is none of that name."""
+        """Returns the metadata that a job was submitted with. Raises InvalidInput: there is no job of that name."""
         return dict(self._info(name).metadata or {})
 
     def follow(self, name: str, show: Callable[[str], None]) -> int:
-        """Pass a job's output on until it has ended.
+        """Passes a job's output to `show` as it comes, until the job has ended.
 
         Returns:
-            Its exit code; 1 where it has none, since it was stopped or never started.
+            The job's exit code; 1 where it has none, because it was stopped or never started.
         """
 
         async def tail() -> None:
@@ -81,12 +87,12 @@ class Jobs:
 
         try:
             asyncio.run(tail())
-        except RuntimeError as error:  # the link was cut: the job itself goes on
+        except RuntimeError as error:  # the connection was lost, but the job itself goes on
             show(f"{_last_line(error)}\n")
         return self.wait(name)
 
     def wait(self, name: str) -> int:
-        """Wait until a job has ended; its exit code, as `follow`."""
+        """Waits until a job has ended, and returns its exit code as `follow` does."""
         while (info := self._info(name)).status.value not in ENDED:
             time.sleep(ASK_SECONDS)
         if info.status.value == "SUCCEEDED":
@@ -94,10 +100,10 @@ class Jobs:
         return int(info.driver_exit_code or 1)
 
     def output(self, name: str, command: Sequence[str]) -> str:
-        """Run a command on the head, as `submit` does, and wait for all that it prints.
+        """Runs a command on the head, as `submit` does, waits until it has ended, and returns all that it printed.
 
         Raises:
-            TemperError: it failed, with the last line that it printed.
+            TemperError: the command failed; the message holds the last line that it printed.
         """
         self.submit(name, command, {}, {})
         code, printed = self.wait(name), str(self._client.get_job_logs(name))
@@ -114,7 +120,7 @@ class Jobs:
 
 
 def _last_line(error: Exception) -> str:
-    """Of an answer of the job server, which may be a traceback."""
+    """Returns the last line of the job server's answer, which may be a whole traceback."""
     text = str(error)
     start = text.find("{")
     if start >= 0:

@@ -1,4 +1,4 @@
-"""What other machines are given to run: this checkout, and files beside it."""
+"""Collects the code that other machines run: Temper's four packages, and further files beside them."""
 
 import os
 import shutil
@@ -14,22 +14,23 @@ from trainables.user_code import TRUSTED
 
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
-COMMIT = "TEMPER_GIT_COMMIT"  # of the checkout, and `dirty` if it has changes: git is not shipped
+COMMIT = "TEMPER_GIT_COMMIT"  # holds the commit, and `dirty` after it if files differ, since .git is not sent along
 
 
 def checkout() -> Path:
-    """The folder that holds the four packages: a checkout, or site-packages where Temper is installed from a wheel."""
+    """Returns the folder of the four packages: a checkout, or site-packages where a wheel is installed."""
     return Path(trainables.__file__).parent.parent
 
 
 @contextmanager
 def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[str, Any]]:
-    """A Ray runtime environment whose working directory is the code that runs here, and nothing else.
+    """Builds a Ray runtime environment whose working directory is the code that runs here, and nothing else.
 
-    Neither runs, nor the environment, nor whatever else lies in the checkout is sent.
+    The run directories, the virtual environment and all other files of the checkout are not sent. The working directory
+    is temporary, and is removed when the context ends.
 
     Args:
-        beside: further files or folders by name: where they lie, or their content.
+        beside: further files or folders to send, by the name they get there: a path, or a file's content.
     """
     root = checkout()
     with tempfile.TemporaryDirectory(prefix="temper-runtime_env-") as place:
@@ -50,11 +51,14 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
 
 
 def commit() -> tuple[str, ...]:
-    """The git commit of the code that runs here, and `dirty` if a tracked file differs; empty outside a checkout."""
+    """Returns the git commit of the code that runs here, then `dirty` if a tracked file differs from it.
+
+    The result is empty where the code lies in no checkout.
+    """
     if (told := os.environ.get(COMMIT)) is not None:
         return tuple(told.split())
     root = checkout()
-    if not _git(root, "ls-files", "trainables/__init__.py"):  # another repository may lie around site-packages
+    if not _git(root, "ls-files", "trainables/__init__.py"):  # site-packages may lie inside another repository
         return ()
     head = _git(root, "rev-parse", "HEAD")
     if not head:

@@ -1,4 +1,4 @@
-"""A Ray session: a private local one, or a cluster that is there already."""
+"""Starts a private Ray session on this machine, or joins a cluster that is there already."""
 
 import logging
 import os
@@ -17,16 +17,16 @@ from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
 
 CONNECT_SECONDS = 5.0
-IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a job
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray where this process is the driver of a job
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # Temper writes its own curves, into the run directory
-    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the searcher proposes no more than there is room for
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches the command, which says what is kept
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a study's own modules and relative paths are of the working directory
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # no limit of Tune's is needed: the searcher itself proposes only what fits
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # so that Ctrl-C reaches the command, which says what is kept
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # the user's modules and the study's relative paths start at the working directory
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # with it, Tune prints its own tables however quiet it is told to be
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # no traceback of a trial that is tried again; the record says why one failed
+    "RAY_AIR_NEW_OUTPUT": "0",  # with 1, Tune prints its own tables however quiet it is told to be
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # else Tune prints tracebacks of retried trials; the record holds the reasons
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -34,10 +34,13 @@ _ENVIRONMENT = {
 
 
 def prepare_environment(address: str | None) -> None:
-    """Set what Ray reads when it is imported; call it before anything imports Ray.
+    """Sets the environment variables that Ray reads when it is imported; call it before anything imports Ray.
 
-    A local session gets a token of its own, which never leaves this process and its children. For a cluster the user's
-    RAY_AUTH_MODE and token are left alone where they are set.
+    A local session gets a token of its own, which only this process and its children know. For a cluster, the user's
+    RAY_AUTH_MODE and token are left as they are where they are set.
+
+    Args:
+        address: address of the cluster to join; None: a local session is started.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -48,11 +51,11 @@ def prepare_environment(address: str | None) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to run.
+    """Where a search runs: on this machine alone, or on a cluster.
 
     Attributes:
-        address: of a cluster (`auto`, `host:port`, `ray://host:port`); None: this machine alone.
-        allow_unauthenticated: join a cluster that anybody may join, and so run code on.
+        address: address of a cluster (`auto`, `host:port`, `ray://host:port`); None: this machine alone.
+        allow_unauthenticated: join even a cluster that asks for no token, on which anybody can run code.
     """
 
     address: str | None = None
@@ -63,15 +66,16 @@ class Target:
 def session(
     target: Target, *, cpus: int | None = None, beside: Mapping[str, Path | bytes] | None = None
 ) -> Iterator[None]:
-    """Start or join Ray, and leave it as it was.
+    """Connects to Ray for as long as the context lasts.
 
     Args:
-        target: a cluster to join; without an address one is started in a folder of its own, and ended with the context.
-        cpus: logical CPUs of the local one; None: this machine's.
-        beside: files or folders that workers of a cluster are given beside Temper's own code.
+        target: the cluster to join; where it has no address, a local session is started in a temporary folder of its
+            own, and ends with the context.
+        cpus: logical CPUs of the local session; None: as many as this machine has.
+        beside: files or folders that a cluster's workers are given beside Temper's own code.
 
     Raises:
-        InvalidInput: no cluster answers at the address, or one that asks nobody for a token.
+        InvalidInput: no cluster answers at the address, or the one that does asks for no token.
     """
     import ray
 
@@ -116,7 +120,7 @@ def session(
 
 @contextmanager
 def _code(beside: Mapping[str, Path | bytes] | None) -> Iterator[dict[str, Any] | None]:
-    """What workers import: the code that runs here. A job's workers are given the job's by Ray."""
+    """Gives the runtime environment with the code that workers import; None inside a job, whose code Ray sends."""
     if IN_A_JOB in os.environ:
         yield None
         return
@@ -125,10 +129,14 @@ def _code(beside: Mapping[str, Path | bytes] | None) -> Iterator[dict[str, Any] 
 
 
 def _knock(address: str) -> None:
-    """Refuse within seconds an address where nothing listens; Ray itself would try for minutes."""
+    """Refuses an address where nothing listens within seconds, because Ray itself would try for minutes.
+
+    Raises:
+        InvalidInput: nothing listens there, or it speaks TLS and RAY_USE_TLS does not ask for it.
+    """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
-        return  # auto, or something that Ray refuses at once
+        return  # `auto`, or a text that Ray itself refuses at once
     try:
         with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as answering:
             agreed = uses_tls() or not _speaks_tls(answering)
@@ -142,12 +150,12 @@ def _knock(address: str) -> None:
 
 
 def _speaks_tls(connection: socket.socket) -> bool:
-    """Whether what answers shakes hands by TLS; what it is called, and by whom, is Ray's to check."""
+    """Returns whether the other side completes a TLS handshake; its certificate is left for Ray to check."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
         context.wrap_socket(connection).close()
-    except OSError:  # ssl.SSLError is one, as are a closed connection and a timeout
+    except OSError:  # covers ssl.SSLError, a closed connection and a timeout
         return False
     return True

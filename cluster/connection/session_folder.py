@@ -1,7 +1,7 @@
-"""The temporary folder of a local Ray session: removed at its end, or by the next session if its process was killed.
+"""Makes a local Ray session's temporary folder, and removes it at the end, or in the next session after a kill.
 
-A session holds a lock (flock) on a file in its folder. The kernel drops it with the process, however that ends, and
-knows it across containers that share the folder's disk, where a process number would mean nothing.
+A session holds a lock (flock) on a file in its folder. The kernel releases the lock when the process ends, however it
+ends. The lock also holds between containers that share the folder's disk, where a process number means nothing.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ LOCK = "temper.lock"
 
 @contextmanager
 def session_folder() -> Iterator[Path]:
-    """A new folder for a session; those that killed sessions of this user have left are removed first."""
+    """Makes a session's folder and removes it afterwards; folders that this user's killed sessions left go first."""
     remove_abandoned()
     folder, lock = _locked_folder()
     try:
@@ -30,25 +30,25 @@ def session_folder() -> Iterator[Path]:
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of sessions whose process is gone: this user's alone, and none whose lock cannot be taken.
+    """Removes the folders of this user's sessions whose process is gone, which is so where their lock can be taken.
 
-    A folder without a lock file is left alone, since nothing tells whether its session lives.
+    A folder without a lock file is left alone, because nothing says whether its session is still running.
     """
     for folder in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         try:
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
-        except OSError:  # it has none, or is gone meanwhile
+        except OSError:  # the folder has no lock file, or another process has removed it meanwhile
             continue
-        with suppress(OSError):  # the disk knows no locks: nothing tells whether its session lives
+        with suppress(OSError):  # the disk supports no locks, so nothing says whether the session is still running
             if _take(lock, folder / LOCK):
                 _remove(folder)
         os.close(lock)
 
 
 def _locked_folder() -> tuple[Path, int | None]:
-    """A new folder and the descriptor that holds its lock; None where the disk knows no locks."""
+    """Makes a new folder and locks it; the second value is the lock's descriptor, None on a disk without locks."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = None
@@ -56,10 +56,10 @@ def _locked_folder() -> tuple[Path, int | None]:
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             if _take(lock, folder / LOCK):
                 return folder, lock
-        except FileNotFoundError:  # removed before there was a lock to be held
+        except FileNotFoundError:  # another process removed the folder before this one could lock it
             continue
         except OSError:
-            (folder / LOCK).unlink(missing_ok=True)  # so that nobody takes the folder for abandoned
+            (folder / LOCK).unlink(missing_ok=True)  # without its lock file, no session takes the folder for abandoned
             if lock is not None:
                 os.close(lock)
             return folder, None
@@ -67,10 +67,10 @@ def _locked_folder() -> tuple[Path, int | None]:
 
 
 def _take(lock: int, path: Path) -> bool:
-    """Try to take the lock of an open file, and check that the file is still the one at the path.
+    """Tries to take the lock of an open file, and returns whether it did and the file is still the one at the path.
 
     Raises:
-        OSError: the disk knows no locks.
+        OSError: the disk supports no locks.
     """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,7 +80,10 @@ def _take(lock: int, path: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, its lock file last: what Ray, still ending, writes meanwhile is left for the next session."""
+    """Removes a folder, its lock file last.
+
+    Where Ray, still ending, writes into it meanwhile, the folder is left for the next session to remove.
+    """
     with suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():

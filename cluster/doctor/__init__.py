@@ -1,7 +1,7 @@
-"""Doctor: examining every node of a cluster.
+"""Doctor: examines every node of a cluster, and says what is wrong and how to put it right.
 
-- `per_node`: running a function on every node
-- `node_report`: what a node says of itself
-- `shared_storage`: whether all nodes see one storage
-- `findings`: what is wrong, and the fix
+- `per_node`: runs a function on every node
+- `node_report`: collects each node's versions, source, cards, memory and clock
+- `shared_storage`: checks that all nodes read and write one storage
+- `findings`: judges the reports: the problems and their fixes
 """

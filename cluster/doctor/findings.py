@@ -1,4 +1,4 @@
-"""What is wrong with a cluster and how to put it right, judged from what was reported: pure functions."""
+"""Judges a cluster's reports: says what is wrong with its nodes and how to put it right, in pure functions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from ipaddress import ip_address
 from cluster.doctor.node_report import Report
 from cluster.doctor.shared_storage import Unshared
 
-CLOCK_SECONDS = 1.0  # beyond this, times in the record are in another order than things happened
-FREE_MEMORY = 1_000_000_000  # bytes: what the imports of one trial take
-FREE_SHARE_OF_GPU = 0.5  # below this, somebody else computes on the card
+CLOCK_SECONDS = 1.0  # with a larger difference, times in the record no longer say in which order things happened
+FREE_MEMORY = 1_000_000_000  # bytes that the imports of one trial take
+FREE_SHARE_OF_GPU = 0.5  # where less of the card's memory is free, another process computes on the card
 WHOLE = "the cluster"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem of a cluster, and its fix.
 
     Attributes:
-        node: where; `the cluster` for what is wrong with all of it.
+        node: name of the node; `the cluster` for a problem of the whole cluster.
         problem: what was found.
         fix: what to do about it.
     """
@@ -33,12 +33,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Access:
-    """Who is let in.
+    """Whether the cluster lets callers in without a token.
 
     Attributes:
-        open: whether the head answers someone without a token.
-        dashboard: the dashboard's address as it is reached, None where there is none.
-        dashboard_open: whether the dashboard answers without a token; None: it does not answer here.
+        open: whether the head answers a caller without a token.
+        dashboard: the address at which the dashboard is reached, `host:port`; None where there is none.
+        dashboard_open: whether the dashboard answers without a token; None where it does not answer this machine.
     """
 
     open: bool
@@ -55,15 +55,15 @@ def findings(
     *,
     gpu: float = 0.0,
 ) -> tuple[Finding, ...]:
-    """Everything that is wrong, worst first.
+    """Returns all problems of a cluster with their fixes, the worst first.
 
     Args:
-        driver: this process's own report, which the nodes' must equal.
-        nodes: reports.
-        silent: nodes without a report, and why.
+        driver: this process's own report; the nodes' versions and source must equal it.
+        nodes: the nodes' reports.
+        silent: name of each node that gave no report, to the reason.
         unshared: nodes that do not share the storage.
-        access: who is let in.
-        gpu: share of a GPU that a trial wants; 0: cards do not matter.
+        access: whether the cluster lets callers in without a token.
+        gpu: share of a GPU that a trial wants; 0: trials use none, and cards are not examined.
     """
     found = [
         Finding(name, f"gave no report ({why})", f"look at its raylet's log, or restart Ray on {name}")
@@ -95,13 +95,13 @@ def findings(
     found += [
         Finding(one.node, one.problem, "give --storage a shared absolute path, or a URI (s3://…, gs://…)")
         for one in unshared
-        if one.node not in without  # what would try the storage there cannot be imported
+        if one.node not in without  # without Temper the storage could not be tried there, so nothing is known of it
     ]
     return tuple(found)
 
 
 def is_public(address: str) -> bool:
-    """Whether a `host:port` is reached from other machines: the host is not this machine's loopback."""
+    """Returns whether other machines can reach a `host:port`: whether the host is no loopback address."""
     host = address.rsplit(":", 1)[0].strip("[]")
     try:
         return not ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""What each node of a cluster says of itself."""
+"""Collects a report from every node of a cluster: its versions, source, cards, free memory and clock."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nod
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card, as its driver reports it; memory in bytes."""
+    """One GPU as its driver reports it; total and free memory in bytes."""
 
     name: str
     total: int
@@ -29,20 +29,20 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Report:
-    """What a node reports.
+    """The report of one node: what is installed there, what hardware it has, and how its clock runs.
 
     Attributes:
-        name: host and the first digits of Ray's id.
-        versions: package, or `python`, to version; None where it is not installed.
-        source: folder that Temper is imported from; None where it cannot be.
-        code: hash of the source there.
-        gpus: cards that the driver shows.
+        name: host name, and the first digits of Ray's id of the node.
+        versions: package, or `python`, to its version; None where it is not installed.
+        source: folder that Temper is imported from; None where it cannot be imported.
+        code: hash of the source in that folder; None where it cannot be imported.
+        gpus: cards that the NVIDIA driver shows.
         promised_gpus: cards that Ray places work on.
-        accelerator: Ray's label of their type; None without.
+        accelerator: Ray's label of the cards' type; None where there is no label.
         slots_cpus: CPUs that Ray places work on.
-        free_memory: bytes that new processes can have; None where it cannot be told.
-        skew: seconds that its clock is ahead of the driver's.
-        skew_error: seconds that `skew` may be off, half of a round trip.
+        free_memory: bytes that new processes can have; None where that is not known.
+        skew: seconds that the node's clock is ahead of the driver's.
+        skew_error: seconds that `skew` may be wrong by, half of a round trip.
     """
 
     name: str
@@ -59,12 +59,18 @@ class Report:
 
     @property
     def device(self) -> str:
-        """The type of device that trials on a GPU, or else on the CPU, compute on."""
+        """The type of device that trials compute on there: the type of its GPUs, or `CPU` where it has none."""
         return (self.accelerator or "GPU") if self.promised_gpus else "CPU"
 
 
 def observe(packages: Sequence[str]) -> dict[str, Any]:
-    """What this process can say of its node, as fields of `Report`. Imports nothing of Temper, which may be missing."""
+    """Returns the fields of `Report` that a process finds out on its own node.
+
+    It imports nothing of Temper, which may be missing on the node.
+
+    Args:
+        packages: names of the packages whose versions are reported.
+    """
 
     def installed(package: str) -> str | None:
         try:
@@ -91,18 +97,21 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
 
 
 def source_hash(root: Path) -> str:
-    """Hash of every module below `root` that a process on another node may import, in whatever folder it lies."""
+    """Returns a hash of every module below `root` that a process on another node may import, in whatever folder."""
     files = [path for package in _SHIPPED for path in sorted((root / package).rglob("*.py"))]
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def read_clock() -> float:
-    """Seconds since the epoch, on the node where it runs."""
+    """Returns the seconds since the epoch by the clock of the node that it runs on."""
     return time.time()
 
 
 def cards() -> list[tuple[str, int, int]]:
-    """Name, bytes and free bytes of each card. From the driver's tool, which hides none that Ray has not assigned."""
+    """Returns name, bytes and free bytes of each card of this node.
+
+    They come from `nvidia-smi`, which also shows the cards that Ray has not assigned to this process.
+    """
     query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
@@ -113,17 +122,24 @@ def cards() -> list[tuple[str, int, int]]:
 
 
 def this_process(packages: Sequence[str]) -> Report:
-    """The driver's own report, to hold the nodes' against."""
+    """Returns the report of this process, the driver, which the nodes' reports are compared with."""
     return _node(observe(packages))
 
 
 def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
-    """Every node's report, and what went wrong on the nodes that gave none, by name. Ray must have been joined."""
+    """Collects the reports of all nodes; Ray must have been joined.
+
+    Args:
+        packages: names of the packages whose versions are reported.
+
+    Returns:
+        The reports; then, by name of node, what went wrong on the nodes that gave none.
+    """
     import ray
     from ray import cloudpickle
 
     module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)  # a node without Temper can say so
+    cloudpickle.register_pickle_by_value(module)  # so that the function also runs on a node without Temper
     try:
         answers, skews = ask(observe, packages), clocks()
     finally:
@@ -152,9 +168,13 @@ def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
 
 
 def clocks() -> dict[str, tuple[float, float]]:
-    """By node, the seconds that its clock is ahead of this one's, and how far that may be off.
+    """Measures how far the clock of each node is ahead of this machine's.
 
-    A clock is read in the middle of a round trip, give or take half of it; the shortest of three is taken.
+    A clock is assumed to be read in the middle of a round trip, which is wrong by half of it at most; of three round
+    trips the shortest is taken.
+
+    Returns:
+        Ray's id of each node, to the seconds that its clock is ahead and the seconds that this may be wrong by.
     """
     import ray
 

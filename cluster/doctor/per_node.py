@@ -1,26 +1,26 @@
-"""Running a function on every node of a cluster, by tasks pinned to them."""
+"""Runs a function on every node of a cluster, in Ray tasks that are pinned to their nodes."""
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-ANSWER_SECONDS = 60.0  # a fresh process on a busy node takes seconds to import Ray
+ANSWER_SECONDS = 60.0  # long, because a new process on a busy node takes seconds to import Ray
 Answer = TypeVar("Answer")
 
 
 def ask(
     question: Callable[..., Answer], *arguments: Any, timeout: float = ANSWER_SECONDS, **options: float
 ) -> dict[str, Answer | Exception]:
-    """Run a function on every node that is alive, all at once; it must be importable there, or pickled by value.
+    """Runs a function on all living nodes at once, and returns what it returned on each.
 
     Args:
-        question: what to run; it occupies no CPU.
-        arguments: of it.
+        question: the function; the nodes must be able to import it, unless it is pickled by value.
+        arguments: its arguments.
         timeout: seconds, after which a node's answer is a TimeoutError.
-        options: `num_cpus` and `num_gpus` to occupy.
+        options: `num_cpus` and `num_gpus` that the function occupies; without them it occupies no CPU.
 
     Returns:
-        Ray's id of each node to its answer, or to what went wrong there.
+        Ray's id of each node, to the function's result or to the exception there.
     """
     import ray
 
@@ -35,7 +35,18 @@ def ask_each(
     timeout: float = ANSWER_SECONDS,
     **options: float,
 ) -> dict[str, Any]:
-    """As `ask`, on these nodes with so many copies at once; the answer of a node with several is a list of them."""
+    """Runs a function on the given nodes, as `ask` does, with several copies at once where that is asked for.
+
+    Args:
+        copies: Ray's id of each node, to the number of copies to run there.
+        question: the function.
+        arguments: its arguments.
+        timeout: seconds, after which a node's answer is a TimeoutError.
+        options: `num_cpus` and `num_gpus` that each copy occupies.
+
+    Returns:
+        Ray's id of each node, to the result (a list of results where there are several copies) or to the exception.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -65,5 +76,5 @@ def ask_each(
 
 
 def label(node: Mapping[str, Any]) -> str:
-    """What to call a node, out of what Ray lists: host names alone may repeat."""
+    """Returns a unique name for a node that Ray lists; host names alone may repeat."""
     return f"{node['NodeManagerHostname']}/{node['NodeID'][:6]}"

@@ -1,4 +1,4 @@
-"""Whether every node writes to the same storage, and reads there what the others wrote."""
+"""Checks that every node writes to the same storage, and reads there what the other nodes wrote."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ DRIVER = "driver"
 
 @dataclass(frozen=True)
 class Unshared:
-    """A node that does not share the storage.
+    """One node that does not share the storage with the others.
 
     Attributes:
-        node: its name.
+        node: name of the node.
         problem: what it could not do.
     """
 
@@ -26,12 +26,12 @@ class Unshared:
 
 
 def check_shared(folder: Folder) -> None:
-    """Refuse a search whose nodes do not share its folder; a single node has nobody to share with.
+    """Refuses a search whose nodes do not all share its folder; a cluster of a single node passes without a check.
 
     Without this check, trials on such nodes fail one by one while the search goes on.
 
     Raises:
-        InvalidInput: names each such node, and the fix.
+        InvalidInput: a node does not share the folder; the message names each such node, and the fix.
     """
     import ray
 
@@ -47,10 +47,10 @@ def check_shared(folder: Folder) -> None:
 
 
 def unshared(folder: Folder) -> tuple[Unshared, ...]:
-    """The nodes that cannot write the folder, or read what another wrote there; nothing of the probe stays.
+    """Finds the nodes that cannot write into a folder, or cannot read there what another node wrote.
 
-    Every node writes a file of its own, and so does the driver; then every node reads all of them by name. Ray must
-    have been joined.
+    Every node writes a file of its own, and so does the driver; then every node reads all of these files by name. The
+    files are removed afterwards. Ray must have been joined.
     """
     import ray
 
@@ -77,15 +77,15 @@ def judge(
     written: Mapping[str, str | Exception],
     seen: Mapping[str, Sequence[str] | Exception],
 ) -> tuple[Unshared, ...]:
-    """Which nodes do not share, from what each did.
+    """Returns the nodes that do not share the storage, judged from what each node wrote and read.
 
-    A node is told apart by what it and the driver see of each other: where one node of three is cut off, it is named,
-    and not the two that miss its file.
+    A node is at fault where it and the driver do not read each other's file. So where one node of three is cut off,
+    that one is named, and not the two that miss its file.
 
     Args:
-        names: Ray's id of a node to its name.
-        written: id, or `driver`, to that id if it was written, else what went wrong.
-        seen: id, or `driver`, to the ids whose files it read back, or what went wrong.
+        names: Ray's id of each node to its name.
+        written: id, or `driver`, to the same id where its file was written, else to what went wrong.
+        seen: id, or `driver`, to the ids whose files it read back, or to what went wrong.
     """
     found = []
     trusted = [node for node in written if node == DRIVER or (_sees(seen, node, DRIVER) and _sees(seen, DRIVER, node))]
@@ -118,7 +118,7 @@ def _write_here(place: Folder) -> str:
 
 
 def _write(place: Folder, name: str) -> str:
-    """Write a node's mark; gives its name, or the reason why it could not."""
+    """Writes a node's file, and returns the node's name, or the reason why the file could not be written."""
     try:
         place.write(name, name.encode())
     except (OSError, InvalidInput) as error:
@@ -127,7 +127,7 @@ def _write(place: Folder, name: str) -> str:
 
 
 def _read(place: Folder, names: Sequence[str]) -> list[str]:
-    """The marks that can be read back; each is asked for by name, since NFS keeps listings for seconds."""
+    """Returns the names whose files can be read back; each is opened by name, since NFS keeps listings for seconds."""
     found = []
     for name in names:
         try:
@@ -139,10 +139,13 @@ def _read(place: Folder, names: Sequence[str]) -> list[str]:
 
 
 def _clean(folder: Folder, place: Folder, existed: bool) -> None:
-    """Remove the probe, and the folder too where only the probe made it; on unshared storage each node has its own."""
+    """Removes the probe's files, and the folder too where only the probe made it.
+
+    On storage that is not shared, every node has its own folder and must call this.
+    """
     try:
         place.remove()
         if not existed and folder.exists() and not folder.names():
             folder.remove()
     except OSError:
-        pass  # another node was first, or it could never be written
+        pass  # another node has removed it already, or nothing could be written there in the first place

@@ -1,6 +1,6 @@
-"""Placement: which nodes a trial may run on, and how many trials there is room for.
+"""Placement: decides which nodes a trial may run on, and how many trials fit at once.
 
-- `placement`: what a trial takes of which nodes
-- `capacity`: room for trials as nodes come and go
-- `gpu_sharing`: how many trials share a card
+- `placement`: describes what a trial takes of which nodes, and counts how many fit
+- `capacity`: says whether one more trial may begin, as nodes come and go
+- `gpu_sharing`: decides how many trials share a card
 """

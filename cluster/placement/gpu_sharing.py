@@ -1,4 +1,4 @@
-"""How many trials share a card: by the memory that one was measured to take."""
+"""Decides how many trials share a card, from the memory that one trial was measured to take."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +7,13 @@ from typing import Any
 from cluster.placement.capacity import nodes
 from cluster.placement.placement import ACCELERATOR, Placement, factory, matches
 
-HEADROOM = 0.2  # of what one trial was measured to take
-SECONDS = 300.0  # to wait for a card and the measurement
+HEADROOM = 0.2  # left free, as a share of what one trial was measured to take
+SECONDS = 300.0  # the longest wait for a free card and the measurement on it
 WHOLE = 1.0
 
 
 def share_of(peak: float, total: float) -> float:
-    """The share of a card for a trial, so that as many fit as there is memory for: 1 / n.
+    """Returns the share of a card that a trial gets: 1 / n where the card's memory holds n trials.
 
     Args:
         peak: bytes that one trial takes.
@@ -23,15 +23,15 @@ def share_of(peak: float, total: float) -> float:
 
 
 def measured_share(placement: Placement, measure: Callable[..., Any], *arguments: Any) -> tuple[float, str]:
-    """Measure on a card of the cluster, in a process of its own that has the card to itself.
+    """Measures a trial's memory on a card of the cluster, in a process of its own that has the card to itself.
 
     Args:
-        placement: of the trials.
-        measure: called there with the arguments; what it returns has `peak`, `total` and `device`.
-        arguments: for it.
+        placement: what one trial takes.
+        measure: runs in that process; its result has `peak` (bytes), `total` (bytes) and `device`.
+        arguments: the arguments of `measure`.
 
     Returns:
-        The share, and why it is that; a whole card where that is not known.
+        The share of a card for a trial, and a sentence that says why; a whole card where nothing could be measured.
     """
     import ray
 

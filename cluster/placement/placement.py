@@ -1,4 +1,4 @@
-"""Where a trial may run: what it takes of a node, and which nodes it may take it of."""
+"""Describes where a trial may run, by the resources that it takes and the labels of the nodes that may give them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Placement:
-    """What one trial takes.
+    """The resources that one trial takes, and the nodes that it may run on.
 
     Attributes:
-        cpu: CPUs.
-        gpu: GPUs; a share below 1 lies on one card.
-        labels: selectors that the node's labels must satisfy, by key; see `matches`.
-        device: what it computes on, `cpu` or `cuda`.
+        cpu: number of CPUs.
+        gpu: number of GPUs; a number below 1 is a share of one card.
+        labels: pairs of a label's key and the selector that the node's label must satisfy; see `matches`.
+        device: the device that it computes on, `cpu` or `cuda`.
     """
 
     cpu: int
@@ -40,9 +40,9 @@ class Node:
     """One node of a cluster.
 
     Attributes:
-        resources: as Ray names them: `CPU`, `GPU`.
-        labels: Ray's own and those that it was started with.
-        id: Ray's.
+        resources: how much it has of each resource, by Ray's names `CPU` and `GPU`.
+        labels: the labels that Ray gives it, and those that it was started with.
+        id: Ray's id of the node.
     """
 
     resources: Mapping[str, float]
@@ -54,7 +54,7 @@ class Node:
 
 
 def malformed(selectors: Mapping[str, str]) -> str | None:
-    """What is wrong with label selectors, as `got X, expected Y`; None if nothing is."""
+    """Returns what is wrong with the label selectors of a study, as `got X, expected Y`; None if nothing is."""
     for key, value in selectors.items():
         if not _KEY.fullmatch(key):
             return f"got key {key!r}, expected a label's key"
@@ -64,7 +64,10 @@ def malformed(selectors: Mapping[str, str]) -> str | None:
 
 
 def matches(labels: Mapping[str, str], selectors: Sequence[tuple[str, str]]) -> bool:
-    """Whether a node's labels satisfy every selector, as Ray's scheduler reads them; a missing label is no value."""
+    """Returns whether a node's labels satisfy every selector, read as Ray's scheduler reads them.
+
+    A label that the node lacks satisfies only the negated selectors, `!value` and `!in(a, b)`.
+    """
     for key, selector in selectors:
         found = _SELECTOR.fullmatch(selector)
         assert found is not None
@@ -76,16 +79,16 @@ def matches(labels: Mapping[str, str], selectors: Sequence[tuple[str, str]]) -> 
 
 
 def slots(nodes: Sequence[Node], placement: Placement) -> int:
-    """Trials that the empty nodes hold at once; a trial never spans two of them."""
+    """Counts the trials that empty nodes hold at once; a trial never spans two nodes."""
     return sum(_Free(node).take(placement) for node in nodes)
 
 
 def overflow(nodes: Sequence[Node], wanted: Mapping[Placement, int]) -> int:
-    """How many of the trials wanted find no place, the choosiest placed first.
+    """Counts the trials that find no room; those with the most labels, then the most GPUs and CPUs, go first.
 
     Args:
-        nodes: of the cluster, empty.
-        wanted: how many trials of each placement.
+        nodes: the nodes of the cluster, counted as empty.
+        wanted: how many trials of each placement there are.
     """
     free = [_Free(node) for node in sorted(nodes, key=lambda node: node.resources.get("GPU", 0))]
     left_out = 0
@@ -98,7 +101,7 @@ def overflow(nodes: Sequence[Node], wanted: Mapping[Placement, int]) -> int:
 
 
 def factory(placement: Placement) -> Any:
-    """The request for Ray Tune: one bundle, and the labels of the node that may hold it."""
+    """Returns a placement as Ray Tune asks for it: one bundle, and the labels of the node that may hold it."""
     from ray import tune
 
     bundle: dict[str, float] = {"CPU": placement.cpu}
@@ -109,7 +112,7 @@ def factory(placement: Placement) -> Any:
 
 
 class _Free:
-    """What is left of a node."""
+    """The CPUs and cards of one node that no trial has taken yet."""
 
     def __init__(self, node: Node) -> None:
         self._labels = node.labels
@@ -117,7 +120,7 @@ class _Free:
         self._cards = [1.0] * int(node.resources.get("GPU", 0.0))
 
     def take(self, placement: Placement, at_most: int | None = None) -> int:
-        """Place as many trials as fit, or as are wanted; how many."""
+        """Places as many trials as fit, `at_most` where that is given, and returns how many were placed."""
         if not matches(self._labels, placement.labels):
             return 0
         count = int(self._cpu / placement.cpu + _ROUNDING)

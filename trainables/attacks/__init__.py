@@ -1,10 +1,10 @@
-"""Attacks: how images are perturbed in adversarial training and in evaluation.
+"""Attacks: perturb images in adversarial training and in evaluation.
 
-- `config`: what a study may say of an attack, without torch
-- `attack`: the Attack protocol, and `perturb`, which checks that an attack keeps its promises
-- `fgsm`: FGSM and N-FGSM, one step each
-- `pgd`: PGD, several steps, in L-infinity and L2
-- `adver_fine`: the attack as the code of arXiv 2403.09441 ran it, to repeat that study
-- `user_attack`: an attack of the user's own, named as `module:function`
-- `registry`: from a recipe's perturbation to the attack object
+- `config`: defines what a study may say of an attack, without torch
+- `attack`: defines the Attack protocol, and `perturb`, which runs an attack and checks that it keeps its bounds
+- `fgsm`: implements FGSM and N-FGSM, which take one step
+- `pgd`: implements PGD, which takes several steps, in L-infinity and L2
+- `adver_fine`: implements PGD as the code of arXiv 2403.09441 ran it, to repeat that study
+- `user_attack`: makes the user's own attack, which a study names as `module:function`
+- `registry`: makes the attack object for a recipe's perturbation
 """

@@ -1,6 +1,7 @@
-"""The attack of the study that Temper grew from (arXiv 2403.09441), traps included, so that it can be repeated.
+"""Repeats the attack of the study that Temper grew from (arXiv 2403.09441), with that study's mistakes.
 
-Nothing else should train or be scored with it. What it does otherwise than `PgdAttack` is listed in its docstring.
+It serves to repeat the study, and nothing else should train or be scored with it. The docstring of the class lists in
+what it differs from `PgdAttack`.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from trainables.attacks.config import Norm, PublishedPGD
 
 @dataclass(frozen=True, kw_only=True)
 class AdverFineAttack:
-    """PGD as the study's code runs it.
+    """PGD as the code of arXiv 2403.09441 runs it.
 
-    It starts from the image itself, without noise; steps by 2 epsilon / steps; bounds the perturbation, but lets the
-    sum leave [0, 1]; runs in the mode that the model is in, so that in training it moves BatchNorm's statistics; and
-    computes parameter gradients that nobody uses (3k+3 forwards where 2k+3 would do). The published epsilon of 0.1 was
-    applied to pixels in [-1, 1], so it is 0.05 here; its 20 steps of 0.01 are steps of 0.005.
+    It starts from the image itself, without noise. A step is 2 epsilon / steps long. The perturbation is bounded, but
+    the perturbed image may leave [0, 1]. It runs in the mode that the model is in, so that in training it changes
+    BatchNorm's statistics, and it computes parameter gradients that are not used (3k+3 forwards where 2k+3 would do).
+    The published epsilon of 0.1 was applied to pixels in [-1, 1], so it is 0.05 here; its 20 steps of 0.01 are steps of
+    0.005.
     """
 
     epsilon: float
@@ -30,7 +32,7 @@ class AdverFineAttack:
 
     @classmethod
     def of(cls, config: PublishedPGD, share: float) -> Self:
-        """As a recipe describes it, at a share of its epsilon."""
+        """Makes the attack that a recipe describes, at a share (0–1] of its epsilon."""
         return cls(epsilon=share * config.epsilon, steps=config.steps)
 
     @property

@@ -1,8 +1,8 @@
-"""Perturbations of the input: what training adds, and what evaluation attacks with.
+"""Defines the protocol of an attack, which training and evaluation perturb images with, and runs attacks safely.
 
-Each is a frozen dataclass called as `attack(model, x, target, generator) -> x_adv` on images in [0, 1]. It declares how
-many input-gradient passes it makes per example and how far from x it may end; `perturb` runs it under the right
-conditions.
+An attack is a frozen dataclass that is called as `attack(model, x, target, generator) -> x_adv` on images in [0, 1]. It
+declares how many input-gradient passes it makes per example, and how far from x the result may be; `perturb` runs it
+and checks both.
 """
 
 from collections.abc import Iterator
@@ -17,44 +17,54 @@ from trainables.attacks.config import Norm
 from trainables.errors import TemperError
 from trainables.models.build import frozen
 
-ROUNDING = 1e-6  # float32 slack of a pixel when a bound is checked
-ROUNDING_OF_LENGTH = 1e-5  # … and of a Euclidean length, relative to it
+ROUNDING = 1e-6  # float32 rounding error of a pixel, allowed for where a bound is checked
+ROUNDING_OF_LENGTH = 1e-5  # the same for a Euclidean length, as a share of the length
 
 
 class Attack(Protocol):
-    """Moves images (batch, channels, height, width) in [0, 1] away from their target.
+    """Attack that changes images (batch, channels, height, width) in [0, 1] so that a model gets their target wrong.
 
-    The target is what the attack makes unlikely: labels (batch,), or probabilities (batch, classes), with which raising
-    the cross-entropy is raising the KL divergence from them.
+    The target is what the attack makes unlikely: labels (batch,), or probabilities (batch, classes). For probabilities,
+    raising the cross-entropy is the same as raising the KL divergence from them.
     """
 
     @property
     def passes(self) -> int:
-        """Input-gradient passes per example."""
+        """Number of input-gradient passes per example, by which the attack's compute is charged."""
 
     @property
     def norm(self) -> Norm:
-        """What the bound is measured in."""
+        """The norm that the bound is measured in."""
 
     @property
     def bound(self) -> float:
-        """Largest distance of x_adv from x that it may return."""
+        """The largest distance of x_adv from x that the attack may return."""
 
     @property
     def sound(self) -> bool:
-        """Stays in [0, 1], in eval mode and without parameter gradients; all but the published study's do."""
+        """Whether the result stays in [0, 1], and the attack runs in eval mode without parameter gradients.
+
+        It does for all of Temper's attacks but the one that repeats arXiv 2403.09441.
+        """
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor: ...
 
 
 def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
-    """Run an attack in eval mode without parameter gradients, and check what it promised.
+    """Runs an attack in eval mode without parameter gradients, and checks that it keeps to what it declares.
 
-    One that is not sound runs in the mode that the model is in, and may leave [0, 1].
+    An attack that is not sound runs in the mode that the model is in, and its result may leave [0, 1].
+
+    Args:
+        attack: the attack to run.
+        model: any classifier of images in [0, 1].
+        x: images (batch, channels, height, width) in [0, 1].
+        target: what the attack makes unlikely, labels (batch,) or probabilities (batch, classes).
+        generator: draws the attack's noise, on the device of the images.
 
     Raises:
-        TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite; it is no images of the
-            shape of x; or the attack made more passes than it declares, by which its compute is charged.
+        TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite; it is not a tensor of
+            the shape of x; or the attack made more passes than it declares, by which its compute is charged.
     """
     with frozen(model) if attack.sound else nullcontext(), _counted(model) as calls:
         adversarial = attack(model, x, target, generator)
@@ -71,14 +81,14 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
     inside = distance <= allowed
     if attack.sound:
         inside = inside & (adversarial >= 0).all() & (adversarial <= 1).all()
-    if not bool(inside):  # NaN compares false, so it lands here too
+    if not bool(inside):  # holds for NaN as well, which no comparison is true of
         raise TemperError(f"{attack}: left its bound: |x_adv - x| = {float(distance):.4g}, allowed {attack.bound:.4g}")
     return adversarial
 
 
 @contextmanager
 def _counted(model: nn.Module) -> Iterator[list[None]]:
-    """A list that grows by one with each call of the model."""
+    """Gives a list that grows by one element with each call of the model."""
     calls: list[None] = []
     handle = model.register_forward_pre_hook(lambda *_: calls.append(None))
     try:
@@ -88,7 +98,10 @@ def _counted(model: nn.Module) -> Iterator[list[None]]:
 
 
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Gradient of the summed cross-entropy by the images; the sum keeps one example's gradient free of the batch."""
+    """Returns the gradient of the summed cross-entropy with respect to the images.
+
+    With a sum, unlike a mean, the gradient of one example does not depend on the size of the batch.
+    """
     leaf = x.detach().requires_grad_(True)
     loss = cross_entropy(model(leaf), target, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, leaf)
@@ -96,10 +109,10 @@ def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
 
 
 def uniform_noise(x: Tensor, radius: float, generator: Generator) -> Tensor:
-    """Noise of the shape of x, uniform in [-radius, radius]."""
+    """Draws noise of the shape of x, uniform in [-radius, radius]."""
     return torch.empty_like(x).uniform_(-radius, radius, generator=generator)
 
 
 def euclidean_length(x: Tensor) -> Tensor:
-    """Euclidean length of each image (batch, 1, 1, 1), kept off 0."""
+    """Returns the Euclidean length of each image (batch, 1, 1, 1), at least 1e-12 so that it can be divided by."""
     return x.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)

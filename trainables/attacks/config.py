@@ -1,7 +1,7 @@
-"""What a study may say of an attack: its kind, radius, steps and warm-up. Imports no torch.
+"""Defines what a study may say of an attack: its kind, radius, steps and warm-up. Imports no torch.
 
-Each kind is a class here, which also says where the code of the attack lies. A new kind is such a class, its name in
-the union at the end of this file, and one file of code.
+Each kind of attack is a class here, which also says where the attack's code lies. To add a kind, add such a class, its
+name in the union at the end of this file, and one file of code.
 """
 
 from collections.abc import Mapping
@@ -29,14 +29,15 @@ Setting = Annotated[bool | int | float | str | None, BeforeValidator(_plain)]
 
 
 class PerturbationConfig(Frozen):
-    """What the rest of Temper asks of a perturbation, so that nobody else need know the kinds.
+    """Base of all perturbations: it has all that the rest of Temper asks, so that no other code names the kinds.
 
     Attributes:
-        implementation: `package.module:name` of a function of the configuration and a share (0–1] of its strength that
-            gives the `trainables.attacks.attack.Attack`; imported when it is first needed, since it needs PyTorch.
-        adversarial: whether it changes the images at all.
-        own_metric: the final metric under which networks trained on it are scored by this very attack as well, beside
-            the study's PGD; None: they are not.
+        implementation: `package.module:name` of a function that takes the configuration and a share (0–1] of its
+            strength, and returns the `trainables.attacks.attack.Attack`; it is imported when it is first needed, since
+            it needs PyTorch.
+        adversarial: whether the perturbation changes the images at all.
+        own_metric: name of a final metric: networks trained on this perturbation are scored by it as well, beside the
+            study's PGD; None: they are not.
     """
 
     implementation: ClassVar[str]
@@ -44,17 +45,17 @@ class PerturbationConfig(Frozen):
     own_metric: ClassVar[str | None] = None
 
     def words(self) -> str:
-        """The perturbation in a few words, for tables and progress lines."""
+        """Describes the perturbation in a few words, for tables and progress lines."""
         raise NotImplementedError
 
     def at(self, *, epsilon: float, steps: int) -> Self:
-        """The same kind at another strength; one that has no steps of its own takes the radius alone."""
+        """Returns the same perturbation with another radius and, if it has several steps, another number of them."""
         strength = {"epsilon": epsilon, "steps": steps}
         return self.model_copy(update={name: strength[name] for name in strength if name in type(self).model_fields})
 
 
 class NoPerturbation(PerturbationConfig):
-    """Ordinary training."""
+    """No perturbation: ordinary training on the images as they are."""
 
     implementation = "trainables.attacks.registry:Unperturbed.of"
     adversarial = False
@@ -66,10 +67,10 @@ class NoPerturbation(PerturbationConfig):
 
 
 class AttackConfig(PerturbationConfig):
-    """What every attack has.
+    """Base of all attacks: the settings that every attack has.
 
     Attributes:
-        warm_up: share of the training steps over which epsilon (and the step size) rises from 0, in a line; 0: none.
+        warm_up: share of the training steps over which epsilon (and the step size) rises linearly from 0; 0: none.
     """
 
     warm_up: Share = 0.0
@@ -80,7 +81,7 @@ class AttackConfig(PerturbationConfig):
 
 
 class FGSM(AttackConfig):
-    """One gradient step from a uniform start, projected (arXiv 2001.03994).
+    """FGSM from a random start: one gradient step from a uniform start, projected onto the ball (arXiv 2001.03994).
 
     Attributes:
         epsilon: radius of the L-infinity ball, in [0, 1] pixel units.
@@ -98,7 +99,11 @@ class FGSM(AttackConfig):
 
 
 class NFGSM(AttackConfig):
-    """One gradient step from noise of twice its size, not projected (arXiv 2202.01181)."""
+    """N-FGSM: one gradient step of epsilon from noise of up to 2 epsilon, not projected (arXiv 2202.01181).
+
+    Attributes:
+        epsilon: length of the step, in [0, 1] pixel units.
+    """
 
     implementation = "trainables.attacks.fgsm:NFgsmAttack.of"
 
@@ -110,10 +115,10 @@ class NFGSM(AttackConfig):
 
 
 class PGD(AttackConfig):
-    """Projected gradient ascent from a random start (arXiv 1706.06083).
+    """PGD: projected gradient ascent from a random start (arXiv 1706.06083).
 
     Attributes:
-        norm: of the ball: largest pixel difference (linf) or Euclidean length (l2).
+        norm: norm of the ball: largest pixel difference (linf) or Euclidean length (l2).
         epsilon: radius of the ball, for pixels in [0, 1].
         steps: gradient steps per batch.
         step_size: length of a step; None: 2.5 epsilon / steps.
@@ -156,12 +161,12 @@ class PublishedPGD(AttackConfig):
 
 
 class UserAttack(AttackConfig):
-    """An attack of the user's own; see `trainables.attacks.user_attack` for what its function is called with.
+    """The user's own attack; `trainables.attacks.user_attack` says how its function is called.
 
     Attributes:
         kind: `module:function`.
-        norm: that the attack is bounded in.
-        epsilon: its strength, for pixels in [0, 1]; how far it may then move an image, the attack itself declares.
+        norm: the norm that the attack's bound is measured in.
+        epsilon: strength of the attack, for pixels in [0, 1]; the attack itself declares how far it may move an image.
         settings: further keyword arguments of the function.
     """
 
@@ -188,12 +193,15 @@ class UserAttack(AttackConfig):
         settings = [f"{name} {value}" for name, value in self.settings.items()]
         return self._words(" ".join([self.kind, *settings]), self.epsilon, self.norm)
 
-    def __hash__(self) -> int:  # recipes are keys, and a dict has no hash
+    def __hash__(self) -> int:  # recipes serve as keys, but the dict `settings` has no hash
         return hash((self.kind, self.norm, self.epsilon, self.warm_up, frozenset(self.settings.items())))
 
 
 def radius(epsilon: float, info: ValidationInfo) -> float:
-    """Check an epsilon by the norm validated before it: an L-infinity one above 0.5 is in 0–255 units by mistake."""
+    """Checks an epsilon against the norm, which is validated before it, and returns the epsilon.
+
+    An L-infinity epsilon above 0.5 is refused (ValueError), because it was given in 0–255 units by mistake.
+    """
     if info.data.get("norm") == "linf" and epsilon > 0.5:
         raise ValueError(f"got {epsilon:g}, expected {EPSILON}")
     return epsilon
@@ -207,14 +215,14 @@ PERTURBATION: TypeAdapter[Perturbation] = TypeAdapter(Perturbation)  # from plai
 
 
 def attack_config(kind: str) -> type[PerturbationConfig]:
-    """The class of a kind: one of `CONFIGS`, or `UserAttack` where it is `module:function`."""
+    """Returns the configuration class of a kind: one of `CONFIGS`, or `UserAttack` for `module:function`."""
     return CONFIGS.get(kind, UserAttack)
 
 
 def recorded_words(recorded: Mapping[str, Any]) -> str:
-    """The words of a perturbation out of a run's record, which another version of Temper may have written.
+    """Describes a perturbation from a run's record, which another version of Temper may have written.
 
-    What this version cannot read is told by the values that stand there, so that an unknown attack is still shown.
+    A perturbation that this version does not know is described by the values in the record.
     """
     try:
         return PERTURBATION.validate_python(dict(recorded)).words()

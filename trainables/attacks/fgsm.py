@@ -1,4 +1,4 @@
-"""Single-step attacks for fast adversarial training: FGSM from a random start, and N-FGSM."""
+"""Implements the single-step attacks of fast adversarial training: FGSM from a random start, and N-FGSM."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from trainables.attacks.config import FGSM, NFGSM, Norm
 
 @dataclass(frozen=True, kw_only=True)
 class FgsmAttack:
-    """Fast adversarial training's step (arXiv 2001.03994, algorithm 3): uniform start, one step, projected."""
+    """Attack of fast adversarial training (arXiv 2001.03994, algorithm 3): uniform start, one step, projection."""
 
     epsilon: float
     step_size: float | None = None
@@ -22,7 +22,7 @@ class FgsmAttack:
 
     @classmethod
     def of(cls, config: FGSM, share: float) -> Self:
-        """As a recipe describes it, at a share of its epsilon and step size."""
+        """Makes the attack that a recipe describes, at a share (0–1] of its epsilon and step size."""
         step_size = None if config.step_size is None else share * config.step_size
         return cls(epsilon=share * config.epsilon, step_size=step_size)
 
@@ -39,9 +39,9 @@ class FgsmAttack:
 
 @dataclass(frozen=True, kw_only=True)
 class NFgsmAttack:
-    """N-FGSM (arXiv 2202.01181, algorithm 1): noise in ±2 epsilon, then one step of epsilon, no projection.
+    """N-FGSM (arXiv 2202.01181, algorithm 1): adds noise in ±2 epsilon, then takes one step of epsilon, unprojected.
 
-    Noise and result are clamped to [0, 1] as in the authors' code; the result may be 3 epsilon away.
+    The noisy image and the result are clamped to [0, 1] as in the authors' code; the result may be 3 epsilon from x.
     """
 
     epsilon: float
@@ -51,7 +51,7 @@ class NFgsmAttack:
 
     @classmethod
     def of(cls, config: NFGSM, share: float) -> Self:
-        """As a recipe describes it, at a share of its epsilon."""
+        """Makes the attack that a recipe describes, at a share (0–1] of its epsilon."""
         return cls(epsilon=share * config.epsilon)
 
     @property

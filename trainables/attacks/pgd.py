@@ -1,4 +1,4 @@
-"""Projected gradient descent (PGD), the multi-step attack, in L-infinity and L2."""
+"""Implements projected gradient descent (PGD), the multi-step attack, in L-infinity and L2."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,9 +12,10 @@ from trainables.attacks.config import PGD, Norm
 
 @dataclass(frozen=True, kw_only=True)
 class PgdAttack:
-    """Projected gradient ascent from a uniform start in the ball (arXiv 1706.06083), in L-infinity or L2.
+    """Attack that climbs the loss by projected gradient steps from a uniform start in the ball (arXiv 1706.06083).
 
-    An L2 step goes along the gradient divided by its length; both norms stay inside [0, 1].
+    An L-infinity step follows the sign of the gradient, an L2 step the gradient divided by its length. In both norms
+    the result stays in [0, 1].
     """
 
     epsilon: float
@@ -25,7 +26,7 @@ class PgdAttack:
 
     @classmethod
     def of(cls, config: PGD, share: float) -> Self:
-        """As a recipe describes it, at a share of its epsilon and step size."""
+        """Makes the attack that a recipe describes, at a share (0–1] of its epsilon and step size."""
         step_size = None if config.step_size is None else share * config.step_size
         return cls(epsilon=share * config.epsilon, steps=config.steps, norm=config.norm, step_size=step_size)
 

@@ -1,8 +1,9 @@
-"""An attack of the user's own, which a study names as `module:function`.
+"""Makes the user's own attack, which a study names as `module:function`.
 
-The function is called with keyword arguments: `epsilon` (the study's, or a share of it while it warms up), `norm`, and
-the study's `settings`. It returns an object that keeps to `trainables.attacks.attack.Attack`. Training calls it for
-every batch, so that an attack carries nothing from batch to batch, and a trial that is interrupted goes on alike.
+The function is called with keyword arguments: `epsilon` (the study's, or a share of it during the warm-up), `norm`, and
+the study's `settings`. It returns an object that follows `trainables.attacks.attack.Attack`. Training calls the
+function for every batch, so that an attack keeps nothing from batch to batch, and an interrupted trial continues as if
+it had not been interrupted.
 """
 
 import inspect
@@ -21,15 +22,15 @@ KEY = "perturbation.kind"
 
 
 def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> Attack:
-    """Call the user's function.
+    """Calls the user's function and returns the attack that it makes.
 
     Args:
-        config: names it, and what it is called with.
-        share: of epsilon, (0–1].
-        where: the key of the study that names it, for messages.
+        config: names the function, and holds the values that it is called with.
+        share: share of epsilon, (0–1].
+        where: the study's key that names the function, for messages.
 
     Raises:
-        InvalidInput: there is no such function, it does not take these arguments, it fails, or it gives no attack.
+        InvalidInput: there is no such function, it does not take these arguments, it fails, or it returns no attack.
     """
     function = _function(config.kind, where, os.getcwd())
     arguments = {"epsilon": share * config.epsilon, "norm": config.norm, **config.settings}
@@ -37,7 +38,7 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
         attack = function(**arguments)
     except TemperError:
         raise
-    except Exception as error:  # it is the user's, and may raise anything
+    except Exception as error:  # the user's function may raise anything
         refused = _refused(function, arguments)
         reason = f"failed ({type(error).__name__}: {error})" if refused is None else refused
         raise InvalidInput(f"{where}: {config.kind} {reason}") from error
@@ -47,7 +48,7 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
 
 
 def check_user_attack(config: UserAttack, where: str) -> None:
-    """Try to make the attack that a study names, and look at what calling it takes. Raises InvalidInput."""
+    """Checks that a study's own attack can be made and is called with the right arguments; raises InvalidInput."""
     attack = user_attack(config, where=where)
     try:
         inspect.signature(attack).bind("model", "x", "target", "generator")
@@ -59,18 +60,18 @@ def check_user_attack(config: UserAttack, where: str) -> None:
 
 
 def _refused(function: Callable[..., Any], arguments: dict[str, Any]) -> str | None:
-    """What is wrong with a function's signature, if that is what is wrong."""
+    """Returns why a function does not take these arguments; None where its signature takes them."""
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
         return f"does not take the keyword arguments {', '.join(arguments)} ({error})"
-    except ValueError:  # a function without a signature
+    except ValueError:  # the function has no signature, as some built-in ones
         return None
     return None
 
 
 def _unlike(attack: Any, config: UserAttack) -> str | None:
-    """How an object differs from an attack in the norm that was asked for."""
+    """Returns in what an object is not an attack in the configured norm; None where it is one."""
     missing = [name for name in ("passes", "norm", "bound", "sound") if not hasattr(attack, name)]
     if missing or not callable(attack):
         return f"which has no {', '.join([*missing, *([] if callable(attack) else ['__call__'])])}"
@@ -87,11 +88,11 @@ def _unlike(attack: Any, config: UserAttack) -> str | None:
 
 @lru_cache(maxsize=64)
 def _function(reference: str, where: str, folder: str) -> Callable[..., Any]:
-    """The function, found once for a working directory: looking for it takes 60 µs, and every batch asks."""
+    """Imports the user's function, once per working directory: that takes 60 µs, and every batch asks for it."""
     try:
         return user_function(reference, where)
     except TemperError:
         raise
-    except Exception as error:  # their module may raise anything
+    except Exception as error:  # the user's module may raise anything when it is imported
         problem = f"{type(error).__name__}: {error}"
         raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({problem})") from error

@@ -1,7 +1,7 @@
-"""Checkpoints: what a recipe in progress and a finished one leave on disk, and how both are read back.
+"""Checkpoints: write recipes in progress and finished ones to disk, and read them back.
 
-- `tensors`: networks and training state as plain tensors
-- `checkpoint`: writing and reading checkpoint/<epoch>/, torn ones told from whole ones
-- `trained_model`: what a finished recipe hands to recipes that start or learn from it
-- `recovery`: rebuilding that from a run directory
+- `tensors`: packs networks and training state into plain tensors
+- `checkpoint`: writes and reads checkpoint/<epoch>/, and finds out which checkpoints are damaged
+- `trained_model`: holds what a finished recipe passes on to recipes that start or learn from it
+- `recovery`: rebuilds a trained model from a run directory
 """

@@ -1,4 +1,4 @@
-"""Checkpoints of a recipe in progress: checkpoint/<epoch>/ with tensor files and, written last, state.json."""
+"""Writes and reads the checkpoints of a recipe: checkpoint/<epoch>/ with tensor files and, written last, state.json."""
 
 import hashlib
 from typing import Any
@@ -7,13 +7,13 @@ from trainables.storage import Folder
 
 
 def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, Any]) -> None:
-    """Write the checkpoint of an epoch, then drop all but it and the one before.
+    """Writes the checkpoint of an epoch, then deletes all checkpoints but the newest two.
 
     Args:
         folder: trials/<id>/checkpoint.
-        epoch: epochs done.
-        files: name to content.
-        state: plain data; the files' hashes are added to it, so that a torn checkpoint is told from a whole one.
+        epoch: number of epochs done.
+        files: name of each tensor file, to its content.
+        state: plain data for state.json; the files' hashes are added, so that a damaged checkpoint is recognised.
     """
     place = folder.child(str(epoch))
     for name, content in files.items():
@@ -24,7 +24,7 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
 
 
 def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
-    """Files and state of the newest checkpoint that is whole, or None."""
+    """Reads the files and the state of the newest undamaged checkpoint; None if there is none."""
     for epoch in reversed(_epochs(folder)):
         found = _read(folder.child(str(epoch)))
         if found is not None:
@@ -33,22 +33,22 @@ def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | Non
 
 
 def torn(folder: Folder) -> tuple[list[int], int | None]:
-    """Epochs of the checkpoints that are not whole, and the epoch of the newest that is."""
+    """Returns the epochs of the damaged checkpoints, and the epoch of the newest undamaged one, None without any."""
     epochs = _epochs(folder)
     broken = [epoch for epoch in epochs if _read(folder.child(str(epoch))) is None]
     return broken, max((epoch for epoch in epochs if epoch not in broken), default=None)
 
 
 def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
-    """The weights that a finished recipe keeps, as safetensors bytes.
+    """Reads the weights that a finished recipe keeps, as safetensors bytes.
 
     Args:
         folder: trials/<id>/checkpoint.
-        epochs: rows of its history once it has finished.
-        best: of the best epoch instead of the last.
+        epochs: number of rows that its history has once it has finished.
+        best: read the weights of the best epoch instead of the last.
 
     Returns:
-        None if there is no whole checkpoint of its end.
+        The weights; None if there is no undamaged checkpoint of the finished recipe.
     """
     found = read_newest(folder)
     if found is None or len(found[1]["history"]) < epochs:
@@ -60,7 +60,7 @@ def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
 
 
 def _read(place: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
-    """A checkpoint's files and state, or None if it is torn: by a kill while it was written, or by its disk."""
+    """Reads a checkpoint's files and state; None if it is damaged, by a kill while it was written or by the disk."""
     try:
         state = place.read_json("state.json")
         files = {name: place.read(name) for name in state["sha256"]}

@@ -1,4 +1,4 @@
-"""Finished bases and teachers out of a run directory: for a resumed search, and for trials whose cache is lost."""
+"""Rebuilds finished bases and teachers from a run directory, for resumed searches and where the cache is lost."""
 
 from collections.abc import Collection
 
@@ -12,16 +12,16 @@ from trainables.storage import Folder
 
 
 def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = ()) -> TrainedModel:
-    """What a finished recipe came to, out of its last checkpoint and those of all that it builds on.
+    """Rebuilds the trained model of a finished recipe from its last checkpoint and those of its bases and teachers.
 
     Args:
-        recipe: has finished.
+        recipe: the recipe, which has finished.
         trials: the run's trials/ folder.
-        splits: its data.
-        teachers: ids of the recipes that others learn from, whose soft labels are made again.
+        splits: the data of the run.
+        teachers: ids of the recipes that are teachers of others; their soft labels are computed again.
 
     Raises:
-        InvalidInput: a checkpoint that is needed is gone.
+        InvalidInput: a checkpoint that is needed is missing or damaged.
     """
     folder = trials.child(recipe.id, "checkpoint")
     weights = read_result(folder, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")

@@ -1,4 +1,4 @@
-"""What a finished recipe leaves to others: its weights, what they cost, and its soft labels where it teaches."""
+"""Holds what a finished recipe passes on to others: its weights, their compute, and soft labels if it is a teacher."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ from trainables.data.splits import Splits, pixel_statistics
 from trainables.models.build import build, frozen
 from trainables.recipe.recipe import Recipe
 
-BATCH = 256  # images per forward pass of a teacher: fixed, since the last bits of logits depend on it
+BATCH = 256  # images per forward pass of a teacher; it is fixed because the last bits of the logits depend on it
 
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """A network's answers to the training images, clean and not augmented.
+    """The predictions of a teacher for the training images, clean and not augmented, from which students learn.
 
     Attributes:
-        logits: (n, classes), in the order of the training split. An array, which Ray shares on a node without copies.
-        flops: of one forward pass of the network over one image.
+        logits: (n, classes), in the order of the training split; an array, which processes of a node share through Ray.
+        flops: FLOPs of one forward pass of the teacher over one image.
     """
 
     logits: NDArray[np.float32]
@@ -33,12 +33,12 @@ class SoftLabels:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A finished model, to start other recipes from or to teach them.
+    """A finished model, which serves other recipes as their base or teacher.
 
     Attributes:
-        weights: as a safetensors file.
-        lineage: what it cost, and what each recipe that it builds on cost.
-        soft_labels: its logits on the training images, where some recipe learns from them.
+        weights: content of a safetensors file.
+        lineage: the compute of its recipe, and of each base and teacher that it goes back to.
+        soft_labels: its predictions for the training images; None where no recipe learns from them.
     """
 
     weights: bytes
@@ -47,18 +47,19 @@ class TrainedModel:
 
 
 def inherited(base: TrainedModel | None, teacher: TrainedModel | None) -> Lineage:
-    """The lineage of a recipe that builds on these: an ancestor of both is there once."""
+    """Joins the lineages of a recipe's base and teacher; an ancestor of both is counted once."""
     return {**(base.lineage if base else {}), **(teacher.lineage if teacher else {})}
 
 
 def soft_labels(recipe: Recipe, weights: bytes, splits: Splits, images: Tensor) -> SoftLabels:
-    """The answers of a finished recipe's network, as it is deployed: pruned, quantized, of the epoch it keeps.
+    """Computes the predictions of a finished recipe's network for the training images.
 
-    They are a function of the weights alone: the recipe's own trial and any student that finds none get the same.
+    The network is in its deployed form: pruned, quantized, with the weights of the epoch that the recipe keeps. The
+    predictions depend on these weights alone, so that the teacher's trial and a student's trial compute the same.
 
     Args:
         recipe: the teacher.
-        weights: its result, a safetensors file.
+        weights: the teacher's weights, content of a safetensors file.
         splits: the data.
         images: training images (n, channels, height, width) on the device to compute on.
     """
@@ -70,17 +71,17 @@ def soft_labels(recipe: Recipe, weights: bytes, splits: Splits, images: Tensor) 
 
 
 def rebuild(recipe: Recipe, splits: Splits, weights: bytes, *, epochs: int | None = None) -> nn.Module:
-    """A network as it was saved, on the CPU and in eval mode; nothing is trained or fitted.
+    """Rebuilds a network as it was saved, on the CPU and in eval mode; nothing is trained or fitted.
 
-    torch's global generator is left as it was.
+    PyTorch's global generator is left as it was.
 
     Args:
-        recipe: that it is of.
-        splits: its data, for the shape of the images, the classes and the pixels.
-        weights: its parameters and buffers as a safetensors file.
-        epochs: that had begun when it was saved, by which it may not have been compressed in full; None: all.
+        recipe: the recipe of the network.
+        splits: the data, for the shape of the images, the number of classes and the statistics of the pixels.
+        weights: the network's parameters and buffers, content of a safetensors file.
+        epochs: number of epochs that had begun when it was saved, which says how far it was compressed; None: all.
     """
     pixels, state = pixel_statistics(recipe.data, splits.train), load_tensors(weights)
-    with torch.random.fork_rng(devices=[]):  # initial weights, drawn on the CPU, which the state replaces
+    with torch.random.fork_rng(devices=[]):  # building draws initial weights on the CPU, which the state then replaces
         model = build(recipe.model, splits.train.images.shape[1:], classes=splits.classes, pixels=pixels)
     return Compressors(recipe.methods, seed=recipe.seed).load(model, state, epochs=epochs).eval()

@@ -1,9 +1,9 @@
-"""Compression: making a network smaller by pruning its channels, rounding its numbers, or a method of the user's own.
+"""Compression: makes a network smaller by pruning its channels, rounding its numbers, or the user's method.
 
-- `config`: what a study may say of each method, without torch
-- `compressor`: the protocol of a method, and those of one recipe in their order
-- `pruning`: channel pruning
-- `quantization`, `quantized_layers`: quantization-aware training, and its layers as the deployed file has them
-- `user_compressor`: a user's own method, and what is checked of it
-- `size`: bit operations and stored bytes of the result
+- `config`: defines what a study may say of each method, without torch
+- `compressor`: defines the protocol of a method, and applies the methods of one recipe in order
+- `pruning`: removes channels
+- `quantization`, `quantized_layers`: train with rounded numbers, and write them for the deployed file
+- `user_compressor`: makes the user's method, and tries it on the study's network
+- `size`: counts the bit operations and the stored bytes of the result
 """

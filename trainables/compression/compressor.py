@@ -1,7 +1,7 @@
-"""The protocol of a compression method, and the methods of one recipe in their order.
+"""Defines the protocol of a compression method, and applies the methods of one recipe in order.
 
-A method is a configuration in `trainables.compression.config` and a class of its own that follows `Compressor`. Whoever
-trains, saves, rebuilds, counts or exports a network asks `Compressors`, and knows no method by name.
+A method is a configuration in `trainables.compression.config` and a class that follows `Compressor`. The code that
+trains, saves, rebuilds, counts or exports a network uses `Compressors`, and knows no method by name.
 """
 
 from abc import abstractmethod
@@ -15,82 +15,83 @@ from torch import Tensor, nn
 from trainables.compression.config import Compression, Quantization
 from trainables.models.build import load_compressed
 
-FLOAT = 32  # bits of what is not quantized
+FLOAT = 32  # bits of a number that is not quantized
 
 
 @runtime_checkable
 class Compressor(Protocol):
-    """One compression method at work on one network.
+    """Compressor that applies one compression method to one network.
 
-    All but `step` is written here for methods that only make layers narrower or overwrite their values: nothing to
-    attach, nothing to take off, floats throughout. A method that subclasses this says what it does otherwise.
+    A method subclasses this and writes `step`. The other functions suit a method that only makes layers narrower or
+    overwrites their values: it adds no modules, and its numbers stay floats. Another method overrides them as needed.
     """
 
     @abstractmethod
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Compress a network in place, before an epoch of training; the caller counts the FLOPs of its passes.
+        """Compresses a network in place before an epoch of training; the caller counts the FLOPs of its passes.
 
-        What later steps must know beyond the weights is noted in the first one: after a restart the first step is taken
-        again, on the same network, and then training goes on from the weights of a later one.
+        The first step must note all that later steps need beside the weights. After a restart the first step is taken
+        again on the same network, and then training continues from the weights of a later step.
 
         Args:
-            number: of the step, from 1 to the configuration's `steps`.
-            model: the network, as built or with its base's weights, and from the second step on as trained since; in
-                any mode, which is kept. New layers may be anywhere: they are moved to its device afterwards.
+            number: number of the step, from 1 to the configuration's `steps`.
+            model: the network: in the first step as built or with its base's weights, later as trained since. It may be
+                in any mode, and is left in that mode. New layers may lie on any device; the caller moves them.
             x: all training images (n, channels, height, width), on the network's device.
             y: their labels (n,).
         """
 
     def attach(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Give a network the form that any of the steps leaves, in place and without data: what weights need to load.
+        """Gives a network the modules that it has after a step, so that saved weights can be loaded; needs no data.
 
         Args:
-            model: of the form before the first step, on the CPU, in any mode.
-            state: a state_dict of it in the form after a step, from which sizes are read. Its values are loaded by the
-                caller afterwards; layers that are only narrower, or wider, need not be touched.
+            model: the network in its form before the first step, on the CPU, in any mode; it is changed in place.
+            state: a state_dict of the network after any step, from which sizes are read. The caller loads its values
+                afterwards, and also makes layers narrower or wider as they are there.
         """
         return
 
     def plain(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state_dict in the names of the network before the first step, for recipes that start from this one's.
+        """Returns a state_dict in the names of the network before the first step, for recipes that have it as base.
 
-        They load it into a network as it was built, whose layers become as narrow as these tensors are.
+        They load it into a newly built network, whose layers become as narrow as these tensors.
 
         Args:
-            state: as it is after any of the steps.
+            state: a state_dict of the network after any step.
         """
         return dict(state)
 
     def bits(self, layer: nn.Module) -> tuple[int, int]:
-        """Bits, from 1 to 32, of a convolution's or linear layer's weights and of its input; 32: floats."""
+        """Returns the bits, 1 to 32, of a convolution's or linear layer's weights and of its input; 32: floats."""
         return FLOAT, FLOAT
 
     def deploy(self, model: nn.Module) -> None:
-        """Replace modules of the method's own, in place, by ones that ONNX has operators for; traced ones need not be.
+        """Replaces the method's modules, in place, by ones that ONNX has operators for.
 
-        The network that this is a copy of must go on to work: `torch.nn.utils.parametrize.remove_parametrizations`
-        takes the parametrization from both (torch 2.14.1), because a copy shares its class.
+        Modules that PyTorch's tracing can export need not be replaced. The model is a copy, and the original must still
+        work afterwards: `torch.nn.utils.parametrize.remove_parametrizations` would break it (torch 2.14.1), because a
+        copy shares the class of the original.
 
         Args:
-            model: the trained network, in eval mode, on the CPU; a copy.
+            model: a copy of the trained network, in eval mode, on the CPU.
         """
         return
 
 
 class Compressors:
-    """The compression methods of one recipe, in order: each begins where the one before takes its last step."""
+    """The compression methods of one recipe, in order; each begins in the epoch of the last step of the one before."""
 
     def __init__(self, methods: Sequence[Compression | Quantization], *, seed: int) -> None:
-        """Make the compressor of each method; the modules that they lie in are imported now.
+        """Makes the compressor of each method; the modules of the methods are imported here.
 
         Args:
-            methods: configurations in order: `Recipe.methods`.
-            seed: of what a method draws.
+            methods: the configurations in order, `Recipe.methods`.
+            seed: seed of all that a method draws.
 
         Raises:
-            InvalidInput: a user's own method cannot be had.
+            InvalidInput: the user's method cannot be imported or made.
         """
-        self._parts: list[tuple[int, int, Compressor]] = []  # the epochs of the first and the last step
+        self._parts: list[tuple[int, int, Compressor]] = []  # epoch of the first step, of the last step, compressor
         first = 1
         for config in methods:
             if config.implementation is not None:
@@ -98,9 +99,9 @@ class Compressors:
                 first += config.steps - 1
 
     def step(self, epoch: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Take every step that is due before an epoch, counted from 1; the rest as for `Compressor.step`.
+        """Takes every step that is due before an epoch, counted from 1; arguments otherwise as in `Compressor.step`.
 
-        New layers are moved to the device and the memory layout of all others, in which a rebuilt network has them too.
+        New layers are then moved to the device and the memory layout of the others, as in a rebuilt network.
         """
         for first, last, compressor in self._parts:
             if first <= epoch <= last:
@@ -108,28 +109,28 @@ class Compressors:
                 model.to(x.device).to(memory_format=torch.channels_last)
 
     def load(self, model: nn.Module, state: Mapping[str, Tensor], *, epochs: int | None = None) -> nn.Module:
-        """Give a network, as it was built, the form and the weights of a saved one.
+        """Gives a newly built network the form and the weights of a saved one.
 
         Args:
-            model: changed in place and returned.
+            model: the network; it is changed in place and returned.
             state: the saved state_dict.
-            epochs: that had begun when it was saved; None: all of the recipe's.
+            epochs: number of epochs that had begun when it was saved; None: all of the recipe's.
         """
         return _load(model, self._begun(epochs), state)
 
     def plain(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A finished recipe's state_dict in the names of the network as it was built, for whoever starts from it."""
+        """Returns a finished recipe's state_dict in the names of a newly built network, for recipes with it as base."""
         for compressor in reversed(self._begun(None)):
             state = compressor.plain(state)
         return dict(state)
 
     def bits(self, layer: nn.Module) -> tuple[int, int]:
-        """Bits of a layer's weights and of its input: the fewest that a method says."""
+        """Returns the bits of a layer's weights and of its input, each the fewest that any method gives."""
         told = [compressor.bits(layer) for _, _, compressor in self._parts]
         return min([FLOAT, *(weight for weight, _ in told)]), min([FLOAT, *(inputs for _, inputs in told)])
 
     def deploy(self, model: nn.Module) -> None:
-        """As `Compressor.deploy`, from the method that came last to the first."""
+        """Calls `Compressor.deploy` of every method, from the last to the first."""
         for _, _, compressor in reversed(self._parts):
             compressor.deploy(model)
 
@@ -138,14 +139,14 @@ class Compressors:
 
 
 def compressor_of(config: Compression | Quantization, *, seed: int) -> Compressor:
-    """The compressor of a method that has one. Raises InvalidInput if a user's own cannot be had."""
+    """Makes the compressor of a method that has one. Raises InvalidInput if the user's own cannot be made."""
     assert config.implementation is not None
     module, _, name = config.implementation.partition(":")
     return cast(Compressor, getattr(import_module(module), name)(config, seed=seed))
 
 
 def _load(model: nn.Module, compressors: Sequence[Compressor], state: Mapping[str, Tensor]) -> nn.Module:
-    """Load weights in the form that these compressors leave, one after the other."""
+    """Loads weights after these compressors, in order, have given the network the form that the weights need."""
     if compressors:
         *before, last = compressors
         last.attach(_load(model, before, last.plain(state)), state)
@@ -153,5 +154,5 @@ def _load(model: nn.Module, compressors: Sequence[Compressor], state: Mapping[st
 
 
 def layers_of(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """The layers that bits are of, convolutions and linear ones, by name, in the order of definition."""
+    """Returns the layers that can be quantized, convolutions and linear layers, by name in the order of definition."""
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}

@@ -1,6 +1,6 @@
-"""What a study may say of pruning, of quantization and of a user's own compression. Imports no torch.
+"""Defines what a study may say of pruning, quantization and the user's own compression. Imports no torch.
 
-A new method is a class here, whose `implementation` says where its compressor lies, and its name in `Compression`.
+To add a method, add a class here, whose `implementation` says where its compressor lies, and its name in `Compression`.
 """
 
 import math
@@ -30,38 +30,39 @@ MacRatio = Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")]
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
 
 COUNTED_RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # pruning ratios whose networks are counted
-COUNTED_PER_OCTAVE = 4  # and so many shares of MACs to keep for each factor of 2
+COUNTED_PER_OCTAVE = 4  # number of values of `mac_ratio` whose networks are counted, for each factor of 2
 
 
 class Method(Frozen):
-    """Base of every compression method's configuration. Beside this, each has `steps`: a field, or a constant.
+    """Base of every compression method's configuration.
 
-    `steps` is how many epochs begin with a step of compression, the first of the recipe's training.
+    Each method also has `steps`, a field or a constant: the number of epochs that begin with a step of compression; the
+    first of them is the first epoch of the recipe's training, or that of the last step of the method before.
 
     Attributes:
-        implementation: `package.module:name` of what makes its compressor, called with the configuration and `seed`,
-            and imported no earlier than that; None: the network is left as it is.
+        implementation: `package.module:name` of what makes the method's compressor from the configuration and `seed`;
+            it is imported only when a compressor is made; None: the network is left as it is.
     """
 
     implementation: ClassVar[str | None]
 
     def counted_as(self) -> "tuple[tuple[Compression, float], ...]":
-        """Which networks stand for this method's in an estimate of compute, each with a weight; weights add up to 1.
+        """Returns the compressions whose networks are counted to estimate the compute of this one, with their weights.
 
-        The estimate is the product of their compute to the power of their weights. A method with a continuous amount
-        names neighbours on a grid, so that the networks of a few are counted for many candidates. Empty: it is counted
-        on its own network.
+        The weights add up to 1, and the estimate is the product of each network's compute to the power of its weight. A
+        method with a continuous amount returns its neighbours on a grid, so that few networks are counted for many
+        candidates. Where nothing is returned, the network of this method itself is counted.
         """
         return ()
 
     def words(self) -> str:
-        """The method in a few words, for tables and progress lines; what is as usual is not said."""
+        """Describes the method in a few words, for tables and progress lines, without settings at their defaults."""
         told = self.model_dump(exclude_defaults=True)
         return " ".join([str(getattr(self, "method", "")), *(f"{key} {value}" for key, value in told.items())])
 
 
 class NoCompression(Method):
-    """Keep every channel."""
+    """No compression: the network keeps every channel."""
 
     implementation: ClassVar[str | None] = None
     steps: ClassVar[int] = 1
@@ -72,20 +73,21 @@ class NoCompression(Method):
 
 
 class ChannelPruning(Method):
-    """Remove whole channels (torch-pruning), before training or also during it. Exactly one of the two ratios is given.
+    """Channel pruning (torch-pruning): whole channels are removed before training, and also during it if asked for.
 
-    Both are of the network that the recipe starts from.
+    Exactly one of the two ratios is given. Both are relative to the network that the recipe starts from.
 
     Attributes:
-        pruning_ratio: share of channels removed; MACs fall by about its square.
+        pruning_ratio: share of channels to remove; the share of MACs that is left is about the square of the share of
+            channels that is left.
         mac_ratio: share of the MACs to keep; the channel ratio that leaves no more is found by measuring.
-        steps: in how many steps the ratio is reached, one before each of the first `steps` epochs; 1: all at once,
-            before training. What is removed after step i of n is 1 - (1 - i/n)^3 of what is removed in the end
-            (arXiv 1710.01878, eq. 1): most of it early, while there is most to spare and most time to recover.
-        importance: what a channel is worth, the least goes first: L1 or L2 norm of its weights; first-order Taylor,
-            |weight × gradient| of the clean loss (arXiv 1906.10771); or a random number.
-        scope: rank channels across the network (global) or inside each layer (uniform).
-        taylor_examples: training images that the Taylor gradient is taken on.
+        steps: number of steps in which the ratio is reached, one before each of the first `steps` epochs; 1: all at
+            once, before training. After step i of n, 1 - (1 - i/n)^3 of the channels to remove are removed (arXiv
+            1710.01878, eq. 1): most of them early, when the network has most to spare and most time to recover.
+        importance: how the value of a channel is measured; the least valuable go first. L1 or L2 norm of its weights;
+            first-order Taylor, |weight × gradient| of the clean loss (arXiv 1906.10771); or a random number.
+        scope: whether channels are ranked across the network (global) or inside each layer (uniform).
+        taylor_examples: number of training images that the Taylor gradient is computed on.
     """
 
     implementation: ClassVar[str | None] = "trainables.compression.pruning:ChannelPruner"
@@ -106,7 +108,7 @@ class ChannelPruning(Method):
         return self
 
     def counted_as(self) -> "tuple[tuple[Compression, float], ...]":
-        """Ratios on both sides out of COUNTED_RATIOS, or the nearest share of MACs; Taylor importance as L1."""
+        """Returns the neighbours in COUNTED_RATIOS, or the nearest counted share of MACs; Taylor counts as L1."""
         plain = self.model_copy(update={"importance": "l1"}) if self.importance == "taylor" else self
         if self.pruning_ratio is None:
             octaves = min(-1, round(COUNTED_PER_OCTAVE * math.log2(self.mac_ratio or 1.0)))
@@ -124,7 +126,7 @@ class ChannelPruning(Method):
 
 
 def _plain(value: object) -> object:
-    """A value that stands in a recipe's JSON as it is: a scalar, or a tuple of scalars for a list of them."""
+    """Checks that a value can stand in a recipe's JSON, a scalar or a list of scalars; lists become tuples."""
     several = tuple(value) if isinstance(value, list | tuple) else (value,)
     for one in several:
         if not isinstance(one, bool | int | float | str | None) or (isinstance(one, float) and not math.isfinite(one)):
@@ -133,23 +135,23 @@ def _plain(value: object) -> object:
 
 
 class Settings(Frozen):
-    """Values that a study hands to a user's own function, by the names of the function's arguments."""
+    """Values that a study passes to the user's function, by the names of the function's arguments."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_plain)]] = Field(init=False)
 
     def values(self) -> dict[str, Any]:
-        """Name to value: scalars, and tuples of scalars."""
+        """Returns each argument's name and value; values are scalars and tuples of scalars."""
         return dict(self.__pydantic_extra__)
 
 
 class UserCompression(Method):
-    """A user's own compression method; see `trainables.compression.user_compressor`.
+    """The user's own compression method; see `trainables.compression.user_compressor`.
 
     Attributes:
-        method: `module:function`, which is called with `steps`, `seed` and the settings, by name.
-        steps: how many epochs begin with a step of it, from the first one on.
-        settings: what else the function is called with.
+        method: `module:function`; the function is called with `steps`, `seed` and the settings, by name.
+        steps: number of epochs, from the first one on, that begin with a step of the method.
+        settings: further keyword arguments of the function.
     """
 
     implementation: ClassVar[str | None] = "trainables.compression.user_compressor:user_compressor"
@@ -175,12 +177,14 @@ class UserCompression(Method):
 
 
 class Quantization(Method):
-    """Train with rounded weights and activations, after pruning; see `trainables.compression.quantization`.
+    """Quantization-aware training, after pruning: weights and activations are rounded to few bits.
+
+    See `trainables.compression.quantization`.
 
     Attributes:
-        weight_bits: per output channel; 32: floating point.
-        activation_bits: per tensor; 32: floating point.
-        calibration_examples: training images that activation ranges are fitted to.
+        weight_bits: bits of weights, with one range per output channel; 32: floating point.
+        activation_bits: bits of activations, with one range per tensor; 32: floating point.
+        calibration_examples: number of training images that activation ranges are fitted to.
     """
 
     implementation: ClassVar[str | None] = "trainables.compression.quantization:Quantizer"
@@ -203,7 +207,7 @@ NAMED = tuple(tag.tag for _, tag in map(get_args, get_args(_Methods)) if tag.tag
 
 
 def _tag(given: Any) -> str | None:
-    """Which class a configuration is of: that of its `method`, or a user's own; None: neither."""
+    """Returns the tag of a configuration's class: its `method`, or that of the user's own; None where it is neither."""
     method = given.get("method") if isinstance(given, dict) else getattr(given, "method", None)
     if method in NAMED:
         return str(method)
@@ -222,7 +226,7 @@ COMPRESSION: TypeAdapter[Compression] = TypeAdapter(Compression)
 
 
 def words_of(compression: Mapping[str, Any]) -> str:
-    """A recorded compression in a few words; only its name where a newer version recorded what this one cannot read."""
+    """Describes a recorded compression in a few words; one that this version cannot read by its method's name alone."""
     try:
         return COMPRESSION.validate_python(dict(compression)).words()
     except ValidationError:

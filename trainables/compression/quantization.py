@@ -1,9 +1,9 @@
-"""Quantization-aware training: weights and activations rounded to few bits, with straight-through gradients.
+"""Implements quantization-aware training: weights and activations are rounded to few bits.
 
-The network computes in floating point with values that a b-bit integer network would have (arXiv 1712.05877), so that
-training and attacks have gradients. Weights are symmetric and per output channel; activations are affine and per
-tensor. The first and the last layer stay at 8 bits or more, as is usual (arXiv 1805.06085, section 4): the pixels
-themselves have 8.
+The network computes in floating point with the values that a b-bit integer network would have (arXiv 1712.05877), and
+gradients pass straight through the rounding, so that training and attacks work. Weights are quantized symmetrically
+with one scale per output channel, activations affinely with one range per tensor. The first and the last layer have 8
+bits or more, as is usual (arXiv 1805.06085, section 4), since pixels themselves have 8.
 """
 
 import re
@@ -19,16 +19,17 @@ from trainables.compression.config import Quantization
 from trainables.compression.quantized_layers import BYTE, RoundedInput, StoredBytes, StoredFloats, fusible
 from trainables.models.build import frozen
 
-OUTER_BITS = 8  # the first and the last layer's, at least
-SHARES = torch.linspace(0.05, 1.0, 20)  # of the largest value, tried as the end of the range
-SAMPLE = 65_536  # activations a layer that its range is fitted to
-_WEIGHT_QUANTIZER = re.compile(r"(.*)\.parametrizations\.weight\.(\d+)\.share")  # in a state_dict
+OUTER_BITS = 8  # least bits of the first and the last layer
+SHARES = torch.linspace(0.05, 1.0, 20)  # shares of the largest value that are tried as the end of the range
+SAMPLE = 65_536  # about as many activations of each layer are used to fit its range
+_WEIGHT_QUANTIZER = re.compile(r"(.*)\.parametrizations\.weight\.(\d+)\.share")  # its key in a state_dict
 
 
 class WeightQuantizer(nn.Module):
-    """A parametrization: weights (out, …) to the grid of signed b-bit integers, one scale per output channel.
+    """Parametrization that rounds weights (out, …) to a grid of signed b-bit integers, one scale per output channel.
 
-    The scale follows the weights: it is a share of the channel's largest magnitude, fitted once by squared error.
+    The end of a channel's range is a share of its largest weight, so that the scale follows the weights in training;
+    the share is fitted once, to the least squared error.
     """
 
     share: Tensor
@@ -47,7 +48,7 @@ class WeightQuantizer(nn.Module):
         return self._round(weight, self.share)
 
     def integers(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The rounded weights as integers (out, …), in int32, and what one of them is worth (out,)."""
+        """Returns the rounded weights as int32 integers (out, …), and the value of one integer step (out,)."""
         scale = self._scale(weight, self.share)
         steps: Tensor = self(weight) / scale.reshape(-1, *[1] * (weight.dim() - 1))
         return steps.round().to(torch.int32), scale
@@ -64,7 +65,7 @@ class WeightQuantizer(nn.Module):
 
 
 class ActivationQuantizer(nn.Module):
-    """Any tensor to the grid of unsigned b-bit integers over one range, which contains 0 and was fitted once."""
+    """Module that rounds a tensor to a grid of unsigned b-bit integers; its range contains 0 and is fitted once."""
 
     scale: Tensor
     zero_point: Tensor
@@ -91,24 +92,29 @@ class ActivationQuantizer(nn.Module):
 
 
 class Quantizer(Compressor):
-    """Quantizes every convolution and linear layer in one step; other parameters stay as they are."""
+    """Compressor that quantizes every convolution and linear layer in one step; other parameters stay as they are."""
 
     def __init__(self, quantization: Quantization, *, seed: int) -> None:
-        """Args: how many bits; nothing is drawn."""
+        """Makes the compressor of one network.
+
+        Args:
+            quantization: numbers of bits, and of images for calibration.
+            seed: not used, because quantization draws nothing.
+        """
         self._quantization = quantization
 
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Fit the ranges of activations to some of these images, in one pass, and those of weights to the weights."""
+        """Adds quantizers, and fits their ranges: of activations to some of these images, of weights to the weights."""
         sample = x[: self._quantization.calibration_examples]
         self._add_quantizers(model, _inputs(model, layers_of(model), sample))
 
     def attach(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Add quantizers whose ranges are yet to be loaded."""
+        """Adds quantizers whose ranges are loaded afterwards."""
         self._add_quantizers(model, {name: torch.zeros(1) for name in layers_of(model)})
 
     def plain(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The floating-point weights under the names that they had, and nothing of the quantizers."""
-        last: dict[str, int] = {}  # parametrization of each quantized weight; a method before may have added others
+        """Returns the floating-point weights under their names before quantization, and nothing of the quantizers."""
+        last: dict[str, int] = {}  # layer to the number of its last parametrization: other methods may have added some
         for layer, number in (found.groups() for found in map(_WEIGHT_QUANTIZER.fullmatch, state) if found):
             last[layer] = max(int(number), last.get(layer, 0))
         quantized = last if self._quantization.weight_bits < FLOAT else {}
@@ -123,7 +129,7 @@ class Quantizer(Compressor):
         }
 
     def bits(self, layer: nn.Module) -> tuple[int, int]:
-        """Of a layer's quantizers."""
+        """Returns the bits of a layer's quantizers for its weights and for its input."""
         weight, inputs = FLOAT, FLOAT
         for part in layer.modules():
             if isinstance(part, WeightQuantizer):
@@ -133,7 +139,7 @@ class Quantizer(Compressor):
         return weight, inputs
 
     def deploy(self, model: nn.Module) -> None:
-        """Replace quantizers by stored weights and rounded inputs."""
+        """Replaces the quantizers by modules that ONNX has operators for: stored weights and rounded inputs."""
         for layer in layers_of(model).values():
             bits = self.bits(layer)
             if bits[0] < FLOAT:
@@ -152,7 +158,7 @@ class Quantizer(Compressor):
                 layer.input_quantizer = RoundedInput(scale, zero_point, bits=bits[1], fusible=fusible(*bits))
 
     def _add_quantizers(self, model: nn.Module, samples: Mapping[str, Tensor]) -> None:
-        """Attach quantizers; `samples` is what each layer is fed."""
+        """Adds quantizers to every layer; `samples` holds, by layer, values of its input to fit its range to."""
         layers = layers_of(model)
         bits = _bits(len(layers), self._quantization)
         for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
@@ -165,14 +171,14 @@ class Quantizer(Compressor):
 
 
 def _bits(layers: int, quantization: Quantization) -> list[tuple[int, int]]:
-    """Bits of weights and input of each layer."""
+    """Returns the bits of weights and of input of each layer."""
     inner = (quantization.weight_bits, quantization.activation_bits)
     outer = (max(OUTER_BITS, inner[0]), max(OUTER_BITS, inner[1]))
     return [outer if index in (0, layers - 1) else inner for index in range(layers)]
 
 
 def _inputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
-    """A sample of what each layer is fed, spread evenly over images and positions."""
+    """Returns, by layer, a sample of the values of its input, spread evenly over images and positions."""
     samples: dict[str, Tensor] = {}
     hooks = []
     for name, layer in layers.items():

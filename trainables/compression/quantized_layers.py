@@ -1,14 +1,15 @@
-"""Quantized weights and inputs in operators that ONNX has, for the deployed file.
+"""Expresses quantized weights and inputs in operators that ONNX has, for the deployed file.
 
-Weights of at most 8 bits are stored in a byte each and become floats by DequantizeLinear, bit for bit the floats that
-PyTorch trained with. The byte is unsigned, 128 above the integer: signed ones send onnxruntime 1.32 to kernels that add
-pairs of products in 16 bits on x86 processors without VNNI, and these saturate (a trained W8A8 network then labelled 2%
-of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on uint8, which runtimes
-fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of uint8 in use.
+Weights of at most 8 bits are stored in a byte each, and DequantizeLinear turns them into floats that are bit for bit
+those that PyTorch trained with. The byte is unsigned, 128 above the integer: for signed bytes onnxruntime 1.32 uses
+kernels that add pairs of products in 16 bits on x86 processors without VNNI, and these saturate (a trained W8A8 network
+then labelled 2% of digits differently). The rounding of activations becomes QuantizeLinear and DequantizeLinear on
+uint8, which runtimes fuse with such weights into integer kernels; below 8 bits a Clip before them cuts to the part of
+uint8 that is used.
 
-There are no such kernels for 16 bits, or for one side alone; and where both sides have few bits, they round biases to
-too coarse a step. Then the rounding of activations is written as Div, Round, Clip and Mul, lest a runtime fuse it.
-16-bit weights are stored as the floats that they stand for.
+Runtimes have no such kernels for 16 bits, or where only weights or only inputs are quantized; and where both have few
+bits, the kernels round biases too coarsely. In these cases the rounding of activations is written as Div, Round, Clip
+and Mul, which runtimes do not fuse. 16-bit weights are stored as the floats that they stand for.
 """
 
 from typing import Any
@@ -17,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 BYTE = 8  # bits up to which runtimes have integer kernels
-FUSIBLE = 8  # bits of weights and input together from which they are used: W2A2 lost 3.4% of the labels by them
-ZERO = 128  # what a stored weight of 0 is
+FUSIBLE = 8  # least sum of the bits of weights and input for which they are used: W2A2 lost 3.4% of the labels by them
+ZERO = 128  # the byte that stands for a weight of 0
 
 
 class _Dequantize(torch.autograd.Function):
-    """(stored - zero) × scale, by output channel: in ONNX a DequantizeLinear along the first axis."""
+    """Function that computes (stored - zero) × scale by output channel; in ONNX it is DequantizeLinear on axis 0."""
 
     @staticmethod
     def forward(ctx: Any, stored: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
@@ -34,14 +35,19 @@ class _Dequantize(torch.autograd.Function):
 
 
 class StoredBytes(nn.Module):
-    """A parametrization that gives quantized weights (out, …) out of stored bytes, whatever it is called with."""
+    """Parametrization that returns quantized weights (out, …) from stored bytes, whatever it is called with."""
 
     stored: Tensor
     scale: Tensor
     zero: Tensor
 
     def __init__(self, integers: Tensor, scale: Tensor) -> None:
-        """Args: the weights as integers (out, …) of at most 8 bits, and what one of them is worth (out,)."""
+        """Stores the weights.
+
+        Args:
+            integers: the weights as integers (out, …) of at most 8 bits.
+            scale: value of one integer step (out,).
+        """
         super().__init__()
         self.register_buffer("stored", (integers + ZERO).to(torch.uint8))
         self.register_buffer("scale", scale)
@@ -53,7 +59,7 @@ class StoredBytes(nn.Module):
 
 
 class StoredFloats(nn.Module):
-    """A parametrization that gives these weights, whatever it is called with."""
+    """Parametrization that returns stored floating-point weights, whatever it is called with."""
 
     stored: Tensor
 
@@ -66,10 +72,17 @@ class StoredFloats(nn.Module):
 
 
 class RoundedInput(nn.Module):
-    """A layer's input on the grid of unsigned integers of some bits."""
+    """Module that rounds a layer's input to a grid of unsigned integers."""
 
     def __init__(self, scale: float, zero_point: int, *, bits: int, fusible: bool) -> None:
-        """Args: of the grid; and whether a runtime may compute the layer in integers."""
+        """Describes the grid.
+
+        Args:
+            scale: value of one integer step.
+            zero_point: the integer that stands for 0.
+            bits: number of bits of the integers.
+            fusible: whether a runtime may compute the layer in integers.
+        """
         super().__init__()
         self.scale, self.zero_point, self.bits, self.fusible = scale, zero_point, bits, fusible
 
@@ -83,10 +96,10 @@ class RoundedInput(nn.Module):
 
 
 def fusible(weight_bits: int, input_bits: int) -> bool:
-    """Whether a runtime's integer kernels compute a layer of such bits well enough."""
+    """Returns whether a runtime's integer kernels compute a layer with these bits accurately enough."""
     return max(weight_bits, input_bits) <= BYTE and weight_bits + input_bits >= FUSIBLE
 
 
 def _by_channel(values: Tensor, weight: Tensor) -> Tensor:
-    """Values (out,) as (out, 1, …), to go with a weight (out, …)."""
+    """Reshapes values (out,) to (out, 1, …), so that they broadcast with a weight (out, …)."""
     return values.reshape(-1, *[1] * (weight.dim() - 1))

@@ -1,4 +1,4 @@
-"""The size of a compressed network: bit operations of a forward pass, and bytes of its stored weights."""
+"""Measures the size of a compressed network: bit operations of a forward pass, and bytes of its stored weights."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from trainables.models.build import frozen
 
 
 def forward_bitops(model: nn.Module, example: Tensor, compressors: Compressors) -> float:
-    """MACs × weight bits × input bits of one forward pass of one image, summed over the layers.
+    """Returns the bit operations of one image's forward pass: MACs × weight bits × input bits, summed over the layers.
 
-    Without it, quantization could not win: it leaves the number of MACs alone. 32 bits where nothing is quantized, and
-    for products outside of convolutions and linear layers.
+    As an objective they show the gain of quantization, which leaves the number of MACs as it is. Numbers that are not
+    quantized count as 32 bits, and so do those of products outside convolutions and linear layers.
     """
     with frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(example)
@@ -20,15 +20,15 @@ def forward_bitops(model: nn.Module, example: Tensor, compressors: Compressors) 
     total: float = 0.0
     for name, layer in layers_of(model).items():
         weight_bits, input_bits = compressors.bits(layer)
-        own = sum(flops.get(f"{type(model).__name__}.{name}", {}).values())  # none where a layer is not used
+        own = sum(flops.get(f"{type(model).__name__}.{name}", {}).values())  # empty for a layer that is not used
         rest -= own
         total += own / 2 * weight_bits * input_bits
     return total + rest / 2 * FLOAT**2
 
 
 def stored_bytes(model: nn.Module, compressors: Compressors) -> float:
-    """Bytes of what the network is made of, its quantized weights at their bits; nothing for the file around them."""
-    few: dict[str, int] = {}  # bits of quantized weights, by the names that a state_dict may have for them
+    """Returns the bytes of the network's tensors, quantized weights at their bits; a file's overhead is not counted."""
+    few: dict[str, int] = {}  # bits of each quantized weight, by the names that it may have in a state_dict
     for name, layer in layers_of(model).items():
         if (bits := compressors.bits(layer)[0]) < FLOAT:
             few |= {f"{name}.weight": bits, f"{name}.parametrizations.weight.original": bits}

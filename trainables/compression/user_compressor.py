@@ -1,4 +1,4 @@
-"""A user's own compression method: had by its name in a study, and tried on the study's network before anything runs.
+"""Makes the user's own compression method, and tries it on the study's network before anything runs.
 
 The study says `compression: {method: "module:function", steps: 2, settings: {share: 0.5}}`. The function is called as
 `function(steps=2, seed=0, share=0.5)` and returns a `trainables.compression.compressor.Compressor` for one network.
@@ -23,16 +23,16 @@ MEMBERS = ("step", "attach", "plain", "bits", "deploy")
 
 
 def user_compressor(config: UserCompression, *, seed: int, where: str = "compression") -> Compressor:
-    """What the user's function makes.
+    """Calls the user's function and returns the compressor that it makes.
 
     Args:
         config: names the function and its settings.
-        seed: of the recipe.
-        where: the key of the study that holds the configuration, for messages.
+        seed: seed of the recipe.
+        where: the study's key that holds the configuration, for messages.
 
     Raises:
-        InvalidInput: there is no such function, it is not trusted, it does not take these arguments or fails, or what
-            it makes is no compressor.
+        InvalidInput: there is no such function, it is not trusted, it does not take these arguments or fails, or it
+            returns no compressor.
     """
     function = user_function(config.method, f"{where}.method")
     with _in_words(f"{where}: {config.method}", "fails when it is called"):
@@ -55,19 +55,21 @@ def try_out(
     seed: int,
     where: str,
 ) -> None:
-    """Do with a network all that a recipe of these methods will need, without training, and refuse what goes wrong.
+    """Tries the methods of a recipe on its network, without training, so that errors show before a search begins.
+
+    Everything that a trial does with a compressed network is done once.
 
     Args:
-        methods: a recipe's, a user's own among them.
-        build: gives the network as it is built, freshly initialised; always the same.
+        methods: the methods of a recipe, the user's own among them.
+        build: builds the network, newly initialised and always with the same weights.
         x: some training images (n, channels, height, width), on the CPU.
         y: their labels (n,).
-        seed: of the recipe.
-        where: the key of the study that holds the user's method, for messages.
+        seed: seed of the recipe.
+        where: the study's key that holds the user's method, for messages.
 
     Raises:
-        InvalidInput: the network cannot be compressed, used, copied, saved, rebuilt or started from; or its compression
-            differs from one time to the next.
+        InvalidInput: the network cannot be compressed, used, copied, saved, rebuilt or serve as a base; or compressing
+            it twice gives different networks.
     """
     name = f"{where}: {' and '.join(method.words() for method in methods)}"
     last = 1 + sum(method.steps - 1 for method in methods)
@@ -112,7 +114,7 @@ def _compressed(
     seed: int,
     last: int,
 ) -> dict[str, Tensor]:
-    """What the steps leave where torch's global generator stands elsewhere."""
+    """Compresses a network once more with another state of PyTorch's global generator, and returns its state_dict."""
     model, compressors = build().train(), Compressors(methods, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
@@ -138,7 +140,7 @@ def _expect(condition: bool, name: str, problem: str) -> None:
 
 @contextmanager
 def _in_words(name: str, problem: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into a sentence that names it."""
+    """Turns whatever the user's code raises in the context into InvalidInput, whose message names the method."""
     try:
         yield
     except InvalidInput:

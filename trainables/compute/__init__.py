@@ -1,7 +1,7 @@
-"""Compute: counting FLOPs, and the ledger that adds them up by phase.
+"""Compute: counts the FLOPs of training, and adds them up by phase.
 
-- `flops`: FLOPs of one pass through a network, measured
-- `ledger`: FLOPs and seconds by phase, with those of ancestors
-- `device_usage`: device seconds, and energy on GPUs
-- `lost_work`: epochs that a lost process had begun
+- `flops`: measures the FLOPs of one pass through a network
+- `ledger`: adds up a recipe's FLOPs by phase, with those of its bases and teachers
+- `device_usage`: measures device seconds, and the energy of GPUs
+- `lost_work`: counts the FLOPs of epochs that were begun more than once, because a process was lost
 """

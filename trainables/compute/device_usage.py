@@ -1,4 +1,4 @@
-"""What a trial takes of its device: seconds, and a GPU's energy by NVML; a CPU's is not measured, nor estimated."""
+"""Measures the seconds that a trial uses its device, and a GPU's energy by NVML; a CPU's energy is not measured."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ Meter = Callable[[], float]
 
 
 class DeviceUsage:
-    """Adds up what is computed in its context.
+    """Adds up the time and the energy of the computations inside its context.
 
     Attributes:
         seconds: wall time.
-        joules: of the whole card; None where nothing counts them.
+        joules: energy of the whole card; None where nothing measures it.
     """
 
     def __init__(self, meter: Meter | None) -> None:
@@ -24,7 +24,7 @@ class DeviceUsage:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count the context."""
+        """Adds the time and the energy of what runs inside this context."""
         started, before = time.perf_counter(), self._meter() if self._meter else 0.0
         yield
         self.seconds += time.perf_counter() - started
@@ -32,20 +32,19 @@ class DeviceUsage:
             self.joules = (self.joules or 0.0) + self._meter() - before
 
     def metrics(self) -> dict[str, float]:
-        """As they stand among a trial's numbers."""
+        """Returns seconds and, where they are measured, joules under their names among a trial's metrics."""
         energy = {} if self.joules is None else {"energy_joules": self.joules}
         return {"device_seconds": self.seconds, **energy}
 
     def restore(self, metrics: dict[str, float]) -> None:
-        """Go on from what was counted before: the inverse of `metrics`."""
+        """Continues from the values that `metrics` returned before a restart."""
         self.seconds, self.joules = metrics["device_seconds"], metrics.get("energy_joules")
 
 
 def meter_of(device: torch.device) -> Meter | None:
-    """What reads the joules that a GPU has used since its driver was loaded.
+    """Returns a function that reads the joules that a whole card has used since its driver was loaded.
 
-    The counter is the whole card's. None where there is none: on a CPU, without `nvidia-ml-py`, on a card older than
-    Volta or cut by MIG.
+    None where nothing counts them: on a CPU, without `nvidia-ml-py`, on a card older than Volta or divided by MIG.
     """
     if device.type != "cuda":
         return None
@@ -53,11 +52,12 @@ def meter_of(device: torch.device) -> Meter | None:
         import pynvml
     except ImportError:
         return None
-    identity = f"GPU-{torch.cuda.get_device_properties(device).uuid}"  # indices differ where Ray hides other cards
+    # The card is found by its UUID, because PyTorch and NVML number cards differently where Ray hides some of them.
+    identity = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(identity)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError:
         return None
-    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # from millijoules
+    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # NVML counts in millijoules

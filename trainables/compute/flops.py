@@ -1,4 +1,4 @@
-"""The compute ledger: FLOPs measured on the network as it is, times the examples that took each path."""
+"""Counts the FLOPs of the passes through a network, measured on the network as it is."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ class StepCost:
     """FLOPs per example of one training step.
 
     Attributes:
-        attack: finding the perturbation.
-        update: training on it.
+        attack: FLOPs of finding the perturbation.
+        update: FLOPs of training on the perturbed image.
     """
 
     attack: float
@@ -27,13 +27,13 @@ class StepCost:
 
 @dataclass(frozen=True)
 class PassCost:
-    """FLOPs per example of the ways through a network; FLOPs = 2 × multiply-accumulates.
+    """FLOPs per example of each kind of pass through a network; FLOPs = 2 × multiply-accumulates.
 
     Attributes:
-        forward: one forward pass.
-        input_gradient: forward and backward to the input, parameters frozen: what an attack's step takes.
-        full: forward and backward to the parameters: what an update takes (the first layer has no input gradient).
-        full_with_input: forward and backward to both: what a step of free training takes, or an unsound attack's.
+        forward: a forward pass.
+        input_gradient: forward and backward to the input with frozen parameters, as a step of an attack needs.
+        full: forward and backward to the parameters, as an update needs (the first layer has no input gradient).
+        full_with_input: forward and backward to both, as a step of free training or of an unsound attack needs.
     """
 
     forward: float
@@ -42,28 +42,28 @@ class PassCost:
     full_with_input: float
 
     def attack_step(self, *, sound: bool) -> float:
-        """A step of an attack; one that is not sound computes parameter gradients as well."""
+        """Returns the FLOPs of one step of an attack; one that is not sound computes parameter gradients as well."""
         return self.input_gradient if sound else self.full_with_input
 
     def step(self, attack: Attack, loss: TrainingLoss) -> StepCost:
-        """A step of the ordinary loop: the attack against the loss's target, then the loss."""
+        """Returns the FLOPs of a step of the ordinary loop: the loss's target and the attack on it, then the update."""
         attack_flops = self.attack_step(sound=attack.sound) * attack.passes
         return StepCost(attack_flops + self.forward * loss.target_passes, self.full * loss.full_passes)
 
     def free_step(self) -> StepCost:
-        """A replay of the free loop, whose one pass also moves the perturbation."""
+        """Returns the FLOPs of a replay of the free loop, in which one pass updates weights and perturbation."""
         return StepCost(0.0, self.full_with_input)
 
 
 def forward_flops(model: nn.Module, example: Tensor) -> float:
-    """FLOPs of one forward pass of one image (1, channels, height, width); the model is left as it was."""
+    """Counts the FLOPs of one forward pass of one image (1, channels, height, width); the model is left as it was."""
     with frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(example)
     return float(counter.get_total_flops())
 
 
 def measure(model: nn.Module, example: Tensor) -> PassCost:
-    """Count the passes of one image (1, channels, height, width); the model is left as it was.
+    """Counts the FLOPs of each kind of pass of one image (1, channels, height, width); the model is left as it was.
 
     Convolutions and matrix products are counted, as `torch.utils.flop_counter` defines them.
     """
@@ -71,7 +71,7 @@ def measure(model: nn.Module, example: Tensor) -> PassCost:
     shift = torch.zeros_like(example, requires_grad=True)
     gradients = [parameter.grad for parameter in model.parameters()]
     forward = forward_flops(model, example)
-    with frozen(model):  # eval mode for all of them, so that BatchNorm's statistics stay
+    with frozen(model):  # eval mode for all passes, so that BatchNorm's statistics do not change
         with FlopCounterMode(display=False) as attack:
             torch.autograd.backward(cross_entropy(model(example + shift), label))
         model.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""The compute ledger: FLOPs and seconds of a recipe, kept apart by phase and added up over its ancestors."""
+"""Keeps the compute ledger of a recipe: its FLOPs by phase, with those of its bases and teachers."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -8,32 +8,32 @@ from trainables.compute.flops import StepCost
 
 @dataclass(frozen=True)
 class Compute:
-    """FLOPs of one recipe's own training, without what the recipes it builds on took.
+    """FLOPs of one recipe's own training, without those of its bases and teachers.
 
     Attributes:
-        ordinary: ordinary pretraining.
-        marginal: everything else.
+        ordinary: FLOPs of ordinary pretraining.
+        marginal: FLOPs of everything else.
     """
 
     ordinary: float
     marginal: float
 
 
-Lineage = Mapping[str, Compute]  # by recipe id, so that an ancestor in two ways (base and teacher) is there once
+Lineage = Mapping[str, Compute]  # by recipe id, so that a recipe that is both base and teacher is counted once
 
 
 @dataclass
 class Ledger:
-    """FLOPs spent so far, by phase.
+    """FLOPs that a recipe has spent so far, by phase.
 
     Attributes:
-        base: ordinary pretraining, this recipe's own or its ancestors'.
-        ancestors: marginal compute of what this recipe builds on: an adversarially trained base or teacher.
-        compression: shrinking the network.
+        base: ordinary pretraining, of this recipe or of its bases and teachers.
+        ancestors: marginal compute of its bases and teachers, e.g. of an adversarially trained base.
+        compression: making the network smaller.
         distillation: the teacher's forward pass over the training images, charged to each recipe that learns from it.
         attack: finding perturbations to train on.
         update: gradient steps on the weights.
-        validation: measuring accuracy; the study's choice and not the recipe's, so in no total.
+        validation: measuring accuracy; it is in no total, because the study decides on it and not the recipe.
     """
 
     base: float = 0.0
@@ -46,30 +46,36 @@ class Ledger:
 
     @property
     def marginal(self) -> float:
-        """All training compute but ordinary pretraining."""
+        """All training compute but ordinary pretraining, in FLOPs."""
         return self.ancestors + self._own_marginal
 
     @property
     def end_to_end(self) -> float:
-        """All training compute, ordinary pretraining included."""
+        """All training compute, ordinary pretraining included, in FLOPs."""
         return self.base + self.marginal
 
     def add(self, phase: str, flops_per_example: float, examples: int = 1) -> None:
-        """Charge `examples` passes to a phase."""
+        """Adds the FLOPs of passes of so many examples to a phase."""
         setattr(self, phase, getattr(self, phase) + flops_per_example * examples)
 
     def charge(self, step: StepCost, examples: int, *, update_phase: str) -> None:
-        """Charge a training step on so many examples; its update to `update`, or `base` in ordinary pretraining."""
+        """Adds the FLOPs of a training step on so many examples.
+
+        Args:
+            step: FLOPs per example.
+            examples: number of examples.
+            update_phase: phase of the update: `update`, or `base` in ordinary pretraining.
+        """
         self.add("attack", step.attack, examples)
         self.add(update_phase, step.update, examples)
 
     def inherit(self, lineage: Lineage) -> None:
-        """Charge what base and teacher cost: ordinary pretraining apart from everything else."""
+        """Adds the compute of bases and teachers: ordinary pretraining to `base`, everything else to `ancestors`."""
         self.base += sum(compute.ordinary for compute in lineage.values())
         self.ancestors += sum(compute.marginal for compute in lineage.values())
 
     def own(self, lineage: Lineage) -> Compute:
-        """What is left of this ledger without what it inherited of a lineage."""
+        """Returns the recipe's own compute: this ledger without what it inherited from a lineage."""
         return Compute(self.base - sum(compute.ordinary for compute in lineage.values()), self._own_marginal)
 
     @property
@@ -77,10 +83,10 @@ class Ledger:
         return self.compression + self.distillation + self.attack + self.update
 
     def as_dict(self) -> dict[str, float]:
-        """Phase to FLOPs, for a checkpoint."""
+        """Returns the FLOPs by phase as plain data, for a checkpoint."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, phases: Mapping[str, float]) -> "Ledger":
-        """The inverse of `as_dict`. Raises KeyError for a missing phase."""
+        """Makes a ledger from what `as_dict` returned. Raises KeyError for a missing phase."""
         return cls(**{field.name: float(phases[field.name]) for field in fields(cls)})

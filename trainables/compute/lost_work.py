@@ -1,4 +1,4 @@
-"""What a recipe cost beyond the lineage of its weights: epochs that a lost process had begun, and begins again."""
+"""Counts the FLOPs of lost work: epochs that a process had begun before it was lost, and that were begun again."""
 
 import socket
 from collections import Counter
@@ -11,11 +11,11 @@ from trainables.storage import Folder
 
 @dataclass(frozen=True)
 class LostWork:
-    """Notes each epoch that an attempt begins, in a file of its own; the first attempt is number 1.
+    """Notes each epoch that an attempt at a recipe begins, in a file of its own.
 
     Attributes:
         folder: trials/<id>/attempts.
-        number: of this attempt.
+        number: number of this attempt; the first is 1.
     """
 
     folder: Folder
@@ -23,23 +23,23 @@ class LostWork:
 
     @classmethod
     def next(cls, folder: Folder) -> "LostWork":
-        """One more than those that have begun an epoch before."""
+        """Makes the next attempt, whose number is one more than the largest of those that began an epoch."""
         return cls(folder, 1 + max((attempt for attempt, _ in _begun(folder)), default=0))
 
     def begin(self, epoch: int) -> None:
-        """Note that an epoch, counted from 1, begins, and on which host."""
+        """Notes that an epoch, counted from 1, begins, and on which host."""
         self.folder.write(f"{self.number}-{epoch}", f"{socket.gethostname()}\n".encode())
 
     def lost_flops(self, history: Sequence[Mapping[str, Any]], inherited: float, prepared: float) -> float:
-        """FLOPs of work that was done and lost, for a recipe that is finished now.
+        """Returns an upper bound of the FLOPs that were spent and lost, for a recipe that has finished.
 
-        An epoch counts whole each time that it was begun but the last, wherever in it the process ended: an upper
-        bound. Each attempt prepared (pruned, calibrated, made soft labels) once.
+        Each time that an epoch was begun, but for the last, counts as a whole epoch, wherever the process ended in it.
+        Each attempt also prepared once: it pruned, calibrated and computed soft labels.
 
         Args:
-            history: a row an epoch, with `end_to_end_flops` at its end.
-            inherited: end-to-end FLOPs of what the recipe builds on.
-            prepared: FLOPs of preparing.
+            history: a row for each epoch, with the `end_to_end_flops` up to its end.
+            inherited: end-to-end FLOPs of the recipe's bases and teachers.
+            prepared: FLOPs of preparing once.
         """
         totals = [inherited + prepared, *(row["end_to_end_flops"] for row in history)]
         times = Counter(epoch for _, epoch in _begun(self.folder))
@@ -48,6 +48,6 @@ class LostWork:
 
 
 def _begun(folder: Folder) -> list[tuple[int, int]]:
-    """Attempt and epoch of everything that was begun."""
+    """Returns the attempt and the epoch of each note in the folder."""
     parts = [name.split("-") for name in folder.names()]
     return [(int(attempt), int(epoch)) for attempt, epoch in parts]

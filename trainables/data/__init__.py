@@ -1,6 +1,6 @@
-"""Data: images and labels as arrays, split into train, validation and test.
+"""Data: provides images and labels as arrays, split into train, validation and test.
 
-- `config`: what a study may say of its data, without torch
-- `sources`: reading each data set from where it lies
-- `splits`: the splits, and the statistics of their pixels
+- `config`: defines what a study may say of its data, without torch
+- `sources`: reads each data set from its files or the user's function
+- `splits`: splits a data set, and computes the statistics of its pixels
 """

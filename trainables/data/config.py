@@ -1,4 +1,4 @@
-"""What a study may say of its data: which set, how much of it, and how it is split. Imports no torch."""
+"""Defines what a study may say of its data: which set, how much of it, and how it is split. Imports no torch."""
 
 from typing import Annotated, Self
 
@@ -11,15 +11,15 @@ DATA_SETS = ("digits", "fashion_mnist", "mnist", "cifar10", "cifar100", "svhn", 
 
 
 class Data(Frozen):
-    """Which examples a recipe sees.
+    """The data of a recipe: which data set it uses, and how that is split.
 
     Attributes:
         name: a known data set, `image_folder`, or the user's own as `module:function`, which is called with "train" or
-            "test" and gives images (n, channels, height, width) in [0, 1] or bytes, and class numbers (n,).
-        path: of an image folder: holds train/ and test/, each with a folder a class.
+            "test" and returns images (n, channels, height, width) in [0, 1] or as bytes, and class numbers (n,).
+        path: path of an image folder, which holds train/ and test/, each with a folder for every class.
         image_size: height and width that an image folder's images are cut to.
-        train_size: training images used, the first of a fixed shuffle; None: all that validation leaves.
-        validation_size: images held out of the training files to score recipes.
+        train_size: number of training images used, the first of a fixed shuffle; None: all that validation leaves.
+        validation_size: number of images held out of the training files to score recipes.
         split_seed: seed of that fixed shuffle.
     """
 

@@ -1,7 +1,7 @@
-"""Reads data sets from where they lie: the named ones, a folder of images, and a user's own function.
+"""Reads data sets: the named ones, a folder of images, and the user's own function.
 
-scikit-learn and torchvision are imported where a set is read: a trial's process is handed its arrays ready-made, and
-without the two it starts 2.5 s sooner (measured).
+scikit-learn and torchvision are imported only where a set is read. The process of a trial reads none, because it is
+given the arrays, and without the two packages it starts 2.5 s sooner (measured).
 """
 
 import gzip
@@ -24,13 +24,13 @@ Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 
 def read(data: Data, split: Split) -> Arrays:
-    """Images and labels of one split, of nothing but that split's files.
+    """Reads the images and labels of one split, and opens no file of the other split.
 
     Returns:
         Images (n, channels, height, width) float32 in [0, 1], and class numbers (n,) int64.
 
     Raises:
-        InvalidInput: no copy can be found, or what was found is not of that form.
+        InvalidInput: no copy of the data set can be found, or it does not have that form.
     """
     if is_reference(data.name):
         arrays = user_function(data.name, "data.name")(split)
@@ -44,7 +44,7 @@ def read(data: Data, split: Split) -> Arrays:
 
 
 def data_root() -> Path:
-    """Where data sets are cached: TEMPER_DATA, by default ~/.cache/temper."""
+    """Returns the folder where data sets are cached: TEMPER_DATA, by default ~/.cache/temper."""
     return Path(os.environ.get("TEMPER_DATA", Path.home() / ".cache" / "temper"))
 
 
@@ -69,7 +69,7 @@ def _checked(arrays: Any, name: str) -> Arrays:
 
 
 def _digits(split: Split) -> Arrays:
-    """scikit-learn's 1,797 handwritten digits in a fixed order, the first 300 for testing; pixels come as 0 … 16."""
+    """Reads scikit-learn's 1,797 handwritten digits (8×8, pixels 0 … 16); the first 300 of a fixed order are tests."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -85,7 +85,7 @@ def _fashion_mnist(split: Split) -> Arrays:
 
 
 def _fashion_mnist_folder() -> Path:
-    """Debian's package, then torchvision's cache, then torchvision's download."""
+    """Finds the files of Fashion-MNIST: in Debian's package, else in torchvision's cache, else by downloading them."""
     if (DEBIAN_FASHION_MNIST / "train-images-idx3-ubyte.gz").exists():
         return DEBIAN_FASHION_MNIST
     raw = data_root() / "FashionMNIST" / "raw"
@@ -104,7 +104,7 @@ def _fashion_mnist_folder() -> Path:
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """An IDX file of unsigned bytes, gzipped or not: magic number, one big-endian int32 per axis, the bytes."""
+    """Reads an IDX file of unsigned bytes, gzipped or not: magic number, one big-endian int32 per axis, the bytes."""
     packed = path.with_name(path.name + ".gz")
     content = gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
     axes = content[3]
@@ -115,7 +115,7 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _torchvision(kind: str, split: Split) -> Arrays:
-    """One of torchvision's sets of small images, from its cache below `data_root` or its download."""
+    """Reads one of torchvision's sets of small images from its cache below `data_root`, or downloads it there."""
     from torchvision import datasets
 
     which = {"split": split} if kind == "SVHN" else {"train": split == "train"}
@@ -134,7 +134,10 @@ def _torchvision(kind: str, split: Split) -> Arrays:
 
 
 def _image_folder(folder: Path, size: int) -> Arrays:
-    """A folder a class, in alphabetical order; each image is scaled by its short side and cropped in the middle."""
+    """Reads a folder with a folder for each class; class numbers follow the alphabetical order of their names.
+
+    Each image is scaled so that its short side has the wanted size, and cropped in the middle.
+    """
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import CenterCrop, Compose, Resize
 

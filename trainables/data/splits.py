@@ -1,4 +1,4 @@
-"""Data sets as arrays: images in [0, 1], split once into train and validation; the test split apart."""
+"""Loads data sets as arrays: splits the training images once into train and validation, and loads the test apart."""
 
 import hashlib
 import logging
@@ -15,7 +15,8 @@ from trainables.data.config import Data
 from trainables.data.sources import read
 from trainables.errors import InvalidInput
 
-# Mean and deviation of the training pixels of each channel, as is usual for the set; for others they are computed.
+# Mean and standard deviation of the training pixels of each channel, the usual ones of each set. For sets that are not
+# listed they are computed.
 _PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "digits": ((0.305,), (0.376,)),
     "fashion_mnist": ((0.286,), (0.353,)),
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and labels.
+    """The images and labels of one split, as arrays.
 
     Attributes:
         images: (n, channels, height, width) float32 in [0, 1].
@@ -43,24 +44,27 @@ class Examples:
         return len(self.labels)
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Images and labels on a device; on the CPU they share the arrays' memory, so nobody may write to them."""
+        """Returns images and labels on a device.
+
+        On the CPU they share the arrays' memory, and must not be written to.
+        """
         return tensor_of(self.images).to(device), tensor_of(self.labels).to(device)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What training and scoring see. The test split is not here: see `load_test`."""
+    """The images that training and scoring see; the test split is not among them, see `load_test`."""
 
     train: Examples
     validation: Examples
 
     @property
     def classes(self) -> int:
-        """One more than the largest class number."""
+        """Number of classes: one more than the largest class number."""
         return int(max(self.train.labels.max(), self.validation.labels.max())) + 1
 
     def fingerprint(self) -> str:
-        """SHA-256 of every pixel and label, 16 hex digits."""
+        """Returns 16 hex digits of the SHA-256 of every pixel and label."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation):
             digest.update(part.images.tobytes())
@@ -69,12 +73,12 @@ class Splits:
 
 
 def load_splits(data: Data) -> Splits:
-    """Train and validation images, out of the training files alone.
+    """Loads the train and validation images, from the training files alone.
 
     Raises:
         InvalidInput: no copy of the data set can be found, or it has fewer images than asked for.
     """
-    from sklearn.model_selection import train_test_split  # late, for the sake of trials' processes: see sources
+    from sklearn.model_selection import train_test_split  # late, so that trials start sooner: see `sources`
 
     images, labels = read(data, "train")
     wanted = data.validation_size + (data.train_size or 1)
@@ -97,13 +101,16 @@ def load_splits(data: Data) -> Splits:
 
 
 def load_test(data: Data) -> Examples:
-    """The test split. For confirmation only: each call is logged as a warning."""
+    """Loads the test split, which only confirmation may use; each call is logged as a warning."""
     logger.warning("the test split of %s was opened", data.name)
     return Examples(*read(data, "test"))
 
 
 def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of the pixels of each channel: the usual ones of a known set, else those of these images."""
+    """Returns means and standard deviations of the pixels of each channel.
+
+    For a known set they are the usual ones, for others they are computed from these images.
+    """
     if data.name in _PIXELS:
         return _PIXELS[data.name]
     pixels = train.images.astype(np.float64)
@@ -112,9 +119,9 @@ def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tu
 
 
 def tensor_of(array: NDArray[Any]) -> Tensor:
-    """An array as a tensor that shares its memory, so nobody may write to it."""
-    # Arrays out of Ray's object store are read-only and shared by every trial on the node; torch has no read-only
-    # tensors and warns once.
+    """Returns a tensor that shares an array's memory, and must not be written to."""
+    # Arrays from Ray's object store are read-only, because all trials on the node share them. PyTorch has no read-only
+    # tensors, and warns of that once.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

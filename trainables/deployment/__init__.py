@@ -1,6 +1,6 @@
-"""Deployment: a trained network as an ONNX file, and that file run.
+"""Deployment: writes a trained network as an ONNX file, and runs that file.
 
-- `onnx_export`: writing the file
-- `batchnorm_folding`: finishing a quantized graph
-- `onnx_runtime`: running it: agreement with PyTorch, and latency
+- `onnx_export`: writes the file
+- `batchnorm_folding`: folds batch normalization into a quantized graph, so that runtimes compute in integers
+- `onnx_runtime`: runs the file, compares it with PyTorch and measures its latency
 """

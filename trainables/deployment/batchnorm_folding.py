@@ -1,7 +1,7 @@
-"""What torch's exporter leaves undone in a quantized ONNX graph, so that runtimes can compute it in integers.
+"""Folds batch normalization into the weights of a quantized ONNX graph, so that runtimes can compute it in integers.
 
-Runtimes turn DequantizeLinear → Conv → QuantizeLinear into one integer convolution, but not with a BatchNormalization
-in between: it is folded into the scales of the weights, whose integers stay.
+Runtimes turn DequantizeLinear → Conv → QuantizeLinear into one integer convolution, but not if there is a
+BatchNormalization in between, where PyTorch's exporter leaves it. Here it is folded into the scales of the weights.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ Floats = NDArray[np.float32]
 
 
 def finish(content: bytes) -> bytes:
-    """An ONNX file of the same function, with batch normalization folded into the weights' scales.
+    """Returns an ONNX file of the same function, with batch normalization folded into the scales of the weights.
 
     Args:
-        content: a model as torch's exporter writes it, quantized weights as DequantizeLinear of uint8 initializers with
-            zero point 128.
+        content: content of a file that PyTorch's exporter wrote, with quantized weights as DequantizeLinear of uint8
+            initializers with zero point 128.
     """
     import onnx  # late: an optional dependency
 
@@ -31,7 +31,7 @@ def finish(content: bytes) -> bytes:
 
 
 def _own_initializers(graph: Any) -> None:
-    """Equal initializers, which the exporter shares by Identity nodes, as a copy for each that uses them."""
+    """Gives each user of a shared initializer a copy; the exporter shares equal ones through Identity nodes."""
     tensors = _initializers(graph)
     for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in tensors]:
         graph.initializer.add().CopyFrom(tensors[node.input[0]])
@@ -52,10 +52,11 @@ def _fold_batch_norms(graph: Any) -> None:
 
 
 def _fold(graph: Any, norm: Any, conv: Any, weight: Any, tensors: dict[str, Any]) -> None:
-    """(W x + b - mean) k + shift, k = gain / sqrt(variance + epsilon), as (k W) x + k (b - mean) + shift.
+    """Folds one normalization into its convolution.
 
-    A negative k turns the integers' sign. Where one of them is -128, which has no opposite, or k is 0, which is no
-    scale, the normalization stays a node of its own.
+    (W x + b - mean) k + shift, with k = gain / sqrt(variance + epsilon), becomes (k W) x + k (b - mean) + shift. A
+    negative k inverts the sign of the integers. Where one of these is -128, which has no opposite, or where k is 0,
+    which is no valid scale, the normalization is left as it is.
     """
     from onnx import numpy_helper
 

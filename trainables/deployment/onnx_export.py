@@ -1,4 +1,4 @@
-"""The deployed file: a trained network as ONNX, from images in [0, 1] to scores, compressed as it was trained."""
+"""Writes a trained network as an ONNX file for deployment, compressed as it was trained."""
 
 import copy
 import io
@@ -14,28 +14,30 @@ from trainables.deployment.batchnorm_folding import finish
 from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput
 
-OPSET = 20  # of ONNX; the newest that torch's exporter by tracing writes
+OPSET = 20  # version of ONNX's operators, the newest that PyTorch's tracing exporter writes
 
 
 def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compressors) -> bytes:
-    """A network as the content of an ONNX file: `images` (n, channels, height, width) in, `scores` (n, classes) out.
+    """Returns a network as the content of an ONNX file.
+
+    Its input is `images` (n, channels, height, width) in [0, 1], its output `scores` (n, classes).
 
     Args:
         model: the trained network; it is left as it is.
         image_shape: (channels, height, width).
-        compressors: that it was compressed by, which put what ONNX has operators for in the place of their modules.
+        compressors: the compressors of its recipe, which replace their modules by ones that ONNX has operators for.
 
     Raises:
-        InvalidInput: the packages are missing, or the network computes something that ONNX has no words for.
+        InvalidInput: the packages are missing, or ONNX cannot express something that the network computes.
     """
     require_onnx()
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     compressors.deploy(model)
     content = io.BytesIO()
-    # By tracing (dynamo=False), since the newer exporter refuses fake quantization (torch 2.14.1). It warns that it is
-    # the older one, and of shapes that a network reads off its images, which stay fixed in the file, as they should.
-    # On a failure it prints the network's graph, whether its log is on or not (torch 2.14.1's setup_onnx_logging takes
-    # the function that says so for its answer): the log is replaced until that is mended.
+    # The tracing exporter is used (dynamo=False), because the newer one refuses fake quantization (torch 2.14.1). It
+    # warns that it is the older one, and that shapes that a network reads off its images stay fixed in the file, as
+    # they should. On a failure it prints the network's graph even if its log is off (setup_onnx_logging of torch 2.14.1
+    # tests a function where it should call it), so the log is replaced until PyTorch mends that.
     with warnings.catch_warnings(), patch.object(torch._C, "_jit_onnx_log", lambda *_: None):
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
@@ -43,8 +45,8 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
         try:
             torch.onnx.export(
                 model,
-                (torch.zeros(2, *image_shape),),  # not one: a network could take its batch axis for a fixed one
-                content,  # type: ignore[arg-type]  # a buffer, which dynamo=False takes; annotated for dynamo=True
+                (torch.zeros(2, *image_shape),),  # two images, since an axis of size 1 could be taken for a fixed one
+                content,  # type: ignore[arg-type]  # dynamo=False takes a buffer; the annotation is of dynamo=True
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["images"],

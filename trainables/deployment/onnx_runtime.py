@@ -1,4 +1,4 @@
-"""Runs a deployed file in onnxruntime on the CPU: its scores, whether they are PyTorch's, and how long they take."""
+"""Runs a deployed file in onnxruntime on the CPU, compares its labels with PyTorch's and measures its latency."""
 
 import importlib
 import time
@@ -15,19 +15,19 @@ from trainables.models.build import frozen
 
 Images = NDArray[np.float32]
 PACKAGES = ("onnx", "onnxruntime")
-BATCH = 256  # images a pass, where only the labels matter
-FATAL = 4  # onnxruntime's level of logging
+BATCH = 256  # images per pass where only their labels matter
+FATAL = 4  # onnxruntime's log level for fatal errors only
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one call takes, in ms: the median, and what one in twenty exceeds.
+    """Time that one call takes.
 
     Attributes:
-        p50: median.
-        p95: 95th percentile.
-        images: in a call.
-        threads: that computed it.
+        p50: median, in ms.
+        p95: 95th percentile, in ms.
+        images: number of images in a call.
+        threads: number of threads that computed it.
     """
 
     p50: float
@@ -37,16 +37,17 @@ class Latency:
 
 
 class OnnxModel:
-    """A file as onnxruntime runs it."""
+    """An ONNX file opened in onnxruntime."""
 
     def __init__(self, content: bytes, *, threads: int = 1, integer: bool = True) -> None:
-        """Open a file.
+        """Opens a file.
 
         Args:
-            content: of the file.
-            threads: that compute one call.
-            integer: fuse quantized layers into integer kernels where there are some, as onnxruntime does by default
-                (their biases are rounded to a step of the products' sums); False: compute in floats what is written.
+            content: content of the file.
+            threads: number of threads that compute one call.
+            integer: fuse quantized layers into integer kernels where onnxruntime has some, as it does by default (these
+                round biases to the integer step of the sums of products); False: compute the file's operators in
+                floats.
 
         Raises:
             InvalidInput: onnxruntime is not installed, or refuses the file.
@@ -57,25 +58,29 @@ class OnnxModel:
         self.threads = threads
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = FATAL  # what goes wrong is raised as well
+        options.log_severity_level = FATAL  # errors need no log, because they are raised as well
         options.add_session_config_entry("session.disable_quant_qdq", "0" if integer else "1")
         try:
             self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own share no base but this
+        except Exception as error:  # onnxruntime's exceptions have no other base in common
             raise InvalidInput(f"onnx: onnxruntime refuses the file ({_first_line(error)})") from error
 
     def scores(self, images: Images) -> NDArray[np.float32]:
-        """Scores (n, classes) of images (n, channels, height, width) in [0, 1]."""
+        """Computes the scores (n, classes) of images (n, channels, height, width) in [0, 1].
+
+        Raises:
+            InvalidInput: onnxruntime fails, for example because the images have another shape.
+        """
         try:
             (scores,) = self._session.run(["scores"], {"images": images})
-        except Exception as error:  # as above
+        except Exception as error:  # as in __init__
             raise InvalidInput(
                 f"onnx: onnxruntime fails on {len(images)} images of shape {images.shape[1:]} ({_first_line(error)})"
             ) from error
         return np.asarray(scores, np.float32)
 
     def latency(self, images: Images, *, calls: int = 200, warm_up: int = 20) -> Latency:
-        """Time calls on the same images (n, channels, height, width), one at a time, after some that do not count."""
+        """Measures the time of calls on the same images (n, channels, height, width), after `warm_up` untimed calls."""
         taken = []
         for number in range(warm_up + calls):
             started = time.perf_counter()
@@ -87,7 +92,7 @@ class OnnxModel:
 
 
 def agreement(deployed: OnnxModel, model: nn.Module, images: Images) -> float:
-    """Share of images (n, channels, height, width) that a file and a PyTorch model on the CPU label alike, 0–1."""
+    """Returns the share of images (n, channels, height, width), 0–1, that a file and a model on the CPU label alike."""
     same = 0
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
@@ -98,7 +103,7 @@ def agreement(deployed: OnnxModel, model: nn.Module, images: Images) -> float:
 
 
 def require_onnx() -> None:
-    """Raise InvalidInput, which says how to install them, if the optional packages are missing."""
+    """Raises InvalidInput if the optional packages are missing; the message says how to install them."""
     missing = []
     for package in PACKAGES:
         try:

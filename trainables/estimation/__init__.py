@@ -1,6 +1,6 @@
-"""Estimation: what a recipe will cost, known or measured before it runs.
+"""Estimation: predicts what a recipe will cost before it runs.
 
-- `flops_planner`: FLOPs of the whole schedule
-- `memory_footprint`: memory of the device
-- `speed`: seconds, from a short timed run
+- `flops_planner`: counts the FLOPs of the whole schedule, without training
+- `memory_footprint`: measures how much memory of the device a trial takes
+- `speed`: measures how fast a device is, in a short timed run
 """

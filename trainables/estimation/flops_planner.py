@@ -1,4 +1,4 @@
-"""What a recipe's whole schedule will cost, known before it trains: its ledger, counted on its compressed network."""
+"""Counts the FLOPs of a recipe's whole schedule before it trains, on its compressed network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class _Counted:
-    """What was counted on a recipe's network.
+    """The FLOPs that were counted on a recipe's network.
 
     Attributes:
-        compression: FLOPs of shrinking it, in all steps.
-        passes: FLOPs per pass in each epoch up to the last pruning step; later epochs cost what the last one does.
+        compression: FLOPs of compressing it, in all steps.
+        passes: FLOPs per pass in each epoch up to the one of the last compression step; later epochs cost the same.
     """
 
     compression: float
@@ -34,25 +34,29 @@ class _Counted:
 
 
 class FlopsPlanner:
-    """The ledgers that recipes will end with, without training them.
+    """Predicts the compute ledgers that recipes will end with, without training them.
 
-    A network is compressed and counted by the code that a trial runs, once for each start, compression and
-    quantization. What it counts is kept; a plan that differs in attack, loss, loop or schedule alone is arithmetic.
+    A network is compressed and counted by the code that a trial runs, once for each combination of initial network,
+    compression and quantization. The counts are kept, so that a plan that differs only in attack, loss, loop or
+    schedule takes no more than arithmetic.
 
     A plan is exact where all pruning comes before training (`compression.steps` of 1). Later steps rank channels by
-    weights that training has moved by then; the plan ranks them by the base's, so that it is approximate, unless ranks
-    are random or inside each layer (`scope` uniform). It is of the whole schedule: a trial that is stopped costs less.
-    Nothing is planned for validation, which is in no total. Above 2^53 FLOPs the last bit may differ, since a trial
-    adds up batch by batch.
+    weights that training has changed by then, but the plan ranks them by the initial weights. So it is approximate
+    there, unless ranks are random or inside each layer (`scope` uniform). A plan is of the whole schedule: a trial that
+    is stopped early costs less. Validation, which is in no total, is not planned. Above 2^53 FLOPs the last bit may
+    differ, because a trial adds up batch by batch.
 
-    Taylor importance is computed on this planner's device. Near ties may fall otherwise than on a trial's other device.
+    Taylor importance is computed on the planner's device. A trial on another device may rank nearly equal channels
+    differently.
     """
 
     def __init__(self, splits: Splits, trained: Callable[[Recipe], TrainedModel], device: torch.device = CPU) -> None:
-        """Args:
-        splits: the data of every recipe to plan.
-        trained: gives a finished base or teacher; asked once for each, and the answer is kept.
-        device: where networks are compressed and counted.
+        """Makes a planner that has counted nothing yet.
+
+        Args:
+            splits: the data of every recipe to plan.
+            trained: returns the trained model of a finished base or teacher; it is called once for each.
+            device: device that networks are compressed and counted on.
         """
         self._splits, self._device = splits, device
         self._train = splits.train.tensors(device)
@@ -61,11 +65,13 @@ class FlopsPlanner:
         self._counted: dict[object, _Counted] = {}
 
     def plan(self, recipe: Recipe) -> Ledger:
-        """The ledger of this recipe's trial after its last epoch, but for validation; torch's random state is kept.
+        """Returns the ledger of the recipe's trial after its last epoch, without validation.
+
+        PyTorch's random state is left as it was.
 
         Raises:
-            InvalidInput: its network cannot be built, or its file of weights is not this network's.
-            Exception: whatever `trained` raises for a base or teacher that it cannot give.
+            InvalidInput: the recipe's network cannot be built, or its file of weights is not of this network.
+            Exception: whatever `trained` raises where it cannot return a base or teacher.
         """
         teacher, examples = recipe.separate_teacher, len(self._splits.train)
         base = self._trained(recipe.base) if recipe.base else None
@@ -82,17 +88,18 @@ class FlopsPlanner:
         return ledger
 
     def _network(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
-        """The counts of a recipe's network, from an earlier recipe of the same one if there was any."""
-        # All that an untrained network depends on. The seed draws its first weights, and ranks at random importance.
+        """Returns the counts of a recipe's network, those of an earlier recipe where it had the same network."""
+        # These fields determine the untrained network. The seed draws its initial weights and the random importance.
         start = (recipe.data, recipe.model, recipe.base, recipe.weights, recipe.seed)
-        key = (start, recipe.compression, recipe.quantization)  # hashed in microseconds, unlike an id
+        key = (start, recipe.compression, recipe.quantization)  # its hash takes microseconds, an id takes longer
         if key not in self._counted:
             self._counted[key] = self._count(recipe, base)
         return self._counted[key]
 
     def _count(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
         ledger = Ledger()
-        # Seeding reaches every GPU. Where none is in use yet, asking for its state would start it.
+        # Seeding changes the random state of every GPU, so all are restored afterwards. Where CUDA is not in use yet,
+        # there is nothing to restore, and asking for the state would start it.
         gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
         with torch.random.fork_rng(devices=gpus):
             torch.manual_seed(recipe.seed)
@@ -104,7 +111,7 @@ class FlopsPlanner:
         return _Counted(ledger.compression, tuple(passes))
 
     def _count_teaching(self, teacher: Recipe) -> float:
-        """FLOPs of a teacher's forward pass over one image."""
+        """Returns the FLOPs of a teacher's forward pass over one image."""
         trained = self._trained(teacher)
         if trained.soft_labels is not None:
             return trained.soft_labels.flops
@@ -113,7 +120,7 @@ class FlopsPlanner:
 
 
 def _charge(recipe: Recipe, passes: PassCost, ledger: Ledger, examples: int) -> None:
-    """Charge training once on each of these examples, by the recipe's loop, perturbation and loss."""
+    """Adds the FLOPs of training once on each of these examples, by the recipe's loop, perturbation and loss."""
     if isinstance(recipe.loop, FreeLoop):
         step, examples = passes.free_step(), examples * recipe.loop.replays
     else:

@@ -1,4 +1,4 @@
-"""How much memory a trial takes of its device, measured, and how it is kept to that."""
+"""Measures how much memory of its device a trial takes."""
 
 import os
 import resource
@@ -11,17 +11,17 @@ from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline
 from trainables.recipe.recipe import Recipe
 
-BATCHES = 3  # of training images to measure with: what a step takes does not grow after the second
+BATCHES = 3  # batches of training images to measure with, since a step's memory does not grow after the second
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory in bytes.
+    """The memory that a trial takes of a device, in bytes.
 
     Attributes:
-        peak: that one process takes of the device while it trains and scores, its context included.
-        total: of the device.
-        device: its name.
+        peak: the most memory that one process takes while it trains and scores, its CUDA context included.
+        total: memory of the device.
+        device: name of the device.
     """
 
     peak: int
@@ -30,16 +30,16 @@ class Footprint:
 
 
 def memory_footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device) -> Footprint:
-    """Train and score a recipe on a few batches, and see what that took.
+    """Measures the memory of a trial by training and scoring its recipe on a few batches.
 
-    On a GPU: what PyTorch has reserved at most, and what else the process has taken of the card. On a CPU: the
-    process's largest resident set.
+    On a GPU it is the most that PyTorch has reserved, and what else the process has taken of the card. On a CPU it is
+    the process's largest resident set.
 
     Args:
-        recipe: without base and teacher; weights that are loaded take no more.
+        recipe: a recipe without base and teacher; weights that are loaded would take no more memory.
         evaluation: how it is scored.
-        splits: of its data; the images that are left out are counted as if they were on the device.
-        device: to measure on; nothing else should run there.
+        splits: its data; images that are left out are counted as if they were on the device.
+        device: device to measure on; nothing else should run there.
     """
     few = min(len(splits.train), BATCHES * recipe.schedule.batch_size)
     train = Examples(splits.train.images[:few], splits.train.labels[:few])
@@ -51,7 +51,7 @@ def memory_footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, dev
 
 
 class _Memory:
-    """Of a device, from when this is made."""
+    """Measures the memory that this process takes of a device, from the moment that this is made."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -1,4 +1,4 @@
-"""How fast a device works at a recipe: its own training and scoring, timed for some seconds."""
+"""Measures how fast a device runs a recipe, by timing its training and scoring for some seconds."""
 
 import time
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ WARM_UP_BATCHES = 2
 
 @dataclass(frozen=True)
 class Speed:
-    """What a device does at one kind of recipe, in one slot while the node's other slots work too.
+    """Speed of a device at one kind of recipe, in one slot while the node's other slots work too.
 
     Attributes:
-        flops_per_second: of training, attacks included, as the ledger counts them.
-        progress_seconds: to score an epoch.
-        score_seconds: to score a result.
-        start_seconds: to build, compress and count the network.
+        flops_per_second: FLOPs of training per second, attacks included, as the ledger counts them.
+        progress_seconds: seconds to measure the progress score after an epoch.
+        score_seconds: seconds to measure the full score of the result.
+        start_seconds: seconds to build, compress and count the network.
     """
 
     flops_per_second: float
@@ -34,7 +34,7 @@ class Speed:
     start_seconds: float
 
     def seconds(self, flops: float, epochs: float) -> float:
-        """How long a recipe of so many FLOPs of training in so many epochs takes."""
+        """Returns the seconds that a recipe with so many FLOPs of training in so many epochs takes."""
         scored = max(1, epochs) * self.progress_seconds + self.score_seconds
         return self.start_seconds + flops / self.flops_per_second + scored
 
@@ -42,19 +42,19 @@ class Speed:
 def time_recipe(
     recipe: Recipe, evaluation: Evaluation, splits: Splits, *, threads: int, gpu: bool, seconds: float
 ) -> Speed:
-    """Train and score a recipe as a trial does, on as many of its images as fit into the time.
+    """Measures a device's speed by training and scoring a recipe as a trial does, on as many images as time allows.
 
-    Bare steps would miss what small networks spend their time on (batching, the optimizer, scoring after each epoch),
-    so a whole epoch is timed where it fits, after two batches that warm up. What is scored is the network that this
-    training made: images that it gets wrong are not attacked, so a network that has learnt less is scored faster.
+    Timing single steps would miss what small networks spend their time on (batching, the optimizer, scoring after each
+    epoch), so a whole epoch is timed where it fits, after two batches that warm up. The network that this training made
+    is then scored. Images that it gets wrong are not attacked, so a network that has learnt less is scored faster.
 
     Args:
-        recipe: must start from no other: its network is what matters, not its weights.
+        recipe: a recipe without a base; its network matters for the speed, its weights do not.
         evaluation: how the study scores.
-        splits: its data.
-        threads: CPU threads.
+        splits: the recipe's data.
+        threads: number of CPU threads.
         gpu: compute on the GPU that Ray assigned, else on the CPU.
-        seconds: to take, about half of it for training; with a floor of a few batches.
+        seconds: time to take, about half of it for training; a few batches are run even if they take longer.
     """
     set_conditions(threads)
     device = torch.device("cuda" if gpu else "cpu")
@@ -70,7 +70,11 @@ def time_recipe(
 
 
 def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) -> tuple[float, float, float, TrainState]:
-    """FLOPs and seconds of an epoch on the first so many images, seconds to build, and the trained network."""
+    """Trains an epoch on the first so many images.
+
+    Returns:
+        FLOPs and seconds of the epoch, seconds to build the network, and the trained network.
+    """
     began = time.perf_counter()
     torch.manual_seed(recipe.seed)
     few = replace(splits, train=Examples(splits.train.images[:images], splits.train.labels[:images]))
@@ -87,7 +91,7 @@ def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) ->
 def _scoring(
     state: TrainState, evaluation: Evaluation, validation: Examples, device: torch.device, share: float
 ) -> tuple[float, float]:
-    """Seconds of scoring an epoch and a result on this share of the images."""
+    """Returns the seconds of the progress score and of the full score, on this share of their images."""
     progress, full = evaluation.progress_examples, evaluation.examples
     cut = evaluation.model_copy(
         update={

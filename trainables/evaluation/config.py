@@ -1,4 +1,4 @@
-"""How every recipe of a study is scored, as data: against which threat model, how hard and how often."""
+"""Defines how every recipe of a study is scored: against which threat model, how hard and how often."""
 
 from pydantic import ValidationInfo, field_validator
 
@@ -7,13 +7,15 @@ from trainables.config import Frozen, PositiveFloat, PositiveInt
 
 
 class Scoring(Frozen):
-    """How hard and how often robustness is measured on the validation split, by PGD with a random start.
+    """How hard robustness is measured on the validation split, by PGD with a random start.
+
+    The progress score is measured after every epoch; the full score, in addition, after the last.
 
     Attributes:
-        steps: PGD steps of the score after the last epoch.
-        examples: validation images of that score; None: all.
-        progress_steps: PGD steps of the curve after every other epoch.
-        progress_examples: validation images of that curve.
+        steps: PGD steps of the full score.
+        examples: validation images of the full score; None: all.
+        progress_steps: PGD steps of the progress score.
+        progress_examples: validation images of the progress score.
         batch_size: images per forward pass.
     """
 
@@ -25,11 +27,11 @@ class Scoring(Frozen):
 
 
 class ThreatModel(Frozen):
-    """What robustness is measured against.
+    """The threat model that robustness is measured against.
 
     Attributes:
-        norm: of the ball that an attack may move an image in.
-        epsilon: its radius, for pixels in [0, 1].
+        norm: norm of the ball within which an attack may move an image.
+        epsilon: radius of the ball, for pixels in [0, 1].
     """
 
     norm: Norm = "linf"
@@ -42,4 +44,4 @@ class ThreatModel(Frozen):
 
 
 class Evaluation(Scoring, ThreatModel):
-    """Scoring against a threat model."""
+    """How recipes are scored: the threat model, and how hard robustness against it is measured."""

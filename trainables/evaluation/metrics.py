@@ -1,7 +1,7 @@
-"""The table of metrics: every number that a recipe reports, and what each may be used for. Imports no torch.
+"""Lists every number that a recipe reports, and what each may be used for, in one table. Imports no torch.
 
-What a study may name as an objective or in a constraint, what halving compares, what a recording keeps, what
-`temper reproduce` wants equal and what TensorBoard draws are all read off this table.
+The table says which numbers a study may name as objectives or in constraints, halving compares, a recording keeps,
+`temper reproduce` expects to be equal, and TensorBoard draws.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,22 @@ Direction = Literal["max", "min"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number of a recipe.
+    """One number that recipes report, and what it may be used for.
 
     Attributes:
-        name: key among the final numbers of outcome.json, or in the rows of a history.
-        unit: of the number; empty for counts and shares.
-        words: what it is, for people.
-        better: which way it is to go as an objective; None: it cannot be one.
-        bounded: it may be in a constraint.
-        final: every finished recipe has it among its final numbers.
-        sometimes: so do some: of one perturbation, or on one kind of device.
-        each_epoch: it is a column of a history's rows.
-        planned: column that foretells it from the first epoch on, so that halving can compare it; None: there is none.
-        recorded: a recording of learning curves keeps it.
-        exact: `temper reproduce` wants it equal on the same machine.
-        curve: TensorBoard's tag for its values by epoch; None: no curve.
+        name: its key among the final numbers of outcome.json, or in the rows of a history.
+        unit: its unit; empty for counts and shares.
+        words: its meaning, for people.
+        better: its direction as an objective; None: it cannot be an objective.
+        bounded: whether a constraint may name it.
+        final: whether every finished recipe has it among its final numbers.
+        sometimes: whether only some finished recipes have it: those of one perturbation, or on one kind of device.
+        each_epoch: whether it is a column of a history's rows.
+        planned: column that predicts its final value from the first epoch on, so that halving can compare it; None:
+            there is no such column.
+        recorded: whether a recording of learning curves keeps it.
+        exact: whether `temper reproduce` expects it to be equal on the same machine.
+        curve: TensorBoard's tag for its values by epoch; None: it has no curve.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Metric:
     curve: str | None = None
 
 
-# The phases of the compute ledger; a test holds them equal to it.
+# The phases of the compute ledger, repeated here because this module imports no torch; a test compares the two.
 _PHASES = ("base", "ancestors", "compression", "distillation", "attack", "update", "validation")
 _TABLE = (
     Metric(
@@ -117,4 +118,4 @@ _TABLE = (
 
 METRICS: Mapping[str, Metric] = MappingProxyType({one.name: one for one in _TABLE})
 OBJECTIVES: Mapping[str, Direction] = MappingProxyType({one.name: one.better for one in _TABLE if one.better})
-COMPUTE = tuple(one.name for one in _TABLE if one.planned is not None)  # what a study may be judged by
+COMPUTE = tuple(one.name for one in _TABLE if one.planned is not None)  # by which a study may be judged

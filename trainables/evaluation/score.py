@@ -1,4 +1,4 @@
-"""Clean and robust accuracy of a model, with the error that the number of examples leaves; a study's way to score."""
+"""Measures the clean and the robust accuracy of a model, with the standard error that few examples leave."""
 
 import math
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.evaluation.config import Evaluation
 
-ATTACK_SEED = 20_260_324  # the same random starts for every recipe, so that scores can be compared in pairs
+ATTACK_SEED = 20_260_324  # fixed, so that attacks on every recipe start alike and scores can be compared in pairs
 
 
 @dataclass(frozen=True)
 class Score:
-    """What an evaluation found, per example.
+    """The result of an evaluation, per example.
 
     Attributes:
-        clean: (n,) whether the label of the clean image is right.
-        robust: (n,) whether it stays right under attack.
+        clean: (n,) whether the clean image is labelled correctly.
+        robust: (n,) whether it is so under attack as well.
     """
 
     clean: NDArray[np.bool_]
@@ -39,7 +39,7 @@ class Score:
 
     @property
     def robust_standard_error(self) -> float:
-        """Binomial standard error sqrt(p (1 - p) / n) of the robust accuracy, from the examples alone."""
+        """Binomial standard error sqrt(p (1 - p) / n) of the robust accuracy, as a sample of n examples leaves it."""
         p = self.robust_accuracy
         return math.sqrt(p * (1 - p) / len(self.robust))
 
@@ -47,16 +47,16 @@ class Score:
 def evaluate(
     model: nn.Module, x: Tensor, y: Tensor, attack: Attack, *, batch_size: int, cost: PassCost, ledger: Ledger
 ) -> Score:
-    """Score a model in eval mode; images that are wrong already are not attacked.
+    """Scores a model in eval mode on clean images, and under attack on those that it labels correctly.
 
     Args:
         model: any classifier of images in [0, 1]; its mode and buffers are left as they were.
         x: images (n, channels, height, width), n ≥ 1.
         y: labels (n,).
-        attack: run under `perturb`, which enforces its bound.
+        attack: the attack, which `perturb` runs and keeps to its bound.
         batch_size: images per pass.
-        cost: FLOPs per pass of this very model.
-        ledger: charged for the passes made, under `validation`.
+        cost: FLOPs per pass of this model.
+        ledger: the ledger to which the passes are charged, under `validation`.
     """
     training = model.training
     model.eval()
@@ -83,12 +83,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores networks on the same images, by the same attacks.
+    """Scores networks as a study asks for it: all on the same images, by the same attacks.
 
     Attributes:
-        protocol: how hard, and on how many images.
+        protocol: the threat model, and how hard and on how many images robustness is measured.
         images: validation images (n, channels, height, width), on the device to compute on.
-        labels: theirs (n,).
+        labels: labels of the images (n,).
     """
 
     protocol: Evaluation
@@ -97,20 +97,20 @@ class Scorer:
 
     @property
     def progress_examples(self) -> int:
-        """Images that a point of the curve is measured on."""
+        """Number of images that the progress score is measured on."""
         return min(self.protocol.progress_examples, len(self.labels))
 
     def progress(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
-        """A point of the curve."""
+        """Measures the progress score: few steps on few images, after every epoch."""
         protocol = self.protocol
         return self._score(model, self._pgd(protocol.progress_steps), protocol.progress_examples, cost, ledger)
 
     def full(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
-        """The score that counts."""
+        """Measures the full score, which becomes the recipe's result."""
         return self._score(model, self._pgd(self.protocol.steps), self.protocol.examples, cost, ledger)
 
     def by(self, attack: Attack, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
-        """The score by another attack, on the images of the full one."""
+        """Measures the score under another attack, on the images of the full score."""
         return self._score(model, attack, self.protocol.examples, cost, ledger)
 
     def _pgd(self, steps: int) -> PgdAttack:

@@ -1,9 +1,9 @@
-"""Execution: one recipe from start to numbers, with the faults that end it early.
+"""Execution: runs one recipe from its start to its final numbers, and ends it early where it goes wrong.
 
-- `pipeline`: base, compression, training and evaluation, an epoch at a time
-- `ending`: how a trial ended, as data
-- `report`: what a trial tells the driver after an epoch
-- `divergence`: telling that training diverged or overfitted
-- `memory`: telling that memory ran out
-- `standalone`: running a recipe and its ancestors without Ray
+- `pipeline`: compresses, trains and evaluates a network, an epoch at a time
+- `ending`: describes how a trial ended, as data
+- `report`: defines what a trial reports to the driver after an epoch
+- `divergence`: detects training that diverged or overfitted
+- `memory`: limits a trial's memory, and detects that memory ran out
+- `standalone`: runs a recipe with its bases and teachers, without Ray
 """

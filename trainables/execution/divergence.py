@@ -1,4 +1,4 @@
-"""What ends a recipe before its schedule does: a loss that is no number, and catastrophic overfitting."""
+"""Detects training that has failed and is to end early: a loss that is not finite, and catastrophic overfitting."""
 
 import math
 from collections.abc import Sequence
@@ -8,29 +8,30 @@ from trainables.attacks.config import Perturbation
 from trainables.attacks.registry import attack_of
 from trainables.recipe.schedule import Loop
 
-COLLAPSED = 0.5  # share of its best robust accuracy that a model must lose to count as collapsed …
-STANDARD_ERRORS = 4.0  # … by more than this many standard errors of the difference
+COLLAPSED = 0.5  # share of its best robust accuracy that a model must lose to count as collapsed
+STANDARD_ERRORS = 4.0  # the fall must also exceed this many standard errors of the difference
 
 
 def diverged(loss: float, epoch: int) -> str | None:
-    """The reason if a training loss is not finite."""
+    """Returns the reason to end early if a training loss is not finite, else None."""
     return None if math.isfinite(loss) else f"diverged: the training loss became {loss} in epoch {epoch}"
 
 
 def catastrophic_overfitting(
     history: Sequence[dict[str, Any]], perturbation: Perturbation, loop: Loop, *, examples: int
 ) -> str | None:
-    """The reason if single-step training has fallen into it (arXiv 2001.03994, section 5; 2007.02617).
+    """Returns the reason to end early if single-step training has overfitted catastrophically, else None.
 
-    The model then withstands the single-step perturbation that it is trained on better than ever, and PGD no longer:
-    accuracy on its own training perturbations is no lower than in the epoch of the best robust accuracy so far, while
-    robust accuracy has fallen to less than half of that, by more than four standard errors.
+    The model then withstands the single-step perturbation that it is trained on, but PGD no longer (arXiv 2001.03994,
+    section 5; 2007.02617). This is so where accuracy on the training perturbation is no lower than in the epoch of the
+    best robust accuracy so far, while robust accuracy has fallen to less than half of that best, by more than four
+    standard errors.
 
     Args:
-        history: one row an epoch, with train_accuracy and robust_accuracy (0–1).
-        perturbation: that it trains on; one that takes several passes does not overfit in this way.
-        loop: the free loop steps once as well.
-        examples: that the robust accuracies were measured on.
+        history: one row for each epoch, with train_accuracy and robust_accuracy (0–1).
+        perturbation: the perturbation that it trains on; one of several passes does not lead to this overfitting.
+        loop: the loop that it trains in; the free loop counts as single-step training, too.
+        examples: number of examples that the robust accuracies were measured on.
     """
     single_step = loop.kind == "free" or attack_of(perturbation).passes == 1
     if not single_step or len(history) < 2:

@@ -1,4 +1,4 @@
-"""How a trial ended, as data: its kind decides what the sampler learns from it. Imports no torch."""
+"""Describes how a trial ended; the kind of its ending decides what the sampler learns from it. Imports no torch."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class State(StrEnum):
-    """Optuna's words for how a trial stands; RUNNING has no ending yet."""
+    """State of a trial, in Optuna's words; a trial that is RUNNING has no ending yet."""
 
     COMPLETE = "complete"
     PRUNED = "pruned"
@@ -17,20 +17,20 @@ class State(StrEnum):
 class EndKind(StrEnum):
     """What ended a trial."""
 
-    FINISHED = "finished"  # its whole schedule
-    STOPPED = "stopped"  # early, by halving
-    DIVERGED = "diverged"  # a training loss that is no number
-    OVERFITTED = "overfitted"  # catastrophic overfitting
-    NOT_FINITE = "not_finite"  # an objective that is no number
-    NOT_MEASURED = "not_measured"  # an objective that this machine cannot measure
+    FINISHED = "finished"  # it completed its whole schedule
+    STOPPED = "stopped"  # halving stopped it early
+    DIVERGED = "diverged"  # a training loss was not finite
+    OVERFITTED = "overfitted"  # training overfitted catastrophically
+    NOT_FINITE = "not_finite"  # an objective was not finite
+    NOT_MEASURED = "not_measured"  # this machine cannot measure an objective
     OUT_OF_MEMORY = "out_of_memory"
-    HUNG = "hung"  # an epoch that took too long
-    LOST = "lost"  # a process, a node, or an error that was not foreseen
+    HUNG = "hung"  # an epoch took too long
+    LOST = "lost"  # its process or its node was lost, or an unforeseen error was raised
     ORPHANED = "orphaned"  # its base or its teacher ended without weights
 
 
 _PRUNED = (EndKind.STOPPED, EndKind.DIVERGED, EndKind.OVERFITTED, EndKind.NOT_FINITE)
-# How the reasons of runs begin, or end, that were recorded before kinds were.
+# The kinds of endings by the beginning of their recorded reasons, for runs that were recorded before kinds were.
 _BEGINNINGS = {
     "stopped": EndKind.STOPPED,
     "catastrophic overfitting": EndKind.OVERFITTED,
@@ -49,7 +49,7 @@ class Ending:
 
     Attributes:
         kind: what ended it.
-        detail: why, for people; None where there is nothing to say.
+        detail: the reason, for people; None where there is nothing more to say.
     """
 
     kind: EndKind
@@ -57,19 +57,23 @@ class Ending:
 
     @property
     def state(self) -> State:
-        """COMPLETE has final numbers, PRUNED teaches the sampler to stay away, FAIL (infrastructure) nothing."""
+        """The trial's state for the sampler.
+
+        COMPLETE has final numbers; from PRUNED the sampler learns to avoid such recipes; from FAIL, an error of the
+        infrastructure, it learns nothing.
+        """
         if self.kind is EndKind.FINISHED:
             return State.COMPLETE
         return State.PRUNED if self.kind in _PRUNED else State.FAIL
 
     @classmethod
     def of_record(cls, kind: str | None, state: str, reason: str | None) -> Self:
-        """An ending that was written down; runs of before kinds were recorded told it by their reason's words.
+        """Reads an ending from a run's record; in older runs, which recorded no kind, the reason's words tell it.
 
         Args:
-            kind: as recorded, None in runs that did not record it.
-            state: as recorded.
-            reason: as recorded.
+            kind: the recorded kind; None in runs that did not record it.
+            state: the recorded state.
+            reason: the recorded reason.
         """
         if kind is not None:
             return cls(EndKind(kind), reason)

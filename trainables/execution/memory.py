@@ -1,19 +1,22 @@
-"""Telling that memory ran out from other errors."""
+"""Limits a trial to its share of a GPU's memory, and recognises errors that mean that memory ran out."""
 
 import torch
 
 
 def limit_memory(device: torch.device, gpu: float) -> None:
-    """Keep this process to its share of a GPU: beyond it, PyTorch raises OutOfMemoryError here and not next door."""
+    """Limits this process to its share of a GPU's memory, so that it runs out here and not in another trial.
+
+    Beyond the share, PyTorch raises OutOfMemoryError.
+    """
     if device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(min(1.0, gpu), device)
 
 
-MICRO_BATCHES = 4  # parts of a batch at the second try
+MICRO_BATCHES = 4  # parts that a batch is split into in the second try, after memory has run out
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """What to say of an error that means that memory, a GPU's or the machine's, ran out; None of any other one."""
+    """Returns a message for an error that means that a GPU's or the machine's memory ran out; None for other errors."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator: can't allocate" in str(error):
         return f"out of memory: {lines[0]}"

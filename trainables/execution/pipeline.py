@@ -1,4 +1,4 @@
-"""One recipe from start to numbers, an epoch at a time: base → compress → train → evaluate, with its ledger."""
+"""Runs one recipe from its start to its numbers, an epoch at a time: base → compress → train → evaluate."""
 
 import copy
 import dataclasses
@@ -35,14 +35,17 @@ Row = dict[str, float | int | None]
 
 
 def set_conditions(threads: int) -> None:
-    """What must be equal for equal numbers: the thread count, and deterministic kernels on a GPU."""
+    """Sets what must be equal for numbers to be equal: the thread count, and deterministic kernels on a GPU."""
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 
 
 class Pipeline:
-    """A recipe in progress. Call `step` until `finished`; save after any step, restore into a fresh one."""
+    """A recipe in progress; call `step` until it is `finished`.
+
+    It can be saved after any step, and restored into a new pipeline of the same recipe.
+    """
 
     def __init__(
         self,
@@ -54,17 +57,17 @@ class Pipeline:
         teacher: TrainedModel | None = None,
         micro_batches: int = 1,
     ) -> None:
-        """Build, compress and measure the network.
+        """Builds and compresses the network, and counts the FLOPs of its passes.
 
         Args:
-            recipe: what to do.
-            evaluation: how to score it; not part of the recipe.
+            recipe: the recipe to run.
+            evaluation: how it is scored, which is not part of the recipe.
             splits: train and validation images.
-            base: the trained base; needed exactly if the recipe has one.
-            device: where to compute.
-            teacher: the trained teacher; needed exactly if the recipe has one that is not its base.
-            micro_batches: parts that each batch is trained and scored in, for want of memory; see
-                `trainables.training.epoch.Trainer`. Not part of the recipe, but of its history, from which it is
+            base: the trained base; it must be given exactly if the recipe has a base.
+            device: device to compute on.
+            teacher: the trained teacher; it must be given exactly if the recipe has one that is not its base.
+            micro_batches: number of parts that each batch is trained and scored in, where memory is short; see
+                `trainables.training.epoch.Trainer`. It is not part of the recipe, but of its history, from which it is
                 restored.
 
         Raises:
@@ -79,11 +82,11 @@ class Pipeline:
         self._inherited = inherited(base, teacher)
         self.ledger.inherit(self._inherited)
         self.history: list[Row] = []
-        self.ending: Ending | None = None  # early, if it has one
+        self.ending: Ending | None = None  # set only where training ended early
         self.score: Score | None = None
-        self._own_score: Score | None = None  # by the attack that it trains on, where that is asked for
+        self._own_score: Score | None = None  # the score under the attack that it trains on, where that is asked for
         self.usage = DeviceUsage(meter_of(device))
-        self._best_epoch, self._best_weights = 0, b""  # none yet
+        self._best_epoch, self._best_weights = 0, b""  # there is none yet
         self.inherited_flops = self.ledger.end_to_end
         with self.usage.counted():
             torch.manual_seed(recipe.seed)
@@ -97,27 +100,27 @@ class Pipeline:
 
     @property
     def reason(self) -> str | None:
-        """Why training ended early, if it did."""
+        """The reason why training ended early; None if it did not."""
         return None if self.ending is None else self.ending.detail
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of epochs done."""
         return len(self.history)
 
     @property
     def finished(self) -> bool:
-        """The schedule is complete, or training has failed (then `ending` says how)."""
+        """Whether the schedule is complete, or training has failed; then `ending` says how."""
         return self.ending is not None or self.epoch >= max(1, self.recipe.schedule.epochs)
 
     @property
     def model(self) -> nn.Module:
-        """The weights in training, of the network as it is now."""
+        """The network as it is now, with the weights in training."""
         return self._state.model
 
     @property
     def deployed(self) -> nn.Module:
-        """The weights that are scored and kept: the averaged ones if the schedule averages."""
+        """The network with the weights that are scored and kept: the averaged ones if the schedule averages."""
         return self._state.deployed
 
     @property
@@ -126,7 +129,7 @@ class Pipeline:
         return self._state.cost
 
     def step(self) -> Row:
-        """Train one epoch, evaluate, and return the epoch's row; after the last epoch with the full score.
+        """Trains and evaluates one epoch, and returns its row of the history; the last step measures the full score.
 
         Weights that are taken as they are (0 epochs) are only evaluated, in one step.
         """
@@ -149,7 +152,7 @@ class Pipeline:
             row["loss"] = None if result.diverged else result.loss
         if self.ending is None:
             row |= self._score_epoch(number)
-        left = max(0, self.recipe.schedule.epochs - number)  # epochs, which will cost what this one did
+        left = max(0, self.recipe.schedule.epochs - number)  # epochs, each of which will cost as much as this one
         row |= {
             "planned_train_flops": self.ledger.marginal + left * (self.ledger.marginal - before[0]),
             "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
@@ -161,17 +164,17 @@ class Pipeline:
         self.history.append(row)
         if self.ending is None:
             recipe, examples = self.recipe, self._scorer.progress_examples
-            alike = self.history[recipe.compressed_from - 1 :]  # before, pruning moves the accuracies too
+            alike = self.history[recipe.compressed_from - 1 :]  # earlier accuracies changed by pruning as well
             overfitted = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
             self._end(EndKind.OVERFITTED, overfitted)
         return row
 
     def _end(self, kind: EndKind, reason: str | None) -> None:
-        """End early, if there is a reason to."""
+        """Ends the recipe early, if there is a reason."""
         self.ending = None if reason is None else Ending(kind, reason)
 
     def metrics(self) -> dict[str, float]:
-        """The final numbers. Raises TemperError before the schedule is complete."""
+        """Returns the final numbers. Raises TemperError before the schedule is complete."""
         if self.score is None or self.ending is not None or not self.finished:
             raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
         return {
@@ -194,10 +197,10 @@ class Pipeline:
         }
 
     def trained(self, *, teaches: bool = False) -> TrainedModel:
-        """The result, for recipes that build on this one: the weights of the epoch that the recipe keeps.
+        """Returns the model with the weights of the kept epoch, for recipes that have this one as base or teacher.
 
         Args:
-            teaches: with the soft labels of these weights, so that no student need compute them.
+            teaches: add the soft labels of these weights, so that no student needs to compute them.
         """
         weights = self._best_weights if self.recipe.keep == "best" else pack_model(self.deployed)
         lineage = {**self._inherited, self.recipe.id: self.ledger.own(self._inherited)}
@@ -206,7 +209,7 @@ class Pipeline:
         return TrainedModel(weights, lineage, labels)
 
     def save(self, folder: Folder) -> None:
-        """Write a checkpoint of the epochs done so far below `folder`; the one before the last is dropped."""
+        """Writes a checkpoint of the epochs done so far below `folder`, and keeps only this and the one before it."""
         state: dict[str, Any] = {
             "history": self.history,
             "ledger": self.ledger.as_dict(),
@@ -219,7 +222,7 @@ class Pipeline:
         write(folder, self.epoch, files, state)
 
     def restore(self, folder: Folder) -> None:
-        """Continue from the newest whole checkpoint below `folder`; from the start if there is none."""
+        """Continues from the newest undamaged checkpoint below `folder`; from the start if there is none."""
         found = read_newest(folder)
         if found is None:
             return
@@ -229,7 +232,7 @@ class Pipeline:
         model = rebuild(self.recipe, self._splits, files["weights.safetensors"], epochs=self.epoch)
         self._state.load(files, model)
         self.ledger = Ledger.from_dict(state["ledger"])
-        reason = state["reason"]  # `ending` is missing in runs of before it was written
+        reason = state["reason"]  # `ending` is missing in runs of older versions
         self.ending = None if reason is None else Ending.of_record(state.get("ending"), State.PRUNED, reason)
         self.usage.restore(state["usage"])
         self._best_epoch, self._best_weights = int(state["best_epoch"]), files["best.safetensors"]
@@ -237,13 +240,13 @@ class Pipeline:
             self._score_result(Ledger())
 
     def _divide(self, parts: int) -> None:
-        """Train and score in so many parts of a batch from now on."""
+        """Makes training and scoring split each batch into so many parts from now on."""
         self.micro_batches = parts
         smaller = self._evaluation.model_copy(update={"batch_size": math.ceil(self._evaluation.batch_size / parts)})
         self._scorer = dataclasses.replace(self._scorer, protocol=smaller)
 
     def _score_epoch(self, number: int) -> Row:
-        """Accuracies after an epoch, by the study's progress protocol; after the last one the result's full score."""
+        """Measures the progress score after an epoch, and after the last epoch the full score of the result as well."""
         score = self._scorer.progress(self.deployed, self.cost, self.ledger)
         best = self.history[self._best_epoch - 1]["robust_accuracy"] if self._best_epoch else None
         if number >= self.recipe.compressed_from and (best is None or score.robust_accuracy > best):
@@ -253,7 +256,7 @@ class Pipeline:
         return {"clean_accuracy": score.clean_accuracy, "robust_accuracy": score.robust_accuracy}
 
     def _score_result(self, ledger: Ledger) -> None:
-        """The full score; by the attack that the recipe trains on as well, where that one's results are told so."""
+        """Measures the full score, and the one under the attack that it trains on where that has its own metric."""
         model = self.deployed
         if self.recipe.keep == "best":
             model = load_compressed(copy.deepcopy(model), load_tensors(self._best_weights)).to(self.device)
@@ -268,7 +271,7 @@ class Pipeline:
         return {} if name is None or score is None else {name: score.robust_accuracy}
 
     def _learn_from(self, teacher: TrainedModel | None, images: Tensor) -> SoftLoss | None:
-        """The teacher's soft labels, computed here only if they were not before; charged in either case."""
+        """Makes the loss of the teacher's soft labels, and charges their FLOPs; they are computed only if missing."""
         recipe = self.recipe
         if recipe.distillation is None or recipe.teacher is None or teacher is None:
             return None

@@ -1,4 +1,4 @@
-"""What a trial reports to the driver after an epoch: the one place that knows the keys of Ray Tune's results."""
+"""Defines what a trial reports to the driver after an epoch; no other module knows the keys of Ray Tune's results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,25 +7,25 @@ from typing import Any, Self
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import Ending, EndKind
 
-Row = Mapping[str, Any]  # of a history: what `METRICS` calls `each_epoch`, by name
+Row = Mapping[str, Any]  # a row of a history: the metrics that `METRICS` marks as `each_epoch`, by name
 
 _COLUMNS = tuple(name for name, one in METRICS.items() if one.each_epoch)
-_METRICS = "metrics/"  # Tune flattens what it hands to searchers and schedulers
+_METRICS = "metrics/"  # prefix of keys, because Tune flattens the results that searchers and schedulers get
 _ENDING = "ending/"
 
 
 @dataclass(frozen=True)
 class Report:
-    """One epoch of one trial.
+    """The report of one epoch of one trial.
 
     Attributes:
         row: the epoch's row of the history; empty where the epoch failed.
-        busy_seconds: time that the trial has kept its slot busy so far.
-        node: of the cluster, where it runs, by Ray's id.
-        ending: how the trial ended with this epoch; None while it goes on.
+        busy_seconds: seconds that the trial has kept its slot busy so far.
+        node: Ray's id of the node that it runs on.
+        ending: how the trial ended with this epoch; None while it continues.
         metrics: final numbers of a finished trial.
-        robust_correct: per validation example, whether it is right under attack, as packed bits in hex.
-        examples: how many of them.
+        robust_correct: for each validation example, whether it is labelled correctly under attack; packed bits in hex.
+        examples: number of these examples.
     """
 
     row: Row
@@ -37,7 +37,7 @@ class Report:
     examples: int | None = None
 
     def as_result(self) -> dict[str, Any]:
-        """As a trainable returns it to Ray Tune, which adds keys of its own."""
+        """Returns the report as a trainable's result for Ray Tune, which adds keys of its own."""
         result = {**self.row, "busy_seconds": self.busy_seconds, "node": self.node, "done": self.ending is not None}
         if self.ending is not None:
             result["ending"] = {"kind": self.ending.kind.value, "detail": self.ending.detail}
@@ -47,7 +47,7 @@ class Report:
 
     @classmethod
     def of_result(cls, result: Mapping[str, Any]) -> Self:
-        """The inverse, out of the result as Tune hands it on: nested keys are joined by a slash."""
+        """Reads a report back from a result as Tune passes it on, with nested keys joined by a slash."""
         kind = result.get(f"{_ENDING}kind")
         return cls(
             row={name: result[name] for name in _COLUMNS if name in result},

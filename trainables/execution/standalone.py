@@ -1,4 +1,4 @@
-"""Runs a recipe and everything that it builds on in this process, without Ray."""
+"""Runs a recipe with its bases and teachers in this process, without Ray."""
 
 import torch
 
@@ -12,7 +12,15 @@ from trainables.recipe.recipe import Recipe
 def run(
     recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: TrainedModel | None = None
 ) -> Pipeline:
-    """Run a recipe to its end in this process; first what it builds on, each once, but for a base that is given."""
+    """Runs a recipe to its end in this process, after its bases and teachers, each of which is run once.
+
+    Args:
+        recipe: the recipe to run.
+        evaluation: how it is scored.
+        splits: train and validation images.
+        device: device to compute on.
+        base: the trained base, where it has been trained already.
+    """
     given = {} if recipe.base is None or base is None else {recipe.base.id: base}
     return _run(recipe, evaluation, splits, device, given)
 
@@ -20,7 +28,7 @@ def run(
 def _run(
     recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, TrainedModel]
 ) -> Pipeline:
-    """Run a recipe; `done` holds what was trained before, by id, and is added to."""
+    """Runs a recipe; `done` holds the models that were trained before, by recipe id, and new ones are added to it."""
     teacher = recipe.separate_teacher
     for ancestor in (recipe.base, teacher):
         if ancestor is not None and ancestor.id not in done:

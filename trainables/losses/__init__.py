@@ -1,6 +1,6 @@
-"""Losses: what training minimises.
+"""Losses: compute what training minimises.
 
-- `config`: what a study may say of a loss, without torch
-- `losses`: cross-entropy, mixed and TRADES
-- `distillation`: soft labels of a teacher
+- `config`: defines what a study may say of a loss, without torch
+- `losses`: implements cross-entropy, the mixed loss and TRADES
+- `distillation`: mixes the soft labels of a teacher into any of them
 """

@@ -1,4 +1,4 @@
-"""What a study may say of the loss, and of soft labels for distillation. Imports no torch."""
+"""Defines what a study may say of the loss, and of soft labels for distillation. Imports no torch."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from trainables.config import Frozen, PositiveFloat, Share
 
 
 class CrossEntropy(Frozen):
-    """Cross-entropy of the perturbed images.
+    """Loss: cross-entropy of the perturbed images.
 
     Attributes:
         label_smoothing: share of the label that is spread over all classes.
@@ -19,10 +19,10 @@ class CrossEntropy(Frozen):
 
 
 class Mixed(Frozen):
-    """Cross-entropy of clean and perturbed images (arXiv 1412.6572, eq. 3.1).
+    """Loss: a weighted mean of the cross-entropies of clean and of perturbed images (arXiv 1412.6572, eq. 3.1).
 
     Attributes:
-        clean_weight: share of the clean images' loss.
+        clean_weight: weight of the clean images' cross-entropy, 0–1; the perturbed images' has the rest.
     """
 
     kind: Literal["mixed"] = "mixed"
@@ -32,7 +32,10 @@ class Mixed(Frozen):
 class Trades(Frozen):
     """TRADES: cross-entropy of clean images plus beta × KL(clean ‖ perturbed predictions) (arXiv 1901.08573, eq. 5).
 
-    The perturbation raises that divergence, not the cross-entropy.
+    The perturbation raises that divergence, and not the cross-entropy of the labels.
+
+    Attributes:
+        beta: weight of the divergence.
     """
 
     kind: Literal["trades"] = "trades"
@@ -40,13 +43,14 @@ class Trades(Frozen):
 
 
 class SoftTerm(Frozen):
-    """How soft labels enter a loss: (1 - weight) × the loss + weight × T² × KL(teacher ‖ student), both softened by T.
+    """How a teacher's soft labels enter a loss.
 
-    The teacher sees the clean image, the student the perturbed one (arXiv 1905.09747; arXiv 1503.02531, section 2).
+    The loss becomes (1 - weight) × loss + weight × T² × KL(teacher ‖ student), with both softened by T. The teacher
+    sees the clean image, the student the perturbed one (arXiv 1905.09747; arXiv 1503.02531, section 2).
 
     Attributes:
-        temperature: T, what both networks' logits are divided by.
-        weight: share of the soft labels in the loss.
+        temperature: T, by which the logits of both networks are divided.
+        weight: share of the soft labels in the loss, (0–1].
     """
 
     temperature: PositiveFloat = 4.0

@@ -1,4 +1,4 @@
-"""What training minimises, given clean and perturbed images; each says which passes through the network it takes."""
+"""Implements the losses that training minimises; each also says how many passes through the network it takes."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,26 +12,39 @@ from trainables.models.build import frozen
 
 
 class TrainingLoss(Protocol):
-    """A loss of a batch."""
+    """Loss of a batch of clean and perturbed images."""
 
     @property
     def full_passes(self) -> int:
-        """Forward and backward passes per example that one call takes."""
+        """Number of forward and backward passes per example that one call takes."""
 
     @property
     def target_passes(self) -> int:
-        """Forward passes per example that `target` takes."""
+        """Number of forward passes per example that `target` takes."""
 
     def target(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """What the perturbation shall make unlikely: labels (batch,) or probabilities (batch, classes)."""
+        """Returns what the attack shall make unlikely: labels (batch,) or probabilities (batch, classes).
+
+        Args:
+            model: the model in training.
+            x: clean images (batch, channels, height, width).
+            y: labels (batch,).
+        """
 
     def __call__(self, model: nn.Module, x: Tensor, adversarial: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss, a scalar with a gradient, and the perturbed images' logits (batch, classes)."""
+        """Returns the mean loss, a scalar with a gradient, and the logits of the perturbed images (batch, classes).
+
+        Args:
+            model: the model in training.
+            x: clean images (batch, channels, height, width).
+            adversarial: the same images, perturbed.
+            y: labels (batch,).
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropyLoss:
-    """Cross-entropy of the perturbed images, with smoothed labels if asked for."""
+    """Loss that is the cross-entropy of the perturbed images, with smoothed labels if asked for."""
 
     label_smoothing: float = 0.0
     full_passes: int = 1
@@ -47,7 +60,7 @@ class CrossEntropyLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class MixedLoss:
-    """A share of the clean images' cross-entropy, the rest of the perturbed ones' (arXiv 1412.6572, eq. 3.1)."""
+    """Loss that is a weighted mean of the clean and perturbed images' cross-entropies (arXiv 1412.6572, eq. 3.1)."""
 
     clean_weight: float
     full_passes: int = 2
@@ -64,7 +77,7 @@ class MixedLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class TradesLoss:
-    """TRADES (arXiv 1901.08573, eq. 5): CE(clean, y) + beta × KL(clean ‖ perturbed), attacked through the KL."""
+    """TRADES loss (arXiv 1901.08573, eq. 5): CE(clean, y) + beta × KL(clean ‖ perturbed); attacks raise the KL."""
 
     beta: float
     full_passes: int = 2
@@ -81,7 +94,7 @@ class TradesLoss:
 
 
 def loss_of(loss: Loss) -> TrainingLoss:
-    """The loss that a recipe describes."""
+    """Makes the loss that a recipe describes."""
     match loss:
         case CrossEntropy():
             return CrossEntropyLoss(label_smoothing=loss.label_smoothing)

@@ -1,7 +1,7 @@
-"""Models: the networks that a study may name, built or loaded.
+"""Models: builds the networks that a study may name, and loads weights into them.
 
-- `config`: what a study may say of its network, without torch
-- `build`: building a network with its pixels' normalization inside
-- `resnets`: ResNet-18 and wide residual networks for small images
-- `weights`: reading a user's file of weights
+- `config`: defines what a study may say of its network, without torch
+- `build`: builds a network with the normalization of pixels inside, and loads compressed weights into it
+- `resnets`: defines ResNet-18 and wide residual networks for small images
+- `weights`: reads the user's file of trained weights
 """

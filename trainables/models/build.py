@@ -1,4 +1,4 @@
-"""Networks. Normalization of pixels lives inside them, so that attacks work in [0, 1]."""
+"""Builds networks, with the normalization of pixels inside, so that attacks work on images in [0, 1]."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class PixelNorm(nn.Module):
-    """(x - mean) / deviation by channel, for images (batch, channels, height, width) in [0, 1]."""
+    """Layer that normalizes pixels, (x - mean) / deviation by channel, of images (batch, channels, height, width)."""
 
     mean: Tensor
     deviation: Tensor
@@ -30,7 +30,7 @@ class PixelNorm(nn.Module):
 
 
 class Repeat(nn.Module):
-    """Grey images (batch, 1, height, width) as three equal channels, for networks that want colours."""
+    """Layer that repeats grey images (batch, 1, height, width) in three channels, for networks of colour images."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.expand(-1, 3, -1, -1)
@@ -39,16 +39,16 @@ class Repeat(nn.Module):
 def build(
     network: Network, image_shape: tuple[int, ...], *, classes: int = 10, pixels: Pixels = ((0.0,), (1.0,))
 ) -> nn.Module:
-    """A freshly initialised network, from torch's global generator, for images in [0, 1].
+    """Builds a network for images in [0, 1]; its weights are initialised from PyTorch's global generator.
 
     Args:
-        network: which one.
+        network: the architecture.
         image_shape: (channels, height, width).
         classes: number of outputs.
-        pixels: mean and deviation of the pixels by channel; a user's own network normalizes by itself or not.
+        pixels: means and deviations of the pixels by channel; the user's own network is not given them.
 
     Raises:
-        InvalidInput: no such network, or it does not take such images to a score for each class.
+        InvalidInput: there is no such network, or it does not give a score for each class for such images.
     """
     model: nn.Module
     if is_reference(network.name) and not network.name.startswith("torchvision:"):
@@ -65,7 +65,7 @@ def build(
 def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
     channels = image_shape[0]
     if network.name.startswith("torchvision:"):
-        from torchvision.models import get_model  # late, for the sake of trials' processes: see sources
+        from torchvision.models import get_model  # late, so that trials start sooner: see `data.sources`
 
         made = get_model(network.name.removeprefix("torchvision:"), weights=None, num_classes=classes)
         return [Repeat(), made] if channels == 1 else [made]
@@ -106,8 +106,8 @@ def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int)
         raise InvalidInput(f"model.name: {name} does not give a tensor with a score for each of {classes} classes")
 
 
-# 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of the hidden linear layer.
-# eight_layer is the network of arXiv 2403.09441: six convolutions and two linear layers.
+# For each network, the widths of its 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of
+# the hidden linear layer. eight_layer is the network of arXiv 2403.09441: six convolutions and two linear layers.
 _ARCHITECTURES: dict[str, tuple[tuple[tuple[int, ...], ...], int]] = {
     "small": (((32, 32), (64, 64)), 64),
     "eight_layer": (((32, 32), (64, 64), (128, 128)), 256),
@@ -116,7 +116,11 @@ _ARCHITECTURES: dict[str, tuple[tuple[tuple[int, ...], ...], int]] = {
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Eval mode (BatchNorm statistics stay) and no parameter gradients (2k+3 instead of 3k+3 forwards)."""
+    """Keeps a model in eval mode and without parameter gradients inside the context, and restores both after it.
+
+    In eval mode BatchNorm's statistics do not change. Without parameter gradients, training against a k-step attack
+    takes the compute of 2k+3 forward passes instead of 3k+3.
+    """
     modes = [(module, module.training) for module in model.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.eval().requires_grad_(False)
@@ -130,18 +134,18 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def classifier(model: nn.Module) -> nn.Linear:
-    """The last linear layer: its outputs are the classes, so compression leaves them alone."""
+    """Returns the last linear layer, whose outputs are the classes, so that pruning must not remove any of them."""
     return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Load a state_dict whose layers may be narrower than the model's, shrinking the model to fit.
+    """Loads a state_dict whose layers may be narrower than the model's, and shrinks the model to fit.
 
-    This is how a pruned network is rebuilt without unpickling it: shapes come from the tensors.
+    In this way a pruned network is rebuilt without unpickling it: its shapes come from the tensors.
 
     Args:
-        model: the uncompressed network of convolution, linear and batch-norm layers.
-        state: the weights of a compressed one, with the same names.
+        model: the uncompressed network of convolution, linear and batch-norm layers; it is changed and returned.
+        state: the weights of a compressed network, with the same names.
     """
     for name, value in state.items():
         owner, _, key = name.rpartition(".")
@@ -153,7 +157,7 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     model.load_state_dict(dict(state))
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            if 1 < module.groups == module.in_channels:  # depthwise: a group for each channel that is left
+            if 1 < module.groups == module.in_channels:  # depthwise: one group for each channel that is left
                 module.groups = len(module.weight) // (module.out_channels // module.in_channels)
             module.out_channels, module.in_channels = len(module.weight), module.weight.shape[1] * module.groups
         elif isinstance(module, nn.Linear):

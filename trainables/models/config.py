@@ -1,4 +1,4 @@
-"""What a study may say of its network, and of a file of trained weights. Imports no torch."""
+"""Defines what a study may say of its network, and of a file of trained weights. Imports no torch."""
 
 from typing import Annotated
 
@@ -11,14 +11,15 @@ NETWORKS = ("small", "eight_layer", "resnet18", "wide_resnet")
 
 
 class Network(Frozen):
-    """The architecture before compression.
+    """The architecture of a network before compression.
 
     Attributes:
         name: a known network, `torchvision:NAME` without weights, or the user's own as `module:function`, which is
-            called with `image_shape` (channels, height, width) and `classes`, and gives a module for images in [0, 1].
-        normalization: batch normalization in `small` and `eight_layer`; the others are what they are.
-        depth: of `wide_resnet`: 6 n + 4 layers.
-        width: of `wide_resnet`: times the channels of a ResNet.
+            called with `image_shape` (channels, height, width) and `classes`, and returns a module for images in
+            [0, 1].
+        normalization: whether `small` and `eight_layer` have batch normalization; it makes no difference to others.
+        depth: number of layers of `wide_resnet`, 6 n + 4.
+        width: factor of `wide_resnet` by which it has more channels than a ResNet.
     """
 
     name: str
@@ -33,11 +34,11 @@ class Network(Frozen):
 
 
 class Weights(Frozen):
-    """A file of trained weights, of the network as it is before compression.
+    """A file of trained weights of the network before compression.
 
     Attributes:
-        path: a safetensors file, or a state_dict saved by torch (loaded without unpickling objects).
-        sha256: of the file; None in a study stands for the file as it is when the study is loaded.
+        path: path of a safetensors file, or of a state_dict saved by torch (loaded without unpickling objects).
+        sha256: hash of the file; None in a study: the file is taken as it is when the study is loaded.
     """
 
     path: str

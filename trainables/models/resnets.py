@@ -1,4 +1,4 @@
-"""Residual networks for small images: ResNet-18 with the stem of its CIFAR version, and wide residual networks."""
+"""Defines residual networks for small images: ResNet-18 with the stem of its CIFAR version, and wide ResNets."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a residual add (arXiv 1512.03385, figure 5); each activation is a module of its own."""
+    """Residual block of two 3×3 convolutions (arXiv 1512.03385, figure 5); each activation is a module of its own."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class BasicBlock(nn.Module):
 
 
 class WideBlock(nn.Module):
-    """Pre-activation block (arXiv 1605.07146, figure 1): norm and ReLU before each of two 3×3 convolutions."""
+    """Pre-activation block (arXiv 1605.07146, figure 1) with norm and ReLU before each of its two 3×3 convolutions."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -41,14 +41,14 @@ class WideBlock(nn.Module):
 
 
 def resnet18(channels: int, classes: int) -> nn.Sequential:
-    """ResNet-18 (arXiv 1512.03385) with a 3×3 stem and no first pooling, for images of 32 pixels or so."""
+    """Builds ResNet-18 (arXiv 1512.03385) with a 3×3 stem and no first pooling, for images of about 32×32 pixels."""
     stem = nn.Sequential(_conv3(channels, 64), nn.BatchNorm2d(64), nn.ReLU())
     stages = _stages(BasicBlock, 64, [64, 128, 256, 512], blocks=2)
     return nn.Sequential(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
 
 
 def wide_resnet(channels: int, classes: int, depth: int, width: int) -> nn.Sequential:
-    """WRN-depth-width (arXiv 1605.07146): depth = 6 n + 4; three stages of 16, 32 and 64 times width channels.
+    """Builds WRN-depth-width (arXiv 1605.07146): three stages of 16, 32 and 64 times width channels.
 
     Raises:
         ValueError: the depth is not 6 n + 4.
@@ -65,7 +65,7 @@ def wide_resnet(channels: int, classes: int, depth: int, width: int) -> nn.Seque
 def _stages(
     block: type[BasicBlock] | type[WideBlock], inputs: int, outputs: Sequence[int], *, blocks: int
 ) -> list[nn.Sequential]:
-    """Stages of blocks; each but the first halves the image in its first block."""
+    """Builds the stages of a network from blocks; each stage but the first halves the image in its first block."""
     stages = []
     for number, wide in enumerate(outputs):
         first = block(inputs, wide, 1 if number == 0 else 2)

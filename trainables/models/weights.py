@@ -1,4 +1,4 @@
-"""A user's own file of trained weights: read safely, checked, and fitted to the network's names."""
+"""Reads the user's file of trained weights safely, checks it, and fits its names to the network's."""
 
 import hashlib
 import io
@@ -16,27 +16,32 @@ from torch import Tensor, nn
 from trainables.errors import InvalidInput
 from trainables.models.config import Weights
 
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training scripts keep a state_dict
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # the keys under which training scripts save a state_dict
 
 
 def sealed(weights: Weights) -> Weights:
-    """The same file with its hash. Raises InvalidInput if it cannot be read or has another hash."""
+    """Returns the same weights with the hash of their file, so that a change of the file is noticed later.
+
+    Raises:
+        InvalidInput: the file cannot be read, or it has another hash than the given one.
+    """
     found = hashlib.sha256(_read(weights)).hexdigest()
     return weights.model_copy(update={"sha256": found})
 
 
 def load_weights(model: nn.Module, weights: Weights) -> None:
-    """Load a file into a network.
+    """Loads a file of weights into a network.
 
-    Names may stand below a prefix that wrappers leave (`module.`), and need not know of Temper's pixel normalization.
+    The file's names may begin with `module.`, which PyTorch's wrappers add, and may lack the prefix that the names have
+    in Temper because of the normalization of pixels.
 
     Raises:
-        InvalidInput: the file cannot be read, is not what was hashed, or holds other tensors than the network.
+        InvalidInput: the file cannot be read, has changed since it was hashed, or holds other tensors than the network.
     """
     state = _tensors(_read(weights), weights.path)
     wanted = model.state_dict()
     for candidate in (state, _without(state, "module.")):
-        for prefix in ("", "1.", "2."):  # Sequential(PixelNorm, network) or Sequential(PixelNorm, Repeat, network)
+        for prefix in ("", "1.", "2."):  # as is, Sequential(PixelNorm, network), Sequential(PixelNorm, Repeat, network)
             renamed = {prefix + name: value for name, value in candidate.items()}
             if renamed.keys() == wanted.keys():
                 if wrong := [name for name, value in renamed.items() if value.shape != wanted[name].shape]:
@@ -67,7 +72,7 @@ def _tensors(content: bytes, path: str) -> dict[str, Tensor]:
     except SafetensorError:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a pickle protocol that it may not know: it then raises as well
+                warnings.simplefilter("ignore")  # it warns of unknown pickle protocols, but then raises an error too
                 found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             reason = str(error).splitlines()[0]

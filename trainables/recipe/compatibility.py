@@ -1,4 +1,4 @@
-"""Checks that the parts of a recipe fit each other, and says in words what does not."""
+"""Checks that the parts of a recipe fit each other, and describes what does not fit."""
 
 from trainables.attacks.config import FGSM, Perturbation
 from trainables.compression.config import Compression
@@ -7,7 +7,7 @@ from trainables.recipe.schedule import Loop, Schedule
 
 
 def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | None = None) -> list[str]:
-    """What is wrong with a perturbation, a loss, a loop and soft labels together."""
+    """Returns the problems of a perturbation, a loss, a loop and soft labels that do not fit each other."""
     problems = []
     if not perturbation.adversarial and loss.kind != "cross_entropy":
         problems.append(f"loss.kind: got {loss.kind} without a perturbation, expected cross_entropy")
@@ -25,7 +25,7 @@ def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | N
 
 
 def unreached(compression: Compression, schedule: Schedule) -> list[str]:
-    """What is wrong with a compression and a schedule together."""
+    """Returns the problem of a compression that takes more steps than the schedule has epochs."""
     most = max(1, schedule.epochs)
     if compression.steps <= most:
         return []

@@ -1,4 +1,4 @@
-"""A recipe: everything that determines one trained model, as frozen data with a stable identity."""
+"""Defines the recipe, which holds everything that determines one trained model, as frozen data with a stable id."""
 
 import hashlib
 import json
@@ -18,10 +18,10 @@ from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precisi
 
 
 class Distillation(SoftTerm):
-    """Learning from the soft labels of another recipe's network; see `trainables.losses.distillation`.
+    """Distillation from the soft labels of another recipe's network; see `trainables.losses.distillation`.
 
     Attributes:
-        teacher: that recipe; None: the one that the student starts from.
+        teacher: the recipe whose network makes the soft labels; None: the student's base.
     """
 
     teacher: Optional["Recipe"] = None
@@ -31,13 +31,23 @@ class Recipe(Frozen):
     """Everything that determines one trained model.
 
     Attributes:
-        base: the recipe whose weights it starts from; None: from scratch, or from `weights`.
-        distillation: whose soft labels it learns from beside the labels; None: the labels alone.
-        weights: a file to start from. What it took to train is not known, and counts as nothing.
-        keep: which epoch's weights are the result: the last, or the best by the progress score on validation images
-            (both stay in the checkpoint).
-        precision: of the passes of training, its attack included (`trainables.training.precision`); scores are in
-            float32.
+        data: the images that it is trained and scored on.
+        model: the architecture before compression.
+        base: the recipe whose weights it starts from; None: it starts from scratch, or from `weights`.
+        weights: a file of weights to start from. What they took to train is not known, and is counted as nothing.
+        compression: how the network is made smaller before and during training.
+        quantization: how weights and activations are rounded during training; None: they are not.
+        perturbation: the attack that training perturbs images with.
+        loss: what training minimises.
+        loop: how training goes through the batches.
+        distillation: the teacher whose soft labels it learns from beside the labels; None: it learns from labels alone.
+        augmentation: random changes to the training images.
+        schedule: epochs, optimizer and learning rate.
+        keep: the epoch whose weights are the result: the last, or the best by the progress score on validation images
+            (the checkpoint holds both).
+        precision: number format of training's passes, those of its attack included (`trainables.training.precision`);
+            scores are computed in float32.
+        seed: seed of the initial weights, of the order of the images and of everything else that training draws.
     """
 
     data: Data
@@ -78,7 +88,7 @@ class Recipe(Frozen):
             problems.append("schedule.epochs: got 0 with distillation, expected at least 1")
         if teacher is None and self.base is None:
             problems.append("distillation.teacher: got null without a base, expected a recipe")
-        if teacher is not None and teacher == self.base:  # one recipe, one id
+        if teacher is not None and teacher == self.base:  # else one training would have two ids
             problems.append("distillation.teacher: got the recipe's own base, expected null, which stands for it")
         if self.teacher is not None and self.teacher.data != self.data:
             problems.append("distillation.teacher.data: got other data than the recipe's, expected the same images")
@@ -86,35 +96,38 @@ class Recipe(Frozen):
 
     @property
     def id(self) -> str:
-        """The recipe's identity: 16 hex digits of the SHA-256 of its canonical JSON, see `released_fields`."""
+        """The recipe's id: 16 hex digits of the SHA-256 of its canonical JSON, see `released_fields`."""
         canonical = json.dumps(identifying_fields(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
     def teacher(self) -> Optional["Recipe"]:
-        """Whose soft labels it learns from, if it is distilled."""
+        """The recipe whose soft labels it learns from; None where it is not distilled."""
         if self.distillation is None:
             return None
         return self.distillation.teacher or self.base
 
     @property
     def separate_teacher(self) -> Optional["Recipe"]:
-        """The teacher, where it is another recipe than the base."""
+        """The teacher where it is another recipe than the base, else None."""
         return None if self.distillation is None else self.distillation.teacher
 
     @property
     def methods(self) -> tuple[Compression | Quantization, ...]:
-        """How its network is compressed, in order: each method begins where the one before takes its last step."""
+        """The methods that compress its network, in order.
+
+        Each method begins in the epoch in which the one before it takes its last step.
+        """
         return (self.compression,) if self.quantization is None else (self.compression, self.quantization)
 
     @property
     def compressed_from(self) -> int:
-        """The first epoch, counted from 1, of the network compressed as far as the recipe says."""
+        """The first epoch, counted from 1, that trains the network in its final, fully compressed form."""
         return 1 + sum(method.steps - 1 for method in self.methods)
 
     @property
     def is_ordinary_pretraining(self) -> bool:
-        """TrainedModel without attack, without compression and without a teacher, itself and all it starts from."""
+        """Whether it is trained without attack, compression and teacher, and so are all bases before it."""
         compressed = self.compression.method != "none" or self.quantization is not None
         own = not compressed and not self.perturbation.adversarial and self.distillation is None
         return own and (self.base is None or self.base.is_ordinary_pretraining)

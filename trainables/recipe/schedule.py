@@ -1,4 +1,4 @@
-"""How a recipe trains, as data: its loop over batches, its epochs and learning rate, and what is done to its images."""
+"""Defines how a recipe trains: its loop over batches, its epochs and learning rate, and the changes to its images."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Precision = Literal["float32", "bf16-mixed"]
 
 
 class OrdinaryLoop(Frozen):
-    """Each batch is perturbed, then trained on once."""
+    """The ordinary loop, which perturbs each batch and then trains on it once."""
 
     kind: Literal["ordinary"] = "ordinary"
 
@@ -21,7 +21,7 @@ class FreeLoop(Frozen):
     """Free adversarial training (arXiv 1904.12843, algorithm 1): one backward pass updates weights and perturbation.
 
     Attributes:
-        replays: times in a row that each batch is trained on (m in the paper).
+        replays: number of times in a row that each batch is trained on (m in the paper).
     """
 
     kind: Literal["free"] = "free"
@@ -29,16 +29,20 @@ class FreeLoop(Frozen):
 
 
 class Schedule(Frozen):
-    """Optimizer and learning rate.
+    """The training schedule: epochs, optimizer and learning rate.
 
     Attributes:
-        epochs: times through the training images; 0: none, for weights that are taken as they are.
-        learning_rate: its highest value.
-        shape: one_cycle (arXiv 1708.07120): up for 30% of the steps, then down; cosine: down to 0 (arXiv 1608.03983);
-            step: a tenth after half of the steps, a hundredth after three quarters; constant.
+        epochs: number of passes through the training images; 0: the weights are taken as they are.
+        learning_rate: highest value of the learning rate.
+        batch_size: images per training step.
+        shape: how the rate changes. one_cycle (arXiv 1708.07120): it rises for 30% of the steps, then falls; cosine: it
+            falls to 0 (arXiv 1608.03983); step: it is a tenth after half of the steps, a hundredth after three
+            quarters; constant.
         optimizer: SGD with Nesterov momentum, or AdamW (arXiv 1711.05101; `momentum` is its first beta).
-        averaging: decay per step of an exponential moving average of the weights, which is then what is scored and
-            kept; None: the weights themselves.
+        momentum: momentum of SGD, first beta of AdamW.
+        weight_decay: the optimizer's weight decay.
+        averaging: decay per step of an exponential moving average of the weights, which is then scored and kept; None:
+            the weights themselves are.
     """
 
     epochs: Annotated[int, Field(ge=0)]
@@ -52,11 +56,12 @@ class Schedule(Frozen):
 
 
 class Augmentation(Frozen):
-    """Random changes to each training image, before it is perturbed.
+    """Random changes to each training image before it is perturbed.
 
     Attributes:
-        crop_padding: the image moves by up to so many pixels, and what comes into view is black; 0: no move.
-        flip: half of the images are mirrored, left to right.
+        crop_padding: most pixels that an image is moved by in each direction; the uncovered border is black; 0: no
+            move.
+        flip: whether half of the images are mirrored, left to right.
     """
 
     crop_padding: Annotated[int, Field(ge=0, le=16)] = 0

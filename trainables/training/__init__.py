@@ -1,8 +1,8 @@
-"""Training: epochs of adversarial training of one network.
+"""Training: trains one network adversarially, an epoch at a time.
 
-- `initial_network`: the network that a recipe starts from
-- `train_state`: network, optimizer and average in progress
-- `epoch`: one epoch of the ordinary or the free loop
-- `optimization`: optimizers, learning rates, averaging
-- `precision`: mixed precision
+- `initial_network`: builds the network that a recipe starts from
+- `train_state`: holds network, optimizer and averaged weights of a recipe in progress
+- `epoch`: trains one epoch in the ordinary or the free loop
+- `optimization`: makes optimizers, learning rates and averaged weights
+- `precision`: computes in mixed precision
 """

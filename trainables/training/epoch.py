@@ -1,4 +1,4 @@
-"""One epoch of (adversarial) training: the ordinary loop, and the free one."""
+"""Trains a network for one epoch, with or without an attack, in the ordinary loop or the free one."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +21,12 @@ from trainables.recipe.schedule import Augmentation
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What an epoch of training came to.
+    """The result of an epoch of training.
 
     Attributes:
-        loss: mean over the examples; NaN or infinite where training diverged.
-        learning_rate: of the last step.
-        accuracy: share of the perturbed training images that were right just before each update, 0–1.
+        loss: mean loss over the examples; NaN or infinite where training diverged.
+        learning_rate: learning rate of the last step.
+        accuracy: share of the perturbed training images that were labelled correctly just before their update, 0–1.
     """
 
     loss: float
@@ -40,20 +40,20 @@ class EpochResult:
 
 @dataclass
 class Trainer:
-    """What an epoch works on: a model, its optimizer, and who is charged for it.
+    """Trains a model batch by batch: draws batches, makes updates, and charges them to a ledger.
 
     Attributes:
-        model: trained in place, left in train mode.
-        optimizer: of the model's parameters.
-        rate: of each step, from its number, counted from 0 over the whole schedule.
-        after_step: called after each update.
-        augmentation: of each batch, before it is perturbed.
-        generator: order, augmentation and noise, on the device of the images.
-        cost: FLOPs per pass of this very model.
-        ledger: charged for the passes made.
-        update_phase: where updates are charged: `update`, or `base` in ordinary pretraining.
-        micro_batches: parts that a batch is split into, whose gradients add up to the batch's; for want of memory.
-            BatchNorm then sees, and averages, the parts, and each part draws its own noise.
+        model: the model, which is trained in place and left in train mode.
+        optimizer: optimizer of the model's parameters.
+        rate: returns the learning rate of a step from its number, counted from 0 over the whole schedule.
+        after_step: is called after each update.
+        augmentation: random changes to each batch before it is perturbed.
+        generator: draws order, augmentation and noise, on the device of the images.
+        cost: FLOPs per pass of this model.
+        ledger: the ledger to which the passes are charged.
+        update_phase: phase of the ledger for updates: `update`, or `base` in ordinary pretraining.
+        micro_batches: number of parts that a batch is split into where memory is short; their gradients add up to that
+            of the batch. BatchNorm then normalizes each part by itself, and each part draws its own noise.
     """
 
     model: nn.Module
@@ -68,28 +68,36 @@ class Trainer:
     micro_batches: int = 1
 
     def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Every example once, in a fresh order: images (batch, channels, height, width), labels, and which they are.
+        """Yields every example once, in a newly drawn order, in batches.
 
-        Images are augmented, and in channels-last memory.
+        Args:
+            x: images (n, channels, height, width).
+            y: labels (n,).
+            size: examples per batch; the last batch may be smaller.
+
+        Yields:
+            Augmented images (batch, channels, height, width) in channels-last memory, labels (batch,), and the
+            positions of the examples in x (batch,).
         """
         for index in torch.split(torch.randperm(len(x), generator=self.generator, device=x.device), size):
             images = augment(x[index], self.augmentation, self.generator)
             yield images.contiguous(memory_format=torch.channels_last), y[index], index
 
     def parts(self, examples: int) -> list[slice]:
-        """How a batch of so many examples is split."""
+        """Returns the parts that a batch of so many examples is split into."""
         size = math.ceil(examples / self.micro_batches)
         return [slice(first, min(first + size, examples)) for first in range(0, examples, size)]
 
     def update(self, step: int, losses: Iterable[tuple[Tensor, float]]) -> tuple[float, bool]:
-        """Back-propagate a batch and, if its loss is finite, step.
+        """Computes the gradient of a batch and, if its losses are finite, updates the weights.
 
         Args:
-            step: its number.
-            losses: mean loss of each part of the batch, and the part's share of the batch; asked for one by one.
+            step: number of the step.
+            losses: mean loss of each part of the batch, and the part's share of the batch; each loss is back-propagated
+                before the next is asked for.
 
         Returns:
-            The step's rate, and whether all losses were finite.
+            The step's learning rate, and whether all losses were finite.
         """
         rate, finite = self.rate(step), True
         for group in self.optimizer.param_groups:
@@ -104,7 +112,7 @@ class Trainer:
         return rate, finite
 
     def charge(self, step: StepCost, examples: int) -> None:
-        """Charge the ledger for a step on so many examples."""
+        """Charges a step on so many examples to the ledger."""
         self.ledger.charge(step, examples, update_phase=self.update_phase)
 
 
@@ -119,17 +127,19 @@ def train_epoch(
     batch_size: int,
     soft: SoftLoss | None = None,
 ) -> EpochResult:
-    """Perturb each batch and train on it once; stops at the first loss that is not finite.
+    """Trains an epoch in the ordinary loop: perturbs each batch and trains on it once.
+
+    It stops at the first loss that is not finite.
 
     Args:
-        trainer: what to train.
+        trainer: the model and its optimizer.
         x: images (n, channels, height, width) in [0, 1].
         y: labels (n,).
-        loss: what to minimise; it also says what the attack works against.
-        attack: of each step, from its number; run in eval mode without parameter gradients, under `perturb`.
+        loss: the loss to minimise; it also gives the target of the attack.
+        attack: returns the attack of a step from its number; `perturb` runs it.
         first_step: number of the epoch's first step.
         batch_size: images per step; the last batch may be smaller.
-        soft: joins a teacher's soft labels of the images x to the loss.
+        soft: adds a teacher's soft labels for the images x to the loss; None: there is no teacher.
     """
     trainer.model.train()
     tally = _Tally()
@@ -164,26 +174,26 @@ def free_epoch(
     batch_size: int,
     replays: int,
 ) -> EpochResult:
-    """Free adversarial training (arXiv 1904.12843, algorithm 1): train on each batch `replays` times in a row.
+    """Trains an epoch by free adversarial training (arXiv 1904.12843, algorithm 1): a batch `replays` times in a row.
 
-    Each backward pass moves the weights and, by epsilon along the sign of its input gradient, the perturbation of the
-    next one; the perturbation goes on from batch to batch and starts each epoch at 0. So it is found in train mode,
-    with parameter gradients: that is the point of the method.
+    Each backward pass updates the weights and, by epsilon along the sign of the input gradient, the perturbation for
+    the next pass. The perturbation is carried from batch to batch, and starts each epoch at 0. It is therefore found in
+    train mode and with parameter gradients, which is the point of the method: it needs no passes of its own.
 
     Args:
-        trainer: what to train.
+        trainer: the model and its optimizer.
         x: images (n, channels, height, width) in [0, 1].
         y: labels (n,).
-        perturbation: its epsilon bounds the perturbation and is the step's length.
+        perturbation: its epsilon bounds the perturbation and is the length of its steps.
         first_step: number of the epoch's first step; a replay is a step.
         batch_size: images per step; the last batch may be smaller.
-        replays: m in the paper.
+        replays: number of times that each batch is trained on, m in the paper.
     """
     trainer.model.train()
     tally, step = _Tally(), first_step
 
     def losses(images: Tensor, labels: Tensor, shift: Tensor) -> Iterator[tuple[Tensor, float]]:
-        """Of each part; moves its perturbation once it was back-propagated."""
+        """Yields the loss of each part of a batch, and updates the part's perturbation after its backward pass."""
         for part in trainer.parts(len(labels)):
             adversarial = (images[part] + shift[part]).clamp(0, 1).requires_grad_(True)
             if float((adversarial - images[part]).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
@@ -209,7 +219,7 @@ def free_epoch(
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """Move and mirror images (batch, channels, height, width), each by its own draw."""
+    """Moves and mirrors images (batch, channels, height, width) at random, each by its own draw."""
     count, _, height, width = images.shape
     if augmentation.crop_padding:
         reach = augmentation.crop_padding
@@ -227,10 +237,10 @@ def augment(images: Tensor, augmentation: Augmentation, generator: Generator) ->
 
 
 class _Tally:
-    """Sums up an epoch, on the device until it is asked.
+    """Adds up the losses and the correct labels of an epoch, on the device until the result is asked for.
 
     Attributes:
-        rate: of the last step.
+        rate: learning rate of the last step.
     """
 
     def __init__(self) -> None:
@@ -240,12 +250,12 @@ class _Tally:
         self.rate = 0.0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Note one step, or a part of it."""
+        """Adds one step, or one part of a step."""
         self._examples += len(labels)
         self._losses.append(loss.detach() * len(labels))
         self._right.append((logits.detach().argmax(1) == labels).sum())
 
     def result(self) -> EpochResult:
-        """Means over the examples."""
+        """Returns the means over the examples."""
         loss = float(torch.stack(self._losses).sum()) / self._examples
         return EpochResult(loss, self.rate, int(torch.stack(self._right).sum()) / self._examples)

@@ -1,4 +1,4 @@
-"""The network that a recipe starts from: built, and given the weights of its base or its file."""
+"""Builds the network that a recipe starts from, and loads the weights of its base or its file into it."""
 
 from dataclasses import dataclass
 
@@ -16,23 +16,30 @@ from trainables.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class InitialNetwork:
-    """A network, on its device, and the FLOPs of one forward pass of its architecture before any compression."""
+    """The network that a recipe starts from.
+
+    Attributes:
+        model: the network, on the device to compute on.
+        dense_flops: FLOPs of one forward pass of one image through its architecture before any compression.
+    """
 
     model: nn.Module
     dense_flops: float
 
 
 def initial_network(recipe: Recipe, base: TrainedModel | None, splits: Splits, images: Tensor) -> InitialNetwork:
-    """Build the network that a recipe starts from; torch's global generator must be seeded before.
+    """Builds the network that a recipe starts from, without the recipe's own compression.
+
+    PyTorch's global generator must be seeded before.
 
     Args:
-        recipe: what to build; it is not compressed yet.
-        base: what it starts from.
-        splits: the data, for its classes and pixels.
+        recipe: the recipe.
+        base: the trained base; None where the recipe has none.
+        splits: the data, for the number of classes and the statistics of the pixels.
         images: training images on the device to compute on.
 
     Raises:
-        InvalidInput: the recipe's file of weights is missing, changed, or not this network's.
+        InvalidInput: the recipe's file of weights is missing, has changed, or is not of this network.
     """
     pixels = pixel_statistics(recipe.data, splits.train)
     model = build(recipe.model, tuple(images.shape[1:]), classes=splits.classes, pixels=pixels)

@@ -1,4 +1,4 @@
-"""Optimizers, learning rates as pure functions of the step, and averaged weights."""
+"""Makes optimizers, learning rates and averaged weights as a schedule asks for them."""
 
 import math
 
@@ -9,12 +9,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from trainables.recipe.schedule import Schedule
 
 WARM_UP = 0.3  # share of a one-cycle's steps in which the rate rises
-START_DIVISOR, END_DIVISOR = 25.0, 1e4  # first rate = peak / 25, last rate = first / 1e4, as torch's OneCycleLR
+START_DIVISOR, END_DIVISOR = 25.0, 1e4  # first rate = peak / 25, last rate = first / 1e4, as in PyTorch's OneCycleLR
 ADAM_SECOND_BETA = 0.999
 
 
 def optimizer_of(model: nn.Module, schedule: Schedule) -> Optimizer:
-    """The schedule's optimizer; the rate is set before each step, by `learning_rate`."""
+    """Makes the schedule's optimizer; its rate must be set before each step, to that of `learning_rate`."""
     if schedule.optimizer == "adamw":
         betas = (schedule.momentum, ADAM_SECOND_BETA)
         return AdamW(model.parameters(), schedule.learning_rate, betas, weight_decay=schedule.weight_decay)
@@ -28,7 +28,10 @@ def optimizer_of(model: nn.Module, schedule: Schedule) -> Optimizer:
 
 
 def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:
-    """A copy of the model that follows its weights and buffers at the schedule's decay; None where it asks for none."""
+    """Makes a copy of the model that averages its weights and buffers over the steps, with the schedule's decay.
+
+    None where the schedule does not average.
+    """
     if schedule.averaging is None:
         return None
     follow = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]  # torch left it untyped
@@ -36,7 +39,10 @@ def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:
 
 
 def learning_rate(schedule: Schedule, step: int, total: int) -> float:
-    """The rate of step 0 … total - 1. A function of the step alone, so that a restart needs no scheduler's state."""
+    """Returns the learning rate of step 0 … total - 1.
+
+    It is a function of the step alone, so that a restart needs no state of a scheduler.
+    """
     peak = schedule.learning_rate
     match schedule.shape:
         case "one_cycle":
@@ -50,7 +56,10 @@ def learning_rate(schedule: Schedule, step: int, total: int) -> float:
 
 
 def one_cycle(step: int, total: int, peak: float) -> float:
-    """The one-cycle rate (arXiv 1708.07120) of step 0 … total - 1, by cosine up and down; equals torch's OneCycleLR."""
+    """Returns the one-cycle rate (arXiv 1708.07120) of step 0 … total - 1, which equals that of PyTorch's OneCycleLR.
+
+    It rises and falls along a cosine.
+    """
     start, end = peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR
     top = WARM_UP * total - 1
     if step <= top:

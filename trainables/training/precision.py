@@ -1,4 +1,4 @@
-"""Mixed precision: the passes of training in bfloat16 where that is safe, everything that is kept in float32."""
+"""Computes training's passes in mixed precision: in bfloat16 where that is safe, while all that is kept is float32."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from trainables.recipe.schedule import Precision
 
 
 class MixedPrecision(nn.Module):
-    """A network whose passes compute in bfloat16 under PyTorch's autocast (after arXiv 1710.03740).
+    """Wrapper of a network whose passes compute in bfloat16 under PyTorch's autocast (after arXiv 1710.03740).
 
-    Weights, their gradients, logits and the gradients of images stay in float32. bfloat16 has float32's range, so
-    losses need no scaling.
+    Weights and their gradients, logits, and the gradients of images stay in float32. bfloat16 has the range of float32,
+    so that losses need no scaling.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -18,12 +18,12 @@ class MixedPrecision(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, classes) in float32 of images (batch, channels, height, width) in float32."""
+        """Returns float32 logits (batch, classes) of float32 images (batch, channels, height, width)."""
         with torch.autocast(x.device.type, torch.bfloat16):
             logits: Tensor = self.network(x)
         return logits.float()
 
 
 def in_precision(network: nn.Module, precision: Precision) -> nn.Module:
-    """The network as it is trained: the very same parameters, with passes in a precision."""
+    """Returns a network with the same parameters whose passes compute in a precision."""
     return MixedPrecision(network) if precision == "bf16-mixed" else network

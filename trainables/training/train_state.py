@@ -1,4 +1,4 @@
-"""The network of a recipe in progress, with its optimizer and its average: compressed as its epochs come."""
+"""Compresses and trains the network of a recipe in progress, and holds its optimizer and its averaged weights."""
 
 import math
 from collections.abc import Mapping
@@ -26,25 +26,25 @@ from trainables.training.precision import in_precision
 
 
 def update_phase(recipe: Recipe) -> str:
-    """The phase of the ledger that a recipe's updates are charged to."""
+    """Returns the phase of the ledger that a recipe's updates are charged to."""
     return "base" if recipe.is_ordinary_pretraining else "update"
 
 
 class TrainState:
-    """A network that is compressed step by step before its first epochs.
+    """A network in training, which is compressed step by step before its first epochs.
 
-    After a step the optimizer and the average start anew. With momentum cut to the channels that stay instead,
-    all of fourteen pairs of runs ended 1 to 12 points of robust accuracy lower (digits, N-FGSM, 12 epochs, SGD, AdamW,
-    4 or 8 steps to half or a quarter of the channels, two seeds).
+    After each step of compression a new optimizer and a new average are made. Where the momentum of the channels that
+    stay was kept instead, all of fourteen pairs of runs ended 1 to 12 points of robust accuracy lower (digits, N-FGSM,
+    12 epochs, SGD, AdamW, 4 or 8 steps to half or a quarter of the channels, two seeds).
 
     Attributes:
-        model: the weights in training.
-        dense_flops: of one forward pass of the architecture before any compression.
+        model: the network with the weights in training.
+        dense_flops: FLOPs of one forward pass of the architecture before any compression.
         cost: FLOPs per pass of the network as it is now.
-        bitops: of one forward pass of the network as it is now.
-        optimizer: of the model's parameters.
-        average: a copy that follows the weights; None if the schedule asks for none.
-        compressors: what compresses it.
+        bitops: bit operations of one forward pass of the network as it is now.
+        optimizer: optimizer of the model's parameters.
+        average: a copy with averaged weights; None if the schedule does not average.
+        compressors: the compression methods of the recipe.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class TrainState:
         ledger: Ledger,
         soft: SoftLoss | None = None,
     ) -> None:
-        """Compress for the first epoch.
+        """Compresses the network for the first epoch.
 
         Args:
-            recipe: says when and how to compress, and how to optimize.
-            assembled: the network that it starts from.
+            recipe: says when and how to compress, and how to train.
+            assembled: the network that the recipe starts from.
             train: training images and labels on the device to compute on.
-            ledger: charged for every pass that compression takes, as it runs.
-            soft: joins a teacher's soft labels to the loss.
+            ledger: the ledger to which the passes of compression are charged.
+            soft: adds a teacher's soft labels to the loss; None: there is no teacher.
         """
         self._recipe, self._soft = recipe, soft
         self._images, self._labels = train
@@ -73,11 +73,11 @@ class TrainState:
 
     @property
     def deployed(self) -> nn.Module:
-        """The weights that are scored and kept: the averaged ones if the schedule averages."""
+        """The network with the weights that are scored and kept: the averaged ones if the schedule averages."""
         return self.model if self.average is None else self.average.module
 
     def prepare(self, epoch: int, ledger: Ledger) -> None:
-        """Compress as the recipe says before this epoch, counted from 1, and measure what comes of it."""
+        """Compresses the network as the recipe says before this epoch, counted from 1, and counts its new FLOPs."""
         if epoch > self._recipe.compressed_from:
             return
         with FlopCounterMode(display=False) as counter:
@@ -86,7 +86,13 @@ class TrainState:
         self._start_anew()
 
     def train_epoch(self, epoch: int, ledger: Ledger, micro_batches: int = 1) -> EpochResult:
-        """Train for this epoch, counted from 1, at its part of the schedule; each batch in so many parts."""
+        """Trains for one epoch of the schedule.
+
+        Args:
+            epoch: number of the epoch, counted from 1.
+            ledger: the ledger to which the passes are charged.
+            micro_batches: number of parts that each batch is split into.
+        """
         recipe, schedule = self._recipe, self._recipe.schedule
         replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
         batches = math.ceil(len(self._labels) / schedule.batch_size) * replays
@@ -119,7 +125,7 @@ class TrainState:
         )
 
     def files(self) -> dict[str, bytes]:
-        """The network, its optimizer, its average, and the random state of its training, as files of a checkpoint."""
+        """Returns a checkpoint's files: the network, its optimizer with the random state of training, its average."""
         files = {
             "weights.safetensors": pack_model(self.model),
             "optimizer.safetensors": pack_progress(self.model, self.optimizer, self._generator),
@@ -129,21 +135,21 @@ class TrainState:
         return files
 
     def load(self, files: Mapping[str, bytes], model: nn.Module) -> None:
-        """The inverse of `files`, for a fresh one of the same recipe.
+        """Restores what `files` returned into a new state of the same recipe.
 
         Args:
-            files: of a checkpoint.
-            model: the network rebuilt from them, since its form may be that of a later step than the first.
+            files: files of a checkpoint.
+            model: the network rebuilt from these files, because later steps than the first may have compressed it.
         """
         self.model = model.to(self._images.device)
         self._start_anew()
         unpack_progress(files["optimizer.safetensors"], self.model, self.optimizer, self._generator)
         if self.average is not None:
             load_compressed(self.average.module, load_tensors(files["average.safetensors"])).to(self._images.device)
-            self.average.n_averaged.fill_(1)  # at 0, its next update would copy instead of average
+            self.average.n_averaged.fill_(1)  # with 0, the next update would copy the weights instead of averaging
 
     def _start_anew(self) -> None:
-        """Optimizer, average and costs of the network as it is now."""
+        """Makes a new optimizer and a new average for the network as it is now, and counts its FLOPs."""
         schedule, example = self._recipe.schedule, self._images[:1]
         self.optimizer, self.average = optimizer_of(self.model, schedule), average_of(self.model, schedule)
         self.cost = measure(self.model, example)
