@@ -5,10 +5,11 @@ from cluster.connection.session import prepare_environment
 prepare_environment(None)
 
 from collections.abc import Callable  # noqa: E402
+from dataclasses import asdict  # noqa: E402
 
 import pytest  # noqa: E402
 
-from tests.support.faults import ROWS, Row, table, write  # noqa: E402
+from tests.support.faults import FAULT, Row, table, write  # noqa: E402
 from tests.support.order import group, longest_first  # noqa: E402
 
 
@@ -24,15 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[Row], None]:
     """Takes a row for the table of faults, which the end of the run shows."""
-    return request.config.stash.setdefault(ROWS, []).append
+    return lambda row: request.node.user_properties.append((FAULT, asdict(row)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    config = terminalreporter.config
-    rows = config.stash.get(ROWS, [])
+    passed = terminalreporter.getreports("passed")
+    rows = [Row(**value) for report in passed for name, value in report.user_properties if name == FAULT]
     if rows:
         terminalreporter.section("faults")
         for line in table(rows):
             terminalreporter.write_line(line)
-        if config.getoption("--write-faults"):
+        if terminalreporter.config.getoption("--write-faults"):
             write(rows)
