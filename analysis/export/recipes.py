@@ -71,7 +71,7 @@ class _PlainDumper(yaml.SafeDumper):
 def _csv(records: Sequence[dict[str, Any]]) -> str:
     rows = [_flat({key: item[key] for key in ("id", "role", "recipe", "metrics")}) for item in records]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: key.startswith("metrics."))  # stable: metrics come last, whoever introduced them
+    columns.sort(key=lambda key: key.startswith("metrics."))  # a stable sort: metrics come last
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

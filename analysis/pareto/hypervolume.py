@@ -49,7 +49,7 @@ def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> 
     inside = points[np.isfinite(points).all(axis=1) & (points[:, 0] > robust) & (points[:, 1] < compute)]
     area, best = 0.0, robust
     for accuracy, cost in inside[np.argsort(inside[:, 1], kind="stable")]:
-        if accuracy > best:  # a slab of accuracies whose cheapest holder is this point
+        if accuracy > best:  # adds a slab: of the accuracies between, this point is the cheapest to reach them
             area += (accuracy - best) * (compute - cost)
             best = accuracy
     return float(area)

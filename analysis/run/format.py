@@ -5,7 +5,7 @@ from typing import Any
 
 from trainables.errors import InvalidInput
 
-FORMAT = 1  # of run directories and of exported recipes; raised when an older version would misread a newer file
+FORMAT = 1  # format of run directories and exported recipes; raised when an older version would misread a newer file
 
 
 def check_format(content: Mapping[str, Any], where: str) -> None:

@@ -123,7 +123,7 @@ def read_run(folder: Folder) -> Run:
         try:
             trials.append(_read_trial(folder.child("trials", name)))
         except (OSError, ValueError, KeyError, TypeError):
-            unreadable.append(name)  # torn: killed while it was proposed
+            unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
     return Run(folder, info, tuple(sorted(trials, key=lambda trial: trial.number)), tuple(unreadable))
 
 
@@ -168,5 +168,5 @@ def _history(folder: Folder) -> tuple[dict[str, Any], ...]:
         try:
             return tuple(folder.child(str(epoch)).read_json("state.json")["history"])
         except (OSError, ValueError, KeyError):
-            continue  # torn: the checkpoint before it is whole
+            continue  # torn, so the checkpoint before it is read
     return ()

@@ -40,7 +40,7 @@ class Judge(Listener):
         ]
         self._rungs = [[Rung(self._factor) for _ in shares] for shares in settings.ladders]
         self.final: dict[str, float] = {}
-        self._trusted: dict[tuple[int, int], bool] = {}  # by bracket and rung; cleared when a proposal finishes
+        self._trusted: dict[tuple[int, int], bool] = {}  # whether a rung may stop proposals, until one finishes
 
     def report(self, recipe: str, number: int, epochs: int, row: Row) -> Ending | None:
         """Decide whether a proposal goes on after an epoch.

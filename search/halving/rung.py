@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.pareto.dominance import non_dominated
 
-Costs = tuple[float, ...]  # of one recipe, one for each objective, all minimised
+Costs = tuple[float, ...]  # the costs of one recipe: one for each objective, all minimised
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Rung:
         better = (points <= points[arrival]).all(axis=1) & (points < points[arrival]).any(axis=1)
         if better.sum() >= limit:
             return False  # those that dominate it fill the places, since their layers come before its own
-        left = np.argsort(points[:, 0], kind="stable")  # sorted, each layer is found quickly
+        left = np.argsort(points[:, 0], kind="stable")  # in sorted points each layer is found quickly
         while True:
             first = non_dominated(points[left])
             layer = left[first]

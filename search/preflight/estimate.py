@@ -7,7 +7,7 @@ from search.preflight.workload import Work
 from trainables.estimation.speed import Speed
 
 START_SECONDS = 12.0  # from the command to the first trial's first epoch (two cores, Ray 2.60)
-HANDOVER_SECONDS = 0.2  # that Tune and Ray take between two trials in one slot, with reused actors
+HANDOVER_SECONDS = 0.2  # taken by Tune and Ray between two trials in one slot, with reused actors
 HOUR = 3600.0
 
 

@@ -1,4 +1,4 @@
-"""Defines Ray Tune callbacks: they kill trials that hang, heed Ctrl-C, and drop statistics that nobody reads."""
+"""Defines Ray Tune callbacks, which kill trials that hang, handle Ctrl-C, and drop statistics that nobody reads."""
 
 import signal
 import threading

@@ -33,7 +33,7 @@ class Capacity:
     @property
     def slots(self) -> int:
         """Number of proposals that can run at once if nothing else runs; at least 1."""
-        return max(1, self.room.slots(self.placements["proposed"]))  # none yet, where an autoscaler is to start nodes
+        return max(1, self.room.slots(self.placements["proposed"]))  # no room yet, if an autoscaler is to start nodes
 
     def has_place(self, running: Mapping[Role, int], role: Role) -> bool:
         """Return whether the cluster has room for one more trial.

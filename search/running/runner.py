@@ -238,7 +238,7 @@ def derive(folder: Folder) -> Run:
         InvalidInput: the folder is no run.
     """
     from analysis.report.report import (
-        write_report,  # late: matplotlib takes half a second, which the first trial would wait
+        write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
     )
 
     run = read_run(folder)

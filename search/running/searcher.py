@@ -26,7 +26,7 @@ from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
 
 MOST_DUPLICATES = 50  # candidates in a row that were proposed before or can never run; the space is exhausted then
-MOST_HELD = 16  # proposals that wait for a teacher or base; the sampler would learn nothing before it proposes more
+MOST_HELD = 16  # proposals that wait for a base or teacher; to ask for more would be to ask before learning from any
 UNEXPLAINED = Ending(EndKind.LOST, "failed without a message")
 
 

@@ -21,7 +21,7 @@ from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
 NO_STATE = SearchState(1.0, {})  # for repeated asks: Optuna's samplers do not look at the state of the search
-REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # keep generations, or their place in the sequence, in the storage
+REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # keep generations, or their position in a sequence, in the storage
 TPE = "tpe:"  # prefix of what TPE notes on a trial, which its constant liar reads while the trial runs
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAIL: TrialState.FAIL}
 

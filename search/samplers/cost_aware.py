@@ -120,7 +120,7 @@ class CostAwareSampler(Sampler):
         candidates = [candidate for candidate, _ in drawn]
         costs = np.array([_decades(one.flops) for one in candidates])
         gains = self._expected(candidates, costs, front, search.base_metrics)
-        if gains is None:  # draws one with a probability proportional to 1 / compute^left
+        if gains is None:  # chooses one at random, with weights 1 / compute^left
             acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
         else:
             acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
@@ -154,7 +154,7 @@ class CostAwareSampler(Sampler):
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Note how a proposal ended. Nothing is learnt from one that infrastructure ended (FAIL)."""
+        """Note how a proposal ended. The model is not fitted to one that infrastructure ended (FAIL)."""
         known = self._known.get(proposal.recipe)
         if known is None:
             return

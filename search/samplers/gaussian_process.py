@@ -20,7 +20,7 @@ FITTED = 128  # observations that the kernel's scales are fitted to
 USED = 256  # observations that a prediction is made from, at most
 # Medians of the scales' log-normal priors, of a standard deviation of 1 each, where scores have a variance of 1:
 SIGNAL, NOISE = 1.0, 0.1  # variances
-LENGTH = 1.0  # of the whole range of a parameter
+LENGTH = 1.0  # length scale, as a share of the whole range of a parameter
 
 
 @dataclass(frozen=True)

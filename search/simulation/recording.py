@@ -30,7 +30,7 @@ from trainables.recipe.recipe import Recipe
 STUDY = b"study"
 ROW = tuple(one.name for one in METRICS.values() if one.recorded and one.each_epoch)
 FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final)
-# Keys in which a simulated study may differ from the recorded one: how it searches, and for which objectives.
+# The keys in which a simulated study may differ from the recorded one: how it searches, and for which objectives.
 FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
 
 
