@@ -211,10 +211,7 @@ class CostAwareSampler(Sampler):
     def _expected(
         self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
     ) -> Array | None:
-        """Return the expected gain in hypervolume of each candidate, or None while too little is known for a model.
-
-        Gains are multiplied by the probability that the candidate satisfies each constraint.
-        """
+        """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
         if len(self._ended) + len(self._past_trials) < self._startup:
             return None
         model = self._model(SCORE, self._seen, self._past_trials)
@@ -260,10 +257,7 @@ class CostAwareSampler(Sampler):
     def _model(
         self, name: str, rows: Callable[[_Known], list[Observation]], past_trials: Sequence[Observation] = ()
     ) -> GaussianProcess | None:
-        """Return a model whose scales are fitted to the proposals that ended first.
-
-        It is fitted again each time that their number has grown by a fifth. None while too little is known.
-        """
+        """Return a model, fitted anew each time that a fifth more proposals have ended; None if too little is known."""
         count = 0 if past_trials else min(self._startup, len(self._ended))
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
@@ -275,10 +269,7 @@ class CostAwareSampler(Sampler):
         return self._fitted[name][1]
 
     def _seen(self, known: _Known) -> list[Observation]:
-        """Return the observations that a proposal adds to the model.
-
-        They are its latest score and, where halving stops trials early, its score at the first rung.
-        """
+        """Return a proposal's observations: its latest score and, if the study has halving, that at the first rung."""
         if known.seen is not None:
             return known.seen
         outcome, early = known.outcome, sorted(share for share in known.scores if share < 1)
@@ -290,13 +281,12 @@ class CostAwareSampler(Sampler):
         if known.metrics:
             seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
         elif outcome is not None and outcome.state is State.PRUNED and not stopped:
-            seen.append(
-                Observation(known.features, 1.0, 0.0)
-            )  # it diverged or overfitted, which counts as no robustness at all
+            # It diverged or overfitted, which counts as no robustness at all.
+            seen.append(Observation(known.features, 1.0, 0.0))
         return seen
 
     def _front(self, base: Mapping[str, float]) -> list[_Known]:
-        """Return the finished proposals that satisfy the constraints and that no other dominates, cheapest first.
+        """Return the non-dominated proposals that finished and satisfy the constraints, cheapest first.
 
         A proposal that is dominated now stays dominated, because the base's numbers do not change, so only the newest
         ones are compared.
