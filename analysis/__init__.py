@@ -1,8 +1,8 @@
-"""Explains what came out: reads a run directory, and knows neither Ray nor Optuna nor the study.
+"""Explains the results of a search: reads a run directory, and knows neither Ray nor Optuna nor the study.
 
-- `run`: the run directory read back
-- `pareto`: dominance, frontier, hypervolume, parity
-- `tables`: the numbers behind figures and files
-- `export`: recipes and models to take away
-- `report`: what a person looks at
+- `run`: reads a run directory back
+- `pareto`: computes dominance, frontier, hypervolume, and parity with the reference
+- `tables`: makes the tables behind figures and files
+- `export`: exports recipes and models
+- `report`: writes the report and its charts
 """

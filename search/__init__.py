@@ -2,13 +2,13 @@
 
 From the ground up:
 
-- `failures`, `events`: what went wrong, in one line; what happens in a search, as data
-- `study`, `recipes`: one YAML file, and the recipes that it runs
-- `remote`: a search submitted from elsewhere
-- `samplers`, `halving`: what is proposed, and what is stopped early
-- `resume`, `record`: reading and writing the run directory
-- `monitoring`: who shows a search while it runs
-- `running`: the search itself, on Ray Tune
-- `preflight`, `simulation`, `reproduce`: before it runs, without running, afterwards
+- `failures`, `events`: reasons of failures in one line; the events of a search, and the protocol of its listeners
+- `study`, `recipes`: the study that a YAML file describes, and the recipes that it runs
+- `remote`: submits a search to a cluster, and fetches its results
+- `samplers`, `halving`: propose recipes, and stop unpromising ones early
+- `resume`, `record`: read and write the run directory
+- `monitoring`: shows a search while it runs: terminal, TensorBoard, Prometheus
+- `running`: runs the search on Ray Tune
+- `preflight`, `simulation`, `reproduce`: plan and price a search before it runs, simulate one, repeat one recipe
 - `cli`: the command line, a file for each kind of command
 """

@@ -1,4 +1,4 @@
-"""`python -m search` is `temper`, on any node that holds the checkout."""
+"""Lets `python -m search` stand for the `temper` command, on any node that holds the checkout."""
 
 from search.cli.app import main
 

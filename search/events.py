@@ -1,4 +1,4 @@
-"""What happens in a search, as data, and who may listen to it."""
+"""Defines the events of a search as data (proposals, outcomes), and the protocol of the listeners that are told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,15 @@ Row = Mapping[str, Any]  # one epoch of a history, see `trainables.evaluation.me
 
 @dataclass(frozen=True)
 class Asked:
-    """When a sampler was asked for a proposal. A resumed search asks again in the same order, with the same seeds.
+    """Records when the sampler was asked for a proposal, so that a resumed search can repeat the ask.
+
+    A resumed search asks in the same order and with the same seeds.
 
     Attributes:
-        number: of the ask, which seeds it.
-        endings: trials of the search that had ended by then.
+        number: number of the ask, from which its seed is made.
+        endings: number of the search's trials that had ended when the sampler was asked.
         refused: parameters of the candidates that were refused just before, since they had been proposed already.
-        attributes: what the sampler noted on the trial, to read while it runs.
+        attributes: what the sampler noted on its own trial, which it reads again while the trial runs.
     """
 
     number: int
@@ -30,12 +32,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One recipe and why it runs.
+    """A recipe that the search runs, with the reason why it runs.
+
+    Fixed recipes (bases, baselines, a grid's) are proposals too, of another role than "proposed".
 
     Attributes:
+        recipe: the recipe.
+        role: why it runs.
+        name: name of a fixed recipe; None for what the sampler proposed.
         number: order of proposing, from 0.
-        params: what the sampler chose, empty for fixed recipes.
-        distributions: what it chose from, as Optuna's JSON.
+        params: parameters that the sampler chose; empty for fixed recipes.
+        distributions: the distributions that it chose them from, as Optuna's JSON.
         asked: when the sampler was asked; None for fixed recipes, and in runs that did not record it.
     """
 
@@ -50,14 +57,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one trial.
+    """The result of a trial that has ended.
 
     Attributes:
         ending: how it ended.
         metrics: final numbers of a complete trial, else None.
-        seconds: time that the trial kept its slot busy.
-        node: of the cluster, where it ran last, by Ray's id.
-        robust_correct: per validation example, packed bits as hex; `examples` of them.
+        seconds: time for which the trial kept its slot busy.
+        robust_correct: whether each validation example was classified correctly under attack: packed bits as hex.
+        examples: number of validation examples, which is the number of those bits.
+        node: Ray's id of the cluster's node where it ran last.
     """
 
     ending: Ending
@@ -69,40 +77,45 @@ class Outcome:
 
     @property
     def state(self) -> State:
-        """COMPLETE, PRUNED or FAIL."""
+        """Optuna's state of the trial: COMPLETE, PRUNED or FAIL."""
         return self.ending.state
 
     @property
     def reason(self) -> str | None:
-        """Why it ended, for people; None where there is nothing to say."""
+        """The reason for its end in words, for people to read; None where there is nothing to say."""
         return self.ending.detail
 
 
 class Listener:
-    """Hears of a search, in the driver and in the order in which things happen; override what matters.
+    """Base of everything that follows a search: record, monitoring, sampler, budget. Override the events that matter.
 
-    A resumed search tells its listeners first what happened before, see `search.resume.replay`.
+    Events are told in the driver, in the order in which they happen. A resumed search first tells its listeners what
+    happened before it was interrupted, see `search.resume.replay`.
 
     Attributes:
-        live_only: it does not hear of what happened before: what was written or shown once is not written again.
+        live_only: whether to skip what happened before a resume, since it was written or shown already.
     """
 
     live_only: ClassVar[bool] = False
 
     def proposed(self, proposal: Proposal) -> None:
-        """A recipe is about to run; called once for each."""
+        """Called once for each recipe, when it is about to run."""
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
-        """It has finished an epoch.
+        """Called when a trial has finished an epoch.
 
         Args:
-            proposal: that the recipe ran for.
+            proposal: the proposal that the trial runs.
             row: the epoch's row of its history.
             ending: how the trial ends with this epoch; None: it goes on.
         """
 
     def closed(self, reason: str) -> None:
-        """Nothing more will be proposed, though not all trials of the budget were."""
+        """Called when nothing more will be proposed although the budget has trials left.
+
+        Args:
+            reason: why, in words.
+        """
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """It has ended; called once for each."""
+        """Called once for each trial, when it has ended."""

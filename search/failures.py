@@ -1,4 +1,4 @@
-"""What went wrong, in one line, out of what Ray and Tune say; and a storage that is full, told from all else."""
+"""Turns the errors of Ray and Tune into a reason of one line, and recognizes those of a full storage."""
 
 import os
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
-# How Ray's errors tell that a process was ended because its node ran low on memory.
+# The words by which Ray's errors say that a process was ended because its node ran low on memory.
 _LOW_MEMORY = ("ray.exceptions.OutOfMemoryError", "running low on memory", "node was running low", "memory pressure")
 
 
 def ending_of(error: str) -> Ending:
-    """How a trial failed, out of Ray's error, with the reason in one line: of a traceback its last one."""
+    """Return how a trial failed, out of Ray's error. The reason is one line: the last one of a traceback."""
     if any(mark in error for mark in _LOW_MEMORY):
         return Ending(EndKind.OUT_OF_MEMORY, "out of memory: Ray ended its process, since its node ran low")
     lines = [line.strip() for line in error.splitlines() if line.strip()]
@@ -26,18 +26,21 @@ def ending_of(error: str) -> Ending:
 
 
 def tells_of_full_storage(error: str) -> bool:
-    """Whether an error means that there was no room to write a file."""
+    """Return whether an error says that there was no room to write a file."""
     return any(message in error for message in _FULL)
 
 
 @contextmanager
 def storage_watched(folder: Folder) -> Iterator[None]:
-    """Raise StorageFull, which says what to do, in place of whatever a full storage led to.
+    """Raise StorageFull, which says what to do, in place of any error in this context that a full storage caused.
 
-    Tune hands on the errors of its callbacks as text, so the text is what is looked at.
+    Errors are recognized by their text, because Tune hands on those of its callbacks as text.
 
     Args:
-        folder: of the run.
+        folder: the run's folder, which the message names.
+
+    Raises:
+        StorageFull: the storage is full.
     """
     try:
         yield

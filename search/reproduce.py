@@ -1,4 +1,4 @@
-"""Trains one exported recipe again, in this process and without Ray, and compares the numbers."""
+"""Trains one exported recipe again, in this process and without Ray, and compares its numbers with the export's."""
 
 import math
 from pathlib import Path
@@ -22,7 +22,14 @@ STANDARD_ERRORS = 4.0  # tolerance for another machine: this many standard error
 
 
 class Exported(Frozen):
-    """One exported recipe with what it was scored on and what came out."""
+    """One exported recipe, read from a file that `temper export` wrote.
+
+    Attributes:
+        recipe: the recipe.
+        evaluation: how it was scored.
+        environment: machine, versions and data that decide whether its numbers can be repeated bitwise.
+        metrics: its final numbers.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -33,15 +40,20 @@ class Exported(Frozen):
 
 
 def reproduce(path: str) -> str:
-    """Run an exported recipe, its base included, and say how the numbers compare.
+    """Train an exported recipe again, its base included, and compare its numbers with the exported ones.
+
+    On the same machine, with the same number of threads and the same versions, all numbers must be equal. Elsewhere
+    FLOPs must be equal, and accuracies may differ by 4 standard errors of their difference.
+
+    Args:
+        path: the file that `temper export` wrote.
 
     Returns:
-        The comparison, a line per number.
+        The comparison, one line for each number.
 
     Raises:
-        InvalidInput: the file is missing or is no single exported recipe, or is of a later version.
-        TemperError: the numbers differ: at all on the same machine, thread count and versions; elsewhere FLOPs at all
-            or accuracies by more than 4 standard errors of their difference.
+        InvalidInput: the file is missing, is no single exported recipe, or is of a later version.
+        TemperError: the numbers differ by more than that.
     """
     exported = _read(path)
     threads, device = int(exported.environment.get("threads", 1)), str(exported.environment.get("device", "cpu"))

@@ -1,6 +1,6 @@
-"""Export: what people take out of a run.
+"""Export: writes recipes and models of a run for use elsewhere.
 
-- `selection`: choosing frontier members by rule
-- `recipes`: recipes as YAML, JSON or CSV
-- `onnx_models`: models as ONNX files
+- `selection`: chooses members of the frontier by rule
+- `recipes`: writes recipes as YAML, JSON or CSV
+- `onnx_models`: writes models as ONNX files
 """

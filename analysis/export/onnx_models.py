@@ -16,12 +16,16 @@ from trainables.recipe.recipe import Recipe
 
 
 def write_models(run: Run, trials: Sequence[Trial], output: str) -> Iterator[str]:
-    """Write a file for each trial, and yield a line about it.
+    """Write an ONNX file for each trial, and yield a line about each file.
 
     Args:
-        run: whose directory holds their checkpoints.
-        trials: finished ones.
-        output: the file; for several trials, or if it is a folder already, the folder, whose files are named by trial.
+        run: the run, whose directory holds the checkpoints.
+        trials: the finished trials to write.
+        output: the file to write. For several trials, or if it is a folder already, it is a folder, in which files are
+            named by trial.
+
+    Yields:
+        Size of the file, its agreement with PyTorch on the validation images, and its latency, in words.
 
     Raises:
         InvalidInput: the optional packages are missing, a trial's last checkpoint is gone, its network has no ONNX

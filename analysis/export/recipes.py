@@ -1,4 +1,4 @@
-"""Hands out configurations of the frontier, complete enough to train them again elsewhere."""
+"""Exports recipes as YAML, JSON or CSV, complete enough to train them again elsewhere."""
 
 import csv
 import io
@@ -17,7 +17,10 @@ FORMATS = ("yaml", "json", "csv")
 
 
 def record(run: Run, trial: Trial) -> dict[str, Any]:
-    """One trial as exported: plain data that names its recipe, how it was judged and where; null for NaN."""
+    """Return one trial as it is exported: plain data with its recipe, evaluation, environment and metrics.
+
+    Metrics that are not finite become null.
+    """
     return {
         "format": FORMAT,
         "id": trial.id,
@@ -30,16 +33,16 @@ def record(run: Run, trial: Trial) -> dict[str, Any]:
 
 
 def render(trials: Sequence[Trial], run: Run, format: str) -> str:
-    """Write trials as text.
+    """Return trials as text in one of the formats.
 
     Args:
-        trials: what to export.
-        run: where they come from.
-        format: "yaml" or "json": one record is a mapping, several are a list; "csv": a row per trial, the keys of its
-            recipe and metrics joined by dots.
+        trials: the trials to export.
+        run: the run that they are from.
+        format: "yaml" or "json": one trial is a mapping, several are a list; "csv": one row for each trial, with the
+            nested keys of its recipe and metrics joined by dots.
 
     Raises:
-        InvalidInput: there is nothing to export, or no such format.
+        InvalidInput: there is nothing to export, or there is no such format.
     """
     if format not in FORMATS:
         raise InvalidInput(f"format: got {format!r}, expected one of {', '.join(FORMATS)}")
@@ -68,7 +71,7 @@ class _PlainDumper(yaml.SafeDumper):
 def _csv(records: Sequence[dict[str, Any]]) -> str:
     rows = [_flat({key: item[key] for key in ("id", "role", "recipe", "metrics")}) for item in records]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: key.startswith("metrics."))  # stable: metrics come last, whoever introduced them
+    columns.sort(key=lambda key: key.startswith("metrics."))  # a stable sort: metrics come last
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -77,7 +80,7 @@ def _csv(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, keys joined by dots."""
+    """Return nested mappings as one mapping, with keys joined by dots."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -1,4 +1,4 @@
-"""Selection of frontier members by rule: the knee, the most robust one, or the cheapest one at parity."""
+"""Chooses members of the frontier by rule: the knee, the most robust one, or the cheapest one at parity."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ CHOICES = ("knee", "parity", "max-robust", "all")
 
 
 def pick(run: Run, how: str) -> list[Trial]:
-    """Choose among the frontier.
+    """Choose members of a run's frontier.
 
     Args:
         run: the run to choose from.

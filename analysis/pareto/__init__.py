@@ -1,7 +1,7 @@
-"""Pareto: dominance, frontier, hypervolume and parity with the reference.
+"""Pareto: computes dominance, frontier, hypervolume, and parity with the reference.
 
-- `dominance`: which points no other beats
-- `frontier`: which recipes those are
-- `hypervolume`: what they win, as one number
-- `parity`: whether a recipe is as robust as the reference, and the verdict in a sentence
+- `dominance`: finds the points that no other point dominates
+- `frontier`: finds the recipes that no other recipe dominates
+- `hypervolume`: computes the area that they dominate, as one number for a whole search
+- `parity`: tells whether a recipe is as robust as the reference, and writes the verdict in a sentence
 """

@@ -1,4 +1,4 @@
-"""Dominance between points: which rows of an array no other row beats in every objective."""
+"""Finds the points of an array that no other point dominates."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mask of the points that no other point dominates.
+    """Return a mask of the points that no other point dominates.
 
-    A point dominates another if it is nowhere worse and somewhere better. Equal points do not dominate each other:
-    all copies are kept. A row with NaN or an infinity is never in, and dominates nothing.
+    A point dominates another if it is nowhere worse and somewhere better. Equal points do not dominate each other, so
+    all copies are kept. A point with NaN or an infinity is never kept, and dominates nothing.
 
     Args:
         costs: `(points, objectives)`, all minimised.
 
     Returns:
-        `(points,)`.
+        `(points,)`, True for the points that are kept.
     """
     kept: NDArray[np.bool_] = np.asarray(np.isfinite(costs).all(axis=1), dtype=np.bool_)
     finite = np.flatnonzero(kept)
@@ -31,24 +31,27 @@ def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _non_dominated_in_the_plane(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """By sorting, for the sake of rungs that thousands have reached: a point is beaten by who comes before it."""
-    order = np.argsort(costs[:, 0], kind="stable")  # this is quick where they are sorted
+    """Return the same for two objectives and finite costs, by sorting, which is fast for thousands of points.
+
+    Only a point that comes before another one in the order of the first objective can dominate it.
+    """
+    order = np.argsort(costs[:, 0], kind="stable")  # fast for points that are sorted already
     first, second = costs[order, 0], costs[order, 1]
-    begins = np.r_[True, first[1:] > first[:-1]][: len(first)]  # a group of those that are equal in the first
+    begins = np.r_[True, first[1:] > first[:-1]][: len(first)]  # where a group of equal first costs begins
     group = np.cumsum(begins) - 1
-    best = np.minimum.reduceat(second, np.flatnonzero(begins))  # of each group
-    before = np.minimum.accumulate(np.r_[np.inf, best])[:-1]  # of all groups before it
+    best = np.minimum.reduceat(second, np.flatnonzero(begins))  # least second cost of each group
+    before = np.minimum.accumulate(np.r_[np.inf, best])[:-1]  # least second cost of all groups before it
     kept = np.empty(len(costs), dtype=np.bool_)
     kept[order] = (second == best[group]) & (second < before[group])
     return kept
 
 
 def to_costs(values: NDArray[np.float64], directions: Sequence[str]) -> NDArray[np.float64]:
-    """Turn objectives into costs: the one place that knows of directions.
+    """Turn objectives into costs, by negating those that are maximised. No other function handles directions.
 
     Args:
         values: `(points, objectives)`.
-        directions: "min" or "max", one per objective.
+        directions: "min" or "max" for each objective.
 
     Returns:
         `(points, objectives)`, all minimised.

@@ -1,4 +1,4 @@
-"""Which recipes no other recipe beats, and how much of the plane they win. Arrays in, masks and numbers out."""
+"""Finds the frontier of a run, the recipes that no other recipe dominates, and reads the numbers that decide it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,22 +11,28 @@ from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
 CANDIDATES = ("baseline", "grid", "proposed")
-OURS = ("grid", "proposed")  # what a verdict is about, and what is exported
+OURS = ("grid", "proposed")  # roles that a verdict is about, and that are exported
 
 
 def frontier(run: Run) -> list[Trial]:
-    """The COMPLETE baselines, grid recipes and proposals that no other one beats on every objective, cheapest first.
+    """Return the finished baselines, grid recipes and proposals that no other dominates, cheapest first.
 
-    Those that break a constraint are left out, and beat nobody.
-
-    Bases are left out because they are not robust, confirmations because they repeat a recipe. Whoever lacks a finite
-    number in any objective is left out too.
+    A recipe that breaks a constraint, or that lacks a finite number in any objective, is left out and dominates
+    nothing. Bases are left out because they are not robust, confirmations because they repeat a recipe.
     """
     return members(_candidates(run), run.info)
 
 
 def members(trials: Sequence[Trial], info: Mapping[str, Any]) -> list[Trial]:
-    """The non-dominated of these trials in the objectives of a run, sorted by the first that is minimised."""
+    """Return those of the given trials that no other dominates in a run's objectives, cheapest first.
+
+    Args:
+        trials: the trials to compare.
+        info: the run's run.json, which names the objectives and their directions.
+
+    Returns:
+        The non-dominated trials, sorted by the first objective that is minimised.
+    """
     names = [str(objective["metric"]) for objective in info["objectives"]]
     directions = [str(objective["direction"]) for objective in info["objectives"]]
     values = np.array([[metric(trial, name) for name in names] for trial in trials]).reshape(len(trials), len(names))
@@ -36,31 +42,38 @@ def members(trials: Sequence[Trial], info: Mapping[str, Any]) -> list[Trial]:
 
 
 def metric(trial: Trial, name: str) -> float:
-    """One final number of a trial; NaN where it was not measured."""
+    """Return one final number of a trial; NaN if it was not measured."""
     value = trial.metrics.get(name)
     return math.nan if value is None else float(value)
 
 
 def ratio(run: Run, trial: Trial, name: str) -> float:
-    """A metric of a trial over the reference's; NaN without a finished reference or where its value is 0."""
+    """Return a metric of a trial divided by the reference's; NaN if the reference did not finish or has 0."""
     whole = math.nan if run.reference is None else metric(run.reference, name)
     return metric(trial, name) / whole if whole else math.nan
 
 
 def compute_metric(info: Mapping[str, Any]) -> str:
-    """The compute that a run is judged by: end-to-end if that is an objective, else marginal."""
+    """Return the metric of compute that a run is judged by: end-to-end if that is an objective, else marginal.
+
+    Args:
+        info: the run's run.json, which names the objectives.
+    """
     named = {objective["metric"] for objective in info["objectives"]}
     return "end_to_end_flops" if "end_to_end_flops" in named else "train_flops"
 
 
 def _candidates(run: Run) -> list[Trial]:
-    """The finished baselines and proposals that keep the study's constraints."""
+    """Return the finished baselines, grid recipes and proposals that satisfy the study's constraints."""
     complete = (trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES)
     return [trial for trial in complete if feasible(run, trial)]
 
 
 def feasible(run: Run, trial: Trial) -> bool:
-    """Whether a finished trial keeps every constraint of the run; a share of an unfinished base is not kept."""
+    """Return whether a finished trial satisfies every constraint of the run.
+
+    A bound that is a share of the base's value is not satisfied while the base has not finished.
+    """
     for bound in run.info.get("constraints", ()):
         value, limit = metric(trial, bound["metric"]), float(bound["bound"])
         if bound["of_dense"]:

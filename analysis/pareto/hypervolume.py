@@ -1,4 +1,4 @@
-"""The hypervolume of a frontier, over robust accuracy and decades of compute."""
+"""Computes the hypervolume of a frontier, over robust accuracy and decades of compute."""
 
 import math
 
@@ -10,36 +10,37 @@ from analysis.pareto.frontier import CANDIDATES, compute_metric, feasible, membe
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
-REFERENCE_MARGIN = 1.1  # the reference point lies at so many times the reference's compute
+REFERENCE_MARGIN = 1.1  # compute of the reference point, as a multiple of the compute of the reference
 
 
 def log_compute(flops: float) -> float:
-    """Decades of compute: the common logarithm of FLOPs, NaN for none, which have no place on that axis."""
+    """Return decades of compute, the common logarithm of FLOPs; NaN for 0 FLOPs, which have no logarithm."""
     return math.log10(flops) if flops > 0 else math.nan
 
 
 def reference_point(robust_accuracy: float, compute: float) -> NDArray[np.float64] | None:
-    """The corner that bounds the hypervolume: what is less robust, or dearer, counts for nothing.
+    """Return the reference point of the hypervolume. Recipes that are less robust, or cost more, add nothing to it.
 
     Args:
-        robust_accuracy: of the ordinary base, 0–1.
-        compute: of the reference, in FLOPs; the corner lies at 1.1 times as many.
+        robust_accuracy: robust accuracy of the ordinary base, 0–1.
+        compute: compute of the reference, in FLOPs; the reference point has 1.1 times as many.
 
     Returns:
-        `(2,)`: robust accuracy and decades of compute; None where either is not a number or no compute was spent.
+        `(2,)`: robust accuracy and decades of compute; None if either is not a number or the reference spent no
+        compute.
     """
     point = np.array([robust_accuracy, log_compute(REFERENCE_MARGIN * compute)])
     return point if np.isfinite(point).all() else None
 
 
 def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """The area that the points dominate, bounded by the reference point; exact in two dimensions.
+    """Return the area that the points dominate, bounded by the reference point; exact in two dimensions.
 
     Points that do not beat the reference in both coordinates, or are not finite, contribute nothing.
 
     Args:
         points: `(points, 2)`: robust accuracy (0–1, maximised) and log10 of compute in FLOPs (minimised).
-        reference: `(2,)`, in the same coordinates.
+        reference: `(2,)`, the reference point in the same coordinates.
 
     Returns:
         Area in robust accuracy × decades of compute.
@@ -48,21 +49,21 @@ def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> 
     inside = points[np.isfinite(points).all(axis=1) & (points[:, 0] > robust) & (points[:, 1] < compute)]
     area, best = 0.0, robust
     for accuracy, cost in inside[np.argsort(inside[:, 1], kind="stable")]:
-        if accuracy > best:  # a slab of accuracies whose cheapest holder is this point
+        if accuracy > best:  # adds a slab: of the accuracies between, this point is the cheapest to reach them
             area += (accuracy - best) * (compute - cost)
             best = accuracy
     return float(area)
 
 
 def hypervolume_history(run: Run) -> pd.DataFrame:
-    """How a search gained: one row after each finished proposal, in the order of finishing.
+    """Return how the hypervolume of a search grew: one row for each finished proposal, in the order of finishing.
 
-    The hypervolume is that of the proposals that keep the study's constraints. Base and reference must have finished,
-    since they bound it; the table is empty otherwise.
+    It is the hypervolume of the proposals that satisfy the study's constraints. The table is empty unless base and
+    reference have finished, whose numbers make the reference point.
 
     Returns:
-        Columns order (int64), trial (string), hypervolume (float64), frontier_size (int64: of the frontier at that
-        moment, baselines included).
+        Columns order (int64), trial (string), hypervolume (float64) and frontier_size (int64: number of recipes on the
+        frontier at that moment, baselines included).
     """
     types = {"order": "int64", "trial": "string", "hypervolume": "float64", "frontier_size": "int64"}
     point = _reference_point(run)

@@ -1,4 +1,4 @@
-"""Is a recipe as robust as adversarial training, and what may be said about it in one sentence?"""
+"""Tells whether a recipe is as robust as the reference, and states the result of a search in one sentence."""
 
 import math
 from statistics import NormalDist
@@ -16,7 +16,7 @@ SAME_COMPUTE = 1.05  # a baseline this much dearer still counts as "at that comp
 
 
 def lower_bound(a: NDArray[np.bool_], b: NDArray[np.bool_], confidence: float = 0.95) -> float:
-    """One-sided lower confidence bound of mean(a) - mean(b), both measured on the same examples.
+    """Return the one-sided lower confidence bound of mean(a) - mean(b), both measured on the same examples.
 
     With p10 the share of examples that only `a` gets right and p01 that only `b` does, the bound is
     (p10 - p01) - z * sqrt((p10 + p01 - (p10 - p01)^2) / n), the Wald interval for paired proportions (Agresti,
@@ -24,9 +24,9 @@ def lower_bound(a: NDArray[np.bool_], b: NDArray[np.bool_], confidence: float = 
     too narrow when a handful of examples differ.
 
     Args:
-        a: `(examples,)`, whether each withstood the attack.
-        b: `(examples,)`, the same examples in the same order.
-        confidence: one-sided, in (0, 1).
+        a: `(examples,)`, whether the first network was right on each example under attack.
+        b: `(examples,)`, the same of the second network, for the same examples in the same order.
+        confidence: one-sided confidence level, in (0, 1).
 
     Raises:
         ValueError: the arrays are empty or differ in shape.
@@ -39,7 +39,10 @@ def lower_bound(a: NDArray[np.bool_], b: NDArray[np.bool_], confidence: float = 
 
 
 def trial_bound(trial: Trial, reference: Trial) -> float | None:
-    """`lower_bound` of two trials; None where either was not measured, or not on as many examples."""
+    """Return the lower confidence bound of (trial - reference) robust accuracy, see `lower_bound`.
+
+    None if either was not measured, or if they were measured on different numbers of examples.
+    """
     a, b = trial.robust_correct, reference.robust_correct
     if a is None or b is None or a.shape != b.shape or a.size == 0:
         return None
@@ -47,16 +50,17 @@ def trial_bound(trial: Trial, reference: Trial) -> float | None:
 
 
 def at_parity(trial: Trial, reference: Trial, margin: float) -> bool:
-    """Whether the lower bound of (trial - reference) robust accuracy (0–1) is above -margin."""
+    """Return whether the lower confidence bound of (trial - reference) robust accuracy (0–1) is above -margin."""
     bound = trial_bound(trial, reference)
     return bound is not None and bound > -margin
 
 
 def verdict(run: Run) -> str:
-    """One honest sentence: what the best proposal keeps of the reference's robustness, and for how much of its compute.
+    """Return one sentence about a run: how robust its best proposal is beside the reference, for how much compute.
 
-    It speaks of the proposal with the least marginal compute on the frontier that keeps 95% of the reference's robust
-    accuracy, else of the most robust one, and names the best baseline at the same end-to-end compute.
+    The sentence is about the proposal on the frontier with the least marginal compute that keeps 95% of the reference's
+    robust accuracy; if there is none, about the most robust proposal. It also names the best baseline within the same
+    end-to-end compute.
     """
     reference = run.reference
     if reference is None or not metric(reference, "robust_accuracy") > 0:
@@ -82,12 +86,12 @@ def verdict(run: Run) -> str:
 
 
 def label(trial: Trial) -> str:
-    """Its name where it has one of its own, else its recipe in words."""
+    """Return how a trial is called in sentences: a fixed recipe's name, else the recipe in words."""
     return trial.name if trial.name and trial.role not in OURS else summary(trial.recipe)
 
 
 def _rival(run: Run, chosen: Trial) -> str:
-    """The best baseline within a trial's end-to-end compute or, for want of one, the cheapest."""
+    """Say which baseline is best within a trial's end-to-end compute, or which is cheapest if none is within it."""
     finished = [
         trial
         for trial in run.trials

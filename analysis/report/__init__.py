@@ -1,6 +1,6 @@
-"""Report: what a person looks at after a search.
+"""Report: writes the report and the charts that people look at after a search.
 
-- `report`: report.html and the files beside it
-- `frontier_chart`: the frontier as a picture
-- `grid_chart`: a grid as a picture
+- `report`: writes report.html and the files beside it
+- `frontier_chart`: draws the frontier
+- `grid_chart`: draws the results of a grid
 """

@@ -1,4 +1,4 @@
-"""The frontier as a picture (PNG) and as an interactive figure (HTML), both drawn from one table."""
+"""Draws the frontier as a picture (PNG) and as an interactive figure (HTML), both from one table."""
 
 import io
 from html import escape
@@ -18,11 +18,13 @@ NORMS = {"linf": "L∞", "l2": "L2"}
 
 
 def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
-    """The baselines, grid recipes and proposals that none beats in robust accuracy and compute, cheapest first.
+    """Return the points of the frontier's line: those not dominated in robust accuracy and compute, cheapest first.
+
+    Baselines, grid recipes and proposals count; bases and confirmations do not.
 
     Args:
-        table: of `analysis.tables.trials.finished`, may be empty.
-        compute: its column, `train_flops` or `end_to_end_flops`.
+        table: the table of `analysis.tables.trials.finished`, which may be empty.
+        compute: its column of compute, `train_flops` or `end_to_end_flops`.
 
     Returns:
         Two columns, compute (FLOPs) and robust_accuracy (0–1), both strictly rising.
@@ -35,17 +37,24 @@ def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
 
 
 def title(info: dict[str, Any]) -> str:
-    """The study and its threat model."""
+    """Return the title of a chart: the study and its threat model.
+
+    Args:
+        info: the run's run.json.
+    """
     threat = info["threat_model"]
     return f"{info['study']}: {NORMS[threat['norm']]} ε = {threat['epsilon']:g}"
 
 
 def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
-    """Robust accuracy against marginal training compute (log), with the frontier as a step line.
+    """Draw robust accuracy against marginal training compute (log scale), with the frontier as a step line.
 
     Args:
-        table: of `analysis.tables.trials.finished`, may be empty.
+        table: the table of `analysis.tables.trials.finished`, which may be empty.
         info: the run's run.json.
+
+    Returns:
+        The content of a PNG file.
     """
     figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
@@ -88,11 +97,19 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
 
 
 def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
-    """The same as an interactive figure (a div without plotly.js), marginal or end-to-end by a button."""
+    """Draw the same as an interactive figure, in which a button switches between marginal and end-to-end compute.
+
+    Args:
+        table: as for `draw_frontier_png`.
+        info: the run's run.json.
+
+    Returns:
+        An HTML div, without the library plotly.js that it needs.
+    """
     figure = go.Figure()
     steps = {axis: staircase(table, axis) for axis in ("train_flops", "end_to_end_flops")}
-    columns = {axis: [part[axis].tolist()] for axis, part in steps.items()}  # by axis, the x of each trace
-    rows = {axis: [part["robust_accuracy"].tolist()] for axis, part in steps.items()}  # … and its y
+    columns = {axis: [part[axis].tolist()] for axis, part in steps.items()}  # x of each trace, by axis
+    rows = {axis: [part["robust_accuracy"].tolist()] for axis, part in steps.items()}  # y of each trace, by axis
     figure.add_scatter(
         x=columns["train_flops"][0],
         y=rows["train_flops"][0],

@@ -1,4 +1,4 @@
-"""What a grid shows: accuracy against compression, a panel for each kind of base and of compression, seeds averaged."""
+"""Draws accuracy against compression for a grid: a panel for each kind of base and of compression, seeds averaged."""
 
 import io
 from collections.abc import Sequence
@@ -19,14 +19,17 @@ COLOURS = ("#1d4ed8", "#c2410c", "#15803d", "#7c3aed", "#0e7490", "#be185d")
 
 
 def draw_grid_png(run: Run, table: pd.DataFrame) -> bytes:
-    """The table as panels: rows are ordinary and adversarially trained bases, columns pruning and quantization.
+    """Draw a grid's table as panels: a row for ordinary bases and one for adversarially trained ones.
 
-    Solid lines are robust accuracy, dashed ones clean accuracy, error bars one standard deviation over seeds; grey
-    lines are the base before compression, of the row's first arm.
+    Columns are pruning and quantization. Solid lines are robust accuracy, dashed lines clean accuracy, and error bars
+    one standard deviation over seeds. Grey lines are the base of the row's first arm, before compression.
 
     Args:
-        run: where the table comes from.
-        table: of `grid_table`, not empty.
+        run: the run that the table is from.
+        table: the table of `analysis.tables.grid.grid_table`, not empty.
+
+    Returns:
+        The content of a PNG file.
     """
     info = run.info
     rows: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Writes what a person reads of a run: report.html (offline), the frontier as files, the picture and the curves."""
+"""Writes the report of a run: report.html, which works offline, and the frontier, tables and figures beside it."""
 
 import io
 import json
@@ -25,7 +25,7 @@ from analysis.tables.trials import curves, finished
 def write_report(run: Run) -> None:
     """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
 
-    With a grid also grid.csv and figures/grid.png, with halving rungs.csv.
+    If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv.
     """
     table = finished(run)
     members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
@@ -47,7 +47,13 @@ def write_report(run: Run) -> None:
 
 
 def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
-    """The report as one page; every text out of the run is escaped. `grid` is the grid's picture, if it has one."""
+    """Return the report as one HTML page, in which every text out of the run is escaped.
+
+    Args:
+        run: the run.
+        table: its table of `analysis.tables.trials.finished`.
+        grid: the PNG file of its grid; None: it has no grid.
+    """
     template = Environment(autoescape=True).from_string(
         (files("analysis.report") / "report.html.j2").read_text(encoding="utf-8")
     )

@@ -1,8 +1,8 @@
-"""Run: a run directory read back.
+"""Run: reads a run directory back.
 
-- `trials`: the run and its trials
-- `format`: which formats of records this version reads
-- `sessions`: when drivers worked on it, and for how long
-- `status`: how far it is
-- `summary`: a recipe in a few words
+- `trials`: reads a run and its trials
+- `format`: refuses records of a format that this version cannot read
+- `sessions`: reads when drivers worked on a run, and for how long
+- `status`: tells how far a run is, and whether its search is alive
+- `summary`: sums a recipe up in a few words
 """

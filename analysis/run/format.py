@@ -1,22 +1,22 @@
-"""The format of what a search leaves: a run or an export of a later version is refused, rather than misread."""
+"""Checks the format of run directories and exports: one of a later version is refused, rather than misread."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from trainables.errors import InvalidInput
 
-FORMAT = 1  # of run directories and of exported recipes; raised when an older version would misread a newer file
+FORMAT = 1  # format of run directories and exported recipes; raised when an older version would misread a newer file
 
 
 def check_format(content: Mapping[str, Any], where: str) -> None:
-    """Check that this version can read a record. One without a format is of the first.
+    """Check that this version of Temper can read a record. A record without a format has the first format.
 
     Args:
-        content: of run.json, or of an exported recipe.
+        content: content of run.json or of an exported recipe.
         where: the file, for messages.
 
     Raises:
-        InvalidInput: it is of a later format, or of none that there ever was.
+        InvalidInput: the record has a later format, or one that no version of Temper wrote.
     """
     found = content.get("format", 1)
     if type(found) is int and 1 <= found <= FORMAT:
@@ -32,7 +32,7 @@ def check_format(content: Mapping[str, Any], where: str) -> None:
 
 
 def _writer(content: Mapping[str, Any]) -> str:
-    """Which version wrote a record, as far as it says."""
+    """Return which version of Temper wrote a record, as far as the record says so."""
     provenance = content.get("provenance")
     versions = provenance.get("versions") if isinstance(provenance, dict) else None
     version = versions.get("temper") if isinstance(versions, dict) else None

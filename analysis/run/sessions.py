@@ -1,6 +1,7 @@
-"""The sessions of a run: each stretch of time in which a driver worked on it, from `temper search` or `resume` on.
+"""Reads the sessions of a run: the stretches of time in which a driver worked on it.
 
-A session leaves sessions/<n>/began.json and, unless it is killed, sessions/<n>/ended.json, each written once.
+Each `temper search` or `temper resume` is a session. It writes sessions/<n>/began.json and, unless it is killed,
+sessions/<n>/ended.json, each once.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ SESSIONS, BEGAN, ENDED = "sessions", "began.json", "ended.json"
 
 
 class End(StrEnum):
-    """How a session ended; one that was killed could not say so."""
+    """How a session ended. A session that was killed has no end, since it could not write one."""
 
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
@@ -25,15 +26,16 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Session:
-    """One driver's work on a run.
+    """The work of one driver on a run, from its start to its end.
 
     Attributes:
-        number: from 1.
-        began: with a time zone, as `ended`.
+        number: number of the session, from 1.
+        began: when it began, with a time zone.
         host: name of the driver's machine.
-        hours_before: of all sessions before it, as known when it began.
-        end: None where it goes on, or was killed.
-        reason: why it ended so: what spent the budget, the signal, the error.
+        hours_before: hours of all sessions before it, as known when it began.
+        end: how it ended; None if it goes on or was killed.
+        reason: why it ended, in words: what spent the budget, the signal, the error.
+        ended: when it ended, with a time zone; None without an end.
         hours: its length; None without an end.
     """
 
@@ -48,7 +50,10 @@ class Session:
 
 
 def read_sessions(folder: Folder) -> tuple[Session, ...]:
-    """The sessions of a run in their order; none of a run of before they were recorded. Torn ones are left out."""
+    """Read the sessions of a run, in their order.
+
+    Sessions whose began.json is torn are left out. Runs of versions that did not record sessions have none.
+    """
     place, found = folder.child(SESSIONS), []
     for number in session_numbers(folder):
         one = place.child(str(number))
@@ -62,12 +67,12 @@ def read_sessions(folder: Folder) -> tuple[Session, ...]:
 
 
 def session_numbers(folder: Folder) -> list[int]:
-    """The numbers of all sessions that have begun, torn ones too."""
+    """Return the numbers of all sessions that have begun, torn ones included."""
     return sorted(int(name) for name in folder.child(SESSIONS).names() if name.isdigit())
 
 
 def last_written(run: Run) -> datetime | None:
-    """When a search last wrote run.json, a trial or a checkpoint of a run; None where nothing tells."""
+    """Return when a search last wrote run.json, a trial or a checkpoint of a run; None if nothing tells."""
     noted = [_started(run), *(moment for trial in run.trials for moment in (trial.started, trial.ended))]
     moments = [datetime.fromisoformat(moment) for moment in noted if moment]
     for trial in run.trials:
@@ -79,10 +84,10 @@ def last_written(run: Run) -> datetime | None:
 
 
 def hours_spent(run: Run) -> float:
-    """Hours that drivers worked on a run, none of which works on it now.
+    """Return for how many hours drivers worked on a run, provided that none works on it now.
 
-    A session without an end was killed: it lasted until the last thing that was written. A run of before sessions were
-    recorded counts as one such session.
+    A session without an end was killed: it lasted until the last file that was written. A run of a version that did not
+    record sessions counts as one such session.
     """
     sessions, written = read_sessions(run.folder), last_written(run)
     if sessions and sessions[-1].hours is not None:
@@ -96,13 +101,13 @@ def hours_spent(run: Run) -> float:
 
 
 def _started(run: Run) -> str | None:
-    """When run.json was written, as it says."""
+    """Return when the run began, as its run.json says."""
     moment = run.info.get("provenance", {}).get("started")
     return None if moment is None else str(moment)
 
 
 def _end(folder: Folder) -> dict[str, Any]:
-    """How a session ended; empty where it did not, or where what says so is torn."""
+    """Read how a session ended; empty if it has not ended or if its ended.json is torn."""
     try:
         ended = folder.read_json(ENDED)
         return {

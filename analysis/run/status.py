@@ -1,4 +1,4 @@
-"""How far a run is, told from its directory alone, from any machine that can read it."""
+"""Tells how far a run is and whether its search is alive, from its directory alone, on any machine that can read it."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
-QUIET_EPOCHS = 5  # times the longest epoch that was seen; after so long without a word, a search is taken for dead
-QUIET_SECONDS = 120.0  # at least
+QUIET_EPOCHS = 5  # a search that has written nothing for so many times its longest epoch is taken for dead …
+QUIET_SECONDS = 120.0  # … but not before so many seconds
 
 
 class Phase(StrEnum):
-    """What a run's search is doing, as far as its directory tells."""
+    """What a run's search is doing, as far as its directory tells.
+
+    INTERRUPTED: Ctrl-C ended it. FAILED: an error ended it. DEAD: it wrote nothing for long, and no end is on record.
+    """
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -26,17 +29,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run is.
+    """How far a run is, and what its search is doing.
 
     Attributes:
-        ended: number of recipes by how they ended.
-        running: those that were proposed and have not ended, in order of proposing.
-        planned: recipes that the study runs at most.
-        phase: what its search is doing.
-        since: when it came to that: when its driver began, or ended, or last wrote something; None: not known.
-        reason: why it ended; None where nothing says so.
-        silent: seconds since anything was written; None where nothing was, or the storage does not tell.
-        host: where its driver runs or ran; None in a run of an older version, which kept no record of sessions.
+        ended: number of trials that have ended, by state.
+        running: trials that were proposed and have not ended, in the order of proposing.
+        planned: number of recipes that the study runs at most; None in runs of versions that did not record it.
+        phase: what the search is doing.
+        since: since when: when its driver began, or ended, or last wrote something; None: not known.
+        reason: why the search ended, in words; None if nothing tells.
+        silent: seconds since anything was written; None if nothing was, or if the storage does not tell.
+        host: machine on which its driver runs or ran; None in runs of versions that recorded no sessions.
     """
 
     ended: Counter[State]
@@ -50,11 +53,11 @@ class Status:
 
 
 def status_of(run: Run, now: datetime | None = None) -> Status:
-    """Look at a run.
+    """Find out the status of a run.
 
     Args:
-        run: as just read.
-        now: with a time zone; None: this moment.
+        run: the run, which must have just been read.
+        now: the current time, with a time zone; None: it is asked of the clock.
     """
     now = now or datetime.now(UTC)
     running = tuple(trial for trial in run.trials if trial.state is State.RUNNING)
@@ -81,13 +84,13 @@ _PHASES = {End.FINISHED: Phase.FINISHED, End.INTERRUPTED: Phase.INTERRUPTED, End
 
 
 def _patience(running: tuple[Trial, ...]) -> float:
-    """Seconds without a word after which a search is taken for dead."""
+    """Return for how many seconds a search may write nothing before it is taken for dead."""
     seconds = [float(row["seconds"]) for trial in running for row in trial.history if "seconds" in row]
     return max([QUIET_SECONDS, *(QUIET_EPOCHS * one for one in seconds)])
 
 
 def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[str]:
-    """A status for people; `now` as for `status_of`."""
+    """Return a status as lines for people to read; `now` as for `status_of`."""
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
     of = f" of {status.planned}" if status.planned else ""
     running = "running" if status.phase is Phase.RUNNING else "unfinished"
@@ -108,7 +111,7 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
 
 
 def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
-    """What the search is doing, and what to do next."""
+    """Say what the search is doing, and which command goes on with it."""
     ago = "" if status.since is None else f" {_ago(max(0.0, (now - status.since).total_seconds()))} ago"
     host = "" if status.host is None else f" on {status.host}"
     why = "" if status.reason is None else f": {status.reason}"

@@ -1,4 +1,4 @@
-"""A recipe summed up in a few words for tables and progress lines."""
+"""Sums a recipe up in a few words, for tables and progress lines."""
 
 from typing import Any
 
@@ -7,7 +7,11 @@ from trainables.compression.config import Quantization, words_of
 
 
 def summary(recipe: dict[str, Any]) -> str:
-    """A recipe in a few words, for people; what is as usual is not said."""
+    """Return a recipe in a few words, for people; settings that have their usual value are left out.
+
+    Args:
+        recipe: the recipe as plain data, as recipe.json holds it.
+    """
     if recipe["weights"] and not recipe["schedule"]["epochs"]:
         return f"weights of {recipe['weights']['path']}"
     schedule = recipe["schedule"]
@@ -25,7 +29,7 @@ def summary(recipe: dict[str, Any]) -> str:
         "mixed": [f"{loss.get('clean_weight', 0):.0%} clean"],
         "trades": [f"TRADES β {loss.get('beta', 0):g}"],
     }[loss["kind"]]
-    if soft := recipe.get("distillation"):  # runs of before there was any have no such key
+    if soft := recipe.get("distillation"):  # runs older than distillation have no such key
         teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
         parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:g}{teacher}")
     parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]

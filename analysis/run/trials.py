@@ -1,4 +1,4 @@
-"""Reads a run directory back: what each trial was, how it ended and its curve."""
+"""Reads a run directory back: run.json, and of each trial its recipe, how it ended, and its learning curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +15,26 @@ from trainables.storage import Folder
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe as the run directory tells it.
+    """One trial, as the run directory records it.
 
     Attributes:
-        number: order of proposing; `order`: of finishing, None while unfinished.
-        params: what the sampler chose; `distributions`: out of what, as its library writes it.
+        id: id of the recipe.
+        role: why the recipe runs: base, baseline, grid, proposed or confirm.
+        name: name of a fixed recipe; None for a proposal.
+        number: place in the order of proposing, from 0.
+        params: parameters that the sampler chose, by name; empty for fixed recipes.
+        distributions: what they were chosen from, as Optuna's JSON.
         asked: which ask of the sampler it answers, and how many trials had ended by then; None for fixed recipes.
-        ending: how it ended; None while it has not.
-        started: when it was proposed, ISO 8601; `ended`: None while unfinished.
-        metrics: final numbers, empty unless complete.
-        history: one row per epoch.
-        robust_correct: (examples,) whether each validation image is right under attack.
+        recipe: the recipe as plain data.
+        ending: how the trial ended; None if it has not.
+        order: place in the order of ending, from 0; None if it has not ended.
+        started: when it was proposed, ISO 8601.
+        ended: when it ended, ISO 8601; None if it has not.
+        seconds: seconds for which it kept its slot busy; 0 if it has not ended.
+        metrics: final numbers; empty unless it is complete.
+        history: one row for each epoch.
+        robust_correct: `(examples,)`, whether each validation image is classified correctly under attack; None if
+            that was not recorded.
     """
 
     id: str
@@ -47,18 +56,25 @@ class Trial:
 
     @property
     def state(self) -> State:
-        """RUNNING while it has not ended."""
+        """How the trial stands: COMPLETE, PRUNED, FAIL, or RUNNING if it has not ended."""
         return State.RUNNING if self.ending is None else self.ending.state
 
     @property
     def reason(self) -> str | None:
-        """Why it ended, for people; None where there is nothing to say."""
+        """The reason for its end in words, for people to read; None where there is nothing to say."""
         return None if self.ending is None else self.ending.detail
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory: run.json and its trials in order of proposing; `unreadable` names torn trial folders."""
+    """A run directory that was read.
+
+    Attributes:
+        folder: the directory.
+        info: content of run.json.
+        trials: its trials, in the order of proposing.
+        unreadable: names of trial folders whose recipe.json is torn.
+    """
 
     folder: Folder
     info: dict[str, Any]
@@ -66,23 +82,27 @@ class Run:
     unreadable: tuple[str, ...]
 
     def finished(self, trial_id: str) -> Trial | None:
-        """The complete trial of this id, if there is one."""
+        """Return the complete trial of this id; None if there is none."""
         found = (trial for trial in self.trials if trial.id == trial_id and trial.state is State.COMPLETE)
         return next(found, None)
 
     @property
     def reference(self) -> Trial | None:
-        """The baseline that ratios are held against, if it finished."""
+        """The reference, the baseline that ratios are held against; None if it did not finish."""
         return self.finished(self.info["reference"])
 
     @property
     def base(self) -> Trial | None:
-        """The ordinary base, if it finished."""
+        """The ordinary base; None if it did not finish."""
         return self.finished(self.info["base"])
 
 
 def read_info(folder: Folder) -> dict[str, Any]:
-    """The run.json of a run. Raises InvalidInput if the folder holds none, or one of a format that is not known."""
+    """Read the run.json of a run.
+
+    Raises:
+        InvalidInput: the folder holds no run, or one of a format that this version cannot read.
+    """
     try:
         info = dict(folder.read_json("run.json"))
     except (OSError, ValueError, TypeError) as error:
@@ -92,14 +112,18 @@ def read_info(folder: Folder) -> dict[str, Any]:
 
 
 def read_run(folder: Folder) -> Run:
-    """Read a run. Raises InvalidInput if the folder holds none, or one of a format that is not known."""
+    """Read a run directory, with all of its trials.
+
+    Raises:
+        InvalidInput: the folder holds no run, or one of a format that this version cannot read.
+    """
     info = read_info(folder)
     trials, unreadable = [], []
     for name in folder.child("trials").names():
         try:
             trials.append(_read_trial(folder.child("trials", name)))
         except (OSError, ValueError, KeyError, TypeError):
-            unreadable.append(name)  # torn: killed while it was proposed
+            unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
     return Run(folder, info, tuple(sorted(trials, key=lambda trial: trial.number)), tuple(unreadable))
 
 
@@ -120,7 +144,7 @@ def _read_trial(folder: Folder) -> Trial:
         number=record["number"],
         params=record["params"],
         distributions=record["distributions"],
-        asked=record.get("asked"),  # runs of before it was written have no such key
+        asked=record.get("asked"),  # older runs have no such key
         recipe=record["recipe"],
         ending=_ending(outcome),
         order=outcome.get("order"),
@@ -144,5 +168,5 @@ def _history(folder: Folder) -> tuple[dict[str, Any], ...]:
         try:
             return tuple(folder.child(str(epoch)).read_json("state.json")["history"])
         except (OSError, ValueError, KeyError):
-            continue  # torn: the checkpoint before it is whole
+            continue  # torn, so the checkpoint before it is read
     return ()

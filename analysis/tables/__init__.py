@@ -1,6 +1,6 @@
-"""Tables: the numbers behind every figure and file.
+"""Tables: makes the tables behind every figure and file.
 
-- `trials`: a row for each finished trial, or each epoch
-- `rungs`: a row for each rung of halving
-- `grid`: a row for each recipe of a grid
+- `trials`: tables with a row for each finished trial, or for each epoch
+- `rungs`: a table with a row for each rung of halving
+- `grid`: a table with a row for each arm and level of a grid, averaged over seeds
 """

@@ -1,4 +1,4 @@
-"""The table behind the grid's figure: accuracy by arm, kind and level of compression, one row a recipe."""
+"""Makes the table behind the grid's figure: accuracy by arm and by kind and level of compression, seeds averaged."""
 
 import pandas as pd
 
@@ -6,11 +6,13 @@ from analysis.run.trials import Run
 
 
 def grid_table(run: Run) -> pd.DataFrame:
-    """One row per base, axis, arm and level of a run's grid, in its order; empty for a run without one.
+    """Return one row for each base, axis, arm and level of a run's grid, in the grid's order.
 
-    Columns base, axis (pruning, quantization), arm, level (share of channels removed, or bits), seeds (that finished),
-    clean and robust accuracy as means over them, clean_sd and robust_sd (sample standard deviations, NaN for one
-    seed), train_flops (mean). Robust accuracy is what the arm asks for: see `score` in `arms`.
+    Returns:
+        Columns base, axis (pruning or quantization), arm, level (share of channels removed, or bits), seeds (number of
+        seeds that finished), clean and robust (accuracies, means over seeds), clean_sd and robust_sd (sample standard
+        deviations, NaN for one seed) and train_flops (mean). Robust accuracy is the metric that the arm's `score`
+        names. The table is empty for a run without a grid.
     """
     grid = run.info.get("grid") or {"arms": [], "cells": {}}
     arms = {arm["name"]: arm for arm in grid["arms"]}

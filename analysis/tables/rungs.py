@@ -1,4 +1,4 @@
-"""How well the rungs of successive halving foretell the result, and which epoch belongs to a rung."""
+"""Finds the epochs at which recipes reach the rungs of halving, and how well their scores there predict the result."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,20 @@ from trainables.execution.ending import Ending, EndKind, State
 
 SCORE = "robust_accuracy"
 COLUMNS = ("bracket", "share", "reached", "stopped", "finished", "correlation", "trusted")
-Row = Mapping[str, Any]  # of a history
+Row = Mapping[str, Any]  # one epoch of a trial's history
 
 
 @dataclass
 class Ladder:
-    """The rungs of one bracket and who has reached them.
+    """The rungs of one bracket, with the recipes that have reached them.
 
     Attributes:
-        shares: of the schedule, rising, below 1.
+        shares: shares of the schedule at which the rungs lie, rising, below 1.
         shortest: recipes of fewer epochs than this reach no rung.
-        trusted: rank correlation below which a rung is not believed, once `trusted_after` that reached it have
+        trusted: rank correlation below which a rung is not trusted, once `trusted_after` recipes that reached it have
             finished.
-        scores: by rung, the robust accuracy (0–1) that each recipe had there, by its id.
+        trusted_after: number of finished recipes from which the correlation counts.
+        scores: for each rung, the robust accuracy (0–1) that each recipe had there, by its id.
     """
 
     shares: tuple[float, ...]
@@ -38,16 +39,16 @@ class Ladder:
         self.scores = tuple({} for _ in self.shares)
 
     def arrive(self, recipe: str, epochs: int, row: Row) -> int | None:
-        """Take note of an epoch if a rung is due with it.
+        """Note a recipe's epoch, if the recipe reaches a rung with it.
 
         Args:
-            recipe: its id.
-            epochs: of its schedule.
-            row: of its history.
+            recipe: the recipe's id.
+            epochs: length of its schedule.
+            row: the epoch's row of its history.
 
         Returns:
-            The highest rung that the recipe has reached, if it was not there before. None: no rung, one where it was
-            before, or an epoch that is not judged: the last, one without a score, one of too short a schedule.
+            The index of the highest rung that the recipe has reached. None if it has reached none, if it reached that
+            rung before, or if the epoch is not judged: the last one, one without a score, one of too short a schedule.
         """
         epoch = int(row["epoch"])
         if epochs < self.shortest or epoch >= epochs or row[SCORE] is None:
@@ -59,15 +60,15 @@ class Ladder:
         return reached[-1]
 
     def correlation(self, index: int, final: Mapping[str, float]) -> tuple[int, float]:
-        """How a rung foretold the result.
+        """Compute how well the scores at a rung predict the final scores.
 
         Args:
-            index: of the rung.
+            index: index of the rung.
             final: robust accuracy of every recipe that has finished, by its id.
 
         Returns:
-            How many that reached the rung have finished, and the rank correlation of their scores there with their
-            final ones; NaN where there is none.
+            The number of finished recipes that reached the rung, and the rank correlation of their scores there with
+            their final ones; NaN if there is none.
         """
         scores = self.scores[index]
         pairs = [(scores[one], score) for one, score in final.items() if one in scores]  # fewer finish than arrive
@@ -77,13 +78,13 @@ class Ladder:
         return len(pairs), rank_correlation(list(early), list(late))
 
     def is_trusted(self, index: int, final: Mapping[str, float]) -> bool:
-        """Whether a rung may stop anybody; args as for `correlation`."""
+        """Return whether a rung may stop recipes; arguments as for `correlation`."""
         count, correlation = self.correlation(index, final)
         return count < self.trusted_after or correlation >= self.trusted
 
 
 def rank_correlation(early: list[float], final: list[float]) -> float:
-    """Spearman's rank correlation, with average ranks for ties; NaN where either has no spread."""
+    """Return Spearman's rank correlation, with average ranks for ties; NaN if all values of either are equal."""
     from scipy.stats import rankdata  # late: it is slow to import
 
     a, b = rankdata(early), rankdata(final)
@@ -93,9 +94,9 @@ def rank_correlation(early: list[float], final: list[float]) -> float:
 
 
 def judged(history: Sequence[Row], ending: Ending | None) -> tuple[Sequence[Row], bool]:
-    """The epochs of a record that were judged as they came, and whether the recipe was stopped at the last of them.
+    """Return the epochs of a trial that halving judged, and whether it stopped the trial at the last of them.
 
-    An epoch in which training failed (diverged, overfitted) ended the trial before anybody was asked.
+    An epoch in which training failed (diverged, overfitted) was not judged, since it ended the trial by itself.
     """
     stopped = ending is not None and ending.kind is EndKind.STOPPED
     pruned = ending is not None and ending.state is State.PRUNED
@@ -103,14 +104,14 @@ def judged(history: Sequence[Row], ending: Ending | None) -> tuple[Sequence[Row]
 
 
 def rung_table(run: Run) -> pd.DataFrame:
-    """One row per bracket and rung, out of the proposals' histories; empty without halving.
+    """Return one row for each bracket and rung of a run, from the proposals' histories; empty without halving.
 
     Returns:
-        Columns bracket (from 1), share (of the schedule, 0–1), reached, stopped, finished (proposals: that reached the
-        rung; that were stopped there; of those that reached it, that finished), correlation (of robust accuracy there
-        with the final one, -1–1, NaN where there is none) and trusted (bool, as of the end of the record).
+        Columns bracket (from 1), share (of the schedule, 0–1), reached, stopped and finished (numbers of proposals:
+        that reached the rung, that were stopped there, and that reached it and finished), correlation (of robust
+        accuracy there with the final one, -1–1, NaN if there is none) and trusted (bool, as of the end of the record).
     """
-    halving = run.info.get("halving")  # runs of before it was written have no such key
+    halving = run.info.get("halving")  # older runs have no such key
     if halving is None:
         return pd.DataFrame(columns=list(COLUMNS))
     limits = {name: halving[name] for name in ("shortest", "trusted", "trusted_after")}
@@ -146,7 +147,7 @@ def rung_table(run: Run) -> pd.DataFrame:
 
 
 def rung_rows(table: pd.DataFrame) -> list[dict[str, str]]:
-    """A `rung_table` in words: rung, reached, stopped, finished, correlation, trusted."""
+    """Return the rows of a `rung_table` as text, by the keys rung, reached, stopped, finished, correlation, trusted."""
     several = len(table) and table["bracket"].max() > 1
     return [
         {
@@ -162,7 +163,7 @@ def rung_rows(table: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def rung_lines(run: Run) -> list[str]:
-    """A line for each rung that was reached, for the terminal."""
+    """Return a line for each rung that was reached, for the terminal."""
     return [
         f"Rung {row['rung']}: {row['reached']} reached it, {row['stopped']} were stopped there; rank correlation with "
         f"the result {row['correlation']}, of {row['finished']} that finished"

@@ -1,4 +1,4 @@
-"""Tables with a row for each finished trial, or for each trial and epoch."""
+"""Makes the tables of a run's trials: one with a row for each finished trial, and one for each trial and epoch."""
 
 import pandas as pd
 
@@ -9,10 +9,12 @@ from trainables.execution.ending import State
 
 
 def finished(run: Run) -> pd.DataFrame:
-    """One row per COMPLETE trial, in the order of proposing.
+    """Return one row for each complete trial, in the order of proposing.
 
-    Columns id, role, name, recipe (in words), every metric, on_frontier (bool) and, once the reference has finished,
-    marginal_ratio, end_to_end_ratio and robust_ratio against its train_flops, end_to_end_flops and robust accuracy.
+    Returns:
+        Columns id, role, name, recipe (in words), every metric, on_frontier (bool) and, once the reference has
+        finished, marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops, end_to_end_flops and
+        robust_accuracy divided by those of the reference.
     """
     kept = {trial.id for trial in frontier(run)}
     ratios = {
@@ -32,7 +34,7 @@ def finished(run: Run) -> pd.DataFrame:
 
 
 def curves(run: Run) -> pd.DataFrame:
-    """One row per trial and epoch, with the trial's identity before the epoch's numbers."""
+    """Return one row for each trial and epoch: id, role, name and state of the trial, then the epoch's numbers."""
     rows = [
         {"id": trial.id, "role": trial.role, "name": trial.name, "state": trial.state.value, **row}
         for trial in run.trials

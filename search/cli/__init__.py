@@ -1,6 +1,6 @@
 """Command line: the `temper` command, which holds no logic of its own.
 
-- `app`: the command and how errors become exit codes
+- `app`: the command itself, and how errors become exit codes
 - `search`, `results`, `cluster`, `recordings`: its subcommands
 - `options`: options that several of them share
 """

@@ -1,4 +1,4 @@
-"""The `temper` command. Holds no logic of its own; heavy imports wait until a command needs them."""
+"""Defines the `temper` command. It holds no logic of its own; heavy imports wait until a command needs them."""
 
 import sys
 from collections.abc import Callable
@@ -42,7 +42,7 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Entry point: turns what Temper raises into one message and an exit code."""
+    """Run the command line, and exit with the code that belongs to the error, if there was one."""
     sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
 
 

@@ -1,4 +1,4 @@
-"""`temper submit`, `fetch` and `doctor`: commands about clusters."""
+"""Defines the commands about clusters: `temper submit`, `fetch` and `doctor`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what precedes all that imports Ray."""
+"""Defines the options that several commands share, and prepares the environment before Ray is imported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ SETTING = click.option(
 
 
 def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say where a search runs."""
+    """Add the options to a command that say on which cluster the search runs."""
     address = click.option(
         "--address", help="Ray cluster to run on (auto, host:port, ray://host:port).  [default: this machine alone]"
     )
@@ -22,7 +22,7 @@ def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepare(address: str | None) -> None:
-    """Set up the environment before Ray is imported."""
+    """Set the environment variables that Ray reads when it is imported; call this before anything imports Ray."""
     from cluster.connection.session import prepare_environment
 
     prepare_environment(address)

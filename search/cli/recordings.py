@@ -1,4 +1,4 @@
-"""`temper record` and `simulate`: commands about recorded learning curves."""
+"""Defines the commands about recorded learning curves: `temper record` and `simulate`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`temper status`, `export`, `reproduce` and `report`: commands that read what a search left."""
+"""Defines the commands that read a run directory or an export: `temper status`, `export`, `reproduce`, `report`."""
 
 import click
 

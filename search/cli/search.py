@@ -1,4 +1,4 @@
-"""`temper search`, `resume`, `validate` and `studies`: commands that start a search or check its study."""
+"""Defines the commands that start a search or check its study: `temper search`, `resume`, `validate`, `studies`."""
 
 import os
 import sys
@@ -122,7 +122,7 @@ def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None
 
 
 def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
-    """Run a search to its end, or to Ctrl-C, and say what came of it and what to do next."""
+    """Run a search until it ends or Ctrl-C interrupts it, then print its result and the commands to go on with."""
     from search.failures import storage_watched
     from search.running import runner
 

@@ -1,6 +1,6 @@
 """Halving: early stopping of proposals by successive halving over several objectives.
 
-- `rung`: what a rung has seen, and who goes on
-- `judge`: who is stopped where
-- `scheduler`: the same as Ray Tune's scheduler
+- `rung`: one rung, which ranks the proposals that reach it and says which ones go on
+- `judge`: the rungs of all proposals, and the decision to stop one
+- `scheduler`: the Ray Tune scheduler that carries out these decisions
 """

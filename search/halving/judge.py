@@ -15,18 +15,24 @@ from trainables.execution.ending import Ending, EndKind
 
 
 class Judge(Listener):
-    """Decides who goes on. Its state is a function of the reports that it was given, in order, so it is not saved.
+    """Decides after each epoch whether a proposal goes on.
 
-    The scheduler asks it about each epoch as it comes. As a listener it hears of the same epochs again, which changes
-    nothing, and in a resumed search of those of before, with what was decided then.
+    The scheduler asks it about each epoch as it comes. As a listener it is told of the same epochs again, which changes
+    nothing; in a resumed search it is told of earlier epochs, together with what was decided about them. Its state
+    follows from the epochs that it was told of, in order, so it is not saved.
 
     Attributes:
-        ladders: one for each bracket, and who has reached its rungs.
+        ladders: the rungs of each bracket, with the recipes that have reached them.
         final: robust accuracy of the proposals that have finished, by recipe id.
     """
 
     def __init__(self, settings: Halving, objectives: Sequence[str]) -> None:
-        """Args: the study's settings, and its objectives; those that are not known before the end count for nothing."""
+        """Start with empty rungs.
+
+        Args:
+            settings: the study's settings of halving.
+            objectives: the study's objectives; those whose value is known only at the end are left out.
+        """
         self._factor = settings.reduction_factor
         self._objectives = [METRICS[name] for name in objectives if METRICS[name].each_epoch]
         self.ladders = [
@@ -34,19 +40,19 @@ class Judge(Listener):
         ]
         self._rungs = [[Rung(self._factor) for _ in shares] for shares in settings.ladders]
         self.final: dict[str, float] = {}
-        self._trusted: dict[tuple[int, int], bool] = {}  # by bracket and rung, as long as nobody finishes
+        self._trusted: dict[tuple[int, int], bool] = {}  # whether a rung may stop proposals, until one finishes
 
     def report(self, recipe: str, number: int, epochs: int, row: Row) -> Ending | None:
-        """Decide about an epoch of a proposal.
+        """Decide whether a proposal goes on after an epoch.
 
         Args:
-            recipe: its id.
-            number: in the order of proposing, which deals it to a bracket.
-            epochs: of its schedule.
-            row: of its history.
+            recipe: the recipe's id.
+            number: the proposal's number in the order of proposing, which assigns it to a bracket.
+            epochs: length of its schedule.
+            row: the epoch's row of its history.
 
         Returns:
-            How it is stopped, or None.
+            The ending that stops it, or None if it goes on.
         """
         arrival = self._arrive(recipe, number, epochs, row)
         if arrival is None:
@@ -64,7 +70,7 @@ class Judge(Listener):
         return Ending(EndKind.STOPPED, reason)
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
-        """Note what was decided about an epoch. One that ended its trial by itself was not decided about."""
+        """Note what was decided about an epoch. Nothing was decided where the trial ended by itself."""
         stopped = ending is not None and ending.kind is EndKind.STOPPED
         if proposal.role != "proposed" or (ending is not None and not stopped):
             return
@@ -79,13 +85,19 @@ class Judge(Listener):
             self._trusted.clear()
 
     def _arrive(self, recipe: str, number: int, epochs: int, row: Row) -> tuple[int, int, Costs] | None:
-        """The bracket and rung that a proposal has just reached, and its costs there; None: no rung, or one before."""
+        """Return the bracket and rung that a proposal has just reached, and its costs there; None if it reached none.
+
+        A rung that it reached before does not count again.
+        """
         bracket = number % len(self.ladders)
         index = self.ladders[bracket].arrive(recipe, epochs, row)
         return None if index is None else (bracket, index, tuple(_cost(one, row) for one in self._objectives))
 
 
 def _cost(objective: Metric, row: Row) -> float:
-    """What a row says of an objective, so that less is better: planned where that is known, else as it is so far."""
+    """Return a row's value of an objective, negated where more is better.
+
+    It is the value planned for the whole schedule where that is known, else the value so far.
+    """
     value = float(row[objective.planned or objective.name])
     return -value if objective.better == "max" else value

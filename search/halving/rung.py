@@ -1,4 +1,4 @@
-"""Successive halving of several objectives: what a rung has seen, and who may go on. Nothing here knows Ray."""
+"""Ranks the recipes that reach a rung of successive halving by several objectives, without knowing Ray."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 
 from analysis.pareto.dominance import non_dominated
 
-Costs = tuple[float, ...]  # of one recipe, one for each objective, all minimised
+Costs = tuple[float, ...]  # the costs of one recipe: one for each objective, all minimised
 
 
 @dataclass
 class Rung:
     """One level of asynchronous successive halving (arXiv 1810.05934), for several objectives.
 
-    An arrival goes on if it is among the first 1/reduction_factor, rounded up, of all that have arrived, itself
-    included. They are ranked by non-dominated layers (arXiv 2106.12639). Where the limit cuts a layer, its places are
-    for those that went on before and for the arrival, ranked by spread: each next one is the farthest from those
-    before it.
+    A recipe that arrives goes on if it is among the first 1/reduction_factor, rounded up, of all that have arrived,
+    itself included. They are ranked by non-dominated layers (arXiv 2106.12639). Where the limit cuts through a layer,
+    only the recipes that went on before and the new arrival compete for the layer's remaining places. These are ranked
+    by spread: each next one is the farthest from those before it.
 
     Attributes:
         reduction_factor: eta.
-        costs: of every arrival, in order.
-        kept: whether it went on.
+        costs: the costs of every recipe that arrived, in order.
+        kept: whether each of them went on.
     """
 
     reduction_factor: float
@@ -32,11 +32,13 @@ class Rung:
     _points: NDArray[np.float64] | None = field(default=None, init=False, repr=False)  # (objectives, arrivals)
 
     def arrive(self, costs: Costs, *, binding: bool = True) -> bool:
-        """Note an arrival and say whether it goes on; what is not finite does not, and is not compared with.
+        """Note a recipe that arrives, and return whether it goes on.
+
+        A recipe with a cost that is not finite is stopped, and later ones are not compared with it.
 
         Args:
-            costs: of the arrival.
-            binding: False: it goes on in any case.
+            costs: its costs.
+            binding: whether it may be stopped; False: it goes on in any case.
         """
         if not all(math.isfinite(cost) for cost in costs):
             return not binding
@@ -45,7 +47,7 @@ class Rung:
         return self.kept[-1]
 
     def note(self, costs: Costs, *, kept: bool) -> None:
-        """Note an arrival that was decided on before."""
+        """Note a recipe that arrived earlier, with what was decided then, as a resumed search does."""
         if all(math.isfinite(cost) for cost in costs):
             self._add(costs)
             self.kept.append(kept)
@@ -61,8 +63,8 @@ class Rung:
         limit, arrival = math.ceil(len(points) / self.reduction_factor), len(points) - 1
         better = (points <= points[arrival]).all(axis=1) & (points < points[arrival]).any(axis=1)
         if better.sum() >= limit:
-            return False  # all of them are in layers before its own
-        left = np.argsort(points[:, 0], kind="stable")  # sorted, each layer is found quickly
+            return False  # those that dominate it fill the places, since their layers come before its own
+        left = np.argsort(points[:, 0], kind="stable")  # in sorted points each layer is found quickly
         while True:
             first = non_dominated(points[left])
             layer = left[first]
@@ -78,19 +80,22 @@ class Rung:
                 return False
             went_on = np.flatnonzero(self.kept)
             if len(left) == len(points) and not np.isin(went_on, layer).all():
-                return True  # nobody dominates it, and somebody who is dominated went on
+                return True  # it is not dominated, and a dominated one went on
             contenders = np.append(np.intersect1d(layer, went_on), arrival)
             return arrival in contenders[spread(points[contenders])[:limit]]
 
 
 def spread(points: NDArray[np.float64]) -> list[int]:
-    """Indices of points in an order in which each next one is the farthest from those before it.
+    """Order points so that each next one is the farthest from those before it.
 
-    The first is the best in the first objective; of equally far ones the first comes first. Distances are Euclidean,
-    with each objective scaled to 0–1 over the points.
+    The first is the best in the first objective; among equally far points the one with the lower index comes first.
+    Distances are Euclidean, with each objective scaled to 0–1 over the points.
 
     Args:
         points: `(points, objectives)`, finite, all minimised.
+
+    Returns:
+        The indices of all points, in that order.
     """
     span = np.ptp(points, axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)

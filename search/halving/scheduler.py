@@ -1,4 +1,4 @@
-"""The Ray Tune scheduler that stops proposals when the judge of successive halving says so."""
+"""Defines the Ray Tune scheduler that stops a proposal when the judge of successive halving decides so."""
 
 from typing import Any
 
@@ -11,22 +11,26 @@ from trainables.execution.report import Report
 
 
 class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
-    """First come, first served; stops proposals that the judge would not let go on.
+    """Scheduler that runs trials in the order in which they come, and stops the proposals that the judge stops.
 
     Attributes:
-        failures: how a trial failed, by Tune's trial id, which Tune tells schedulers but not searchers.
-        stops: how a trial was stopped, likewise.
+        failures: how each failed trial failed, by Tune's trial id. Tune tells schedulers of it, but not searchers.
+        stops: how each stopped trial was stopped, by Tune's trial id.
     """
 
     def __init__(self, judge: Judge | None) -> None:
-        """Take a judge, or None to stop nobody."""
+        """Create a scheduler.
+
+        Args:
+            judge: decides which proposals are stopped; None: no trial is stopped.
+        """
         super().__init__()
         self._judge = judge
         self.failures: dict[str, Ending] = {}
         self.stops: dict[str, Ending] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Called after each epoch but the last."""
+        """Ask the judge about an epoch. Tune calls this after each epoch but the last."""
         config = trial.config
         if self._judge is None or config["role"] != "proposed":
             return str(self.CONTINUE)

@@ -1,8 +1,8 @@
-"""Monitoring: who shows a search while it runs.
+"""Monitoring: shows how a search goes while it runs.
 
-- `tally`: how far a search is, in a few numbers
-- `progress`: lines on the terminal
-- `tensorboard`: curves for TensorBoard
-- `ray_metrics`: metrics for Prometheus
-- `hypervolume`: the hypervolume so far
+- `tally`: counts what runs and what has ended, for those that show it
+- `progress`: prints lines on the terminal
+- `tensorboard`: writes curves for TensorBoard
+- `ray_metrics`: sets metrics that Prometheus reads
+- `hypervolume`: keeps the hypervolume so far
 """

@@ -1,4 +1,4 @@
-"""The hypervolume of a search's proposals, known after each of them has ended."""
+"""Keeps the hypervolume of a search's proposals up to date while the search runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -13,17 +13,20 @@ from search.study.study import Study, compute_of
 
 
 class Hypervolume(Listener):
-    """Knows what the finished proposals that keep the constraints dominate, in robust accuracy × decades of compute.
+    """Computes the hypervolume of the finished proposals that satisfy the constraints, after each that ends.
 
-    It is the number that `analysis.pareto.hypervolume.hypervolume_history` computes of the finished run.
+    Its unit is robust accuracy × decades of compute. It is the number that
+    `analysis.pareto.hypervolume.hypervolume_history` computes for the finished run.
     """
 
     def __init__(self, *, base: str, reference: str, compute: str, constraints: Sequence[Bound] = ()) -> None:
-        """Args:
-        base: id of the ordinary base, whose robust accuracy bounds the hypervolume.
-        reference: id of the baseline whose compute bounds it.
-        compute: the metric that it is over, `train_flops` or `end_to_end_flops`.
-        constraints: what a proposal must keep to count.
+        """Start without any results.
+
+        Args:
+            base: id of the ordinary base, whose robust accuracy bounds the hypervolume.
+            reference: id of the baseline whose compute bounds it.
+            compute: the metric of compute, `train_flops` or `end_to_end_flops`.
+            constraints: bounds that a proposal must satisfy to count.
         """
         self._base_id, self._reference_id, self._compute = base, reference, compute
         self._constraints = tuple(constraints)
@@ -33,7 +36,7 @@ class Hypervolume(Listener):
 
     @classmethod
     def of(cls, study: Study, fixed: FixedRecipes) -> Self:
-        """That of a study, before anything has ended."""
+        """Create the hypervolume of a study's search, before anything has ended."""
         return cls(
             base=fixed.base.recipe.id,
             reference=fixed.reference.recipe.id,
@@ -53,11 +56,14 @@ class Hypervolume(Listener):
 
     @property
     def finished(self) -> int:
-        """Proposals that have finished, whether or not they keep the constraints."""
+        """Number of proposals that have finished, whether or not they satisfy the constraints."""
         return len(self._proposals)
 
     def of_first(self, count: int) -> float | None:
-        """The hypervolume of the proposals that finished first; None until base and reference have finished."""
+        """Return the hypervolume of the `count` proposals that finished first.
+
+        None until base and reference have finished, whose numbers make the reference point.
+        """
         base, reference = self._base, self._reference
         if base is None or reference is None:
             return None

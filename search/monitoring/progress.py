@@ -1,4 +1,4 @@
-"""What a person reads while a search runs: one line a trial and, on a terminal, a line that says how far it is."""
+"""Prints one line for each trial that ends and, on a terminal, keeps a line below them that says how far it is."""
 
 import sys
 import time
@@ -10,11 +10,11 @@ from analysis.run.summary import summary
 from search.events import Listener, Outcome, Proposal
 from search.monitoring.tally import Tally
 
-CLEAR = "\r\x1b[K"  # to the start of the line, and erase it
+CLEAR = "\r\x1b[K"  # moves the cursor to the start of the line, and erases the line
 
 
 class Terminal:
-    """Prints lines; on a terminal, keeps one more line below them up to date."""
+    """Prints lines and, where output goes to a terminal, keeps a status line below them."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -25,7 +25,7 @@ class Terminal:
         print(f"{CLEAR}{text}\n{self._status}" if self._live else text, end="" if self._live else "\n", flush=True)
 
     def status(self, text: str) -> None:
-        """Replace the line at the bottom; nothing where output goes to a file."""
+        """Replace the status line at the bottom. Where output goes to a file, nothing is printed."""
         self._status = text
         if self._live:
             print(CLEAR + text, end="", flush=True)
@@ -33,17 +33,17 @@ class Terminal:
 
 @dataclass
 class Progress(Listener):
-    """Prints what happens.
+    """Prints a line for each trial that ends, and updates the status line.
 
     Attributes:
-        tally: of the search; it hears of what ends before this does.
-        total: trials that the search will run.
-        slots: trials at once.
-        widest: length of the longest name of a fixed recipe.
-        started: clock reading when the command began, s.
+        tally: counts of the search; it must be told of each event before this listener is.
+        total: number of trials that the search will run.
+        slots: number of trials at once.
+        widest: length of the longest name of a fixed recipe, which sets the column's width.
+        started: `time.perf_counter()` when the command began, s.
         show: prints a line.
-        status: replaces the line at the bottom.
-        busy: seconds for which trials have kept slots busy, without those of before a search was resumed.
+        status: replaces the status line at the bottom.
+        busy: seconds for which trials have kept slots busy since this driver began; those before a resume do not count.
     """
 
     live_only: ClassVar[bool] = True  # no line is printed twice
@@ -58,17 +58,17 @@ class Progress(Listener):
     busy: float = field(default=0.0, init=False)
 
     def begin(self) -> None:
-        """The head of the table that the trials' lines make up."""
+        """Print the header of the table that the trials' lines make up."""
         wide = len(str(self.total))
         columns = f"{'robust':>6} {'clean':>6}  {'train FLOPs':>11} {'':8}"
         self.show(f"{'':>{2 * wide + 1}}  {'time':>6}  {'trial':{self._width}s} {columns}  recipe")
 
     def closed(self, reason: str) -> None:
-        """Say why fewer are proposed than the budget has trials."""
+        """Print why nothing more is proposed although the budget has trials left."""
         self.show(f"no more proposals: {reason}")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """One line for the trial that just ended."""
+        """Print one line for the trial that has just ended, and update the status line."""
         self.busy += outcome.seconds
         wide = len(str(self.total))
         what = summary(proposal.recipe.model_dump(mode="json"))
@@ -97,5 +97,5 @@ class Progress(Listener):
         return f"{self.tally.total} of {self.total} done{best}, about {self._seconds_left():.0f} s left"
 
     def _seconds_left(self) -> float:
-        """From what recipes took so far; what runs now counts as not begun."""
+        """Estimate the seconds left from the mean of those that ended; what runs now counts as not begun."""
         return (self.total - self.tally.total) * (self.tally.mean_seconds() or 0.0) / self.slots

@@ -1,4 +1,7 @@
-"""A search as metrics of Ray, which Prometheus reads from every node; `cluster/grafana/temper.json` shows them."""
+"""Publishes a search as metrics of Ray, which Prometheus reads from every node.
+
+The dashboard `cluster/grafana/temper.json` shows them.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -24,20 +27,30 @@ COUNTERS = {
 
 
 class Sink(Protocol):
-    """Where metrics go."""
+    """Receives gauges and counters by name: Ray's metrics, or a stand-in for them in a test."""
 
     def set(self, name: str, value: float, **tags: str) -> None:
-        """A gauge has this value now."""
+        """Set a gauge to a value.
+
+        Args:
+            name: of the gauge.
+            value: its value from now on.
+            tags: labels that tell several values of one gauge apart.
+        """
 
     def add(self, name: str, value: float) -> None:
-        """A counter has grown."""
+        """Raise a counter by a value."""
 
 
 class RayMetrics:
-    """Metrics of the Ray cluster that this process has joined, each with the run's name."""
+    """Sets the metrics of the Ray cluster that this process has joined, each labelled with the run's name."""
 
     def __init__(self, run: str) -> None:
-        """Args: the run's name."""
+        """Register the gauges and counters with Ray, which must have been started.
+
+        Args:
+            run: the run's name.
+        """
         from ray.util.metrics import Counter, Gauge
 
         self._run = run
@@ -54,19 +67,21 @@ class RayMetrics:
 
 
 class Monitor(Listener):
-    """Tells a sink of what happens in a search. Counters do not count again what was counted before it was resumed."""
+    """Turns the events of a search into metrics. A resumed search does not count again what was counted before."""
 
     live_only: ClassVar[bool] = True
 
     def __init__(
         self, sink: Sink, tally: Tally, hypervolume: Hypervolume, *, planned: int, slots: Callable[[], int]
     ) -> None:
-        """Args:
-        sink: where metrics go.
-        tally: of the search; it hears of everything before this does.
-        hypervolume: of its proposals, likewise.
-        planned: recipes that it runs at most.
-        slots: that the cluster has at this moment.
+        """Set every gauge to its first value.
+
+        Args:
+            sink: receives the metrics.
+            tally: counts of the search; it must be told of each event before this listener is.
+            hypervolume: hypervolume of the search's proposals; it must be told first, too.
+            planned: number of recipes that the search runs at most.
+            slots: returns the number of slots that the cluster has at this moment.
         """
         self._sink, self._tally, self._hypervolume, self._slots = sink, tally, hypervolume, slots
         sink.set("temper_planned", planned)

@@ -1,4 +1,4 @@
-"""How far a search is, in a few numbers, for everyone who shows it."""
+"""Counts how far a search is, for the listeners that show it on the terminal and in Prometheus."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,19 +8,23 @@ from trainables.execution.ending import State
 
 
 class Tally(Listener):
-    """Counts what happens in a search, and in what went before it was resumed.
+    """Counts the recipes of a search that run and that have ended, those from before a resume included.
 
     Attributes:
-        running: recipes that were proposed and have not ended.
-        ended_by_state: those that have.
+        running: number of recipes that were proposed and have not ended.
+        ended_by_state: number of recipes that have ended, by state.
         best: final numbers of the most robust finished proposal; None while there is none.
-        reference_flops: marginal compute of the finished reference; None while it is not there.
+        reference_flops: marginal compute of the reference; None until it has finished.
     """
 
     def __init__(self, reference: str) -> None:
-        """Args: the id of the baseline that ratios are held against."""
+        """Start at zero.
+
+        Args:
+            reference: recipe id of the reference, the baseline to which compute is compared.
+        """
         self._reference = reference
-        self._seconds: dict[bool, list[float]] = {True: [], False: []}  # of proposals, and of the others
+        self._seconds: dict[bool, list[float]] = {True: [], False: []}  # True: of proposals; False: of fixed recipes
         self.running = 0
         self.ended_by_state: Counter[State] = Counter()
         self.best: Mapping[str, float] | None = None
@@ -28,7 +32,7 @@ class Tally(Listener):
 
     @property
     def total(self) -> int:
-        """Recipes that have ended."""
+        """Number of recipes that have ended."""
         return self.ended_by_state.total()
 
     def proposed(self, proposal: Proposal) -> None:
@@ -48,6 +52,9 @@ class Tally(Listener):
             self.best = metrics
 
     def mean_seconds(self) -> float | None:
-        """What a proposal took on average, or any recipe while no proposal has ended; None while nothing has."""
+        """Return the mean seconds of the proposals that have ended.
+
+        Until one has ended, it is the mean of the fixed recipes; None while nothing has ended.
+        """
         seconds = self._seconds[True] or self._seconds[False]
         return sum(seconds) / len(seconds) if seconds else None

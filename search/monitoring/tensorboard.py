@@ -1,4 +1,4 @@
-"""TensorBoard event files: curves by trial, live and rebuilt by the same code, and of the search as a whole."""
+"""Writes TensorBoard event files: each trial's curves, live or rebuilt from its record, and the search's curves."""
 
 import json
 import tempfile
@@ -21,9 +21,9 @@ CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not No
 
 
 class LiveCurves(Listener):
-    """Writes each trial's curves while it runs, where the run directory is a local path.
+    """Writes each trial's curves while it runs, if the run directory is a local path.
 
-    A context: on leaving it, files are closed. `write_tensorboard` rebuilds the same from trials/.
+    It is a context manager that closes the files on exit. `write_tensorboard` rebuilds the same files from trials/.
     """
 
     live_only: ClassVar[bool] = True
@@ -59,7 +59,10 @@ class LiveCurves(Listener):
 
 
 def write_tensorboard(run: Run) -> None:
-    """Rebuild tensorboard/: one folder for each trial that ended, and `search` by trial. What still runs is let be."""
+    """Rebuild tensorboard/: one folder for each trial that has ended, and `search` with the curves over trials.
+
+    The folders of trials that still run are left as they are.
+    """
     target = run.folder.child(NAME)
     objectives = tuple(one["metric"] for one in run.info["objectives"])
     with tempfile.TemporaryDirectory() as place:
@@ -80,7 +83,7 @@ def write_tensorboard(run: Run) -> None:
 
 
 def _label(number: int, name: str, trial_id: str) -> str:
-    """A name that sorts by order of proposing; ids and names are safe as folder names."""
+    """Return a trial's folder name, which sorts by order of proposing. Ids and names are safe as folder names."""
     return f"{number:04d}-{name}-{trial_id}"
 
 
@@ -93,7 +96,7 @@ def _write_row(writer: SummaryWriter, row: Row) -> None:
 def _write_end(
     writer: SummaryWriter, role: str, recipe: dict[str, Any], metrics: Mapping[str, float], objectives: tuple[str, ...]
 ) -> None:
-    """The HParams row of a finished trial."""
+    """Write the row of a finished trial in TensorBoard's HParams table."""
     results = {f"objective/{name}": metrics[name] for name in objectives}
     for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]  # torch left it untyped
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]  # as above
@@ -102,7 +105,7 @@ def _write_end(
 
 
 def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
-    """The searched parts of a recipe, flat, so that fixed recipes stand in the same table as proposals."""
+    """Return the parts of a recipe that can be searched, flat, so that one table holds fixed recipes and proposals."""
     flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
     for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
         flat |= _flat(group, recipe[group] or {})
@@ -110,7 +113,7 @@ def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Nested groups of values by their path; a method of the user's own has its settings in one."""
+    """Return nested values under dotted names, e.g. the settings of a user's compression method."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
@@ -121,7 +124,7 @@ def _flat(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """A value that TensorBoard takes: lists among the settings of a user's own method are shown as JSON."""
+    """Return a value in a form that TensorBoard accepts; a list among the settings of a user's method becomes JSON."""
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 

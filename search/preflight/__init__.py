@@ -1,7 +1,7 @@
-"""Preflight: what is known about a search before it starts.
+"""Preflight: plans and prices a search before it starts.
 
-- `workload`: what a study will compute
-- `dry_run`: the plan in words
-- `estimate`: hours and cost
-- `doctor`: the cluster examined and the study timed on it
+- `workload`: plans the FLOPs of every recipe that a study will run
+- `dry_run`: says that plan in words
+- `estimate`: computes hours and cost from planned FLOPs and measured speeds
+- `doctor`: examines the cluster, and times the study on it
 """

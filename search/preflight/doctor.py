@@ -1,4 +1,4 @@
-"""`temper doctor`: a cluster examined, the study's own work timed on it, and what the search will take."""
+"""Examines a cluster, times a study's training on it, and estimates how long the search will take (`temper doctor`)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,27 +24,27 @@ from trainables.errors import InvalidInput, TemperError, Unsound
 from trainables.estimation.speed import Speed, time_recipe
 from trainables.storage import Folder
 
-TIMING_SECONDS = 15.0  # of each of the two recipes
+TIMING_SECONDS = 15.0  # for which each of the two recipes is timed
 TIMING_TIMEOUT = 600.0
 
 
 def examine(
     study: Study | None, *, address: str | None, storage: str, price: float | None, say: Callable[[str], object]
 ) -> None:
-    """Examine a cluster and, if it is sound, estimate a study.
+    """Examine a cluster and, if it is sound, estimate the hours and the cost of a study's search.
 
-    The data is loaded here, as a search does: nodes get it out of Ray's object store and need no copy.
+    The data is loaded in this process, as a search does: nodes get it out of Ray's object store and need no copy.
 
     Args:
-        study: what to estimate; None: only examine.
-        address: of a Ray cluster; None: a local session.
-        storage: where runs would go.
-        price: of an hour of one GPU, or of one CPU where trials use no GPU.
+        study: the study to estimate; None: only examine the cluster.
+        address: address of a Ray cluster; None: a local session is started.
+        storage: folder or URI where runs would go.
+        price: price of an hour of one GPU, or of one CPU where trials use no GPU.
         say: prints a paragraph.
 
     Raises:
-        InvalidInput: no cluster there, no data, or a trial that fits on no node.
-        Unsound: what is wrong with the cluster, and the fixes.
+        InvalidInput: there is no such cluster, the data is missing, or a trial fits on no node.
+        Unsound: something is wrong with the cluster; it lists the findings with their fixes.
     """
     splits, fixed, beside = None, None, {}
     if study is not None:
@@ -52,7 +52,7 @@ def examine(
         fixed = FixedRecipes.of(study)
         check_first(study, fixed)
         splits = load_splits(study.data)
-    with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open one is a finding
+    with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open cluster is a finding
         nodes, silent = report(PACKAGES)
         access = _access(address)
         apart = unshared(Folder(storage))
@@ -82,7 +82,7 @@ def examine(
 
 
 def _access(address: str | None) -> Access:
-    """Who is let into the cluster that this process has joined."""
+    """Find out whether the cluster that this process has joined lets anybody in, and where its dashboard listens."""
     import ray
 
     through = address is not None and address.startswith("ray://")
@@ -92,7 +92,7 @@ def _access(address: str | None) -> Access:
 
 
 def table(nodes: Sequence[Report]) -> str:
-    """A line a node."""
+    """Return a table of the nodes as text: a header, and one line for each."""
     width = max(4, *(len(node.name) for node in nodes)) if nodes else 4
     lines = [f"{'node':{width}s}  {'Ray':8s} {'Python':8s} {'torch':10s} {'CPUs':>4s} {'free':>9s} {'clock':>9s}  GPUs"]
     for node in nodes:
@@ -123,7 +123,10 @@ def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int)
 
 
 def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
-    """The slots of the cluster by type of device, timed on one node of each type with all of its slots busy at once."""
+    """Return the cluster's slots by type of device, with the speeds measured on one node of each type.
+
+    All of the node's slots are timed at once, since trials that run beside each other slow each other down.
+    """
     import ray
 
     wanted, at_most = study.resources.of("proposed"), study.resources.max_concurrent
@@ -160,7 +163,7 @@ def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
 
 
 def _timed(what: Any, splits: Splits) -> Speed:
-    """In a process on the node."""
+    """Time a recipe; this runs in a process on the node that is timed."""
     from trainables.recipe.recipe import Recipe
 
     recipe, evaluation, threads, gpu = what
@@ -169,7 +172,7 @@ def _timed(what: Any, splits: Splits) -> Speed:
 
 
 def _mean(answers: Speed | list[Speed] | Exception) -> Speed:
-    """Of slots that worked at once. Raises TemperError if one of them failed."""
+    """Return the mean speed of slots that worked at once. Raises TemperError if one of them failed."""
     if isinstance(answers, Exception):
         raise TemperError(f"the study's own step failed on a node: {answers}") from answers
     all_of = answers if isinstance(answers, list) else [answers]

@@ -1,4 +1,4 @@
-"""`temper search --dry-run`: what a study would run, in words. Nothing is started or written."""
+"""Says in words what a study would run (`temper search --dry-run`); nothing is started or written."""
 
 import os
 from collections import Counter
@@ -12,9 +12,9 @@ from trainables.errors import InvalidInput
 
 
 def dry_run(study: Study) -> str:
-    """The recipes with the FLOPs that each will train with, and where they would run.
+    """Return the plan of a study as text: its recipes, the training FLOPs of each, and where they would run.
 
-    Where the data is not at hand the plan goes without FLOPs, and says why.
+    Where the data is not on this machine, the plan goes without FLOPs and says why.
     """
     protocol, fixed = study.protocol, FixedRecipes.of(study)
     lines = [

@@ -1,4 +1,4 @@
-"""How long a search will take, and what it will cost: arithmetic on planned compute and measured speeds."""
+"""Estimates how long a search will take and what it will cost, from planned compute and measured speeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from search.preflight.workload import Work
 from trainables.estimation.speed import Speed
 
 START_SECONDS = 12.0  # from the command to the first trial's first epoch (two cores, Ray 2.60)
-HANDOVER_SECONDS = 0.2  # between two trials in one slot: Tune's and Ray's, with reused actors
+HANDOVER_SECONDS = 0.2  # taken by Tune and Ray between two trials in one slot, with reused actors
 HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class Slots:
-    """The slots of one type of device.
+    """The cluster's slots on one type of device, with their measured speeds. A slot runs one trial at a time.
 
     Attributes:
-        device: its type: the accelerator's label, or CPU.
-        count: trials at once.
-        fixed: speed at what was fixed by hand.
-        proposed: speed at proposals.
-        devices: GPUs, or share of one, that each slot holds; on CPUs the CPUs.
+        device: type of the device: the accelerator's label, or CPU.
+        count: number of slots, which is the number of trials at once.
+        fixed: speed of a slot at fixed recipes.
+        proposed: speed of a slot at proposals.
+        devices: number of GPUs, or the share of one, that each slot holds; without GPUs the number of CPUs.
     """
 
     device: str
@@ -32,13 +32,13 @@ class Slots:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What to expect.
+    """How long a search is expected to take, and what it is expected to cost.
 
     Attributes:
-        trials: recipes.
-        hours: of wall time.
-        device_hours: by type of device, hours that trials hold it.
-        cost: `device_hours` times the price, in its currency; None without a price.
+        trials: number of recipes.
+        hours: hours of wall time.
+        device_hours: hours for which trials hold devices, by type of device.
+        cost: `device_hours` times the price, in the price's currency; None without a price.
     """
 
     trials: int
@@ -50,18 +50,18 @@ class Estimate:
 def estimate(
     works: Sequence[Work], slots: Sequence[Slots], *, price: float | None = None, hours: float | None = None
 ) -> Estimate:
-    """Spread the work over the slots.
+    """Estimate wall time, device hours and cost of a study's work on a cluster.
 
-    All slots work at their own speed until the work is done, or until the longest chain of recipes that wait for each
-    other is, which no number of slots shortens. Then it is: start + max(work / slots, chain).
+    All slots work, each at its own speed, until the work is done. The search takes at least as long as its longest
+    chain of recipes that wait for each other, which no number of slots shortens: start + max(work / slots, chain).
 
     Args:
-        works: from `workload`.
-        slots: of each type of device, at least one.
-        price: of an hour of one device.
+        works: the work, from `workload`.
+        slots: the slots of each type of device, at least one.
+        price: price of an hour of one device.
         hours: the study's limit on wall time.
     """
-    # In the same hour a type of device does the share count / seconds of the whole.
+    # A type of device does the share count / seconds of the whole work in each second.
     rates = [one.count / _total(works, one) for one in slots]
     wall = START_SECONDS + max(1 / sum(rates), min(_longest_chain(works, one) for one in slots))
     if hours is not None:
@@ -74,7 +74,7 @@ def estimate(
 
 
 def seconds_of(work: Work, slots: Slots) -> float:
-    """Seconds of one trial in a slot, with what it waits for its turn."""
+    """Return the seconds that one trial takes in a slot, with the handover from the trial before it."""
     speed = slots.proposed if work.role == "proposed" else slots.fixed
     return HANDOVER_SECONDS + speed.seconds(work.flops, work.epochs)
 

@@ -1,4 +1,4 @@
-"""What a study will compute, planned on networks that nothing was trained for yet."""
+"""Plans how many FLOPs a study's recipes will train with, on untrained networks, before anything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from trainables.recipe.recipe import Recipe
 from trainables.training.initial_network import initial_network
 from trainables.training.train_state import TrainState
 
-SAMPLE = 16  # proposals whose mean stands for all
+SAMPLE = 16  # random proposals whose mean stands for all proposals
 
 
 @dataclass(frozen=True)
 class Work:
-    """Recipes that cost alike.
+    """A group of recipes that cost the same: a fixed recipe with all its seeds, or all proposals.
 
     Attributes:
-        role: as of the recipes.
-        name: of the fixed recipe; empty for proposals.
-        recipe: one of them.
-        trials: how many there are.
-        flops: that a trial trains with, attacks included, ancestors and scoring not: what its own slot computes.
-        epochs: of training.
-        after: name of the fixed recipe that must finish first; None: at once.
+        role: the recipes' role.
+        name: name of the fixed recipe; empty for proposals.
+        recipe: one of the recipes.
+        trials: number of recipes.
+        flops: FLOPs that each trial itself trains with: attacks are included, ancestors and scoring are not.
+        epochs: epochs of training of each trial.
+        after: name of the fixed recipe that must finish first; None: it can begin at once.
     """
 
     role: str
@@ -48,19 +48,20 @@ class Work:
 
 
 def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, ...]:
-    """Every fixed recipe, and then the proposals, as the mean of 16 that are drawn at random with the study's seed.
+    """Plan the work of a study: every fixed recipe, then the proposals as the mean of 16 random ones.
 
-    FLOPs are counted on compressed networks, from untrained weights. Fixed recipes are exact but where channels are
-    ranked across layers (`scope` global), which trained weights rank otherwise. What a sampler will prefer, and what
-    halving stops, is not foreseen: proposals that learn to be cheap cost less than the mean.
+    The random proposals are drawn with the study's seed. FLOPs are counted on compressed networks with untrained
+    weights. They are exact for fixed recipes, except where channels are ranked across layers (`scope` global), since
+    trained weights rank them otherwise. The plan does not foresee what a sampler will prefer or what halving will stop:
+    a sampler that learns to propose cheap recipes costs less than the mean.
 
     Raises:
-        InvalidInput: a compression method of the user's own does not work on the study's network.
+        InvalidInput: a user's compression method does not work on the study's network.
     """
     try_user_compressors(study, splits)
     planning = _Untrained(splits)
     names = {one.recipe.id: one.name for one in fixed}
-    alike: dict[object, list[Fixed]] = {}  # seeds of one recipe
+    alike: dict[object, list[Fixed]] = {}  # the seeds of one recipe together
     for one in fixed:
         levels = one.recipe.compression, one.recipe.quantization
         alike.setdefault((one.name, *levels) if one.role == "grid" else one.name, []).append(one)
@@ -86,7 +87,10 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
 
 
 def timed(works: Sequence[Work], reference: str) -> tuple[Recipe, Recipe]:
-    """The recipes to time: the reference, and the proposal of middle cost; each from scratch, which costs the same."""
+    """Return the two recipes to time: the reference, and the proposal of middle cost.
+
+    Both are made to train from scratch, which costs the same and needs no trained base.
+    """
     dense = next(work.recipe for work in works if work.name == reference)
     proposal = next((work.recipe for work in works if work.role == "proposed"), dense)
     return _from_scratch(dense), _from_scratch(proposal)
@@ -97,7 +101,7 @@ def _from_scratch(recipe: Recipe) -> Recipe:
 
 
 class _Untrained:
-    """Plans by the networks that recipes would start with, had nothing been trained."""
+    """Plans FLOPs with the networks that recipes would start with if no training had changed their weights."""
 
     def __init__(self, splits: Splits) -> None:
         self._splits, self._images = splits, splits.train.tensors(CPU)
@@ -105,7 +109,7 @@ class _Untrained:
         self._planner = FlopsPlanner(splits, self._made)
 
     def own_flops(self, recipe: Recipe) -> float:
-        """FLOPs of everything that the recipe's own trial trains."""
+        """Return the FLOPs of the recipe's own trial, without those of its base and its teacher."""
         ledger = self._planner.plan(recipe)
         built_on = [one for one in (recipe.base, recipe.separate_teacher) if one is not None]
         before = Ledger()
@@ -113,7 +117,7 @@ class _Untrained:
         return ledger.end_to_end - before.end_to_end
 
     def _make(self, recipe: Recipe) -> TrainedModel:
-        """A network as its trial would leave it, but for training."""
+        """Return the network that a recipe's trial would leave, except that it is not trained."""
         base = self._made(recipe.base) if recipe.base is not None else None
         teacher = self._made(recipe.separate_teacher) if recipe.separate_teacher is not None else None
         with torch.random.fork_rng(devices=[]):

@@ -1,9 +1,9 @@
-"""Recipes: from a study to the recipes that it runs.
+"""Recipes: makes the recipes that a study runs.
 
-- `baselines`: bases and baselines
-- `grid_cells`: the cells of a grid
-- `fixed`: all recipes that are fixed before the search
-- `proposals`: from chosen parameters to a recipe
-- `choosers`: choosing parameters at random, as told, or all in turn
-- `compressor_check`: a user's own compression methods tried on the study's network
+- `baselines`: makes bases and baselines
+- `grid_cells`: makes the recipes of a grid
+- `fixed`: holds all recipes that are known before the search
+- `proposals`: makes a recipe out of the parameters that a sampler chooses
+- `choosers`: choose parameters without Optuna: at random, as given, or every combination in turn
+- `compressor_check`: tries the user's compression methods on the study's network
 """

@@ -1,4 +1,4 @@
-"""The recipes that a study starts from: its ordinary bases, and its baselines with their ancestors."""
+"""Makes the recipes of a study's ordinary base and of its baselines."""
 
 from search.study.study import BASE, Study
 from trainables.recipe.recipe import Distillation, Recipe
@@ -8,11 +8,11 @@ AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 
 
 def base_recipe(study: Study, *, seed: int | None = None) -> Recipe:
-    """Ordinary pretraining, or the user's file of weights as it is: no attack, no compression.
+    """Return the recipe of the ordinary base: pretraining, or the user's file of weights; no attack, no compression.
 
     Args:
-        study: whose base.
-        seed: another than the study's; a file of weights is the same whatever the seed.
+        study: the study.
+        seed: another seed than the study's; it changes nothing where the base is a file of weights.
     """
     return Recipe(
         data=study.data,
@@ -27,7 +27,7 @@ def base_recipe(study: Study, *, seed: int | None = None) -> Recipe:
 
 
 def started_recipes(study: Study, seed: int) -> dict[str, Recipe]:
-    """The base and the baselines by name, with one seed."""
+    """Return the recipes of the ordinary base and of all baselines with one seed, by name, in the study's order."""
     made = {BASE: base_recipe(study, seed=seed)}
     for baseline in study.baselines:
         soft = baseline.distillation

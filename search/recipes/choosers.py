@@ -1,4 +1,4 @@
-"""Choosing from a study's space without Optuna: at random, as told, or every combination in turn."""
+"""Chooses parameters from a study's space without Optuna: at random, as given, or every combination in turn."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class RandomChooser:
-    """A chooser that keeps to what was chosen before, and draws the rest at random, evenly.
+    """Chooses the parameters that it was given, and draws all others uniformly at random.
 
     Attributes:
-        params: what was chosen, by name.
-        features: the same as coordinates in [0, 1]: where a number lies in its range (by its logarithm where it is
-            searched so) or among its levels, and for each choice that is no number, whether it was taken.
+        params: the chosen parameters, by name.
+        features: the same as coordinates in [0, 1]: a number becomes its position in its range (on a logarithmic scale
+            where it is searched on one) or among its levels; any other choice becomes 0 or 1 for each alternative.
     """
 
     def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
@@ -40,13 +40,13 @@ class RandomChooser:
 
     @property
     def distributions(self) -> dict[str, str]:
-        """What was chosen from, as Optuna's JSON."""
+        """The distributions that the parameters were chosen from, as Optuna's JSON, by name."""
         return {name: distribution_to_json(make()) for name, make in self._offered.items()}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        """A number from low to high, both included."""
+        """Choose a number from low to high, both included."""
         self._offered[name] = lambda: FloatDistribution(low, high, log=log, step=step)
         if name in self._chosen:
             value = float(self._chosen[name])
@@ -59,7 +59,7 @@ class RandomChooser:
         return self._note(name, value, _share(value, low, high, log=log))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """A whole number from low to high, both included."""
+        """Choose a whole number from low to high, both included."""
         self._offered[name] = lambda: IntDistribution(low, high, log=log, step=step)
         if name in self._chosen:
             value = int(self._chosen[name])
@@ -70,7 +70,7 @@ class RandomChooser:
         return self._note(name, value, _share(value, low, high, log=log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
+        """Choose one of the choices."""
         self._offered[name] = lambda: CategoricalDistribution(choices)
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
         if all(isinstance(choice, int | float) for choice in choices):
@@ -85,20 +85,23 @@ class RandomChooser:
 
 
 def _levels(low: float, high: float, step: float) -> list[float]:
-    """From low in steps to high, or to the last one below it."""
+    """Return the values from low in steps up to high, or to the last one below it."""
     count = math.floor((high - low) / step + 1e-6) + 1  # an exact multiple may come out a little lower
     return [float(round(low + step * index, 10)) for index in range(count)]
 
 
 def _share(value: float, low: float, high: float, *, log: bool) -> float:
-    """Where a number lies between two, 0–1."""
+    """Return where a number lies between two others, 0–1."""
     if low == high:
         return 0.5
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 
 class ExhaustiveChooser:
-    """A chooser that counts through a finite space like an odometer, one combination for each pass."""
+    """Chooses one combination of a finite space: the one at the given positions, as an odometer shows them.
+
+    Positions that are not given are 0, and `combinations` counts them up.
+    """
 
     def __init__(self, positions: list[int]) -> None:
         self._positions, self.sizes = positions, list[int]()
@@ -125,10 +128,10 @@ class ExhaustiveChooser:
 
 
 def combinations(study: Study, fixed: FixedRecipes) -> Iterator[dict[str, Any]]:
-    """Every combination of a finite, conditional space, as the sampler's parameters by name.
+    """Yield every combination of a finite, conditional space, as parameters by name.
 
     Raises:
-        InvalidInput: the space is endless.
+        InvalidInput: the space is not finite.
     """
     positions: list[int] = []
     while True:

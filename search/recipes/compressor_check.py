@@ -1,4 +1,4 @@
-"""A study's own compression methods, tried on its network in the driver before any trial could fail by them."""
+"""Tries the user's compression methods on a study's network in the driver, before any trial could fail by them."""
 
 import torch
 from torch import nn
@@ -9,14 +9,16 @@ from trainables.compression.user_compressor import try_out
 from trainables.data.splits import Splits
 from trainables.models.build import build
 
-IMAGES = 64  # of the training images
+IMAGES = 64  # training images that the methods are tried on
 
 
 def try_user_compressors(study: Study, splits: Splits) -> None:
-    """Try each of a study's own compression methods, with the quantization that follows it, on a few images.
+    """Try each of the user's compression methods that a study names, with the quantization that follows it.
+
+    They are tried on the study's network with a few training images.
 
     Raises:
-        InvalidInput: what does not work, by the key of the study.
+        InvalidInput: a method does not work; the message begins with its key in the study.
     """
     few = splits.train.tensors(torch.device("cpu"))
     x, y = few[0][:IMAGES], few[1][:IMAGES]

@@ -1,4 +1,4 @@
-"""The recipes that a study fixes before its search: bases, baselines and grid; and which of them others need."""
+"""Lists the recipes that a study fixes before its search (base, baselines, grid), and which of them others need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from trainables.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Fixed:
-    """A recipe that nobody searches for."""
+    """A recipe that the study fixes instead of searching for it: a base, a baseline, or a grid's."""
 
     role: Role
     name: str
@@ -22,21 +22,21 @@ class Fixed:
 
 @dataclass(frozen=True)
 class FixedRecipes:
-    """All that is known of a study's recipes before anything is proposed. Made once, and handed down.
+    """All recipes of a study that are known before anything is proposed. They are made once and handed down.
 
-    Iterating gives them in the order to run them: what a recipe starts from comes before it.
+    Iteration yields them in the order in which to run them: a recipe's base and its teacher come before it.
 
     Attributes:
         base: the ordinary base.
-        baselines: those of the study's own seed.
-        further: bases and baselines that a grid needs with further seeds, named by their seed.
+        baselines: the baselines with the study's own seed.
+        further: the bases and baselines that a grid needs with further seeds; their names end with the seed.
         cells: the grid's recipes.
-        searched_bases: every base that a proposal may start from; the study's own among them where its length is in
-            the range.
+        searched_bases: every base that a proposal may start from. Where the length of pretraining is searched, these
+            are one for each length, and the study's own is among them only if its length is in the range.
         reference: the baseline that ratios and the verdict are held against.
-        parents: ids of the recipes that others start from or learn from.
+        parents: ids of the recipes that are the base or the teacher of others.
         teachers: ids of the recipes whose soft labels others learn from.
-        planned: how many recipes the study runs at most, proposals included.
+        planned: number of recipes that the study runs at most, proposals included.
     """
 
     base: Fixed
@@ -51,7 +51,7 @@ class FixedRecipes:
 
     @classmethod
     def of(cls, study: Study) -> Self:
-        """Those of a study."""
+        """Make the fixed recipes of a study."""
         base, *baselines = (_fixed(name, recipe) for name, recipe in started_recipes(study, study.seed).items())
         cells = grid_cells(study)
         further = _further(study, {one.recipe.id for one in (base, *baselines)}, cells)
@@ -81,11 +81,11 @@ class FixedRecipes:
             yield Fixed("grid", cell.arm.name, cell.recipe)
 
     def named(self, name: str) -> Recipe:
-        """The base or a baseline of the study's own seed, by its name."""
+        """Return the base or a baseline by its name, with the study's own seed."""
         return next(one.recipe for one in (self.base, *self.baselines) if one.name == name)
 
     def base_of(self, epochs: int | None) -> Recipe:
-        """The ordinary base with another length of pretraining; None: with the study's own."""
+        """Return the ordinary base with another length of pretraining; None: with the study's own length."""
         return self.base.recipe if epochs is None else _of_length(self.base.recipe, epochs)
 
 
@@ -98,7 +98,7 @@ def _of_length(base: Recipe, epochs: int) -> Recipe:
 
 
 def _further(study: Study, known: set[str], cells: tuple[Cell, ...]) -> tuple[Fixed, ...]:
-    """Bases and baselines with further seeds, as far as the grid's recipes build on them."""
+    """Return the bases and baselines with further seeds that the grid's recipes descend from."""
     found = []
     for seed in range(study.seed + 1, study.seed + (study.grid.seeds if study.grid else 1)):
         needed = {ancestor.id for cell in cells for ancestor in _ancestors(cell.recipe)}
@@ -120,6 +120,6 @@ def _teachers(
 
 
 def _ancestors(recipe: Recipe) -> list[Recipe]:
-    """What it starts from and learns from, what that builds on, and so on."""
+    """Return a recipe's base and its teacher, theirs, and so on."""
     direct = [one for one in (recipe.base, recipe.separate_teacher) if one is not None]
     return direct + [ancestor for one in direct for ancestor in _ancestors(one)]

@@ -1,4 +1,4 @@
-"""The recipes of a study's grid, one for each arm, level of compression and seed."""
+"""Makes the recipes of a study's grid: one for each arm, level of compression and seed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,14 @@ Axis = Literal["pruning", "quantization"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One recipe of a grid: an arm at a level of compression (share of channels removed, or bits) with a seed."""
+    """One recipe of a grid, at its place in the grid.
+
+    Attributes:
+        arm: the arm, which says what is compressed and how it is trained afterwards.
+        axis: what the level is of.
+        level: the share of channels removed, 0–1, or the number of bits.
+        recipe: the recipe, which holds the seed.
+    """
 
     arm: Arm
     axis: Axis
@@ -23,7 +30,7 @@ class Cell:
 
 
 def grid_cells(study: Study) -> tuple[Cell, ...]:
-    """Every recipe of the study's grid, seed by seed; none where it has no grid."""
+    """Return every recipe of the study's grid, seed by seed; none if the study has no grid."""
     grid = study.grid
     if grid is None:
         return ()

@@ -1,4 +1,4 @@
-"""Proposals: what Optuna chooses out of a study's conditional space, as recipes."""
+"""Makes recipes out of the parameters that a sampler chooses from a study's conditional space."""
 
 import warnings
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from trainables.recipe.compatibility import unfit
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule, Shape
 
-PRUNING = "channel_pruning"  # where a space has alternatives to it
+PRUNING = "channel_pruning"  # the choice of pruning, in a space that has alternatives to it
 Part = TypeVar("Part", bound=Frozen)
 Choice = TypeVar("Choice", bound=float | str | None)
 
 
 class Chooser(Protocol):
-    """What chooses: an Optuna trial, or what looks like one."""
+    """Chooses parameters by name: an Optuna trial, or one of `search.recipes.choosers`."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -46,14 +46,18 @@ class Chooser(Protocol):
 
 
 def check_first(study: Study, fixed: FixedRecipes) -> None:
-    """Raise InvalidInput, with every problem, if a recipe that the study wants first is not in its space."""
+    """Check the proposals that a study wants first (`first`) against its space.
+
+    Raises:
+        InvalidInput: parameters are unknown or out of range; it lists every problem.
+    """
     problems = []
     for number, params in enumerate(study.first):
         asked = optuna.create_study(directions=["maximize"] * len(study.objectives))
         asked.enqueue_trial(params)
         trial = asked.ask()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that a value is out of range: said below
+            warnings.simplefilter("ignore", UserWarning)  # a value out of range, which is reported below
             propose(trial, study, fixed)
         for name, value in params.items():
             if name not in trial.params:
@@ -72,15 +76,16 @@ def check_first(study: Study, fixed: FixedRecipes) -> None:
 
 
 def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
-    """Ask for every choice of one recipe that starts from the base.
+    """Make one recipe that starts from the ordinary base, with every free choice left to a chooser.
 
-    The space is conditional: importance and scope exist where something is pruned, steps where the attack has some,
-    temperature and teacher where soft labels weigh something, the loop where a free one fits what was chosen before.
-    Compression takes no more steps than there are epochs. Pruning's choices exist where no alternative is chosen.
+    The space is conditional, so some parameters are asked for only after certain choices: those of pruning if no
+    alternative to it was chosen; importance, scope and steps if something is pruned; attack steps if the attack has
+    some; temperature and teacher if the weight of soft labels is not 0; the loop if a free one fits the choices before.
+    Compression takes no more steps than there are epochs.
 
     Args:
-        trial: chooses.
-        study: whose space to choose from.
+        trial: chooses each parameter by its name.
+        study: the study, from whose space it chooses.
         fixed: the study's fixed recipes, among them the base and the teachers.
     """
     space = study.space
@@ -148,7 +153,7 @@ def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | No
 
 
 def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
-    """The attack's kind, warm-up and radius; its norm and steps where the kind has such fields."""
+    """Choose the attack's kind, warm-up and epsilon, and its number of steps if the kind has such a field."""
     kind = trial.suggest_categorical("perturbation", space.kind)
     warm_up = _choice(trial, "warm_up", space.warm_up)
     epsilon = round(_float(trial, "epsilon", space.epsilon, log=False), 6)
@@ -162,7 +167,7 @@ def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
 
 
 def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
-    """One of the space's losses or loops, which Optuna sees as their JSON."""
+    """Choose one of the space's losses or loops, which Optuna knows by their JSON."""
     models = {choice.model_dump_json(): choice for choice in choices}
     return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 

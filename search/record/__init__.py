@@ -1,8 +1,8 @@
-"""Record: writing the run directory.
+"""Record: writes the run directory.
 
-- `run_directory`: opening it
-- `recorder`: study.yaml, run.json and trials/
-- `driver_session`: when a driver began, when it ended and why
-- `provenance`: where a run came from
-- `study_database`: study.db, derived
+- `run_directory`: opens a new run directory, or finds one that an earlier search began
+- `recorder`: writes study.yaml, run.json and trials/
+- `driver_session`: writes when a driver began, when it ended and why
+- `provenance`: tells the code, versions, machine and command that a run came from
+- `study_database`: derives study.db, which optuna-dashboard opens
 """

@@ -1,4 +1,4 @@
-"""Records a driver's session in the run directory: when it began and where, when it ended and why."""
+"""Records each driver's session in the run directory: when it began and where, when it ended and why."""
 
 import os
 import socket
@@ -16,7 +16,11 @@ NOTHING_LEFT = "nothing was left to run"
 
 
 class Closing(Listener):
-    """Hears why a search proposes nothing more, for the record of its session."""
+    """Remembers why a search proposes nothing more, for the record of its session.
+
+    Attributes:
+        reason: the reason, in words.
+    """
 
     def __init__(self) -> None:
         self.reason = NOTHING_LEFT
@@ -34,17 +38,17 @@ def driver_session(
     hours_before: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Closing]:
-    """Write sessions/<n>/began.json, and on leaving the context ended.json with how it was left.
+    """Write sessions/<n>/began.json when the context is entered, and ended.json when it is left, with the reason.
 
     Args:
-        folder: of the run, whose run.json is written.
-        command: as typed.
-        resumes: whether a driver worked on the run before; its session may not have been recorded.
-        hours_before: that drivers worked on it before.
-        clock: in seconds.
+        folder: the run's folder, in which run.json has been written.
+        command: the command as it was typed.
+        resumes: whether another driver worked on the run before; its session may not have been recorded.
+        hours_before: hours for which earlier drivers worked on the run.
+        clock: returns a time in seconds.
 
     Yields:
-        What must hear the search.
+        A listener that the search must have, which remembers why nothing more was proposed.
     """
     number = 1 + max(session_numbers(folder), default=1 if resumes else 0)
     place, started, closing = folder.child(SESSIONS, str(number)), clock(), Closing()
@@ -69,7 +73,7 @@ def driver_session(
         yield closing
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        with suppress(OSError):  # of a full storage, say: what ended the session is what must be told
+        with suppress(OSError):  # e.g. of a full storage: the error that ended the session is the one to report
             if interrupted:
                 end(End.INTERRUPTED, "Ctrl-C (SIGINT)")
             else:

@@ -1,4 +1,4 @@
-"""Where a run came from: code, versions, machine and command, as run.json keeps them."""
+"""Collects where a run came from, for run.json: the code's commit, versions, machine and command."""
 
 import os
 import platform
@@ -15,7 +15,12 @@ PACKAGES = ("ray", "torch", "torchvision", "optuna", "torch-pruning", "numpy", "
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:
-    """What decides whether a recipe gives bitwise the same numbers again."""
+    """Return all that decides whether a recipe, run again, gives bitwise the same numbers.
+
+    Args:
+        threads: number of CPU threads of each trial.
+        device: PyTorch's name of the device, `cpu` or `cuda`.
+    """
     return {
         "threads": threads,
         "device": device,
@@ -28,7 +33,11 @@ def environment(threads: int, device: str) -> dict[str, Any]:
 
 
 def provenance(command: str) -> dict[str, Any]:
-    """Where a run came from. The git commit is that of the code, and None outside a checkout."""
+    """Return where a run came from. The git commit is that of Temper's code, and None outside a checkout.
+
+    Args:
+        command: the command as it was typed.
+    """
     lock = checkout() / LOCK
     return {
         "command": command,
@@ -43,7 +52,7 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def temper_version() -> str | None:
-    """Of the installed package; None where the code was shipped without being installed, as to a cluster's nodes."""
+    """Return the installed package's version; None where the code is not installed, as on nodes that Ray ships to."""
     try:
         return version("temper-search")
     except PackageNotFoundError:
@@ -51,12 +60,12 @@ def temper_version() -> str | None:
 
 
 def now() -> str:
-    """This moment in UTC, as ISO 8601 with milliseconds."""
+    """Return the current time in UTC, as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def processor() -> str:
-    """The processor's name: Linux tells it in /proc, others through platform."""
+    """Return the processor's name, from /proc on Linux and from Python's `platform` elsewhere."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

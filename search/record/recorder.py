@@ -1,4 +1,4 @@
-"""Writes the run directory: what is true (study.yaml, run.json, trials/) and study.db, derived from it."""
+"""Writes the files of a run directory from which all others are derived: study.yaml, run.json and trials/."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,11 +19,11 @@ from trainables.storage import Folder
 
 @dataclass
 class Record(Listener):
-    """Writes what happens into a run's folder, in the order in which it happens.
+    """Writes the proposals and outcomes of a search into the run's folder, as they happen.
 
     Attributes:
-        folder: of the run.
-        endings: trials that ended before; the next one's `order`.
+        folder: the run's folder.
+        endings: number of trials that have ended, which is the `order` of the next one.
     """
 
     live_only: ClassVar[bool] = True  # what was written is not written again
@@ -41,7 +41,16 @@ class Record(Listener):
         device: str,
         past_trials: Sequence[PastTrial] = (),
     ) -> None:
-        """Write study.yaml and run.json, once."""
+        """Write study.yaml and run.json, once, before any trial runs.
+
+        Args:
+            study: the study, as resolved.
+            fixed: its fixed recipes.
+            command: the command as it was typed.
+            data_fingerprint: hash of the data, from its splits.
+            device: PyTorch's name of the device that proposals train on.
+            past_trials: proposals of earlier runs from which the sampler learns.
+        """
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
         halving = study.halving
         self.folder.write_json(
@@ -70,7 +79,7 @@ class Record(Listener):
         )
 
     def proposed(self, proposal: Proposal) -> None:
-        """Write trials/<id>/recipe.json, once."""
+        """Write trials/<id>/recipe.json."""
         self._trial(proposal).write_json(
             "recipe.json",
             {
@@ -87,7 +96,7 @@ class Record(Listener):
         )
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Write trials/<id>/outcome.json, once."""
+        """Write trials/<id>/outcome.json."""
         self._trial(proposal).write_json(
             "outcome.json",
             {
@@ -111,7 +120,10 @@ class Record(Listener):
 
 
 def grid_record(study: Study, fixed: FixedRecipes) -> dict[str, Any] | None:
-    """A grid as the analysis needs it: its arms, the recipe behind each cell, the recipes behind each base."""
+    """Return a study's grid as the analysis needs it, or None if the study has none.
+
+    It has the arms, the place of each recipe in the grid by its id, and the ids of each base's recipes.
+    """
     if study.grid is None:
         return None
     bases: dict[str, list[str]] = {}

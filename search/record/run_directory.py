@@ -11,10 +11,10 @@ from trainables.storage import Folder
 
 
 def open_run(storage: str, name: str) -> Folder:
-    """The folder of a new run, checked to be new and writable; nothing is left behind when it is refused.
+    """Return the folder of a new run, after checking that it is new and can be written. Nothing is left in it.
 
     Raises:
-        InvalidInput: a name that is no folder name, a run that exists, a storage that cannot be written.
+        InvalidInput: the name cannot be a folder's, the run exists, or the storage cannot be written.
     """
     folder = _run_folder(storage, name)
     try:
@@ -36,12 +36,12 @@ def _run_folder(storage: str, name: str) -> Folder:
 
 
 def begun_run(storage: str, name: str, study: Study) -> Folder | None:
-    """The run of that name if a search of this study has begun it, None where none has.
+    """Return the folder of the run of that name if a search of this study has begun it, else None.
 
-    A driver that died before run.json was written leaves a folder without a trial: that is removed.
+    A driver that died before it wrote run.json leaves a folder without a trial, which is removed.
 
     Raises:
-        InvalidInput: a name that is no folder name, or a run of another study or of a later version.
+        InvalidInput: the name cannot be a folder's, or the run is of another study or of a later version of Temper.
     """
     folder = _run_folder(storage, name)
     if folder.exists("run.json"):
@@ -55,5 +55,5 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
 
 
 def default_name(study: Study) -> str:
-    """Study name plus local time."""
+    """Return the name of a run that was given none: the study's name and the local time."""
     return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"

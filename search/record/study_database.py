@@ -13,7 +13,7 @@ from trainables.execution.ending import State
 
 
 def write_study_database(run: Run) -> None:
-    """Rebuild study.db, the Optuna storage that optuna-dashboard opens: the proposals that ended."""
+    """Write study.db with the proposals of a run that have ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = run.info["objectives"]
     with tempfile.TemporaryDirectory() as place:
@@ -43,5 +43,5 @@ def write_study_database(run: Run) -> None:
 
 
 def _local(moment: str | None) -> datetime | None:
-    """Optuna keeps local times without a zone."""
+    """Return a moment in local time without a time zone, as Optuna keeps it."""
     return datetime.fromisoformat(moment).astimezone().replace(tzinfo=None) if moment else None

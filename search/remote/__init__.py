@@ -1,6 +1,6 @@
-"""Remote: a search submitted to a cluster from elsewhere.
+"""Remote: submits a search to a cluster from another machine, and brings its results back.
 
-- `submission`: submitting, following and fetching
-- `archive`: files of a run as text that a job can print
-- `user_modules`: the user's own modules, to be shipped
+- `submission`: submits, follows and fetches a search
+- `archive`: turns files of a run into text that a job can print, and back
+- `user_modules`: finds the user's modules, which are shipped to the cluster
 """

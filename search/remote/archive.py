@@ -1,5 +1,6 @@
-"""The files of a run that people take home, as text: a Ray Job can print it, wherever the run directory is.
+"""Packs a run's report, frontier and records into text, so that a Ray Job can send them home by printing them.
 
+The job works wherever the run directory is, since nodes of the cluster can read it. It runs:
 python -m search.remote.archive RUN
 """
 
@@ -17,7 +18,11 @@ BEGIN, END = "-----BEGIN TEMPER PARCEL-----", "-----END TEMPER PARCEL-----"
 
 
 def pack(run: Folder) -> str:
-    """Every one of the files that is there, as lines between two marks. Raises InvalidInput if none is."""
+    """Return those of the files that the run has, as lines of text between two marks.
+
+    Raises:
+        InvalidInput: the run has none of them.
+    """
     content = io.BytesIO()
     names = [name for name in FILES if run.exists(name)]
     if not names:
@@ -32,11 +37,11 @@ def pack(run: Folder) -> str:
 
 
 def unpack(printed: str, folder: Path) -> list[Path]:
-    """Write what was packed into a folder: of the known names alone, whatever the archive holds.
+    """Write the files of an archive into a folder. Files of other names than FILES are ignored.
 
     Args:
-        printed: text with the lines of `pack` among others.
-        folder: made if it is not there.
+        printed: text that contains the lines of `pack`, among others.
+        folder: the folder to write to, which is made if it does not exist.
 
     Returns:
         The files written.
@@ -61,7 +66,7 @@ def unpack(printed: str, folder: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Print a run's archive."""
+    """Print the archive of the run that the command line names, and return the exit code."""
     try:
         print(pack(Folder(sys.argv[1])))
     except TemperError as error:

@@ -1,4 +1,4 @@
-"""Sends a study to a cluster as a Ray Job, and fetches what came of it."""
+"""Submits a study to a cluster as a Ray Job, follows its output, and fetches its report and frontier."""
 
 import uuid
 from collections.abc import Callable
@@ -20,14 +20,16 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
     """Start a search on a cluster.
 
     Args:
-        study: shipped as resolved, with the user's own modules that it names.
-        address: of the cluster's dashboard.
-        storage: that the cluster's nodes share; a relative one would lie in a folder that ends with the job.
-        name: of the run, and of the job.
-        options: further ones for `temper search`.
+        study: the study, which is shipped as resolved, together with the user's modules that it names.
+        address: address of the cluster's dashboard.
+        storage: storage that the cluster's nodes share. A relative path is refused, since it would lie in a folder that
+            is removed with the job.
+        name: name of the run and of the job.
+        options: further options of `temper search`.
 
     Raises:
-        InvalidInput: no cluster, a relative storage or one with a password in it, or a job of that name.
+        InvalidInput: there is no such cluster, the storage is relative or contains a password, or a job of that name
+            exists.
     """
     if "://" not in storage and not Path(storage).is_absolute():
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
@@ -43,19 +45,24 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
 
 
 def follow(name: str, *, address: str, show: Callable[[str], None]) -> int:
-    """Pass the output of a search on until it has ended; its exit code."""
+    """Show the output of a submitted search until it has ended, and return its exit code."""
     return Jobs(address).follow(name, show)
 
 
 def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
-    """Bring report and frontier of a submitted search to this machine.
+    """Fetch report and frontier of a submitted search to this machine.
+
+    Args:
+        name: name of the run and of the job.
+        address: address of the cluster's dashboard.
+        folder: folder on this machine to write to.
 
     Returns:
         The files written.
 
     Raises:
-        InvalidInput: no such job.
-        TemperError: the run cannot be read there.
+        InvalidInput: there is no such job.
+        TemperError: the run cannot be read on the cluster.
     """
     jobs = Jobs(address)
     run = jobs.metadata(name).get("run")

@@ -1,4 +1,4 @@
-"""The user's own code that a study names, so that other machines can be given it."""
+"""Finds the user's modules that a study names, so that they can be shipped to other machines."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from trainables.user_code import lies_here, references, top_level, user_function
 
 
 def user_modules(study: Study) -> dict[str, Path | bytes]:
-    """The user's modules that a study names and that lie in the working directory, by name: files or packages.
+    """Return the user's modules that a study names and that lie in the working directory: name to file or package.
 
     Raises:
-        InvalidInput: one that the study names cannot be imported.
+        InvalidInput: a module that the study names cannot be imported.
     """
     found: dict[str, Path | bytes] = {}
     for key, reference in references(study).items():

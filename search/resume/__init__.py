@@ -1,7 +1,7 @@
-"""Resume: going on with a search whose driver is gone.
+"""Resume: goes on with a search whose driver was interrupted or killed.
 
-- `history`: what the run directory remembers
-- `replay`: telling listeners what happened before
-- `fingerprint`: whether code, data and study are still the same
-- `corrupt_files`: what is torn, in words
+- `history`: reads the trials of the run directory back as proposals and outcomes
+- `replay`: tells listeners what happened before
+- `fingerprint`: finds out whether code, data and study are still the same
+- `corrupt_files`: lists the files that a kill left incomplete
 """

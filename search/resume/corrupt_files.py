@@ -1,4 +1,4 @@
-"""What is torn in a run directory, so that a resumed search says what it does again."""
+"""Lists the torn (incompletely written) files of a run directory, so that a resumed search can say what it repeats."""
 
 from analysis.run.trials import Run
 from trainables.checkpoints.checkpoint import torn
@@ -6,7 +6,7 @@ from trainables.execution.ending import State
 
 
 def corrupt_files(run: Run) -> list[str]:
-    """A line for each file that a kill, or a full or broken disk, has left torn, and what comes of it."""
+    """Return a line for each file that a kill, or a full or broken disk, has left torn, and say what follows."""
     lines = [f"trials/{name}/recipe.json: torn or missing; as if it had never begun" for name in run.unreadable]
     for trial in run.trials:
         if trial.state is not State.RUNNING:

@@ -1,4 +1,4 @@
-"""What a run's numbers depend on, hashed part by part: whoever resumes it must have the same."""
+"""Hashes all that a run's numbers depend on (code, data, study), so that a resumed search is refused if it changed."""
 
 import json
 from hashlib import sha256
@@ -10,11 +10,14 @@ from trainables.user_code import references, source_files
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
-    """Part to hash: the study, its data, the lock, the source of trainables/, and each file of the user's own modules.
+    """Return the hash of each part that a run's numbers depend on, by the part's name.
+
+    The parts are the study, its data, the lock of the dependencies, the source of trainables/, and each source file of
+    the user's modules.
 
     Args:
-        study: as resolved.
-        data: the splits' own fingerprint.
+        study: the study, as resolved.
+        data: fingerprint of the data, from its splits.
     """
     canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True).encode()
     root = checkout()
@@ -31,12 +34,12 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The parts that are not the same."""
+    """Return the names of the parts that differ between two fingerprints, sorted."""
     return [part for part in sorted({*before, *now}) if before.get(part) != now.get(part)]
 
 
 def _source(package: Path) -> bytes:
-    """Every module of a package, in whatever folder of it, one after the other."""
+    """Return the source of every module of a package and of its sub-packages, one after the other."""
     return b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
 
 

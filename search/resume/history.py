@@ -1,4 +1,4 @@
-"""What a run directory remembers of a search, for a driver that goes on with it."""
+"""Reads the trials of a run directory back as proposals, epochs and outcomes, for a driver that resumes the search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ from trainables.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class RememberedTrial:
-    """One trial of the record.
+    """One trial, as the run directory remembers it.
 
     Attributes:
-        outcome: None if it has not ended.
-        order: of ending.
-        history: its epochs so far.
+        proposal: its recipe, and why it runs.
+        outcome: its result; None if it has not ended.
+        order: its place in the order of ending, from 0; -1 if it has not ended.
+        history: the rows of its epochs so far.
     """
 
     proposal: Proposal
@@ -34,7 +35,10 @@ class RememberedTrial:
 
 
 def remember(run: Run) -> list[RememberedTrial]:
-    """The trials of a run in the order of proposing. One whose recipe is torn never began, and is proposed anew."""
+    """Return the trials of a run in the order of proposing.
+
+    A trial whose recipe.json is torn is left out: it counts as never begun, and is proposed anew.
+    """
     return [_remembered(run, trial) for trial in run.trials]
 
 
@@ -43,7 +47,7 @@ def _remembered(run: Run, trial: Trial) -> RememberedTrial:
     asked = None if trial.asked is None else Asked(**trial.asked)
     proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions, asked)
     outcome, history = None, trial.history
-    if trial.ending is None:  # it goes on from its newest whole checkpoint, whatever a torn one tells
+    if trial.ending is None:  # it goes on from its newest whole checkpoint, so later epochs are forgotten
         newest = read_newest(run.folder.child("trials", trial.id, "checkpoint"))
         history = () if newest is None else tuple(newest[1]["history"])
     else:
@@ -59,7 +63,7 @@ def _remembered(run: Run, trial: Trial) -> RememberedTrial:
 
 
 def next_order(past: Sequence[RememberedTrial]) -> int:
-    """The `order` of the next trial that ends."""
+    """Return the `order` of the next trial that ends."""
     return 1 + max((one.order for one in past), default=-1)
 
 
@@ -68,7 +72,7 @@ def _role(trial: Trial) -> Any:
 
 
 def finished_ancestors(run: Run, fixed: FixedRecipes, splits: Splits) -> dict[str, TrainedModel]:
-    """What others may still build on, by recipe id, out of the checkpoints of those that have finished.
+    """Load the finished recipes that are the base or the teacher of others, from their checkpoints, by recipe id.
 
     Raises:
         InvalidInput: a checkpoint that is needed is gone.

@@ -1,4 +1,4 @@
-"""Tells listeners what happened in a search before it was interrupted, as they would have heard it."""
+"""Tells listeners what happened in a search before it was interrupted, in the order in which they were told it then."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,14 +7,14 @@ from search.resume.history import RememberedTrial
 
 
 def replay(past: Sequence[RememberedTrial], listeners: Iterable[Listener]) -> None:
-    """Let listeners hear the past, but for those that are `live_only`.
+    """Tell listeners of all past trials, except those listeners that are `live_only`.
 
-    A proposal is told after the endings that its sampler had heard of when it was asked, and at once with all of its
-    epochs. Of runs that did not record when samplers were asked, all proposals are told before all endings.
+    Each proposal is told after the endings that the sampler knew when it was asked, and all of its epochs are told
+    right after it. For runs that did not record when the sampler was asked, all proposals are told before all endings.
 
     Args:
-        past: the trials of the record.
-        listeners: who hears of them, each event in this order.
+        past: the trials of the run.
+        listeners: the listeners; each event is told to them in this order.
     """
     hearing = [one for one in listeners if not one.live_only]
     endings = sorted((one for one in past if one.outcome is not None), key=lambda one: one.order)
@@ -30,7 +30,7 @@ def replay(past: Sequence[RememberedTrial], listeners: Iterable[Listener]) -> No
 
 
 def _run(one: RememberedTrial, listeners: Sequence[Listener]) -> None:
-    """Propose a trial, and report its epochs."""
+    """Tell that a trial was proposed, and tell its epochs."""
     for listener in listeners:
         listener.proposed(one.proposal)
     for number, row in enumerate(one.history, start=1):

@@ -1,11 +1,11 @@
-"""Running: the search itself, on Ray Tune.
+"""Running: runs the search on Ray Tune.
 
-- `runner`: starting, resuming and concluding a search
-- `tuning`: Ray Tune put together
-- `searcher`: what runs next, as Tune asks
-- `dependency_tracker`: which recipes may begin
-- `budget`: how much of the budget is spent
-- `capacity`: the cluster's room for each role
-- `trial_results`: how a trial ended, from Tune's last result
-- `callbacks`: hangs, interrupts and memory, as Tune's callbacks
+- `runner`: starts, resumes and concludes a search
+- `tuning`: puts Ray Tune together out of searcher, scheduler, trainable and callbacks
+- `searcher`: tells Tune which recipe runs next
+- `dependency_tracker`: knows which recipes have ended, and so which ones can begin
+- `budget`: tells how much of the budget is spent
+- `capacity`: tells how many trials of each role the cluster has room for
+- `trial_results`: makes a trial's outcome out of its last report
+- `callbacks`: Tune's callbacks for epochs that hang, for Ctrl-C and for memory
 """

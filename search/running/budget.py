@@ -1,4 +1,4 @@
-"""How much of a search's budget is spent, and whether it is over."""
+"""Tracks how much of a search's budget is spent, and tells when it is over."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from trainables.execution.ending import Ending
 
 
 class BudgetTracker(Listener):
-    """Hears of a search and says when nothing more may be proposed. What runs then may finish."""
+    """Tells when the budget is spent, so that nothing more may be proposed. Trials that run then may finish."""
 
     def __init__(
         self,
@@ -22,10 +22,10 @@ class BudgetTracker(Listener):
         """Start the clock.
 
         Args:
-            budget: of the study.
-            hypervolume: of the study's proposals, which hears of what ends before this is asked.
-            clock: in seconds.
-            hours_before: that drivers worked on the run before, which count too.
+            budget: the study's budget.
+            hypervolume: hypervolume of the study's proposals; it must be told of each ending before this is asked.
+            clock: returns a time in seconds.
+            hours_before: hours for which earlier drivers worked on the run; they count as spent.
         """
         self._budget, self._hypervolume = budget, hypervolume
         self._clock, self._started = clock, clock() - 3600 * hours_before
@@ -36,7 +36,10 @@ class BudgetTracker(Listener):
             self._flops[proposal.recipe.id] = float(row["train_flops"])
 
     def left(self) -> float:
-        """Share of hours or FLOPs that is left, of what is spent faster; 1 where neither is limited."""
+        """Return the share of the budget that is left, 0–1.
+
+        It is the smaller one of the shares of hours and of FLOPs; 1 if neither is limited.
+        """
         budget, shares = self._budget, [1.0]
         if budget.hours is not None:
             shares.append(1 - self._hours() / budget.hours)
@@ -45,7 +48,7 @@ class BudgetTracker(Listener):
         return max(0.0, min(shares))
 
     def over(self) -> str | None:
-        """Why nothing more may be proposed, or None."""
+        """Return why nothing more may be proposed, in words, or None if the budget is not spent."""
         budget = self._budget
         if budget.hours is not None and self._hours() >= budget.hours:
             return f"{budget.hours:g} hours are over"
@@ -60,7 +63,10 @@ class BudgetTracker(Listener):
         return (self._clock() - self._started) / 3600
 
     def _gained(self, last: int) -> bool:
-        """Whether the last so many finished proposals gained hypervolume; so long as it has no bounds, they did."""
+        """Return whether the last so many finished proposals gained hypervolume.
+
+        True while there are no more than that, or no reference point yet, since nothing can be said then.
+        """
         finished = self._hypervolume.finished
         now, before = self._hypervolume.of_first(finished), self._hypervolume.of_first(finished - last)
         return finished <= last or now is None or before is None or now > before

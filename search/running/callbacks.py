@@ -1,4 +1,4 @@
-"""Ray Tune callbacks: epochs that hang, interrupts by the user, and statistics that nobody reads."""
+"""Defines Ray Tune callbacks, which kill trials that hang, handle Ctrl-C, and drop statistics that nobody reads."""
 
 import signal
 import threading
@@ -16,11 +16,11 @@ from trainables.execution.ending import Ending, EndKind
 class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
     """Kills the process of a trial whose epoch takes too long, so that Tune starts it again or gives it up.
 
-    A process that hangs, or that the network hides, cannot end itself: the driver watches. A trial builds and
-    compresses its network in its first epoch.
+    The driver watches, because a process that hangs, or that the network no longer reaches, cannot end itself. A
+    trial's first epoch includes building and compressing its network.
 
     Attributes:
-        endings: how a trial was killed, by Tune's trial id, until it starts again.
+        endings: how each killed trial was ended, by Tune's trial id, until it starts again.
     """
 
     def __init__(
@@ -29,7 +29,13 @@ class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
         kill: Callable[[Any], None] = ray.kill,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take how long an epoch may take, in seconds from its start to its report; None: for ever."""
+        """Create the callback.
+
+        Args:
+            timeout: seconds that an epoch may take, from its start to its report; None: any time.
+            kill: kills a Ray actor.
+            clock: returns a time in seconds.
+        """
         self._timeout, self._kill, self._clock = timeout, kill, clock
         self._since: dict[str, tuple[float, Any]] = {}
         self.endings: dict[str, Ending] = {}
@@ -50,11 +56,11 @@ class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
         self._since.pop(trial.trial_id, None)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Called when it has lost its process and waits for another."""
+        """Stop watching a trial that has lost its process and waits for another one."""
         self._since.pop(trial.trial_id, None)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Called by Tune about ten times a second."""
+        """Kill the trials whose epoch takes too long. Tune calls this about ten times a second."""
         if self._timeout is None:
             return
         now = self._clock()
@@ -68,9 +74,10 @@ class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
 
 
 class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Raises Ctrl-C between two steps of Tune's loop; raised wherever it falls, Ray's own code sometimes swallows it.
+    """Turns Ctrl-C into a KeyboardInterrupt between two steps of Tune's loop.
 
-    A second Ctrl-C is raised where it falls, in case the loop hangs.
+    Raised at any other moment, it is sometimes swallowed by Ray's code. A second Ctrl-C is raised at once, in case the
+    loop hangs.
     """
 
     def __init__(self) -> None:
@@ -78,7 +85,7 @@ class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no ty
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """Listen to Ctrl-C in this context, which must be entered in the main thread to have an effect."""
+        """Catch Ctrl-C while the context lasts. It has no effect outside of the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -89,7 +96,7 @@ class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no ty
             signal.signal(signal.SIGINT, before)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Called by Tune about ten times a second."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed. Tune calls this about ten times a second."""
         if self._asked:
             raise KeyboardInterrupt
 
@@ -100,7 +107,7 @@ class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no ty
 
 
 class ForgetCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Drops Tune's statistics of every number that a trial reported, once it has ended: 80 KiB that nobody reads."""
+    """Drops Tune's statistics of the numbers that a trial reported, once it has ended: 80 KiB that nobody reads."""
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         trial.metric_analysis.clear()

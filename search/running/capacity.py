@@ -1,4 +1,4 @@
-"""A study's resources on the cluster that is there: which share of a GPU, and whether there is room."""
+"""Tells where a study's trials run on a given cluster: the share of a GPU that each gets, and how many fit."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -20,40 +20,50 @@ from trainables.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Capacity:
-    """Where each role's trials go, and the room that there is for them."""
+    """Where the trials of each role go, and how much room the cluster has for them.
+
+    Attributes:
+        placements: what a trial of each role gets, and on which nodes.
+        room: the cluster's room for trials.
+    """
 
     placements: Mapping[Role, Placement]
     room: Room
 
     @property
     def slots(self) -> int:
-        """Proposals at once, with nothing else running."""
-        return max(1, self.room.slots(self.placements["proposed"]))  # none yet, where an autoscaler is to start nodes
+        """Number of proposals that can run at once if nothing else runs; at least 1."""
+        return max(1, self.room.slots(self.placements["proposed"]))  # no room yet, if an autoscaler is to start nodes
 
     def has_place(self, running: Mapping[Role, int], role: Role) -> bool:
-        """Whether one more trial of a role has a place, beside so many of each role."""
+        """Return whether the cluster has room for one more trial.
+
+        Args:
+            running: number of trials of each role that run or wait already.
+            role: role of the one more trial.
+        """
         taken: Counter[Placement] = Counter()
         for other, count in running.items():
             taken[self.placements[other]] += count
         return self.room.has_place(taken, self.placements[role])
 
     def request(self, config: Mapping[str, Any]) -> Any:
-        """What Tune asks Ray for, for the trial of a recipe."""
+        """Return the resources that Tune asks Ray for, for the trial with this configuration."""
         role: Role = config["role"]
         return factory(self.placements[role])
 
 
 def capacity_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callable[[str], None]) -> Capacity:
-    """Look at the cluster, and measure a share of a GPU where the study leaves it open.
+    """Look at the cluster, and measure which share of a GPU a trial needs if the study says `gpu: auto`.
 
     Args:
-        study: whose resources.
+        study: the study, which says what each role gets.
         fixed: its fixed recipes.
-        splits: of its data, for the measurement.
+        splits: its data, on which the measured recipe trains.
         show: prints a line.
 
     Raises:
-        InvalidInput: trials of some role fit nowhere.
+        InvalidInput: trials of some role fit on no node.
     """
     resources = study.resources
     share = 1.0
@@ -70,9 +80,9 @@ def capacity_of(study: Study, fixed: FixedRecipes, splits: Splits, show: Callabl
 
 
 def heaviest(study: Study, fixed: FixedRecipes) -> Recipe:
-    """A recipe that takes as much memory as any of the study: the dense network in the largest batch.
+    """Return a recipe that takes as much memory as any of the study: the dense network with the largest batch.
 
-    It trains as the reference does, for an epoch and from scratch: weights that are loaded take no more.
+    It trains as the reference does, but for one epoch and from scratch, since loaded weights take no more memory.
     """
     batches = [study.pretraining.batch_size] if study.pretraining else []
     batches += [one.schedule.batch_size for one in study.baselines]

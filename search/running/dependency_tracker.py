@@ -1,4 +1,4 @@
-"""What became of the recipes of a search, and so which ones may begin."""
+"""Tracks how the recipes of a search ended, and so which others can begin: those whose base and teacher finished."""
 
 from search.events import Listener, Outcome, Proposal
 from trainables.execution.ending import State
@@ -6,11 +6,14 @@ from trainables.recipe.recipe import Recipe
 
 
 class DependencyTracker(Listener):
-    """The recipes that were proposed, and how those ended that have."""
+    """Knows the recipes that were proposed, and how they ended.
+
+    `recipe_id in tracker` tells whether a recipe was proposed.
+    """
 
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome | None] = {}
-        self._lost: set[Recipe] = set()  # of what others build on
+        self._lost: set[Recipe] = set()  # bases and baselines that ended without weights
 
     def __contains__(self, recipe_id: str) -> bool:
         return recipe_id in self._outcomes
@@ -24,25 +27,25 @@ class DependencyTracker(Listener):
             self._lost.add(proposal.recipe)
 
     def outcome(self, recipe_id: str) -> Outcome | None:
-        """How a recipe ended; None while it has not, or is not known."""
+        """Return the outcome of a recipe; None if it has not ended or was never proposed."""
         return self._outcomes.get(recipe_id)
 
     def state(self, recipe_id: str) -> State | None:
-        """Likewise, in a word."""
+        """Return the state in which a recipe ended; None if it has not ended or was never proposed."""
         outcome = self.outcome(recipe_id)
         return outcome.state if outcome else None
 
     def is_ready(self, recipe: Recipe) -> bool:
-        """Whether all that it builds on is there."""
+        """Return whether a recipe can begin: its base and its teacher, if it has any, have finished."""
         return all(one is None or self.state(one.id) is State.COMPLETE for one in (recipe.base, recipe.teacher))
 
     def why_orphaned(self, recipe: Recipe) -> str | None:
-        """What of that ended without weights, if anything did."""
+        """Return which of a recipe's base and teacher ended without weights, in words; None if neither did."""
         for one, reason in ((recipe.base, "what it starts from"), (recipe.teacher, "its teacher")):
             if one in self._lost:
                 return f"{reason} did not finish"
         return None
 
     def is_orphaned(self, recipe: Recipe) -> bool:
-        """Whether it can never run."""
+        """Return whether a recipe can never run, since its base or its teacher ended without weights."""
         return self.why_orphaned(recipe) is not None

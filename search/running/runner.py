@@ -1,4 +1,4 @@
-"""Runs a study on Ray Tune, then derives everything that a person looks at."""
+"""Runs or resumes a study on Ray Tune, then derives the report, study.db and TensorBoard curves from its record."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +45,12 @@ from trainables.storage import Folder
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the wall time went.
+    """How long a search took, and how much of that time its trials computed.
 
     Attributes:
         wall: seconds from the start of the command to the end of the last trial.
-        slots: trials at once.
-        busy: seconds that trials kept slots busy, summed.
+        slots: number of trials at once.
+        busy: seconds for which trials kept slots busy, summed over slots.
     """
 
     wall: float
@@ -59,7 +59,7 @@ class Timing:
 
     @property
     def orchestration(self) -> float:
-        """Share of slot time in which no trial computed: start-up, waiting, decisions; 0–1."""
+        """Share of the slots' time in which no trial ran, 0–1: start-up, waiting, decisions."""
         return 1 - self.busy / (self.wall * self.slots)
 
 
@@ -76,23 +76,27 @@ def search(
     """Run every recipe of a study into a new run directory.
 
     Args:
-        study: what to run.
-        folder: from `open_run`.
+        study: the study to run.
+        folder: the new run's folder, from `open_run`.
         target: the cluster to run on.
-        command: as typed, for the record.
+        command: the command as it was typed, for the record.
         started: `time.perf_counter()` when the command began.
-        terminal: prints lines and the status.
-        past_trials: what earlier runs teach; recorded, so that a resumed search knows it too.
+        terminal: prints lines and the status line.
+        past_trials: proposals of earlier runs from which the sampler learns; they are recorded, so that a resumed
+            search learns from them too.
+
+    Returns:
+        How long it took.
 
     Raises:
-        InvalidInput: data missing, a network that does not fit it, no cluster, a trial that fits on no node, or a
-            storage that the nodes do not share; nothing is written then.
+        InvalidInput: the data is missing, the network does not fit it, there is no such cluster, a trial fits on no
+            node, or the nodes do not share the storage. Nothing is written then.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     fixed = FixedRecipes.of(study)
     check_first(study, fixed)
     splits = load_splits(study.data)
-    # Refused here, not in every trial.
+    # A network or weights that do not fit the data are refused here, before every trial fails by them.
     model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
     if study.pretrained is not None:
         load_weights(model, study.pretrained)
@@ -118,19 +122,23 @@ def search(
 
 
 def resume(folder: Folder, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
-    """Go on with a search whose driver is gone: what has finished stays, what ran continues from its checkpoints.
+    """Go on with a search whose driver was interrupted or killed.
+
+    Finished trials stay as they are; trials that ran continue from their checkpoints.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         target: as for `search`.
         command: as for `search`.
-        force: go on even if code, data or study are not what they were.
+        force: go on even if code, data or study have changed since the run began.
         started: as for `search`.
         terminal: as for `search`.
 
+    Returns:
+        How long this driver took.
+
     Raises:
-        InvalidInput: the folder is no run, what its numbers depend on has changed, or a checkpoint that is needed is
-            gone.
+        InvalidInput: the folder is no run, code, data or study have changed, or a checkpoint that is needed is gone.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = read_run(folder)
@@ -182,7 +190,7 @@ def _run(
     trained: Mapping[str, TrainedModel] = MappingProxyType({}),
     hours_before: float | None = None,
 ) -> Timing:
-    """Run what is left of a study; `hours_before` are those of the drivers before, None for a new run."""
+    """Run what is left of a study. `hours_before` are the hours of earlier drivers, None for a new run."""
     try_user_compressors(study, splits)
     try:
         with ExitStack() as stack:
@@ -224,9 +232,13 @@ def _run(
 
 
 def derive(folder: Folder) -> Run:
-    """Rebuild every derived file of a run from its trials/. Raises InvalidInput if the folder is no run."""
+    """Rebuild every derived file of a run from its trials/: report, tables, figures, study.db, TensorBoard.
+
+    Raises:
+        InvalidInput: the folder is no run.
+    """
     from analysis.report.report import (
-        write_report,  # late: matplotlib takes half a second, which the first trial would wait
+        write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
     )
 
     run = read_run(folder)
@@ -237,7 +249,11 @@ def derive(folder: Folder) -> Run:
 
 
 def conclude(run: Run) -> str:
-    """The verdict in one sentence, and a line for each rung. Raises NoTrialSucceeded with the reasons if none did."""
+    """Return a run's verdict in one sentence, and a line for each rung of halving.
+
+    Raises:
+        NoTrialSucceeded: no trial finished; it lists the reasons.
+    """
     if not any(trial.state is State.COMPLETE for trial in run.trials):
         reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
         raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")

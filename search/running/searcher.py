@@ -1,4 +1,4 @@
-"""What runs next, as Ray Tune asks for it: fixed recipes first, then a sampler's proposals."""
+"""Tells Ray Tune which recipe runs next: first the fixed ones, then a sampler's proposals."""
 
 import itertools
 import time
@@ -25,20 +25,21 @@ from trainables.execution.ending import Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
 
-MOST_DUPLICATES = 50  # candidates in a row that were proposed before or cannot be; the space is exhausted then
-MOST_HELD = 16  # proposals that wait for a teacher or base: asking for more would be asking without learning
+MOST_DUPLICATES = 50  # candidates in a row that were proposed before or can never run; the space is exhausted then
+MOST_HELD = 16  # proposals that wait for a base or teacher; to ask for more would be to ask before learning from any
 UNEXPLAINED = Ending(EndKind.LOST, "failed without a message")
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Emits base and baselines, each once its base and its teacher have finished, and the sampler's proposals.
+    """Suggests recipes to Ray Tune: the study's fixed recipes, and the proposals of a sampler.
 
-    What is fixed goes first; most proposals need the base only, so they fill the wait for a baseline's parent. One
-    whose teacher or base has not finished is held back until it has, and another is asked meanwhile; if that is lost,
-    the proposal is forgotten, and its place in the budget is free again. Where the length of pretraining is
-    searched, a base runs when it is first proposed.
+    A fixed recipe is suggested once its base and its teacher have finished. Fixed recipes go first, but most proposals
+    need only the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not
+    finished is held back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends
+    without weights, the proposal is forgotten and no longer counts in the budget. Where the length of pretraining is
+    searched, a base runs when a proposal first needs it.
 
-    Its state is a function of the recipes proposed and their outcomes, so it is never saved.
+    The searcher's state follows from the recipes proposed and their outcomes, so it is never saved.
     """
 
     def __init__(
@@ -53,18 +54,19 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
         hours_before: float = 0.0,
     ) -> None:
-        """Take a study and whom to tell.
+        """Create a searcher that has suggested nothing yet.
 
         Args:
-            study: what to search.
+            study: the study to search.
             fixed: its fixed recipes.
-            sampler: proposes the others, and hears of everything as the last.
-            listeners: told of everything, each before the next.
-            why_failed: what ended a trial with an error, by Tune's trial id.
-            why_stopped: how the scheduler stopped it, likewise.
-            clock: in seconds, for a budget of hours.
-            has_place: whether the cluster has one for a trial of this role, beside so many of each that run or wait.
-            hours_before: that drivers worked on the run before, for a budget of hours.
+            sampler: proposes the other recipes; it is told of each event after all listeners.
+            listeners: are told of each event, in this order.
+            why_failed: returns how a trial failed, by Tune's trial id.
+            why_stopped: returns how the scheduler stopped a trial, by Tune's trial id.
+            clock: returns a time in seconds, for a budget of hours.
+            has_place: returns whether the cluster has room for one more trial of a role, beside the given number of
+                trials of each role that run or wait for room.
+            hours_before: hours for which earlier drivers worked on the run, for a budget of hours.
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
@@ -75,20 +77,20 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._waiting: list[Fixed] = list(fixed)
         self._base = fixed.base.recipe.id
         self._held: list[Candidate] = []
-        self._asked: dict[str, Asked] = {}  # of candidates that were accepted and not yet announced
+        self._asked: dict[str, Asked] = {}  # by recipe id, of accepted candidates that were not announced yet
         self._running: dict[str, Proposal] = {}
-        self._places: Counter[Role] = Counter()  # of what runs, and of what waits for a place
+        self._places: Counter[Role] = Counter()  # number of trials that run or wait for room
         self._left = study.budget.trials
         self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
         self._endings = 0
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """Objectives and space come from the study, not from Tune."""
+        """Refuse objectives and a space from Tune, since they come from the study."""
         return not metric and not config
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next recipe as `{"id", "role", "number", "recipe"}`, None while it must wait, or FINISHED."""
+        """Return the next recipe as `{"id", "role", "number", "recipe"}`, None if Tune must wait, or FINISHED."""
         self._drop_orphans()
         self._heed_budget()
         proposal = self._next_unfinished()
@@ -107,9 +109,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         }
 
     def replay(self, past: Sequence[RememberedTrial]) -> None:
-        """Become what a searcher was that had proposed all this, and heard of its endings, and tell all listeners.
+        """Take up the state of a searcher that suggested these trials, and tell the sampler and all listeners of them.
 
-        What has not ended is emitted again, first of all, without being announced.
+        Trials that have not ended are suggested again, before all others, without being announced a second time.
         """
         restoring = _Restoring(self._sampler)
         replay(past, [restoring, *self._listeners])
@@ -121,11 +123,16 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._endings = 1 + max((one.order for one in past), default=-1)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Pass an epoch's row on. The sampler learns from it as well."""
+        """Tell the sampler and all listeners of an epoch."""
         self._report(self._running[trial_id], Report.of_result(result), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell how a trial ended. Raises StorageFull for a loss that is none: it can be resumed."""
+        """Tell the sampler and all listeners how a trial ended.
+
+        Raises:
+            StorageFull: the trial failed because the storage is full. It does not count as failed, since it can be
+                resumed.
+        """
         failure = (self._why_failed(trial_id) or UNEXPLAINED) if error else None
         if failure is not None and tells_of_full_storage(failure.detail or ""):
             raise StorageFull(failure.detail or "")
@@ -138,14 +145,14 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._conclude(proposal, outcome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles all that it is given once, and unpickles none of it unless it restores a tuner."""
+        """Leave all state out of a pickle. Tune pickles each searcher, but reads the pickle only to restore a tuner."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the run directory's trials/ is the record."""
+        """Save nothing, since the searcher is rebuilt from the run directory's trials/."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Refused: state comes from trials/, never from a pickle."""
+        """Raise TemperError: a searcher is rebuilt from the run directory's trials/, not from Tune's checkpoint."""
         raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
 
     def _announce(self, proposal: Proposal) -> None:
@@ -163,7 +170,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             listener.ended(proposal, outcome)
 
     def _drop_orphans(self) -> None:
-        """Conclude fixed recipes whose base or teacher ended without weights; proposals of it never began."""
+        """End the fixed recipes that can never run since their base or teacher ended without weights.
+
+        Proposals that were held back for the same base or teacher are forgotten: they were never announced.
+        """
         for fixed in list(self._waiting):
             reason = self._known.why_orphaned(fixed.recipe)
             if reason is not None:
@@ -178,7 +188,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._left += 1
 
     def _heed_budget(self) -> None:
-        """Propose nothing more once the budget is spent, nor run what is held back."""
+        """Once the budget is spent, propose nothing more, and forget the proposals that are held back."""
         reason = self._spending.over() if self._left or self._held else None
         if reason is not None:
             self._left = 0
@@ -239,7 +249,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return None
 
     def _share_left(self) -> float:
-        """Of the budget that is spent fastest."""
+        """Return the share of the budget that is left, 0–1: the smallest one of trials, hours and FLOPs."""
         trials = self._study.budget.trials
         return min(self._left / trials, self._spending.left())
 
@@ -247,7 +257,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return self._has_place(self._places, role)
 
     def _new_base(self, recipe: Recipe) -> Fixed | None:
-        """What a proposal starts from, if nothing has asked for it before: a pretraining of another length."""
+        """Return a proposal's base if it must be run first: a pretraining whose length was not proposed before."""
         base = recipe.base
         if base is None or base.id in self._known or any(base == fixed.recipe for fixed in self._waiting):
             return None
@@ -265,7 +275,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         )
 
     def _nothing_left(self) -> bool:
-        """All was emitted, or what is left waits for a base that will never be."""
+        """Return whether everything was suggested, or what is left waits for an ordinary base that was lost."""
         lost = self._known.state(self._base) in (State.PRUNED, State.FAIL)
         return not self._waiting and not self._held and not self._unfinished and (lost or self._left == 0)
 
@@ -276,7 +286,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
 
 class _Restoring(Listener):
-    """Has a sampler ask again for each proposal of the past, before the sampler hears of it."""
+    """Makes the sampler of a resumed search repeat the ask of each past proposal, before it is told of the proposal."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler

@@ -1,4 +1,4 @@
-"""What became of a trial, judged from its last report and from what the driver knows of its end."""
+"""Makes a trial's outcome out of its last report and of what the driver knows about its end."""
 
 import math
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from trainables.execution.report import Report
 def outcome_of(
     report: Report | None, objectives: Sequence[str], *, failure: Ending | None = None, stopped: Ending | None = None
 ) -> Outcome:
-    """The outcome of a trial.
+    """Return the outcome of a trial.
 
     Args:
-        report: its last one, if it gave any.
-        objectives: what a finished trial must have measured.
+        report: its last report, if it sent any.
+        objectives: metrics that a finished trial must have measured.
         failure: how it failed, if it did.
         stopped: how the scheduler stopped it, if it did.
 
     Returns:
-        One that is FINISHED, with metrics, only if its last report says so and every objective is a finite number. A
-        trial that ended without such a report, and was not stopped, was lost.
+        An outcome that is FINISHED, with metrics, only if the last report says so and every objective is a finite
+        number. A trial that ended without such a report, and was not stopped, counts as lost.
     """
     seconds = 0.0 if report is None else report.busy_seconds
     node = None if report is None else report.node

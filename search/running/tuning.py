@@ -1,4 +1,4 @@
-"""A study as Ray Tune runs it: searcher, scheduler, trainable and callbacks put together."""
+"""Puts searcher, scheduler, trainable and callbacks together, and runs a study with them on Ray Tune."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -26,7 +26,7 @@ from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 from trainables.trainable import Allotment, RecipeTrainable, Setting
 
-TUNE_STATE = ".tune"  # Tune's own experiment state: disposable
+TUNE_STATE = ".tune"  # folder of Tune's experiment state, which no resumed search needs
 
 
 def tune_study(
@@ -42,19 +42,19 @@ def tune_study(
     capacity: Capacity,
     hours_before: float,
 ) -> None:
-    """Hand what is left of a study to Ray Tune, and wait for it to end. Ray must have been started.
+    """Run what is left of a study on Ray Tune, and wait until it has ended. Ray must have been started.
 
     Args:
-        study: what to run.
+        study: the study to run.
         fixed: its fixed recipes.
-        folder: of the run.
-        splits: its data.
-        listeners: who hears of what is proposed, reported and ended.
-        past_trials: what earlier runs teach.
-        past: what this run has done before.
-        trained: finished recipes that others start from or learn from, by id.
-        capacity: the cluster's room, and where each role goes.
-        hours_before: that drivers worked on this run before.
+        folder: the run's folder.
+        splits: the study's data.
+        listeners: are told of what is proposed, reported and ended, in this order.
+        past_trials: proposals of earlier runs from which the sampler learns.
+        past: the trials of this run, if it is resumed.
+        trained: finished recipes that are the base or the teacher of others, by id.
+        capacity: the cluster's room, and where each role's trials go.
+        hours_before: hours for which earlier drivers worked on this run.
     """
     setting = Setting(
         evaluation=study.protocol,

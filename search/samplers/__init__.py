@@ -1,12 +1,12 @@
-"""Samplers: what proposes the next recipe.
+"""Samplers: propose the next recipe.
 
-- `sampler`: the interface of every sampler, and the one that a study names
+- `sampler`: the interface of every sampler, and how the one that a study names is made
 - `ask_and_tell`: Optuna's samplers behind that interface
-- `optuna_samplers`: Optuna's samplers by name
-- `optuna_storage`: Optuna's trials out of the record, and a storage that stays fast
-- `cost_aware`: the default sampler
-- `gaussian_process`: its model of accuracy
-- `acquisition`: its gain in hypervolume
-- `cost_model`: what recipes will cost
-- `warm_start`: what earlier runs teach
+- `optuna_samplers`: makes Optuna's samplers by name
+- `optuna_storage`: rebuilds Optuna's trials from the record, and keeps them in a storage that stays fast
+- `cost_aware`: the default sampler, which weighs the expected gain of a recipe against its compute
+- `gaussian_process`: its model of robust accuracy
+- `acquisition`: its acquisition function, the expected hypervolume improvement
+- `cost_model`: plans the compute of candidates before they run
+- `warm_start`: collects the proposals of earlier runs that a new search learns from
 """

@@ -1,4 +1,4 @@
-"""The expected gain in hypervolume of candidates whose compute is known and whose accuracy is predicted."""
+"""Computes the expected hypervolume improvement of candidates of known compute and predicted accuracy."""
 
 import numpy as np
 
@@ -8,14 +8,17 @@ from search.samplers.gaussian_process import Array
 def expected_hypervolume_improvement(
     mean: Array, deviation: Array, costs: Array, front: Array, reference: tuple[float, float]
 ) -> Array:
-    """By how much normally distributed scores are expected to raise the hypervolume.
+    """Compute by how much each recipe is expected to raise the hypervolume, if its score is normally distributed.
+
+    It has a closed form, since only one of the two objectives is uncertain.
 
     Args:
-        mean: `(recipes,)` of robust accuracy.
-        deviation: `(recipes,)`, above 0.
-        costs: `(recipes,)` log10 of compute, known.
-        front: `(points, 2)` robust accuracy and log10 of compute of what is there; dominated points do no harm.
-        reference: the accuracy and the log10 of compute that bound the hypervolume.
+        mean: `(recipes,)` predicted robust accuracy.
+        deviation: `(recipes,)` standard deviation of the prediction, above 0.
+        costs: `(recipes,)` log10 of compute, which is known.
+        front: `(points, 2)` robust accuracy and log10 of compute of the recipes found so far; dominated points among
+            them change nothing.
+        reference: the reference point: the robust accuracy and the log10 of compute that bound the hypervolume.
 
     Returns:
         `(recipes,)` in robust accuracy × decades of compute.
@@ -25,7 +28,7 @@ def expected_hypervolume_improvement(
     lowest, dearest = reference
     inside = front[(front[:, 0] > lowest) & (front[:, 1] < dearest)]
     inside = inside[np.argsort(-inside[:, 0], kind="stable")]
-    cheapest = np.minimum.accumulate(inside[:, 1])  # of those that are as accurate or more so
+    cheapest = np.minimum.accumulate(inside[:, 1])  # compute of a point that is at least as accurate
     levels, limits = np.r_[lowest, inside[::-1, 0]], np.r_[cheapest[::-1], dearest]
     distance = (mean[:, None] - levels) / deviation[:, None]
     density = np.exp(-np.square(distance) / 2) / np.sqrt(2 * np.pi)

@@ -1,4 +1,4 @@
-"""Optuna's samplers behind Temper's interface: they are asked for recipes, and told what became of them."""
+"""Puts Optuna's samplers behind Temper's interface: asks them for recipes, and tells them how those ended."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,17 +20,17 @@ from trainables.evaluation.metrics import OBJECTIVES
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
-NO_STATE = SearchState(1.0, {})  # none of Optuna's samplers asks for more
-REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # they keep generations, or how far their sequence is, in the storage
-TPE = "tpe:"  # what TPE notes on a trial, for its constant liar to read while the trial runs
+NO_STATE = SearchState(1.0, {})  # for repeated asks: Optuna's samplers do not look at the state of the search
+REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # keep generations, or their position in a sequence, in the storage
+TPE = "tpe:"  # prefix of what TPE notes on a trial, which its constant liar reads while the trial runs
 _STATES = {State.COMPLETE: TrialState.COMPLETE, State.PRUNED: TrialState.PRUNED, State.FAIL: TrialState.FAIL}
 
 
 class OptunaSampler(Sampler):
-    """Asks one of Optuna's samplers, made anew and seeded for each ask.
+    """Proposes recipes with one of Optuna's samplers, which is made anew and seeded for each ask.
 
-    A candidate that is refused since its recipe has ended already is told how that ended, so that the sampler turns
-    elsewhere; any other one is told as FAIL, of which Optuna's samplers learn nothing.
+    If a candidate is refused because its recipe has ended already, Optuna is told how that recipe ended, so that the
+    sampler turns elsewhere. Any other refused candidate is told as FAIL, from which Optuna's samplers learn nothing.
 
     Attributes:
         optuna: the Optuna study, in memory.
@@ -43,13 +43,13 @@ class OptunaSampler(Sampler):
         planned: Callable[[Recipe], float] | None = None,
         past_trials: Sequence[PastTrial] = (),
     ) -> None:
-        """What the study wants first is asked for first.
+        """Create a sampler that proposes first what the study wants first (`first`).
 
         Args:
-            study: whose space to propose from.
+            study: the study, from whose space it proposes.
             fixed: its fixed recipes.
-            planned: the compute of a recipe, which none of Optuna's samplers heeds.
-            past_trials: what earlier runs teach.
+            planned: returns the compute of a recipe; not used, since Optuna's samplers do not consider compute.
+            past_trials: proposals of earlier runs from which it learns.
         """
         self._study, self._fixed, self._asks = study, fixed, Asks()
         self._first = list(study.first)
@@ -109,12 +109,15 @@ class OptunaSampler(Sampler):
             self._tell(trial, outcome)
 
     def _ask_again(self, proposal: Proposal, refused: int) -> Candidate:
-        """Ask as it was asked, so that what Optuna keeps of its asks is as it was; refused candidates included."""
+        """Repeat the asks for a past proposal, those for refused candidates included.
+
+        Optuna's storage then holds of these asks what it held in the search that was interrupted.
+        """
         candidate = self.ask(NO_STATE)
         for _ in range(refused):
             self.refuse(candidate)
             candidate = self.ask(NO_STATE)
-        if candidate.recipe.id != proposal.recipe.id:  # another version of Optuna
+        if candidate.recipe.id != proposal.recipe.id:  # another version of Optuna asks otherwise
             self.refuse(candidate)
             candidate = self._ask_for(proposal.params, candidate.ask)
             same_recipe(proposal, candidate.recipe)
@@ -122,12 +125,12 @@ class OptunaSampler(Sampler):
         return candidate
 
     def _ask_for(self, params: Mapping[str, Any], number: int) -> Candidate:
-        """Ask for parameters of the record; the cheapest sampler stands for the study's, which is not needed."""
+        """Ask for a candidate with parameters of the record. This needs no sampler, so Optuna's cheapest stands in."""
         self.optuna.sampler = optuna.samplers.RandomSampler(seed=0)
         return self._ask(number, params)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome | None) -> None:
-        """Tell Optuna what became of a trial; None: nothing is known of it."""
+        """Tell Optuna how a trial ended. An outcome of None is told as FAIL, from which its samplers learn nothing."""
         if outcome is None or outcome.metrics is None:
             self.optuna.tell(trial, state=TrialState.FAIL if outcome is None else _STATES[outcome.state])
             return
@@ -136,7 +139,7 @@ class OptunaSampler(Sampler):
         self.optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
 
     def _ask(self, number: int, chosen: Mapping[str, Any] | None) -> Candidate:
-        """Ask Optuna for a trial in which these parameters are chosen already."""
+        """Ask Optuna for a trial, in which the given parameters are chosen already, and make its candidate."""
         if chosen is not None:
             self.optuna.enqueue_trial(dict(chosen))
         trial = self.optuna.ask()
@@ -148,5 +151,5 @@ class OptunaSampler(Sampler):
         return Candidate(recipe, trial.params, distributions, number, refused=self._asks.refused, attributes=attributes)
 
     def _next_first(self) -> Mapping[str, Any] | None:
-        """What the study wants at this ask; None once all of that was asked for."""
+        """Return the parameters that the study wants at this ask; None once all that it wants first was asked for."""
         return self._first.pop(0) if self._first else None

@@ -1,4 +1,4 @@
-"""Chooses proposals by what they are expected to gain for what they are known to cost."""
+"""Chooses proposals by their expected gain in hypervolume, weighed against their compute, which is known beforehand."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -30,21 +30,21 @@ from trainables.errors import TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.recipe.recipe import Recipe
 
-DRAWN = 160  # candidates at random
-NEAR = 40  # candidates beside what is on the frontier
+DRAWN = 160  # candidates that are drawn at random
+NEAR = 40  # candidates that are a frontier proposal with one or two parameters drawn anew
 SCORE = "robust_accuracy"
 
 
 @dataclass
 class _Known:
-    """A proposal, and what is known of it.
+    """A proposal, and what is known of it so far.
 
     Attributes:
-        candidate: what was proposed.
-        cost: decades of compute: counted beforehand, and as measured once it has finished.
+        candidate: the candidate that became the proposal.
+        cost: log10 of its compute, as planned, and as measured once it has finished.
         scores: robust accuracy by the share of the schedule after which it was measured.
-        outcome: None while it runs.
-        seen: what it teaches, once that does not change any more.
+        outcome: its outcome; None while it runs.
+        seen: the observations that the model learns from; None while they can still change.
     """
 
     candidate: Candidate
@@ -55,7 +55,7 @@ class _Known:
 
     @property
     def features(self) -> Mapping[str, float]:
-        """Where it lies in the space."""
+        """Its coordinates in the space."""
         return self.candidate.features
 
     @property
@@ -65,11 +65,12 @@ class _Known:
 
 
 class CostAwareSampler(Sampler):
-    """Proposes the recipe of the largest expected gain in hypervolume for its compute, out of random candidates.
+    """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for its compute.
 
-    Accuracy is modelled; compute is not, since it is known. The gain is divided by compute^a, where a is the share of
-    the budget that is left: cheap recipes first, then whatever gains most (cost cooling, arXiv 2003.10870). What runs
-    counts as if it had reached what is expected of it, so that others are sought.
+    Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. The gain is divided by
+    compute^a, where a is the share of the budget that is left: cheap recipes come first, later those that gain most
+    (cost cooling, arXiv 2003.10870). A proposal that still runs counts as if it had reached its predicted accuracy, so
+    that the next one is sought elsewhere.
     """
 
     def __init__(
@@ -79,16 +80,16 @@ class CostAwareSampler(Sampler):
         planned: Callable[[Recipe], float] | None = None,
         past_trials: Sequence[PastTrial] = (),
     ) -> None:
-        """What the study wants first is asked for first.
+        """Create a sampler that proposes first what the study wants first (`first`).
 
         Args:
-            study: whose space to propose from.
+            study: the study, from whose space it proposes.
             fixed: its fixed recipes.
-            planned: FLOPs that a recipe will have cost after its whole schedule, as the study counts them.
-            past_trials: what earlier runs teach: scores of recipes, which may be proposed again.
+            planned: returns the FLOPs of a recipe's whole schedule, marginal or end-to-end as the study counts them.
+            past_trials: proposals of earlier runs, from whose scores it learns; they may be proposed again.
 
         Raises:
-            TemperError: nothing tells what recipes will cost.
+            TemperError: `planned` is missing.
         """
         if planned is None:
             raise TemperError("a cost-aware sampler must be told what recipes cost")
@@ -103,7 +104,7 @@ class CostAwareSampler(Sampler):
             if past["values"]
         ]
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
-        self._leading: list[_Known] = []  # the front of the first so many that ended
+        self._leading: list[_Known] = []  # the frontier of the first `_compared` that ended
         self._compared = 0
 
     def ask(self, search: SearchState) -> Candidate | None:
@@ -119,7 +120,7 @@ class CostAwareSampler(Sampler):
         candidates = [candidate for candidate, _ in drawn]
         costs = np.array([_decades(one.flops) for one in candidates])
         gains = self._expected(candidates, costs, front, search.base_metrics)
-        if gains is None:  # one at random, by 1 / compute^left
+        if gains is None:  # chooses one at random, with weights 1 / compute^left
             acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
         else:
             acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
@@ -131,7 +132,7 @@ class CostAwareSampler(Sampler):
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
-        """It teaches nothing: only what the study wants first can have been proposed before."""
+        """Note a refused candidate. Nothing is learnt from it, since it is a recipe that the study wanted first."""
         self._asks.refuse(candidate)
 
     def forget(self, candidate: Candidate) -> None:
@@ -153,7 +154,7 @@ class CostAwareSampler(Sampler):
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Take note of how a proposal ended; one that was lost teaches nothing."""
+        """Note how a proposal ended. The model is not fitted to one that infrastructure ended (FAIL)."""
         known = self._known.get(proposal.recipe)
         if known is None:
             return
@@ -175,7 +176,7 @@ class CostAwareSampler(Sampler):
         is_lost: Callable[[Recipe], bool],
         ask: int,
     ) -> list[tuple[Candidate, RandomChooser]]:
-        """Recipes that were not proposed: at random, and the best with one or two parameters drawn anew."""
+        """Draw recipes that were not proposed yet: random ones, and the best with one or two parameters drawn anew."""
         found: dict[Recipe, tuple[Candidate, RandomChooser]] = {}
         for number in range(DRAWN + NEAR):
             kept: dict[str, Any] = {}
@@ -190,17 +191,17 @@ class CostAwareSampler(Sampler):
         return list(found.values())
 
     def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:
-        """Without its distributions, which take long to write down and of which one candidate's are needed."""
+        """Make a candidate without its distributions: only the chosen one needs them, and writing them is slow."""
         flops = self._planned(recipe)
         return Candidate(recipe, chooser.params, {}, ask, chooser.features, flops, self._asks.refused)
 
     def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, RandomChooser]:
-        """The recipe of parameters that are all known."""
+        """Return the recipe that the given parameters make, with the chooser that chose them."""
         chooser = RandomChooser(np.random.default_rng(0), params)
         return propose(chooser, self._study, self._fixed), chooser
 
     def _completed(self, params: Mapping[str, Any], ask: int) -> Mapping[str, Any]:
-        """Parameters that the study wants, and the rest at random, as Optuna draws it."""
+        """Complete parameters that the study wants first: Optuna draws the missing ones at random."""
         asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=ASKS * self._study.seed + ask))
         asked.enqueue_trial(dict(params))
         trial = asked.ask()
@@ -210,7 +211,7 @@ class CostAwareSampler(Sampler):
     def _expected(
         self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
     ) -> Array | None:
-        """What each candidate is expected to gain, None while too little is known; none if it breaks a constraint."""
+        """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
         if len(self._ended) + len(self._past_trials) < self._startup:
             return None
         model = self._model(SCORE, self._seen, self._past_trials)
@@ -240,7 +241,7 @@ class CostAwareSampler(Sampler):
     def _probability_of_feasibility(
         self, bound: Bound, candidates: list[Candidate], base: Mapping[str, float]
     ) -> Array:
-        """The probability that candidates keep a constraint."""
+        """Return the probability that each candidate satisfies a constraint."""
         from scipy.special import ndtr  # late: it is slow to import
 
         def rows(known: _Known) -> list[Observation]:
@@ -256,7 +257,7 @@ class CostAwareSampler(Sampler):
     def _model(
         self, name: str, rows: Callable[[_Known], list[Observation]], past_trials: Sequence[Observation] = ()
     ) -> GaussianProcess | None:
-        """Fitted to the first that ended: anew each time that a fifth more have. None: too little is known."""
+        """Return a model, fitted anew each time that a fifth more proposals have ended; None if too little is known."""
         count = 0 if past_trials else min(self._startup, len(self._ended))
         while (more := max(count + 1, math.floor(1.2 * count))) <= len(self._ended):
             count = more
@@ -268,7 +269,7 @@ class CostAwareSampler(Sampler):
         return self._fitted[name][1]
 
     def _seen(self, known: _Known) -> list[Observation]:
-        """What a proposal teaches: its score, and where trials are stopped early, the one at the first rung."""
+        """Return a proposal's observations: its latest score and, if the study has halving, that at the first rung."""
         if known.seen is not None:
             return known.seen
         outcome, early = known.outcome, sorted(share for share in known.scores if share < 1)
@@ -280,13 +281,12 @@ class CostAwareSampler(Sampler):
         if known.metrics:
             seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
         elif outcome is not None and outcome.state is State.PRUNED and not stopped:
-            seen.append(
-                Observation(known.features, 1.0, 0.0)
-            )  # it diverged or overfitted: as good as not robust at all
+            # It diverged or overfitted, which counts as no robustness at all.
+            seen.append(Observation(known.features, 1.0, 0.0))
         return seen
 
     def _front(self, base: Mapping[str, float]) -> list[_Known]:
-        """The finished proposals that keep the constraints and that no other one dominates, cheapest first.
+        """Return the non-dominated proposals that finished and satisfy the constraints, cheapest first.
 
         A proposal that is dominated now stays dominated, because the base's numbers do not change, so only the newest
         ones are compared.

@@ -1,4 +1,4 @@
-"""What proposals will cost, told to the sampler before they run."""
+"""Plans how much compute a proposal will cost, so that the sampler can weigh it before the proposal runs."""
 
 import math
 from collections.abc import Callable
@@ -15,22 +15,25 @@ from trainables.recipe.recipe import Recipe
 
 
 class CostModel(Listener):
-    """Compute of recipes after their whole schedule, as a study counts it, to within some ten percent.
+    """Computes the FLOPs of a recipe's whole schedule, as its study counts them, to within some ten percent.
 
-    Counted on networks, but not on every candidate's: a compression method may name others that stand for its own, as
-    pruning does, whose ratios are interpolated; and rounding to bits is left out. Before what a recipe builds on has
-    finished, which it hears, a base of another length is counted as the study's own, whose networks cost the same, and
-    a teacher as the base, with its own training added.
+    FLOPs are counted on networks, but not on the network of every candidate: a compression method may name other
+    networks that stand for its own (pruning interpolates between a few ratios), and quantization is left out. A base or
+    a teacher that has not finished has no weights to count with. Such a base, of another length of pretraining, is
+    counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, with the
+    teacher's own training added.
     """
 
     def __init__(
         self, study: Study, fixed: FixedRecipes, splits: Splits, fetch: Callable[[Recipe], TrainedModel]
     ) -> None:
-        """Args:
-        study: whose recipes to count.
-        fixed: its fixed recipes.
-        splits: its data.
-        fetch: gives a base or teacher that has finished.
+        """Create a model for the recipes of a study.
+
+        Args:
+            study: the study.
+            fixed: its fixed recipes.
+            splits: its data.
+            fetch: returns the trained network of a base or teacher that has finished.
         """
         self._study, self._base = study, fixed.base.recipe
         self._planner = FlopsPlanner(splits, fetch)
@@ -41,12 +44,15 @@ class CostModel(Listener):
             self._finished.add(proposal.recipe)
 
     def __call__(self, recipe: Recipe) -> float:
-        """FLOPs: marginal, or end-to-end where that is the study's objective. The study's own base has finished."""
+        """Return a recipe's FLOPs: end-to-end if the study has that objective, else marginal.
+
+        The study's own base must have finished.
+        """
         parts = recipe.compression.counted_as() or ((recipe.compression, 1.0),)
         return float(math.prod(self._count(recipe, compression) ** weight for compression, weight in parts))
 
     def _count(self, recipe: Recipe, compression: Compression) -> float:
-        """The compute of a recipe, compressed in this way instead."""
+        """Return the compute of a recipe if it were compressed by the given method instead of its own."""
         changed: dict[str, object] = {"compression": compression, "quantization": None}
         unfinished = recipe.base is not None and recipe.base not in self._finished
         if unfinished:

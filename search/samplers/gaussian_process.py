@@ -1,8 +1,7 @@
-"""A Gaussian process of robust accuracy over recipes, and what a recipe is expected to gain by it.
+"""Models robust accuracy over recipes by a Gaussian process, to predict the scores of recipes that have not run.
 
-The share of the schedule that was trained is one of its inputs, so a trial that was stopped early teaches as well
-(multi-fidelity, as in arXiv 1605.07079). What a recipe costs is known before it runs, so it is not modelled, and the
-expected gain in hypervolume has a closed form.
+The share of the schedule that was trained is one of its inputs, so it learns from trials that were stopped early too
+(multi-fidelity, as in arXiv 1605.07079). The compute of a recipe is known before it runs, so it is not modelled.
 """
 
 import warnings
@@ -18,20 +17,20 @@ from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 FITTED = 128  # observations that the kernel's scales are fitted to
-USED = 256  # observations that a prediction is made of
+USED = 256  # observations that a prediction is made from, at most
 # Medians of the scales' log-normal priors, of a standard deviation of 1 each, where scores have a variance of 1:
 SIGNAL, NOISE = 1.0, 0.1  # variances
-LENGTH = 1.0  # of the whole range of a parameter
+LENGTH = 1.0  # length scale, as a share of the whole range of a parameter
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One observation.
+    """The robust accuracy of one recipe after a share of its schedule.
 
     Attributes:
-        features: of the recipe, as coordinates in [0, 1] by name; see `search.recipes.choosers`.
-        share: of its schedule, 0–1.
-        score: robust accuracy then; after the whole schedule the final score.
+        features: the recipe's parameters as coordinates in [0, 1], by name; see `search.recipes.choosers`.
+        share: share of its schedule that was trained, 0–1.
+        score: robust accuracy at that moment, 0–1; after the whole schedule the final score.
     """
 
     features: Mapping[str, float]
@@ -40,24 +39,24 @@ class Observation:
 
 
 class GaussianProcess:
-    """Predicts final scores. What it predicts is a function of what it is given, and of nothing else."""
+    """Predicts the final scores of recipes. Predictions depend on the given observations and on nothing else."""
 
     def __init__(self, scales: Sequence[Observation]) -> None:
-        """Fit the kernel's scales to observations, at least two."""
+        """Fit the kernel's scales to at least two observations."""
         self._names = sorted({name for one in scales for name in one.features})
         self._kernel = _fitted(
             self._inputs([one.features for one in scales], [one.share for one in scales]), _scores(scales)
         )
 
     def predict(self, seen: Sequence[Observation], features: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
-        """Final scores of recipes.
+        """Predict the final scores of recipes.
 
         Args:
-            seen: what to learn from.
-            features: of the recipes.
+            seen: the observations to learn from.
+            features: the features of each recipe.
 
         Returns:
-            Means and standard deviations, without noise: `(recipes,)` each.
+            Means and standard deviations, without the noise of a single score: `(recipes,)` each.
         """
         from sklearn.gaussian_process import GaussianProcessRegressor
 
@@ -71,30 +70,30 @@ class GaussianProcess:
 
     @property
     def lengths(self) -> dict[str, float]:
-        """How far each input's influence reaches, by its name; 1 is the whole of its range."""
+        """The kernel's length scale of each input, by its name; 1 is the whole range of that input."""
         lengths = [float(one) for one in self._kernel.k1.k2.length_scale]
         return dict(zip([*self._names, "share"], lengths, strict=True))
 
     @property
     def noise(self) -> float:
-        """The variance of scores about what is predicted, where they have one of 1 in all."""
+        """The variance of scores about their prediction, as a share of the variance of all scores."""
         return float(self._kernel.k2.noise_level)
 
     def _inputs(self, features: Sequence[Mapping[str, float]], shares: Sequence[float]) -> Array:
-        """`(recipes, names + 1)`; a parameter that a recipe lacks lies in the middle."""
+        """Return the inputs `(recipes, names + 1)`; a parameter that a recipe does not have lies in the middle, 0.5."""
         rows = [[one.get(name, 0.5) for name in self._names] for one in features]
         return np.column_stack([np.array(rows).reshape(len(rows), len(self._names)), np.array(shares)])
 
 
 def _one_thread() -> AbstractContextManager[object]:
-    """Linear algebra on one thread: the matrices are small, and sums come out alike whatever the number of cores."""
+    """Limit linear algebra to one thread: matrices are small, and results then do not depend on the number of cores."""
     limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
     return limited
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # finds what is loaded, so that scikit-learn comes first
+    return ThreadpoolController()  # finds the libraries that are loaded, so scikit-learn must be imported first
 
 
 def _scores(seen: Sequence[Observation]) -> Array:
@@ -102,9 +101,10 @@ def _scores(seen: Sequence[Observation]) -> Array:
 
 
 def _fitted(inputs: Array, scores: Array) -> Any:
-    """The kernel with the most probable scales.
+    """Return the kernel with the most probable scales, of largest likelihood times prior.
 
-    Those of largest likelihood alone explain a handful of observations far too well: they would be sure of nonsense.
+    Scales of largest likelihood alone explain a handful of observations far too well: predictions would be certain,
+    and wrong.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -120,10 +120,10 @@ def _fitted(inputs: Array, scores: Array) -> Any:
 def _most_probable(
     objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
 ) -> tuple[Array, float]:
-    """The scales of largest likelihood times prior, for scikit-learn.
+    """Find the scales of largest likelihood times prior, as an optimizer for scikit-learn.
 
     Args:
-        objective: minus the logarithm of the likelihood, and its gradient, by the scales' logarithms.
+        objective: returns minus the logarithm of the likelihood, and its gradient, by the scales' logarithms.
         start: the scales' logarithms: the signal's variance, a length for each input, the noise's variance.
         bounds: `(scales, 2)`.
 
@@ -143,13 +143,13 @@ def _most_probable(
 
 
 def newest_and_spread(seen: list[Observation]) -> list[Observation]:
-    """At most so many observations: the newest half, and others at equal distances."""
+    """Return at most USED observations: the newest for one half, and older ones at equal distances for the other."""
     recent = seen[-USED // 2 :]
     return seen if len(seen) <= USED else [*spread_evenly(seen[: -len(recent)], USED - len(recent)), *recent]
 
 
 def spread_evenly(seen: list[Observation], count: int) -> list[Observation]:
-    """At most so many, at equal distances."""
+    """Return at most `count` observations, at equal distances in their order."""
     if len(seen) <= count:
         return seen
     return [seen[index * len(seen) // count] for index in range(count)]

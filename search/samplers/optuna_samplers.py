@@ -1,4 +1,4 @@
-"""What proposes recipes: Optuna's samplers, and what they are told besides objectives."""
+"""Makes Optuna's samplers by name, seeded for each ask, with the settings that suit a study."""
 
 import warnings
 from typing import Any
@@ -13,14 +13,20 @@ from trainables.errors import TemperError
 
 
 class Grid(optuna.samplers.BruteForceSampler):
-    """Every combination of a finite space, each once, in random order."""
+    """Proposes every combination of a finite space, each once, in random order."""
 
     def after_trial(self, *arguments: object) -> None:
-        """Optuna's own would end the study of a loop that is not ours; a space that is exhausted ends by itself."""
+        """Do nothing. Optuna's version stops the loop of `study.optimize` once the space is exhausted.
+
+        Temper does not use that loop; its search ends by itself when candidates repeat.
+        """
 
 
 class _Sharing:
-    """Crosses the parameters that all finished trials have, which it does not go through all of them for each time."""
+    """Makes a genetic sampler cross the parameters that all finished trials have, which are kept from ask to ask.
+
+    Optuna's version goes through all trials again in each new sampler to find them.
+    """
 
     def __init__(self, shared: IntersectionSearchSpace, **settings: Any) -> None:
         super().__init__(**settings)
@@ -29,33 +35,37 @@ class _Sharing:
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """As Optuna's own samplers do."""
+        """Return the parameters that all finished trials have, except those with a single value."""
         return {name: one for name, one in self._shared.calculate(study).items() if not one.single()}
 
 
 class Nsga2(_Sharing, optuna.samplers.NSGAIISampler):
-    """Optuna's, made anew for each ask."""
+    """Optuna's NSGA-II, in a form that can be made anew for each ask at little cost."""
 
 
 class Nsga3(_Sharing, optuna.samplers.NSGAIIISampler):
-    """Likewise."""
+    """Optuna's NSGA-III, in a form that can be made anew for each ask at little cost."""
 
 
 def optuna_sampler(
     study: Study, ask: int = 0, shared: IntersectionSearchSpace | None = None
 ) -> optuna.samplers.BaseSampler:
-    """The study's sampler, seeded for one ask: what it proposes is a function of what was told and of the ask's number.
+    """Make the Optuna sampler that a study names, seeded for one ask.
 
-    So a search that was killed goes on as it would have, and no sampler's state is ever saved.
+    What it proposes depends only on what it was told and on the ask's number. So a search that was killed goes on as
+    it would have, and no sampler's state is ever saved.
 
     TPE is multivariate and grouped, which suits a conditional space, and counts running trials as bad (constant liar).
-    Quasi-random is Sobol's sequence; what it or the GP cannot draw of a conditional space is random. Grid goes through
-    a finite space, each recipe once.
+    Quasi-random is Sobol's sequence; parameters of a conditional space that it or the GP cannot draw are drawn at
+    random. Grid goes through a finite space, each recipe once.
 
     Args:
-        study: whose sampler.
+        study: the study, which names a sampler of Optuna's.
         ask: number of the ask.
         shared: the parameters that all finished trials have, kept from ask to ask to save time; None: found anew.
+
+    Raises:
+        TemperError: the study's sampler is not one of Optuna's.
     """
     shared = shared or IntersectionSearchSpace()
     population = study.sampler.population

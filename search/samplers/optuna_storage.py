@@ -1,4 +1,4 @@
-"""Optuna's trials: rebuilt from the record, and kept in a storage that spares a sampler most of a long history."""
+"""Rebuilds Optuna's trials from the record, and keeps them in a storage that shows a sampler only part of a history."""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
@@ -12,29 +12,32 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.pareto.dominance import non_dominated, to_costs
 from trainables.execution.ending import State
 
-NEWEST = 1_000
+NEWEST = 1_000  # trials that ended last, all of which a sampler is shown
 
 
 class BoundedStorage(InMemoryStorage):
-    """Shows what runs, the newest that ended, and of the older ones those that no older one dominates.
+    """In-memory storage that shows a sampler the trials that matter, so that proposals stay fast in a long search.
 
-    A sampler that goes through every trial for each proposal, as TPE does, takes as long at ten thousand as at a
-    thousand. What is shown is a function of what was told, in its order; a trial itself can always be read.
+    It shows the running trials, the newest that ended, and of the older ones those that no other older one dominates.
+    A sampler that goes through every trial for each proposal, as TPE does, then takes as long at ten thousand trials as
+    at a thousand. What is shown depends only on what was told, in its order. Any trial can still be read by its id.
     """
 
     def __init__(self, directions: Sequence[str], newest: int = NEWEST) -> None:
-        """Args:
-        directions: of the one study in it, "min" or "max" for each objective.
-        newest: trials that ended last, all of which are shown.
+        """Create an empty storage.
+
+        Args:
+            directions: "min" or "max" for each objective of the one study in it.
+            newest: number of trials that ended last, all of which are shown.
         """
         super().__init__()
         self._directions, self._newest = tuple(directions), newest
         self._live: set[int] = set()
-        self._ended: list[int] = []  # in their order; at most `newest`
-        self._leading: list[int] = []  # of those that ended before
+        self._ended: list[int] = []  # the newest that ended, in their order; at most `newest`
+        self._leading: list[int] = []  # the non-dominated of those that ended before them
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna's own; a template may have ended."""
+        """Create a trial as Optuna does. A template may be a trial that has ended."""
         trial_id = super().create_new_trial(study_id, template_trial)
         if template_trial is not None and template_trial.state.is_finished():
             self._note(trial_id)
@@ -43,7 +46,7 @@ class BoundedStorage(InMemoryStorage):
         return trial_id
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """As Optuna's own."""
+        """Set a trial's state and values as Optuna does, and note it if it has ended."""
         done = super().set_trial_state_values(trial_id, state, values)
         if state.is_finished():
             self._live.remove(trial_id)
@@ -53,14 +56,14 @@ class BoundedStorage(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """Those that are shown, in order of their numbers."""
+        """Return the trials that are shown, in the order of their numbers."""
         if len(self._ended) < self._newest or states == (TrialState.WAITING,):
             return super().get_all_trials(study_id, deepcopy, states)
         shown = [self.get_trial(trial_id) for trial_id in sorted({*self._live, *self._ended, *self._leading})]
         return [trial for trial in shown if states is None or trial.state in states]
 
     def _note(self, trial_id: int) -> None:
-        """A trial has ended, and so another may no longer be one of the newest."""
+        """Note that a trial has ended; the oldest of the newest then moves to the older ones, if they are too many."""
         self._ended.append(trial_id)
         if len(self._ended) <= self._newest:
             return
@@ -73,7 +76,14 @@ class BoundedStorage(InMemoryStorage):
 
 
 def frozen_trial(params: Mapping[str, Any], distributions: Mapping[str, str], state: State, values: list[float]) -> Any:
-    """An Optuna trial out of the record, to rebuild its storage."""
+    """Return an Optuna trial that has ended, made from the record.
+
+    Args:
+        params: the chosen parameters, by name.
+        distributions: what they were chosen from, as Optuna's JSON.
+        state: how it ended.
+        values: its objectives, in the study's order; ignored unless it is COMPLETE.
+    """
     decoded: dict[str, BaseDistribution] = {
         name: optuna.distributions.json_to_distribution(text) for name, text in distributions.items()
     }

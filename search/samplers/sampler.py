@@ -1,4 +1,4 @@
-"""What proposes recipes: the interface of every sampler, and the one that a study names."""
+"""Defines the interface of every sampler, which proposes recipes, and makes the sampler that a study names."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,23 +14,26 @@ from search.study.study import Study
 from trainables.errors import TemperError
 from trainables.recipe.recipe import Recipe
 
-ASKS = 1_000_003  # seeds between two studies' first asks, so that neighbouring studies share no draw
-MOST_ASKS = 64  # numbers of asks that each proposal has to itself; more than may be refused in a row
+ASKS = 1_000_003  # distance of the first asks' seeds of studies with neighbouring seeds, so that they share no draw
+MOST_ASKS = 64  # numbers of asks that are set aside for each proposal; more than may be refused in a row
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe that a sampler asks to run. Built once, and handed from the ask to the record.
+    """A recipe that a sampler suggests. It becomes a proposal if the search accepts it.
+
+    It is made once, and handed from the ask to the record.
 
     Attributes:
-        recipe: what it comes to.
-        params: what was chosen, by name.
-        distributions: what it was chosen from, as Optuna's JSON.
-        ask: number of the ask that it answers.
-        features: the same choices as coordinates in [0, 1], for a sampler that models them.
-        flops: that the recipe will have cost after its whole schedule, for a sampler that heeds them; NaN: unknown.
+        recipe: the recipe that the parameters make.
+        params: the chosen parameters, by name.
+        distributions: what they were chosen from, as Optuna's JSON.
+        ask: number of the ask that the candidate answers.
+        features: the parameters as coordinates in [0, 1], for a sampler that models scores over them.
+        flops: FLOPs of the recipe's whole schedule, for a sampler that considers them; NaN: unknown.
         refused: parameters of the candidates that were refused since the last one was accepted.
-        attributes: what the sampler noted on the trial, to read while it runs; plain data, kept in the record.
+        attributes: what the sampler noted on its own trial, which it reads again while the trial runs; plain data that
+            is kept in the record.
     """
 
     recipe: Recipe
@@ -45,12 +48,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SearchState:
-    """What a sampler may know of the search when it is asked.
+    """What a sampler is told about the search when it is asked for a candidate.
 
     Attributes:
         budget_left: share of the budget that is left, 0–1.
         base_metrics: final numbers of the ordinary base.
-        is_lost: whether a recipe can never run, since its base or teacher is lost.
+        is_lost: returns whether a recipe can never run, since its base or its teacher ended without weights.
     """
 
     budget_left: float
@@ -59,31 +62,31 @@ class SearchState:
 
 
 class Sampler(Listener, ABC):
-    """Proposes recipes that start from the base.
+    """Base of every sampler: proposes recipes that start from the ordinary base, and learns from their results.
 
-    What it proposes is a function of what it heard and of the ask's number, in this order, and of nothing else. So its
-    state is never saved: a resumed search tells it the past and goes on as the unbroken one would have.
+    What a sampler proposes depends only on the events that it was told, in their order, and on the ask's number. So
+    its state is never saved: a resumed search tells it the past, and goes on as an unbroken search would have.
     """
 
     @abstractmethod
     def ask(self, search: SearchState) -> Candidate | None:
-        """The next candidate; None: every recipe of the space was proposed."""
+        """Return the next candidate, or None if every recipe of the space was proposed."""
 
     @abstractmethod
     def accept(self, candidate: Candidate) -> None:
-        """The last candidate becomes a proposal, which `proposed`, `reported` and `ended` will tell of."""
+        """Note that the last candidate becomes a proposal. `proposed`, `reported` and `ended` will tell of it."""
 
     @abstractmethod
     def refuse(self, candidate: Candidate) -> None:
-        """It does not: it was proposed before, or can never run. Another ask follows."""
+        """Note that the last candidate was proposed before or can never run. Another ask follows."""
 
     @abstractmethod
     def forget(self, candidate: Candidate) -> None:
-        """It was accepted, but will not run."""
+        """Forget a candidate that was accepted, but will not run after all."""
 
     @abstractmethod
     def restore(self, proposal: Proposal) -> Candidate:
-        """Ask for a proposal of the record once more, and accept it.
+        """Repeat the ask for a past proposal, and accept it, when a search is resumed.
 
         Raises:
             TemperError: its parameters make another recipe now.
@@ -91,9 +94,10 @@ class Sampler(Listener, ABC):
 
 
 class Asks:
-    """Numbers the asks of one search: each proposal has a block to itself, of which refused candidates take some.
+    """Numbers the asks of one search. The number of an ask seeds it.
 
-    So the number of an ask, which seeds it, does not depend on how often candidates were refused before.
+    A block of numbers is set aside for each proposal, of which the refused candidates before it take some. So an ask's
+    number does not depend on how many candidates were refused for earlier proposals.
     """
 
     def __init__(self) -> None:
@@ -106,21 +110,28 @@ class Asks:
         return tuple(self._refused)
 
     def take(self) -> int:
-        """The number of the next ask."""
+        """Return the number of the next ask, and count on."""
         self._next += 1
         return self._next - 1
 
     def refuse(self, candidate: Candidate) -> None:
-        """Take note of a candidate that was refused."""
+        """Note a candidate that was refused."""
         self._refused.append(dict(candidate.params))
 
     def accept(self) -> None:
-        """The last candidate was accepted: the next ask begins a block of its own."""
+        """Note that the last candidate was accepted: the next ask begins a new block of numbers."""
         self._next = -(-self._next // MOST_ASKS) * MOST_ASKS
         self._refused = []
 
     def go_to(self, asked: Asked | None) -> tuple[Mapping[str, Any], ...]:
-        """Go to where the asks for a proposal of the record began; the candidates that were refused before it."""
+        """Set the next number to that of the first ask for a past proposal, when a search is resumed.
+
+        Args:
+            asked: when the sampler was asked for the proposal; None: not recorded, so the numbers go on as they are.
+
+        Returns:
+            The parameters of the candidates that were refused just before the proposal.
+        """
         if asked is None:
             return ()
         self._next = asked.number - len(asked.refused)
@@ -133,13 +144,13 @@ def sampler_of(
     planned: Callable[[Recipe], float] | None = None,
     past_trials: Sequence[PastTrial] = (),
 ) -> Sampler:
-    """The sampler that a study names.
+    """Make the sampler that a study names.
 
     Args:
-        study: whose space to propose from.
+        study: the study, from whose space it proposes.
         fixed: its fixed recipes.
-        planned: FLOPs that a recipe will have cost after its whole schedule, for a sampler that heeds them.
-        past_trials: what earlier runs teach.
+        planned: returns the FLOPs of a recipe's whole schedule, for a sampler that considers them.
+        past_trials: proposals of earlier runs from which it learns.
     """
     module, _, name = SAMPLERS[study.sampler.kind].partition(":")
     make = cast(Callable[..., Sampler], getattr(import_module(module), name))
@@ -147,7 +158,15 @@ def sampler_of(
 
 
 def same_recipe(proposal: Proposal, recipe: Recipe) -> Recipe:
-    """The recipe of a proposal on record. Raises TemperError if its parameters make another one now."""
+    """Check that a past proposal's parameters still make its recipe, and return that recipe.
+
+    Args:
+        proposal: the past proposal.
+        recipe: the recipe that its parameters make now.
+
+    Raises:
+        TemperError: it is another recipe.
+    """
     if recipe.id != proposal.recipe.id:
         raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
     return recipe

@@ -1,4 +1,4 @@
-"""What earlier runs teach a new search before it begins: proposals that ended there, as plain data."""
+"""Collects the proposals of earlier runs from which a new search's sampler learns before it begins."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,17 @@ PastTrial = dict[str, Any]  # state, params, distributions (as Optuna's JSON), v
 
 
 def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[PastTrial]:
-    """The proposals of earlier runs that are worth as much here: of the same base, scored in the same way.
+    """Return the proposals of earlier runs whose scores hold for a study too: of the same base, scored the same way.
 
-    Proposals that were lost to infrastructure teach nothing; those that break a constraint of this study count as
-    pruned.
+    Proposals that infrastructure ended (FAIL) are left out. Those that break a constraint of the study count as pruned.
+
+    Args:
+        runs: the earlier runs.
+        study: the study that begins.
+        fixed: its fixed recipes.
 
     Raises:
-        InvalidInput: a run has none, or scored otherwise.
+        InvalidInput: a run has no such proposal, or was scored in another way.
     """
     bases, protocol = {base.id for base in fixed.searched_bases}, study.protocol.model_dump()
     past_trials: list[PastTrial] = []

@@ -1,6 +1,6 @@
-"""A discrete-event simulation: recorded curves drive the real searcher and scheduler on a virtual cluster.
+"""Simulates a search by discrete events: recorded curves drive the real searcher and scheduler on a virtual cluster.
 
-What Ray Tune's controller does for a trial is done here in the same order; only time is virtual. The driver takes one
+The driver does for each trial what Ray Tune's controller does, in the same order; only time is virtual. It takes one
 decision after another, and a worker waits for the answer to each of its reports.
 """
 
@@ -33,11 +33,13 @@ from trainables.recipe.recipe import Recipe
 
 @dataclass(frozen=True)
 class Ended:
-    """How one trial ended in a simulated search.
+    """The end of one trial in a simulated search.
 
     Attributes:
-        seconds: virtual time.
-        flops: marginal FLOPs of all proposals until then, those of stopped ones and of lost epochs too.
+        proposal: the trial's proposal.
+        outcome: its result.
+        seconds: virtual time when it ended, s.
+        flops: marginal FLOPs of all proposals until then, those of stopped trials and of lost epochs included.
     """
 
     proposal: Proposal
@@ -48,16 +50,16 @@ class Ended:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a simulated search came to.
+    """The result of a simulated search.
 
     Attributes:
-        endings: in their order.
-        seconds: virtual, until nothing ran and the driver had decided its last.
-        utilisation: share of the workers' time that they computed in, 0–1, from the first proposal until no trial was
-            left to start; time that a worker was down does not count. NaN if nothing was proposed.
-        decisions: of the driver: suggestions, and reports that it answered.
-        deciding: virtual seconds that they took.
-        trial_seconds: virtual length of a proposal's trial on average, as far as it went.
+        endings: the trials that ended, in their order.
+        seconds: virtual seconds until nothing ran and the driver had taken its last decision.
+        utilisation: share of the workers' time in which they computed, 0–1, from the start of the first proposal to the
+            start of the last. Time for which a worker was down does not count. NaN if nothing was proposed.
+        decisions: number of the driver's decisions: its suggestions, and its answers to reports.
+        deciding: virtual seconds that the decisions took.
+        trial_seconds: mean virtual seconds of the proposals' trials, as far as they went.
     """
 
     endings: tuple[Ended, ...]
@@ -78,11 +80,11 @@ def simulate(
     """Run a study on a virtual cluster.
 
     Args:
-        study: how to search; its space must be what was recorded.
-        curves: of every recipe that it may run, see `Recording.of`.
-        cluster: of virtual workers.
-        stopper: the Tune scheduler; None: the study's own.
-        listeners: who hears of the search.
+        study: the study, which may search in another way than the recorded one, over the same space.
+        curves: the curve of every recipe that it may run, see `Recording.of`.
+        cluster: the virtual workers.
+        stopper: the Tune scheduler; None: the one that the study names.
+        listeners: are told of each event of the search.
 
     Raises:
         TemperError: a recipe was proposed that was not recorded.
@@ -94,7 +96,7 @@ def simulate(
 
 
 class _Driver(Listener):
-    """Tune's controller. Events are (time, order, what, worker)."""
+    """Stands in for Tune's controller. Its events are tuples (time, order, what, worker)."""
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ class _Driver(Listener):
         self._lengths: list[float] = []
 
     def run(self) -> Simulated:
-        """Until nothing runs and nothing is left to start."""
+        """Run the search until nothing runs and nothing is left to start."""
         waiting = finished = False
         while True:
             if self._events and self._events[0][0] <= self._now:
@@ -155,7 +157,7 @@ class _Driver(Listener):
         self._endings.append(Ended(proposal, outcome, self._now, self._flops))
 
     def _ask(self) -> dict[str, Any] | str | None:
-        """Ask the searcher for a trial and start it."""
+        """Ask the searcher for a trial, and start it if there is one."""
         trial_id = str(next(self._ids))
         suggestion: dict[str, Any] | str | None = self._decide(self._searcher.suggest, trial_id)
         if isinstance(suggestion, dict):
@@ -172,7 +174,10 @@ class _Driver(Listener):
         return self._curves[recipe]
 
     def _begin(self, worker: int, trial: VirtualTrial, *, anew: bool) -> None:
-        """Start the trial's epoch; `anew` in a process that has to prepare it. A worker's failures have no memory."""
+        """Start the trial's next epoch on a worker; `anew`: in a new process, which has to prepare the trial first.
+
+        Failures of a worker are exponentially distributed, so drawing them anew for each epoch changes nothing.
+        """
         seconds = float(trial.row["seconds"]) + (trial.curve.preparation if anew else 0.0)
         left = seconds * self._cluster.stretch / self._cluster.speed(worker)
         fails = np.inf if self._cluster.failures is None else self._rng.exponential(self._cluster.failures)
@@ -180,7 +185,7 @@ class _Driver(Listener):
         self._later(self._now + min(left, fails), "failed" if fails < left else "epoch", worker)
 
     def _handle(self, what: str, worker: int, ended: float) -> None:
-        """Take up what happened to a worker, which may be a while ago: the driver was busy."""
+        """Handle an event of a worker, which may have happened a while ago, since the driver was busy."""
         if what == "repaired":
             self._idle.append(worker)
             return
@@ -201,7 +206,7 @@ class _Driver(Listener):
             self._idle.append(worker)
 
     def _report(self, trial: VirtualTrial) -> bool:
-        """Hand in an epoch's row; whether the trial goes on."""
+        """Report an epoch of a trial to scheduler and searcher, and return whether the trial goes on."""
         result = trial.result()
         if not trial.is_last:
             answer = self._decide(self._stopper.on_trial_result, None, trial, result)
@@ -221,7 +226,7 @@ class _Driver(Listener):
         self._decide(self._searcher.on_trial_complete, trial.trial_id, None, True)
 
     def _decide(self, decision: Callable[..., Any], *arguments: Any) -> Any:
-        """Take a decision, which takes its time."""
+        """Take a decision, and let the virtual time pass that it takes."""
         begun = time.perf_counter()
         answer = decision(*arguments)
         taken = time.perf_counter() - begun if self._cluster.decision is None else self._cluster.decision
@@ -255,13 +260,16 @@ class _Driver(Listener):
 
 
 def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) -> pd.DataFrame:
-    """How the proposals' hypervolume grew: one row after each ending of a proposal, in their order.
+    """Return how the proposals' hypervolume grew: one row for each proposal that ended, in their order.
 
-    It is the hypervolume of `analysis.pareto.hypervolume.hypervolume_history`; its reference point is known from the
-    start here.
+    It is the hypervolume of `analysis.pareto.hypervolume.hypervolume_history`, except that its reference point is known
+    from the start here.
 
     Returns:
-        Columns seconds and flops (float64, both from the start) and hypervolume (float64).
+        Columns seconds and flops (float64, both counted from the start) and hypervolume (float64).
+
+    Raises:
+        TemperError: the reference spent no compute, so there is no hypervolume.
     """
     compute = compute_of(study)
     fixed = FixedRecipes.of(study)

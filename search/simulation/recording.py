@@ -1,6 +1,6 @@
-"""A recording: the learning curves of every recipe of a finite space, out of a run, in one small file.
+"""Records the learning curves of every recipe of a finite space, out of a run, in one small file for `temper simulate`.
 
-The file is a Parquet table of one row per recipe and epoch; the study lies in its metadata.
+The file is a Parquet table with one row for each recipe and epoch; the study is in its metadata.
 """
 
 import json
@@ -30,7 +30,7 @@ from trainables.recipe.recipe import Recipe
 STUDY = b"study"
 ROW = tuple(one.name for one in METRICS.values() if one.recorded and one.each_epoch)
 FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final)
-# What a study may set otherwise than the one that was recorded: how to search, and what for.
+# The keys in which a simulated study may differ from the recorded one: how it searches, and for which objectives.
 FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
 
 
@@ -39,11 +39,11 @@ FREE |= {"resources", "parity_margin"}
 
 @dataclass(frozen=True)
 class Curve:
-    """What became of one recipe.
+    """The learning curve of one recipe, and how its trial ended.
 
     Attributes:
-        rows: one for each epoch, as in a trial's history.
-        reason: why it ended early, if it did.
+        rows: one row for each epoch, as in a trial's history.
+        reason: why the trial ended early, in words; None if it finished.
         metrics: final numbers; empty if it ended early.
         preparation: seconds before the first epoch.
     """
@@ -55,28 +55,29 @@ class Curve:
 
     @property
     def ending(self) -> Ending:
-        """How its trial ends; recordings tell it by the reason's words."""
+        """How the trial ended, as read from the words of the reason, since recordings keep nothing else of it."""
         state = State.COMPLETE if self.reason is None else State.PRUNED
         return Ending.of_record(None, state, self.reason)
 
     def planned(self, compute: str) -> float:
-        """FLOPs of the whole schedule: `train_flops` or `end_to_end_flops`."""
+        """Return the planned FLOPs of the whole schedule; `compute` is `train_flops` or `end_to_end_flops`."""
         return float(self.rows[-1][f"planned_{compute}"])
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Curves by what was chosen: the name of a fixed recipe, or a proposal's parameters as JSON.
+    """The learning curves of a study's recipes.
 
     Attributes:
-        study: that was recorded.
+        study: the study that was recorded.
+        curves: the curves by the name of a fixed recipe, or by a proposal's parameters as JSON.
     """
 
     study: Study
     curves: Mapping[str, Curve]
 
     def of(self, study: Study) -> dict[Recipe, Curve]:
-        """The curve of every recipe that a study may run; its seed may differ, the curves are the recorded ones.
+        """Return the curve of every recipe that a study may run. The study's seed may differ from the recorded one.
 
         Raises:
             InvalidInput: the study differs in more than how it searches, so that its recipes were not recorded.
@@ -95,16 +96,21 @@ class Recording:
 
 
 def shipped() -> dict[str, Path]:
-    """Name to file of the recordings that come with Temper."""
+    """Return the files of the recordings that come with Temper, by name."""
     folder = Path(str(files("search.simulation") / "recordings"))
     return {path.stem: path for path in sorted(folder.glob("*.parquet"))}
 
 
 def record(run: Run, study: Study) -> Recording:
-    """The recording of a run that went through the whole of a finite space.
+    """Make a recording of a run that went through the whole of a finite space.
+
+    Args:
+        run: the run.
+        study: its study.
 
     Raises:
-        InvalidInput: the space is endless, or recipes of it are missing, unfinished or were stopped by halving.
+        InvalidInput: the space is not finite, recipes of it are missing or unfinished, or the study has halving, a grid
+            or a searched length of pretraining.
     """
     if study.halving is not None:
         raise InvalidInput(f"{run.folder}: was run with halving, expected every recipe to its end")
@@ -139,7 +145,11 @@ def write(recording: Recording, path: Path) -> None:
 
 
 def read(source: str) -> Recording:
-    """Read a shipped recording by name, or any by path. Raises InvalidInput."""
+    """Read a shipped recording by its name, or any recording by its path.
+
+    Raises:
+        InvalidInput: there is no such recording, or the file is not one.
+    """
     path = shipped().get(source, Path(source))
     try:
         table = parquet.read_table(path)

@@ -1,4 +1,4 @@
-"""`temper simulate`: a search rehearsed by a recording, and what came of it in words."""
+"""Simulates a search by a recording, and says in words what came of it (`temper simulate`)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from search.study.loading import changed
 def simulate_in_words(
     recording: str, settings: Sequence[str], cluster: VirtualCluster, output: str | None = None
 ) -> str:
-    """Simulate a search and say how it went.
+    """Simulate a search, and return its outcome as text.
 
     Args:
-        recording: a shipped one's name, or a file.
-        settings: `path.to.key=value`, changes of how the recorded study searches.
-        cluster: of virtual workers.
-        output: a CSV file for the hypervolume over virtual seconds and FLOPs.
+        recording: name of a shipped recording, or a file.
+        settings: changes of how the recorded study searches, each as `path.to.key=value`.
+        cluster: the virtual workers.
+        output: a CSV file to write the hypervolume over virtual seconds and FLOPs to; None: it is not written.
 
     Raises:
-        InvalidInput: no such recording, or a study that was not recorded.
+        InvalidInput: there is no such recording, or the changed study would run recipes that were not recorded.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     recorded = read(recording)

@@ -1,4 +1,4 @@
-"""A cluster in virtual time, as data, and a trial on it: what recorded curves let it report, and when."""
+"""Describes a cluster in virtual time, and a trial on it that reports a recorded curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from trainables.execution.report import Report
 
 
 class VirtualCluster(Frozen):
-    """Virtual workers.
+    """The workers of a virtual cluster: their number, their speeds and their failures.
 
     Attributes:
-        workers: how many.
-        speeds: of the workers, dealt out in turn; 2 takes half of the recorded time.
-        stretch: times the recorded seconds: what a larger network or data set would take.
-        failures: seconds of computing from one failure of a worker to its next, on average (exponential); None: none.
+        workers: number of workers; each runs one trial at a time.
+        speeds: speeds of the workers, which take them in turn; a worker of speed 2 takes half of the recorded time.
+        stretch: factor on all recorded seconds, for what a larger network or data set would take.
+        failures: mean seconds of computing between two failures of a worker (exponentially distributed); None: none.
         repair: seconds until a failed worker is back.
         decision: seconds that the driver takes for each decision; None: as measured on this machine.
-        seed: of the failures.
+        seed: seed of the failures.
     """
 
     workers: PositiveInt = 1
@@ -35,16 +35,16 @@ class VirtualCluster(Frozen):
     seed: Annotated[int, Field(ge=0)] = 0
 
     def speed(self, worker: int) -> float:
-        """Of one worker, counted from 0."""
+        """Return the speed of a worker; workers are counted from 0."""
         return self.speeds[worker % len(self.speeds)]
 
 
 class Stopper(Protocol):
-    """The part of a Tune scheduler that a trial meets.
+    """The part of a Tune scheduler that the simulation calls, as `search.halving.scheduler` has it.
 
     Attributes:
-        failures: how a trial failed, by its Tune id.
-        stops: how a trial was stopped, by its Tune id.
+        failures: how each failed trial failed, by Tune's trial id.
+        stops: how each stopped trial was stopped, by Tune's trial id.
     """
 
     failures: dict[str, Ending]
@@ -61,15 +61,15 @@ class Stopper(Protocol):
 
 @dataclass
 class VirtualTrial:
-    """What Tune calls a trial, as far as searchers and schedulers look at one.
+    """Stands in for Tune's trial, with the attributes that searchers and schedulers read.
 
     Attributes:
-        trial_id: Tune's.
-        config: as the searcher suggested it.
-        curve: what was recorded of its recipe.
-        epoch: that is in progress, counted from 1.
-        lost: times that its worker failed.
-        busy: virtual seconds that were computed for it.
+        trial_id: Tune's trial id.
+        config: its configuration, as the searcher suggested it.
+        curve: the recorded curve of its recipe.
+        epoch: the epoch in progress, counted from 1.
+        lost: number of times that its worker failed.
+        busy: virtual seconds for which workers have computed it.
     """
 
     trial_id: str
@@ -81,7 +81,7 @@ class VirtualTrial:
 
     @property
     def row(self) -> Mapping[str, Any]:
-        """That the epoch in progress will end with."""
+        """The row with which the epoch in progress will end."""
         return self.curve.rows[self.epoch - 1]
 
     @property
@@ -91,17 +91,17 @@ class VirtualTrial:
 
     @property
     def flops(self) -> float:
-        """Marginal FLOPs of the epoch in progress; of the first one, with what comes before it."""
+        """Marginal FLOPs of the epoch in progress; those of the first epoch include what is spent before it."""
         before = self.curve.rows[self.epoch - 2]["train_flops"] if self.epoch > 1 else 0.0
         return float(self.row["train_flops"] - before)
 
     def result(self) -> dict[str, Any]:
-        """The report of the epoch in progress, as Tune flattens it."""
+        """Return the report of the epoch in progress, flattened as Tune does it."""
         ending = self.curve.ending if self.is_last else None
         metrics = self.curve.metrics if self.is_last else {}
         report = Report(row=self.row, busy_seconds=self.busy, ending=ending, metrics=metrics)
         return dict(flatten_dict(report.as_result())) | {"training_iteration": self.epoch}
 
     def get_error(self) -> str:
-        """Why it failed for good."""
+        """Return why the trial failed for good, in words."""
         return f"its worker failed {self.lost} time{'s' if self.lost > 1 else ''}"

@@ -1,12 +1,12 @@
-"""Study: what one YAML file may say, validated and frozen.
+"""Study: describes one search, as its YAML file says it; validated and frozen.
 
-- `study`: the study
-- `space`: what is searched over
-- `grid`: what is listed instead
+- `study`: the study itself
+- `space`: the ranges and choices that are searched over
+- `grid`: recipes that a study lists instead of searching for them
 - `constraints`: bounds on final numbers
-- `algorithms`: budget, sampler and halving
+- `algorithms`: settings of budget, sampler and halving
 - `resources`: what each trial gets of a cluster
-- `user_attacks`: which attacks of the user's own it names
-- `user_compressors`: compression methods of the user's own that a study names
-- `loading`: reading and changing a study
+- `user_attacks`: finds and checks the user's attacks that a study names
+- `user_compressors`: finds and checks the user's compression methods that a study names
+- `loading`: reads, changes and validates a study
 """

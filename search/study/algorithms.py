@@ -1,4 +1,4 @@
-"""How a search spends its effort, as data: how much, proposed by what, stopped when."""
+"""Describes how a search runs: its budget, the sampler that proposes recipes, and the halving that stops them early."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,17 +10,17 @@ from trainables.config import Frozen, PositiveFloat, PositiveInt
 
 
 class Budget(Frozen):
-    """How much to run. Whatever is reached first ends proposing; what runs then may finish.
+    """The limits of a search. The limit that is reached first ends proposing; trials that run then may finish.
 
     Attributes:
-        trials: proposals, beside the base, the baselines and the grid.
-        hours: of wall time.
-        flops: marginal training FLOPs of all proposals together.
-        patience: finished proposals in a row that gain no hypervolume.
-        retries: times a trial that lost its process is started again, from its checkpoint.
-        epoch_timeout: seconds from an epoch's start to its report, after which its process is taken for hung and
-            killed; None: never. The first epoch takes building and compressing the network as well, the last one the
-            full score.
+        trials: number of proposals; the base, the baselines and the grid come on top.
+        hours: hours of wall time; None: no limit.
+        flops: marginal training FLOPs of all proposals together; None: no limit.
+        patience: number of finished proposals in a row that gain no hypervolume; None: no limit.
+        retries: number of times that a trial which lost its process is started again, from its checkpoint.
+        epoch_timeout: seconds that an epoch may take, from its start to its report, before its process counts as hung
+            and is killed; None: any time. The first epoch includes building and compressing the network, the last one
+            the full score.
     """
 
     trials: Annotated[int, Field(ge=0)] = 20
@@ -31,7 +31,7 @@ class Budget(Frozen):
     epoch_timeout: PositiveFloat | None = None
 
 
-# The samplers that a study may name, and what makes each: a `search.samplers.sampler.Sampler`, imported when needed.
+# The samplers that a study may name, with the class of each, a `search.samplers.sampler.Sampler` that is imported late.
 SAMPLERS: Mapping[str, str] = MappingProxyType(
     {
         "cost_aware": "search.samplers.cost_aware:CostAwareSampler",
@@ -48,12 +48,13 @@ AUTO = "auto"
 
 
 class Sampler(Frozen):
-    """What proposes recipes; see `search.samplers`.
+    """The sampler that proposes recipes, with its settings; see `search.samplers`.
 
     Attributes:
-        kind: `auto` stands for the cost-aware one where robust accuracy and one compute are the objectives, else TPE.
-        startup_trials: random proposals before TPE, GP or the cost-aware one begin to learn.
-        population: of NSGA-II and NSGA-III.
+        kind: name of the sampler. `auto` stands for the cost-aware one if the objectives are robust accuracy and one
+            compute, else for TPE.
+        startup_trials: number of random proposals before TPE, GP or the cost-aware sampler begins to learn.
+        population: population size of NSGA-II and NSGA-III.
     """
 
     kind: str = AUTO
@@ -69,16 +70,18 @@ class Sampler(Frozen):
 
 
 class Halving(Frozen):
-    """Asynchronous successive halving of proposals; see `search.halving.judge`.
+    """Settings of asynchronous successive halving, which stops unpromising proposals; see `search.halving.judge`.
 
     Attributes:
-        reduction_factor: of those that reach a rung, one in so many goes on.
-        grace: share of its schedule that every proposal trains before the first rung; each rung lies at
+        reduction_factor: of the proposals that reach a rung, one in so many goes on.
+        grace: share of its schedule that every proposal trains before the first rung, 0–1; each further rung lies at
             `reduction_factor` times the share of the one before.
-        brackets: proposals are dealt to so many ladders in turn, each of which leaves out one more of the first rungs.
+        brackets: number of brackets, to which proposals are assigned in turn. Each bracket leaves out one more of the
+            first rungs than the one before.
         shortest: proposals of fewer epochs than this are never stopped.
-        trusted: rank correlation of a rung with the final robust accuracy below which it stops nobody, once
-            `trusted_after` that reached it have finished.
+        trusted: rank correlation of a rung's scores with the final robust accuracy; a rung with a lower one stops no
+            proposal, once `trusted_after` proposals that reached it have finished.
+        trusted_after: number of finished proposals from which the correlation counts.
     """
 
     reduction_factor: Annotated[float, Field(gt=1)] = 3.0
@@ -90,7 +93,7 @@ class Halving(Frozen):
 
     @property
     def ladders(self) -> tuple[tuple[float, ...], ...]:
-        """By bracket, the shares of the schedule at its rungs; at least one, whatever it skips."""
+        """The shares of the schedule at which the rungs lie, for each bracket; every bracket has at least one rung."""
         shares = [self.grace]
         while shares[-1] * self.reduction_factor < 1:
             shares.append(shares[-1] * self.reduction_factor)

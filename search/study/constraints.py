@@ -1,4 +1,4 @@
-"""What a recipe must keep to be of use: bounds on its final numbers."""
+"""Defines constraints: bounds on final numbers that a recipe must satisfy to be of use."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -19,10 +19,10 @@ class Bound(Frozen):
     """One constraint, written as `clean_accuracy >= 0.85` or `inference_macs <= 0.3 of dense`.
 
     Attributes:
-        metric: of the finished recipe.
-        at_least: the bound is from below.
-        bound: in the metric's unit, or as a share of the ordinary base's value.
-        of_dense: it is that share; the base is not compressed.
+        metric: the metric of a finished recipe that is bounded.
+        at_least: whether the metric must be at least the bound; else it must be at most the bound.
+        bound: the bound, in the metric's unit or as a share of the value of the ordinary base.
+        of_dense: whether the bound is such a share. The ordinary base is dense: it is not compressed.
     """
 
     metric: str
@@ -31,7 +31,12 @@ class Bound(Frozen):
     of_dense: bool = False
 
     def violation(self, metrics: Mapping[str, float], base: Mapping[str, float]) -> float:
-        """How far beyond the bound a recipe is, relative to the bound; 0 or less: it is kept."""
+        """Return how far a recipe is beyond the bound, relative to the bound; 0 or less if it satisfies the constraint.
+
+        Args:
+            metrics: final numbers of the recipe.
+            base: final numbers of the ordinary base.
+        """
         bound = self.bound * base[self.metric] if self.of_dense else self.bound
         beyond = bound - metrics[self.metric] if self.at_least else metrics[self.metric] - bound
         return beyond / bound if bound > 0 else beyond
@@ -42,7 +47,7 @@ class Bound(Frozen):
 
 
 def keeps_all(constraints: Iterable[Bound], metrics: Mapping[str, float], base: Mapping[str, float]) -> bool:
-    """Whether final numbers keep every constraint; `base` are those of the ordinary base."""
+    """Return whether the final numbers of a recipe satisfy every constraint; `base` are those of the ordinary base."""
     return all(bound.violation(metrics, base) <= 0 for bound in constraints)
 
 

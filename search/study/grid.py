@@ -1,4 +1,4 @@
-"""A grid, as data: recipes that a study lists instead of searching, each with several seeds."""
+"""Describes a grid: recipes that a study lists instead of searching for them, each with several seeds."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,13 +15,15 @@ Score = Literal["robust_accuracy", "robust_accuracy_as_published"]
 
 
 class Arm(Frozen):
-    """One line of the grid's figure: what is compressed, and how it is trained afterwards.
+    """One line of the grid's figure: which network is compressed, and how it is trained afterwards.
 
     Attributes:
-        base: `base`, the ordinary one, or a baseline's name.
-        perturbation: of fine-tuning.
-        schedule: of fine-tuning; None: none, the compressed network is scored as it is.
-        score: what the figure shows as robust: `robust_accuracy`, or the perturbation's own metric.
+        name: name of the arm, in tables and in the figure.
+        base: the network that is compressed: `base`, the ordinary one, or a baseline's name.
+        perturbation: the attack of fine-tuning.
+        schedule: the schedule of fine-tuning; None: the compressed network is scored without fine-tuning.
+        score: the metric that the figure shows as robust accuracy: `robust_accuracy`, or the metric that belongs to
+            the perturbation.
     """
 
     name: Name
@@ -44,12 +46,15 @@ class Arm(Frozen):
 
 
 class Grid(Frozen):
-    """Every arm at every level of compression, with every seed.
+    """A grid of recipes: every arm at every level of compression, with every seed.
 
     Attributes:
-        pruning_ratios: levels of channel pruning, by `importance` and `scope`.
-        bits: levels of quantization, of weights and activations alike.
-        seeds: how many, from the study's own on; each has bases of its own.
+        arms: the lines of the figure.
+        pruning_ratios: levels of channel pruning, as shares of channels removed.
+        importance: how channels are ranked for pruning.
+        scope: whether channels are ranked within each layer or across layers.
+        bits: levels of quantization, the same for weights and activations.
+        seeds: number of seeds, counted up from the study's seed; each seed has its own bases.
     """
 
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Reads a study: shipped or from a file, changed by `--set`, and validated with every problem at once."""
+"""Reads a study by name or from a file, changes it by `--set`, and validates it; all problems are reported at once."""
 
 import re
 from collections.abc import Sequence
@@ -15,17 +15,21 @@ from trainables.storage import Folder
 
 
 def shipped() -> dict[str, Path]:
-    """Name to file of the studies that come with Temper."""
+    """Return the files of the studies that come with Temper, by name."""
     folder = Path(str(files("search.study") / "shipped"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load(study: str, settings: Sequence[str] = ()) -> Study:
-    """Read a shipped study by name or any by path, change it by `path.to.key=value`, and validate it.
+    """Read a shipped study by its name, or any study by its path, change it, and validate it.
+
+    Args:
+        study: name of a shipped study, or path of a YAML file.
+        settings: changes, each as `path.to.key=value`.
 
     Raises:
-        InvalidInput: no such study, not YAML, every problem of its content, no file of weights where it names one, or
-            an attack or a compression method of the user's own that cannot be had.
+        InvalidInput: there is no such study, it is no YAML, its content is not valid (every problem is listed), the
+            file of weights that it names is missing, or an attack or a compression method of the user cannot be made.
     """
     path = shipped().get(study, Path(study))
     try:
@@ -50,7 +54,11 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
 
 
 def changed(study: Study, settings: Sequence[str]) -> Study:
-    """A study changed by `path.to.key=value`. Raises InvalidInput, with every problem."""
+    """Return a study with changes, each as `path.to.key=value`.
+
+    Raises:
+        InvalidInput: the changed study is not valid; it lists every problem.
+    """
     data = study.model_dump(mode="json")
     for setting in settings:
         _apply(data, setting)
@@ -77,7 +85,11 @@ def _apply(data: dict[str, Any], setting: str) -> None:
 
 
 def read_study(folder: Folder) -> Study:
-    """The study of a run, as it was resolved when the run began. Raises InvalidInput."""
+    """Read the study of a run, as it was resolved when the run began.
+
+    Raises:
+        InvalidInput: the folder holds no readable study.yaml, or one that is not valid.
+    """
     try:
         text = folder.read("study.yaml")
     except OSError as error:

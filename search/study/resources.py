@@ -1,4 +1,4 @@
-"""What each trial gets of a cluster, and on which nodes, as data."""
+"""Describes which resources each trial gets of a cluster, and on which nodes it may run."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
@@ -31,7 +31,7 @@ Share = Annotated[float | str, AfterValidator(_share)]
 
 
 class RoleResources(Frozen):
-    """What trials of one role get; what is left out is as for all others, see `Resources`."""
+    """Resources of the trials of one role; a field that is left out is as for all other roles, see `Resources`."""
 
     cpu: PositiveInt = 1
     gpu: Share = 0.0
@@ -41,18 +41,20 @@ class RoleResources(Frozen):
 
 
 class Resources(RoleResources):
-    """What each trial gets, and on which nodes.
+    """Resources of each trial, and the nodes on which it may run.
 
     Attributes:
-        cpu: CPUs, and so threads.
-        gpu: GPUs, or a share of one; 0: the CPU computes; `auto`: as much as a trial's memory is measured to need.
-        accelerator: the type of a node's GPUs as Ray names it, e.g. `H100`; its label `ray.io/accelerator-type`.
-        market: of a node, Ray's label `ray.io/market-type`.
-        labels: that a node must have besides, by Ray's selectors: `value`, `!value`, `in(a, b)`, `!in(a, b)`.
-        device: what to compute on; `auto`: the GPU where there is a share of one. With `cpu`, GPUs only count places.
-        roles: what is different for trials of a role, e.g. baselines on demand.
-        max_concurrent: trials at once at most; None: as many as the cluster has room for.
-        pending: trials beyond that room, for which an autoscaler is to find nodes.
+        cpu: number of CPUs, and so of threads.
+        gpu: number of GPUs, or a share of one; 0: the CPU computes; `auto`: the share that a trial's memory is measured
+            to need.
+        accelerator: type of a node's GPUs as Ray names it, e.g. `H100`; the node's label `ray.io/accelerator-type`.
+        market: market of a node; its label `ray.io/market-type`.
+        labels: further labels that a node must have, by Ray's selectors: `value`, `!value`, `in(a, b)`, `!in(a, b)`.
+        device: device to compute on; `auto`: the GPU if the trial has a share of one. With `cpu`, a share of a GPU only
+            limits how many trials run at once.
+        roles: resources that differ for the trials of a role, e.g. baselines on on-demand nodes.
+        max_concurrent: largest number of trials at once; None: as many as the cluster has room for.
+        pending: number of trials beyond that room that may wait for nodes which an autoscaler is to start.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -68,10 +70,10 @@ class Resources(RoleResources):
         return self
 
     def of(self, role: Role, measured: float = 1.0) -> Placement:
-        """Where trials of a role go.
+        """Return what a trial of a role gets, and on which nodes it may run.
 
         Args:
-            role: of the recipe.
+            role: role of the trial's recipe.
             measured: the share of a GPU that `auto` stands for.
         """
         own = self._own(role)
@@ -87,12 +89,12 @@ class Resources(RoleResources):
         )
 
     def placements(self, measured: float = 1.0) -> Mapping[Role, Placement]:
-        """Of every role."""
+        """Return what a trial gets, and where it may run, for every role; `measured` as for `of`."""
         return {role: self.of(role, measured) for role in ROLES}
 
     @property
     def measures(self) -> bool:
-        """Whether any share of a GPU is to be measured."""
+        """Whether the share of a GPU must be measured for any role."""
         return any(self._own(role).gpu == "auto" for role in ROLES)
 
     def _own(self, role: Role) -> RoleResources:

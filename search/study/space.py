@@ -1,4 +1,4 @@
-"""What a study searches over, as data: ranges and choices for every part of a recipe."""
+"""Describes what a study searches over: ranges and choices for every part of a recipe."""
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -11,7 +11,7 @@ from trainables.losses.config import CrossEntropy, Loss
 from trainables.recipe.schedule import Decay, Loop, OrdinaryLoop, Shape
 from trainables.user_code import known
 
-SEARCHED = ("fgsm", "n_fgsm", "pgd")  # kinds of attack that can be searched over, beside the user's own
+SEARCHED = ("fgsm", "n_fgsm", "pgd")  # kinds of attack that can be searched over, beside the user's attacks
 AttackKind = Annotated[str, AfterValidator(lambda kind: known(kind, SEARCHED))]
 Value = TypeVar("Value")
 
@@ -24,7 +24,7 @@ OneOrMore = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_s
 
 
 class _Range(Frozen):
-    """Bounds of a searched number, both included."""
+    """The range of a searched number; both bounds are included."""
 
     low: float
     high: float
@@ -37,7 +37,7 @@ class _Range(Frozen):
 
 
 class RatioRange(_Range):
-    """Pruning ratios, in steps; 0 leaves the network dense."""
+    """The range of pruning ratios, in steps; 0 leaves the network dense."""
 
     low: PruningRatio = 0.0
     high: PruningRatio = 0.8
@@ -45,16 +45,17 @@ class RatioRange(_Range):
 
 
 class _Levelled(_Range):
-    """Bounds of a searched number, both included; or only so many levels of it, which makes a finite space.
+    """The range of a searched number, of which all values are searched, or a few levels for a finite space.
 
     Attributes:
-        levels: values from low to high, at equal ratios where the range is logarithmic, else at equal distances.
+        levels: number of levels from low to high, both included: at equal ratios if the range is logarithmic, else at
+            equal distances. None: the whole range is searched.
     """
 
     levels: Annotated[int, Field(ge=2)] | None = None
 
     def values(self, *, log: bool) -> tuple[float, ...]:
-        """The levels, rising; empty where the whole range is searched."""
+        """Return the levels, rising; none if the whole range is searched. `log`: at equal ratios."""
         if self.levels is None:
             return ()
         shares = [index / (self.levels - 1) for index in range(self.levels)]
@@ -64,21 +65,25 @@ class _Levelled(_Range):
 
 
 class MacRange(_Levelled):
-    """Shares of the dense network's MACs to keep."""
+    """The range of shares of the dense network's MACs that are kept."""
 
     low: MacRatio
     high: MacRatio
 
 
 class EpsilonRange(_Levelled):
-    """Training radii, for pixels in [0, 1]."""
+    """The range of epsilon in training, for pixels in [0, 1]."""
 
     low: PositiveFloat
     high: PositiveFloat
 
 
 class IntRange(_Levelled):
-    """Whole numbers."""
+    """A range of whole numbers.
+
+    Attributes:
+        log: whether it is searched on a logarithmic scale.
+    """
 
     low: PositiveInt
     high: PositiveInt
@@ -86,27 +91,32 @@ class IntRange(_Levelled):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """All that may be drawn, rising; levels are rounded."""
+        """All numbers that can be drawn, rising; levels are rounded."""
         if self.levels is None:
             return tuple(range(int(self.low), int(self.high) + 1))
         return tuple(dict.fromkeys(round(level) for level in self.values(log=self.log)))
 
 
 class RateRange(_Levelled):
-    """Learning rates, searched by their logarithm."""
+    """The range of learning rates, searched on a logarithmic scale."""
 
     low: PositiveFloat
     high: PositiveFloat
 
 
 class CompressionSpace(Frozen):
-    """How much to compress, and by what.
+    """The choices of compression: how much is pruned and how, or another method.
 
     Attributes:
-        mac_ratio: if given, it is searched in place of `pruning_ratio`, and every proposal is pruned.
-        steps: in how many steps, one before each of the first epochs; no more than the proposal has epochs.
-        alternatives: other methods, a user's own among them, each with its settings; a proposal has one of these, or
-            is pruned as the rest of this says.
+        pruning_ratio: share of channels removed.
+        mac_ratio: share of MACs kept; if given, it is searched in place of `pruning_ratio`, and every proposal is
+            pruned.
+        importance: how channels are ranked.
+        scope: whether channels are ranked within each layer or across layers.
+        steps: number of steps in which channels are removed, one before each of the first epochs; a proposal takes no
+            more steps than it has epochs.
+        alternatives: other compression methods with their settings, the user's among them. A proposal has one of
+            these, or is pruned as the other fields say.
     """
 
     pruning_ratio: RatioRange = RatioRange()
@@ -118,19 +128,21 @@ class CompressionSpace(Frozen):
 
 
 class QuantizationSpace(Frozen):
-    """Bits to round to; 32 leaves floating point."""
+    """The choices of bits that weights and activations are rounded to; 32 leaves them in floating point."""
 
     weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
     activation_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
 
 
 class PerturbationSpace(Frozen):
-    """What to train against.
+    """The choices of the attack that is trained against.
 
     Attributes:
-        norm: of the attacks that have an L2 form as well, which are PGD and the user's own.
-        kind: of attack; the user's own is called without settings.
-        steps: of the attacks that have a number of steps, which is PGD.
+        norm: norm of the attacks that have an L2 form as well, which are PGD and the user's.
+        kind: kinds of attack; a user's attack is called without settings.
+        epsilon: the attack's epsilon, for pixels in [0, 1].
+        steps: number of steps of the attacks that have one, which is PGD.
+        warm_up: share of the training steps over which epsilon rises from 0, 0–1; 0: no warm-up.
     """
 
     norm: Norm = "linf"
@@ -155,11 +167,12 @@ class PerturbationSpace(Frozen):
 
 
 class ScheduleSpace(Frozen):
-    """How long and how fast to fine-tune.
+    """The choices of the schedule: how long and how fast a proposal is fine-tuned.
 
     Attributes:
-        optimizer: rates that suit one seldom suit the other, and the range of rates is of both.
-        averaging: decays; null: the weights themselves.
+        optimizer: the optimizers. All share the range of learning rates, although rates that suit one seldom suit the
+            other.
+        averaging: decays of the moving average of weights; null: the weights are not averaged.
     """
 
     epochs: IntRange
@@ -173,11 +186,13 @@ class ScheduleSpace(Frozen):
 
 
 class DistillationSpace(Frozen):
-    """Whose soft labels to learn from, and how; temperature and teacher count where the weight is not 0.
+    """The choices of distillation: how much a proposal learns from soft labels, and from which teacher.
 
     Attributes:
-        weight: share of the soft labels in the loss; 0: none.
-        teacher: `base`, which every proposal starts from, or names of baselines, whose compute is charged too.
+        weight: share of the soft labels in the loss, 0–1; 0: no distillation.
+        temperature: temperature of the softmax; it is chosen only if the weight is not 0.
+        teacher: `base`, the base that the proposal starts from, or names of baselines, whose compute is charged too;
+            it is chosen only if the weight is not 0.
     """
 
     weight: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0,)
@@ -186,13 +201,13 @@ class DistillationSpace(Frozen):
 
 
 class Space(Frozen):
-    """What is searched.
+    """All that is searched: ranges and choices for each part of a recipe.
 
     Attributes:
-        loop: the free ones count where the perturbation is FGSM without warm-up, the loss plain cross-entropy and
-            nothing distilled; elsewhere the loop is the ordinary one.
+        loop: training loops. Free loops are chosen from only if the perturbation is FGSM without warm-up, the loss
+            plain cross-entropy and nothing is distilled; otherwise the loop is the ordinary one.
         pretraining_epochs: length of the ordinary pretraining that a proposal starts from; each length is trained once,
-            when it is first proposed. None: the study's own.
+            when it is first proposed. None: the length that the study fixes.
     """
 
     compression: CompressionSpace = CompressionSpace()
@@ -228,7 +243,7 @@ class Space(Frozen):
 
     @property
     def endless(self) -> tuple[str, ...]:
-        """The ranges that hold more values than can be listed; a space without any is finite."""
+        """Names of the ranges that are searched continuously; a space without any of them is finite."""
         ranges = {
             "compression.mac_ratio": self.compression.mac_ratio,
             "perturbation.epsilon": self.perturbation.epsilon,

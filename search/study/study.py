@@ -1,4 +1,4 @@
-"""A study: one search, described by one YAML file. Every default of it lives here."""
+"""Defines the study, which describes one search as its YAML file says it, with every default."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,7 +20,7 @@ from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 
-BASE = "base"  # the ordinary base's name, among those of the baselines
+BASE = "base"  # name of the ordinary base, where names of baselines stand too
 
 
 def _trains(schedule: Schedule) -> Schedule:
@@ -33,23 +33,25 @@ TrainingSchedule = Annotated[Schedule, AfterValidator(_trains)]
 
 
 class Teaching(SoftTerm):
-    """Soft labels in a baseline's loss.
+    """Distillation of a baseline: how much soft labels weigh in its loss, and whose they are.
 
     Attributes:
-        teacher: whose: None: what the baseline starts from; else as a baseline's `base`, and another than that.
+        teacher: name of the teacher, `base` or an earlier baseline, other than the baseline's own base. None: its base
+            is its teacher.
     """
 
     teacher: Name | None = None
 
 
 class Baseline(Frozen):
-    """Adversarial training fixed by hand, to compare with.
+    """Adversarial training that the study fixes by hand, to which proposals are compared.
 
     Attributes:
-        base: what it starts from: None: from scratch; `base`: the ordinary base; or the name of an earlier baseline,
-            whose compute is then charged to this one too.
-        compression: before training: with no base, the compressed architecture from scratch; with an adversarially
-            trained one, compression and fine-tuning of a robust network.
+        name: name of the baseline.
+        base: the network that it starts from. None: none, it trains from scratch; `base`: the ordinary base; or the
+            name of an earlier baseline, whose compute is then charged to this one too.
+        compression: compression before training. Without a base, the compressed architecture is trained from scratch;
+            with an adversarially trained base, a robust network is compressed and fine-tuned.
         distillation: soft labels to learn from; a teacher's compute is charged like a base's.
     """
 
@@ -86,23 +88,33 @@ class Baseline(Frozen):
 
 
 class Study(Frozen):
-    """One search.
+    """One search: what it trains, searches over and compares with, for which objectives, and on what budget.
 
     Attributes:
-        pretraining: schedule of the ordinary base, which every proposal starts from.
-        pretrained: a file of weights to take as that base instead.
-        baselines: adversarial training to compare with.
-        reference: the baseline that ratios and the verdict are held against.
-        space: what proposals are made of; None: nothing is proposed.
-        first: proposals to begin with, as the sampler's parameters by name; what is left out is sampled.
-        halving: whether and how proposals are stopped early; None: every one runs to its end.
-        grid: recipes that run beside them, at every level of compression.
-        objectives: metric names; each knows its direction.
-        constraints: what a recipe must keep to be on the frontier, e.g. `clean_accuracy >= 0.85`.
-        augmentation: of the training images of every recipe.
-        keep: the epoch of every recipe whose weights count.
-        precision: of the passes of training; recipes that quantize train in float32 whatever it says.
-        parity_margin: accuracy that a recipe may lose and still be at parity, 0–1.
+        name: name of the study.
+        description: one line about it, for people.
+        data: the data set and its splits.
+        model: the network.
+        threat_model: norm and epsilon of the attacks that robustness is scored under.
+        evaluation: how strong the scoring attack is.
+        pretraining: schedule of the ordinary base, from which every proposal starts.
+        pretrained: a file of weights that is the ordinary base instead.
+        baselines: adversarial training to which proposals are compared.
+        reference: name of the baseline that ratios and the verdict are held against.
+        space: what is searched over; None: nothing is proposed.
+        grid: recipes that run beside the proposals, at every level of compression.
+        objectives: names of metrics; each metric has its direction.
+        constraints: bounds that a recipe must satisfy to be on the frontier, e.g. `clean_accuracy >= 0.85`.
+        budget: limits of the search.
+        sampler: the sampler that proposes recipes.
+        halving: how proposals are stopped early; None: every one runs to its end.
+        first: proposals to begin with, as parameters by name; parameters that are left out are sampled.
+        resources: what each trial gets of the cluster.
+        parity_margin: robust accuracy that a recipe may lose against the reference and still be at parity, 0–1.
+        augmentation: augmentation of the training images of every recipe.
+        keep: the epoch of every recipe whose weights are kept.
+        precision: precision of the passes of training; recipes with quantization train in float32 in any case.
+        seed: seed of the search and of its recipes.
     """
 
     name: Name
@@ -233,15 +245,18 @@ class Study(Frozen):
         return objectives
 
     def precision_with(self, quantization: Quantization | None) -> Precision:
-        """Of a recipe's training: quantized values lie on a grid that bfloat16 cannot hold."""
+        """Return the precision that a recipe trains in.
+
+        With quantization it is float32, since quantized values lie on a grid that bfloat16 cannot represent.
+        """
         return self.precision if quantization is None else "float32"
 
     @property
     def protocol(self) -> Evaluation:
-        """How every recipe of the study is scored."""
+        """The evaluation by which every recipe of the study is scored."""
         return Evaluation(**self.threat_model.model_dump(), **self.evaluation.model_dump())
 
 
 def compute_of(study: Study) -> str:
-    """The compute that a study is judged by: end-to-end if that is an objective, else marginal."""
+    """Return the metric of compute that a study is judged by: end-to-end if that is an objective, else marginal."""
     return "end_to_end_flops" if "end_to_end_flops" in study.objectives else "train_flops"

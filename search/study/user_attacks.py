@@ -1,4 +1,4 @@
-"""The attacks of the user's own that a study names: where it names them, and whether they can be had."""
+"""Finds the user's attacks that a study names, and checks that each can be made."""
 
 from search.study.space import PerturbationSpace
 from search.study.study import Study
@@ -7,7 +7,10 @@ from trainables.errors import InvalidInput
 
 
 def user_attacks(study: Study) -> dict[str, UserAttack]:
-    """Key of the study to the attack that stands there; those of the space at its largest epsilon."""
+    """Return the user's attacks that a study names, by their key in the study.
+
+    Attacks of the space have the largest epsilon that is searched.
+    """
     named: dict[str, Perturbation] = {
         f"baselines.{number}.perturbation.kind": baseline.perturbation
         for number, baseline in enumerate(study.baselines)
@@ -22,11 +25,15 @@ def user_attacks(study: Study) -> dict[str, UserAttack]:
 
 
 def check_user_attacks(study: Study) -> None:
-    """Raise InvalidInput, with every problem, if an attack of the user's own that the study names cannot be made."""
+    """Check that every attack of the user's that a study names can be made.
+
+    Raises:
+        InvalidInput: some cannot; it lists every problem by its key in the study.
+    """
     attacks = user_attacks(study)
     if not attacks:
         return
-    from trainables.attacks.user_attack import check_user_attack  # late: it imports PyTorch, which others do without
+    from trainables.attacks.user_attack import check_user_attack  # late: it imports PyTorch
 
     problems: list[str] = []
     for key, attack in attacks.items():

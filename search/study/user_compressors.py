@@ -1,4 +1,4 @@
-"""The compression methods of the user's own that a study names: where it names them, and whether they can be had."""
+"""Finds the user's compression methods that a study names, and checks that each can be made."""
 
 from search.study.study import Study
 from trainables.compression.config import Compression, Quantization, UserCompression
@@ -6,7 +6,10 @@ from trainables.errors import InvalidInput
 
 
 def user_compressors(study: Study) -> dict[str, tuple[UserCompression, Quantization | None]]:
-    """Key of the study to the method that stands there, and to the quantization that follows it."""
+    """Return the user's compression methods that a study names, by their key in the study.
+
+    Each comes with the quantization that follows it, or None.
+    """
     named: dict[str, tuple[Compression, Quantization | None]] = {
         f"baselines.{number}.compression": (one.compression, one.quantization)
         for number, one in enumerate(study.baselines)
@@ -17,7 +20,11 @@ def user_compressors(study: Study) -> dict[str, tuple[UserCompression, Quantizat
 
 
 def check_user_compressors(study: Study) -> None:
-    """Raise InvalidInput, with every problem, if a compression method of the user's own cannot be made."""
+    """Check that every compression method of the user's that a study names can be made.
+
+    Raises:
+        InvalidInput: some cannot; it lists every problem by its key in the study.
+    """
     methods = user_compressors(study)
     if not methods:
         return
