@@ -1,20 +1,84 @@
-"""README's worked example of bringing one's own data and network, as it stands there."""
+"""README's worked examples of bringing one's own data, network, attack and compression method, as they stand there."""
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.command import temper
 
 README = Path(__file__).parents[2] / "README.md"
+OWN = {"Your own attack": "mi_fgsm", "Your own compression method": "low_rank"}  # section to the file that is tested
+
+
+def section_of(heading: str) -> str:
+    return README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def blocks_of(heading: str) -> dict[str, str]:
+    """The section's one block of Python, and its one of YAML."""
+    found = re.findall(r"```(python|yaml)\n(.*?)```", section_of(heading), re.DOTALL)
+    assert [language for language, _ in found] == ["python", "yaml"]
+    return dict(found)
+
+
+def study_with(*headings: str) -> dict[str, Any]:
+    """The study of one's own data and network, with what other sections add to it."""
+    study: dict[str, Any] = yaml.safe_load(blocks_of("Your own data and network")["yaml"])
+    for heading in headings:
+        added = yaml.safe_load(blocks_of(heading)["yaml"])
+        assert set(added) == {"baselines", "space"}
+        study["baselines"] += added["baselines"]
+        study["space"] |= added["space"]
+    return study
+
+
+def write(folder: Path, study: dict[str, Any]) -> None:
+    (folder / "odd.py").write_text(blocks_of("Your own data and network")["python"])
+    for heading, module in OWN.items():
+        (folder / f"{module}.py").write_text(blocks_of(heading)["python"])
+    (folder / "odd.yaml").write_text(yaml.safe_dump(study))
+
+
+@pytest.mark.parametrize("heading", OWN)
+def test_code_of_ones_own_is_the_code_that_the_suites_run(heading: str) -> None:
+    tested = (README.parent / "tests" / "support" / f"{OWN[heading]}.py").read_text()
+    assert re.split(r"(?m)^(?=from |import )", tested, maxsplit=1)[1] == blocks_of(heading)["python"]
+
+
+def test_studies_with_what_is_ones_own_are_valid_and_a_wrong_one_is_not(tmp_path: Path) -> None:
+    study = study_with(*OWN)
+    write(tmp_path, study)
+    valid = temper("validate", "odd.yaml", cwd=tmp_path)
+    assert valid.returncode == 0, valid.stderr
+    assert "valid (3 baselines, 4 proposals)" in valid.stdout
+    study["baselines"][1]["perturbation"]["settings"] = {"strides": 5}
+    write(tmp_path, study)
+    refused = temper("validate", "odd.yaml", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "baselines.1.perturbation.kind: mi_fgsm:attack does not take the keyword arguments" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_search_with_ones_own_attack_and_compression_method_runs(tmp_path: Path) -> None:
+    write(tmp_path, study_with(*OWN))
+    done = temper("search", "odd.yaml", "--name", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = tmp_path / "runs" / "mine" / "trials"
+    states = [json.loads(path.read_text())["state"] for path in trials.glob("*/outcome.json")]
+    assert states == ["complete"] * 8
+    recipes = [json.loads(path.read_text()) for path in trials.glob("*/recipe.json")]
+    named = {one["name"]: one["recipe"] for one in recipes}
+    assert named["mi_fgsm_at"]["perturbation"]["kind"] == "mi_fgsm:attack"
+    assert named["low_rank"]["compression"]["method"] == "low_rank:LowRank"
 
 
 @pytest.mark.slow
 def test_the_worked_example_runs(tmp_path: Path) -> None:
-    section = README.read_text().split("## Your own data and network")[1].split("\n## ")[0]
-    blocks = dict(re.findall(r"```(python|yaml)\n(.*?)```", section, re.DOTALL))
+    section, blocks = section_of("Your own data and network"), blocks_of("Your own data and network")
     (tmp_path / "odd.py").write_text(blocks["python"])
     (tmp_path / "odd.yaml").write_text(blocks["yaml"])
     assert "temper search odd.yaml" in section

@@ -43,5 +43,9 @@ def test_every_data_file_is_taken(settings: Any) -> None:
     assert [name for name in kept if not any(fnmatch(name, pattern) for pattern in patterns)] == []
     for pattern in patterns:
         assert any(fnmatch(name, pattern) for name in kept), pattern
-    assert {Path(name).suffix for name in kept} == {".yaml", ".parquet", ".j2"}
-    assert len(kept) >= 11
+    assert {Path(name).suffix for name in kept} == {".yaml", ".parquet", ".j2", ".typed"}
+    assert len(kept) >= 15
+
+
+def test_every_package_says_that_it_is_typed() -> None:
+    assert [package for package in PACKAGES if not (ROOT / package / "py.typed").is_file()] == []
