@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow bench check lint lock clean
+.PHONY: search install test test-slow coverage bench check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -24,6 +24,11 @@ test: install
 # Two at a time: they mostly wait. Clusters of several nodes keep to one process.
 test-slow: install
 	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadgroup
+
+# The fast tests once more, in two processes, with the lines and branches that they reach.
+coverage: install
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report json:build/coverage.json
+	$(BIN)/python -m tests.support.coverage_table build/coverage.json
 
 # Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; what the driver of a search
 # costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded

@@ -1,39 +1,61 @@
-"""What lies on the cache is made again where it was lost."""
+"""What is kept in Ray's object store can be taken by any process, and is made again where it was lost."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 
+from cluster.connection.session import Target, session
 from cluster.object_cache import ObjectCache
 
 
-class Lost:
-    """Stands in for the keeper: of a process that has started again, and so knows nothing."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Any] = {}
-        self.put, self.get = _Method(self.kept.__setitem__), _Method(lambda name: [self.kept[name]])
+@pytest.fixture(scope="module")
+def cache() -> Iterator[ObjectCache]:
+    with session(Target(), cpus=1):
+        yield ObjectCache()
 
 
-class _Method:
-    def __init__(self, function: Any) -> None:
-        self.remote = function
+def recovering(content: Any) -> tuple[Callable[[], Any], list[Any]]:
+    """A function that makes the content again, and a list that grows by what it made with each call."""
+    made: list[Any] = []
+
+    def recover() -> Any:
+        made.append(content)
+        return content
+
+    return recover, made
 
 
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch) -> ObjectCache:
-    monkeypatch.setattr(ray, "get", lambda what: what)
-    made = ObjectCache.__new__(ObjectCache)
-    made._keeper = Lost()
-    return made
+def test_what_was_put_is_taken_and_not_made_again(cache: ObjectCache) -> None:
+    recover, made = recovering("another")
+    cache.put("one", {"weights": np.arange(5)})
+    cache.put("two", 2)
+    assert cache.take("one", recover)["weights"].tolist() == [0, 1, 2, 3, 4]
+    assert cache.take("two", recover) == 2
+    assert made == []
 
 
-def test_what_was_put_is_taken(cache: ObjectCache) -> None:
-    cache.put("one", 1)
-    assert cache.take("one", lambda: pytest.fail("it is there")) == 1
+def test_what_was_never_put_is_made_once_and_kept(cache: ObjectCache) -> None:
+    recover, made = recovering("content")
+    assert [cache.take("three", recover) for _ in range(3)] == ["content"] * 3
+    assert made == ["content"]
 
 
-def test_what_was_lost_is_made_once_and_put_back(cache: ObjectCache) -> None:
-    assert cache.take("one", lambda: 2) == 2
-    assert cache.take("one", lambda: pytest.fail("it is there")) == 2
+def test_what_another_process_put_outlives_it(cache: ObjectCache) -> None:
+    def put(given: ObjectCache) -> None:
+        given.put("four", [4])
+
+    ray.get(ray.remote(max_calls=1)(put).remote(cache))  # its process ends with the call
+    recover, made = recovering("another")
+    assert cache.take("four", recover) == [4]
+    assert made == []
+
+
+def test_what_a_lost_keeper_held_is_made_again_once(cache: ObjectCache) -> None:
+    cache.put("five", "of before")
+    ray.kill(cache._keeper, no_restart=False)
+    recover, made = recovering("made again")
+    assert [cache.take("five", recover) for _ in range(2)] == ["made again"] * 2
+    assert made == ["made again"]

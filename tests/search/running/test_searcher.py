@@ -242,15 +242,18 @@ def test_a_threat_in_l2_is_searched_in_l2() -> None:
         load("digits", ["space.perturbation.epsilon={low: 1, high: 8}"])
 
 
-def test_every_perturbation_loss_and_loop_has_words() -> None:
+def test_every_perturbation_loss_and_loop_has_words_of_its_own() -> None:
     plain = FixedRecipes.of(load("digits")).base.recipe.model_dump(mode="json")
     for group, choices in (("perturbation", Perturbation), ("loss", Loss), ("loop", Loop)):
-        for kind in get_args(get_args(choices)[0]):
+        said: set[str] = set()
+        kinds = get_args(get_args(choices)[0])
+        for kind in kinds:
             needed: dict[str, object] = {"epsilon": 0.1, "steps": 3} if group == "perturbation" else {}
             if kind.model_fields["kind"].is_required():
                 needed["kind"] = "mine:attack"
             made = kind(**{name: value for name, value in needed.items() if name in kind.model_fields})
-            assert summary(plain | {group: made.model_dump(mode="json")})
+            said.add(summary(plain | {group: made.model_dump(mode="json")}))
+        assert len(said) == len(kinds) >= 2, group
 
 
 def test_every_shipped_study_is_valid() -> None:

@@ -1,6 +1,5 @@
 """What is kept from one decision to the next saves time and changes no decision."""
 
-from copy import deepcopy
 from types import SimpleNamespace
 from typing import cast
 
@@ -59,8 +58,8 @@ def test_a_cost_aware_sampler_proposes_alike_however_often_it_was_asked() -> Non
         for one in (often, once):
             one.restore(proposal)
             one.reported(proposal, {"epoch": recipe.schedule.epochs // 2, "robust_accuracy": robust / 2})
-            if one is often:
-                deepcopy(one).ask(state)
+            if one is often and number < 11:
+                one.ask(state)  # neither accepted nor refused: the next proposal of the record has its own number
             one.ended(proposal, outcome)
     assert often.ask(state) == once.ask(state)
 

@@ -1,5 +1,6 @@
 """Attacks against closed forms on a linear model, and what their caller refuses."""
 
+import itertools
 import math
 
 import pytest
@@ -42,6 +43,21 @@ def test_l2_pgd_finds_the_exact_worst_case_of_a_linear_model() -> None:
     adversarial = perturb(attack, linear(), x, y, Generator().manual_seed(0))
     side = torch.where(y == 0, -1.0, 1.0).reshape(-1, 1, 1, 1)
     assert torch.allclose(adversarial, x + 0.2 * side * (W / W.norm()).reshape(1, 2, 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("steps", [2, 5, 10])
+def test_pgd_walks_two_and_a_half_times_epsilon_in_all_where_no_step_size_is_given(norm: Norm, steps: int) -> None:
+    # A step of the walk is seen whole where it ends inside the ball, and is shorter where it is projected.
+    x, model = torch.full((500, 1, 2, 2), 0.5), linear()
+    places: list[Tensor] = []
+    model.register_forward_pre_hook(lambda _, given: places.append(given[0].detach()))
+    attack = PgdAttack(norm=norm, epsilon=0.1, steps=steps)
+    places.append(perturb(attack, model, x, torch.zeros(500, dtype=torch.long), Generator().manual_seed(0)))
+    assert len(places) == steps + 1
+    moves = [(after - before).flatten(1) for before, after in itertools.pairwise(places)]
+    longest = max(float((move.abs() if norm == "linf" else move.norm(dim=1)).max()) for move in moves)
+    assert longest == pytest.approx(2.5 * 0.1 / steps, rel=1e-4)
 
 
 def test_robust_accuracy_in_l2_equals_the_known_margins() -> None:

@@ -35,8 +35,15 @@ def test_a_footprint_is_what_training_takes_and_the_images_that_it_did_not_use(s
     assert whole.device == "CPU"
 
 
-def test_a_cpu_has_no_share_to_keep_to() -> None:
+def test_a_process_is_kept_to_its_share_of_a_card_and_on_a_cpu_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[float, torch.device]] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *limit: limits.append(limit))
     limit_memory(CPU, 0.25)
+    assert limits == []
+    card = torch.device("cuda", 1)
+    for gpu in (0.25, 1.0, 2.0):  # of a trial on two cards, this process has all of this one
+        limit_memory(card, gpu)
+    assert limits == [(0.25, card), (1.0, card), (1.0, card)]
 
 
 @pytest.mark.gpu
