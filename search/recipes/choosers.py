@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -125,6 +126,22 @@ class ExhaustiveChooser:
         self.sizes.append(len(values))
         self.params[name] = values[self._positions[position] if position < len(self._positions) else 0]
         return self.params[name]
+
+
+def completed(params: Mapping[str, Any], study: Study, fixed: FixedRecipes, seed: int) -> Mapping[str, Any]:
+    """Complete parameters that a study wants first: Optuna draws those that are missing at random.
+
+    Args:
+        params: what is chosen already, by name.
+        study: whose space to choose from.
+        fixed: the study's fixed recipes.
+        seed: of the draw.
+    """
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    asked.enqueue_trial(dict(params))
+    trial = asked.ask()
+    propose(trial, study, fixed)
+    return trial.params
 
 
 def combinations(study: Study, fixed: FixedRecipes) -> Iterator[dict[str, Any]]:

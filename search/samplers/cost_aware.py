@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import optuna
 
 from analysis.pareto.hypervolume import reference_point
 from search.events import Outcome, Proposal, Row
-from search.recipes.choosers import RandomChooser
+from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.acquisition import expected_hypervolume_improvement
@@ -110,7 +109,8 @@ class CostAwareSampler(Sampler):
     def ask(self, search: SearchState) -> Candidate | None:
         number = self._asks.take()
         if self._first:
-            recipe, chooser = self._chosen(self._completed(self._first.pop(0), number))
+            seed = ASKS * self._study.seed + number
+            recipe, chooser = self._chosen(completed(self._first.pop(0), self._study, self._fixed, seed))
             return replace(self._candidate(recipe, chooser, number), distributions=chooser.distributions)
         rng = np.random.default_rng(ASKS * self._study.seed + number)
         front = self._front(search.base_metrics)
@@ -199,14 +199,6 @@ class CostAwareSampler(Sampler):
         """Return the recipe that the given parameters make, with the chooser that chose them."""
         chooser = RandomChooser(np.random.default_rng(0), params)
         return propose(chooser, self._study, self._fixed), chooser
-
-    def _completed(self, params: Mapping[str, Any], ask: int) -> Mapping[str, Any]:
-        """Complete parameters that the study wants first: Optuna draws the missing ones at random."""
-        asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=ASKS * self._study.seed + ask))
-        asked.enqueue_trial(dict(params))
-        trial = asked.ask()
-        propose(trial, self._study, self._fixed)
-        return trial.params
 
     def _expected(
         self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
