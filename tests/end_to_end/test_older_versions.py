@@ -15,6 +15,7 @@ from analysis.export.onnx_models import write_models
 from analysis.export.recipes import render
 from analysis.export.selection import CHOICES, pick
 from analysis.pareto.frontier import frontier
+from analysis.run.sessions import End, read_sessions
 from analysis.run.status import status_lines, status_of
 from analysis.run.trials import Run, read_run
 from search.recipes.fixed import FixedRecipes
@@ -25,13 +26,16 @@ from search.running.runner import conclude, derive
 from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
 from tests.support.checkout import ROOT
+from trainables.evaluation.metrics import METRICS
+from trainables.execution.ending import EndKind
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
 FIXTURES = ROOT / "tests" / "fixtures"
+VERSIONS = ("run_0_1", "run_0_2")
 
 
-@pytest.fixture(params=["run_0_1"])
+@pytest.fixture(params=VERSIONS)
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory as the older search's was, with its run, what it exported and the user's network."""
     shutil.copytree(FIXTURES / str(request.param), tmp_path, dirs_exist_ok=True)
@@ -59,6 +63,35 @@ def test_its_status_is_told(run: Run) -> None:
     assert lines[2].startswith("finished ")
     assert len(lines) == 3
     assert lines[1].startswith("most robust proposal 0.860 for 1.79e+09 FLOPs = 17.7% of the reference")
+
+
+def test_every_version_that_left_a_run_is_looked_at() -> None:
+    assert sorted(path.name for path in FIXTURES.iterdir()) == sorted(VERSIONS)
+
+
+def test_recipes_and_numbers_are_the_same_in_every_version() -> None:
+    first, *others = (
+        {trial.id: trial for trial in read_run(Folder(str(FIXTURES / one / "run"))).trials} for one in VERSIONS
+    )
+    exact = [name for name, metric in METRICS.items() if metric.exact]
+    for other in others:
+        assert list(other) == list(first)
+        for identity, trial in first.items():
+            assert other[identity].state is trial.state
+            assert [other[identity].metrics.get(name) for name in exact] == [trial.metrics.get(name) for name in exact]
+    assert len(exact) >= 6
+
+
+def test_what_0_2_brought_is_read() -> None:
+    run = read_run(Folder(str(FIXTURES / "run_0_2" / "run")))
+    (session,) = read_sessions(run.folder)
+    assert (session.end, session.reason, session.host) == (End.FINISHED, "nothing was left to run", "a host")
+    kinds = [one.outcome.ending.kind for one in remember(run) if one.outcome is not None]
+    assert sorted(kinds) == [EndKind.FINISHED] * 5 + [EndKind.STOPPED] * 2
+    asked = [one.proposal.asked for one in remember(run)]
+    assert [one.endings for one in asked if one is not None] == [3, 4, 5, 6]
+    assert asked[:3] == [None] * 3
+    assert run.info["provenance"]["versions"]["temper"] == "0.2.0"
 
 
 def test_its_report_comes_out_as_it_was(run: Run, place: Path) -> None:
