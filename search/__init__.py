@@ -5,6 +5,7 @@ From the ground up:
 - `failures`, `events`: reasons of failures in one line; the events of a search, and the protocol of its listeners
 - `study`, `recipes`: the study that a YAML file describes, and the recipes that it runs
 - `remote`: submits a search to a cluster, and fetches its results
+- `surrogate`: models what a recipe will come to and cost
 - `samplers`, `halving`: propose recipes, and stop unpromising ones early
 - `resume`, `record`: read and write the run directory
 - `monitoring`: shows a search while it runs: terminal, TensorBoard, Prometheus

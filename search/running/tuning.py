@@ -15,10 +15,10 @@ from search.resume.history import RememberedTrial
 from search.running.callbacks import ForgetCallback, HangCallback, InterruptCallback
 from search.running.capacity import Capacity
 from search.running.searcher import ParetoSearcher
-from search.samplers.cost_model import CostModel
 from search.samplers.sampler import sampler_of
 from search.samplers.warm_start import PastTrial
 from search.study.study import Study
+from search.surrogate.cost_model import CostModel
 from trainables.checkpoints.recovery import recover
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits

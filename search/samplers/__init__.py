@@ -5,8 +5,5 @@
 - `optuna_samplers`: makes Optuna's samplers by name
 - `optuna_storage`: rebuilds Optuna's trials from the record, and keeps them in a storage that stays fast
 - `cost_aware`: the default sampler, which weighs the expected gain of a recipe against its compute
-- `gaussian_process`: its model of robust accuracy
-- `acquisition`: its acquisition function, the expected hypervolume improvement
-- `cost_model`: plans the compute of candidates before they run
 - `warm_start`: collects the proposals of earlier runs that a new search learns from
 """

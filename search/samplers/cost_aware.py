@@ -12,8 +12,12 @@ from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.samplers.acquisition import expected_hypervolume_improvement
-from search.samplers.gaussian_process import (
+from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
+from search.samplers.warm_start import PastTrial
+from search.study.constraints import Bound, keeps_all
+from search.study.study import Study, compute_of
+from search.surrogate.acquisition import expected_hypervolume_improvement
+from search.surrogate.gaussian_process import (
     FITTED,
     Array,
     GaussianProcess,
@@ -21,10 +25,6 @@ from search.samplers.gaussian_process import (
     newest_and_spread,
     spread_evenly,
 )
-from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
-from search.samplers.warm_start import PastTrial
-from search.study.constraints import Bound, keeps_all
-from search.study.study import Study, compute_of
 from trainables.errors import TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.recipe.recipe import Recipe

@@ -7,10 +7,10 @@ import numpy as np
 from analysis.pareto.hypervolume import hypervolume, reference_point
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
-from search.samplers.acquisition import expected_hypervolume_improvement
-from search.samplers.gaussian_process import Array, GaussianProcess, Observation
 from search.simulation.recording import Recording
 from search.study.study import BASE
+from search.surrogate.acquisition import expected_hypervolume_improvement
+from search.surrogate.gaussian_process import Array, GaussianProcess, Observation
 from tests.support.recipes import propose
 
 POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by

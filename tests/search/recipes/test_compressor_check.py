@@ -17,8 +17,8 @@ from search.recipes.choosers import RandomChooser
 from search.recipes.compressor_check import try_user_compressors
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
-from search.samplers.cost_model import CostModel
 from search.study.loading import load
+from search.surrogate.cost_model import CostModel
 from tests.support.checkout import ROOT
 from tests.support.command import SMALL
 from tests.support.recipes import propose

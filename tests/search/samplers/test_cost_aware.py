@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 from search.events import Outcome, Proposal
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
-from search.samplers.acquisition import expected_hypervolume_improvement
-from search.samplers.gaussian_process import GaussianProcess, Observation
 from search.samplers.sampler import SearchState, sampler_of
 from search.samplers.warm_start import PastTrial
 from search.simulation.driver import simulate, trace
 from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
+from search.surrogate.acquisition import expected_hypervolume_improvement
+from search.surrogate.gaussian_process import GaussianProcess, Observation
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import sampler

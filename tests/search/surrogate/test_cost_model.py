@@ -11,10 +11,10 @@ import torch
 from search.events import Outcome, Proposal
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
-from search.samplers.cost_model import CostModel
 from search.study.loading import load
 from search.study.resources import Role
 from search.study.study import Study
+from search.surrogate.cost_model import CostModel
 from tests.support.command import SMALL
 from trainables.attacks.config import NFGSM, PGD
 from trainables.checkpoints.trained_model import TrainedModel

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from search.samplers.gaussian_process import Array
+from search.surrogate.gaussian_process import Array
 
 
 def expected_hypervolume_improvement(

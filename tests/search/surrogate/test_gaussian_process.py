@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from analysis.pareto.hypervolume import hypervolume
-from search.samplers.acquisition import expected_hypervolume_improvement
-from search.samplers.gaussian_process import GaussianProcess, Observation
+from search.surrogate.acquisition import expected_hypervolume_improvement
+from search.surrogate.gaussian_process import GaussianProcess, Observation
 
 REFERENCE = (0.1, 12.0)
 FRONT = np.array([[0.3, 10.0], [0.5, 10.5], [0.7, 11.5], [0.4, 11.0], [0.9, 12.5], [0.05, 9.0]])  # the last 3: no use

@@ -1,0 +1,6 @@
+"""Surrogate: models what the cost-aware sampler does not know yet of a recipe, before it runs.
+
+- `gaussian_process`: predicts its robust accuracy
+- `acquisition`: turns that into its expected gain, the expected hypervolume improvement
+- `cost_model`: plans its compute
+"""
