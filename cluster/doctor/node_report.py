@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cluster.doctor.per_node import ask, ask_each, label
+from cluster.doctor.per_node import ask_every_node, ask_nodes, label
 
 ROUND_TRIPS = 3
 _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nodes import
@@ -141,7 +141,7 @@ def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
     module = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(module)  # so that the function also runs on a node without Temper
     try:
-        answers, skews = ask(observe, packages), clocks()
+        answers, skews = ask_every_node(observe, packages), clocks()
     finally:
         cloudpickle.unregister_pickle_by_value(module)
     reports, silent = [], {}
@@ -183,7 +183,7 @@ def clocks() -> dict[str, tuple[float, float]]:
         trips = []
         for _ in range(ROUND_TRIPS):
             sent = time.time()
-            there = ask_each({node: 1}, read_clock)[node]
+            there = ask_nodes({node: 1}, read_clock)[node]
             received = time.time()
             if isinstance(there, float):
                 trips.append(((received - sent) / 2, there - (sent + received) / 2))

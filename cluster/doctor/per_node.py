@@ -8,7 +8,7 @@ ANSWER_SECONDS = 60.0  # long, because a new process on a busy node takes second
 Answer = TypeVar("Answer")
 
 
-def ask(
+def ask_every_node(
     question: Callable[..., Answer], *arguments: Any, timeout: float = ANSWER_SECONDS, **options: float
 ) -> dict[str, Answer | Exception]:
     """Runs a function on all living nodes at once, and returns what it returned on each.
@@ -25,17 +25,17 @@ def ask(
     import ray
 
     ids = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    return ask_each(dict.fromkeys(ids, 1), question, *arguments, timeout=timeout, **options)
+    return ask_nodes(dict.fromkeys(ids, 1), question, *arguments, timeout=timeout, **options)
 
 
-def ask_each(
+def ask_nodes(
     copies: Mapping[str, int],
     question: Callable[..., Answer],
     *arguments: Any,
     timeout: float = ANSWER_SECONDS,
     **options: float,
 ) -> dict[str, Any]:
-    """Runs a function on the given nodes, as `ask` does, with several copies at once where that is asked for.
+    """Runs a function on the given nodes, as `ask_every_node` does, with several copies at once if asked.
 
     Args:
         copies: Ray's id of each node, to the number of copies to run there.

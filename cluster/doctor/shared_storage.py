@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.doctor.per_node import ask, label
+from cluster.doctor.per_node import ask_every_node, label
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -60,15 +60,18 @@ def unshared(folder: Folder) -> tuple[Unshared, ...]:
     place = folder.child(PREFIX + secrets.token_hex(6))
     alike = False
     try:
-        written: dict[str, str | Exception] = {DRIVER: _write(place, DRIVER), **ask(_write_here, place)}
+        written: dict[str, str | Exception] = {DRIVER: _write(place, DRIVER), **ask_every_node(_write_here, place)}
         marks = {node: mark for node, mark in written.items() if isinstance(mark, str) and mark == node}
-        seen: dict[str, list[str] | Exception] = {DRIVER: _read(place, list(marks)), **ask(_read, place, list(marks))}
+        seen: dict[str, list[str] | Exception] = {
+            DRIVER: _read(place, list(marks)),
+            **ask_every_node(_read, place, list(marks)),
+        }
         found = judge(names, written, seen)
         alike = not found
         return found
     finally:
         if not alike:
-            ask(_clean, folder, place, existed)
+            ask_every_node(_clean, folder, place, existed)
         _clean(folder, place, existed)
 
 

@@ -8,7 +8,7 @@ from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
 from cluster.doctor.findings import Access, findings, is_public
 from cluster.doctor.node_report import Report, report, this_process
-from cluster.doctor.per_node import ask_each
+from cluster.doctor.per_node import ask_nodes
 from cluster.doctor.shared_storage import unshared
 from cluster.placement.capacity import nodes as nodes_there
 from cluster.placement.placement import ACCELERATOR, slots
@@ -146,7 +146,7 @@ def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
         node_id, count = next(iter(by_node.items()))
         fixed, proposed = (
             _mean(
-                ask_each(
+                ask_nodes(
                     {node_id: count},
                     _timed,
                     (recipe.model_dump(mode="json"), study.protocol, wanted.cpu, wanted.device == "cuda"),

@@ -14,7 +14,7 @@ from trainables.compression.quantized_layers import ZERO
 Floats = NDArray[np.float32]
 
 
-def finish(content: bytes) -> bytes:
+def fold_batchnorm(content: bytes) -> bytes:
     """Returns an ONNX file of the same function, with batch normalization folded into the scales of the weights.
 
     Args:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.jit._trace import TracerWarning
 
 from trainables.compression.compressor import Compressors
-from trainables.deployment.batchnorm_folding import finish
+from trainables.deployment.batchnorm_folding import fold_batchnorm
 from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput
 
@@ -56,4 +56,4 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
         except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0].split("  [Caused by")[0]
             raise InvalidInput(f"model.name: the network cannot be written as ONNX ({reason})") from error
-    return finish(content.getvalue())
+    return fold_batchnorm(content.getvalue())
