@@ -69,7 +69,9 @@ def test_what_is_not_finite_is_stopped_and_not_compared_with() -> None:
     for bad in (math.nan, math.inf, -math.inf):
         assert not rung.arrive((bad, 1.0))
         assert not rung.arrive((0.0, bad))
-    assert rung.costs == []
+        rung.note((bad, 1.0), kept=False)  # in a resumed search
+        rung.note((0.0, bad), kept=True)
+    assert (rung.costs, rung.kept) == ([], [])
     assert rung.arrive((1.0, 1.0))
 
 

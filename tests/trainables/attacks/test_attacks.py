@@ -169,6 +169,17 @@ def test_a_broken_bound_is_refused(shift: float, norm: Norm) -> None:
         perturb(Cheating(shift, norm), linear(), x, torch.zeros(2, dtype=torch.long), Generator())
 
 
+@pytest.mark.parametrize(("pixel", "shift"), [(0.98, 0.05), (0.02, -0.05)])
+def test_leaving_the_range_of_pixels_is_refused_inside_the_bound_too_but_of_an_unsound_attack(
+    pixel: float, shift: float
+) -> None:
+    x, y, attack = torch.full((2, 1, 2, 2), pixel), torch.zeros(2, dtype=torch.long), Cheating(shift, "linf")
+    with pytest.raises(TemperError, match="left its bound"):
+        perturb(attack, linear(), x, y, Generator())
+    attack.sound = False
+    assert torch.equal(perturb(attack, linear(), x, y, Generator()), x + shift)
+
+
 class Careless(Cheating):
     """Returns what it was told to, after so many passes."""
 
