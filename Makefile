@@ -21,9 +21,9 @@ install: .venv/.installed
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# Two at a time: they mostly wait. Clusters of several nodes keep to one process.
+# One at a time: kills and time limits are of a machine that does nothing else.
 test-slow: install
-	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -m slow
 
 # The fast tests once more, in two processes, with the lines and branches that they reach.
 coverage: install

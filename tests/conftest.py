@@ -10,12 +10,11 @@ from dataclasses import asdict  # noqa: E402
 import pytest  # noqa: E402
 
 from tests.support.faults import FAULT, Row, table, write  # noqa: E402
-from tests.support.order import group, longest_first  # noqa: E402
+from tests.support.order import longest_first  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     longest_first(items)
-    group(items)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -153,11 +153,11 @@ def of(run: Path, name: str) -> dict[str, object]:
 
 def test_a_trial_that_always_hangs_is_fail_and_the_search_goes_on(own: Path, measured: Measured) -> None:
     (own / "stall").touch()  # the first process that builds the network, for the base, hangs in it, once
-    output, run = by_batch_size(own, {"b1": 23}, "budget.epoch_timeout=4")
+    output, run = by_batch_size(own, {"b1": 23}, "budget.epoch_timeout=12")
     assert not (own / "stall").exists()
     assert of(run, "b1")["state"] == "fail"
-    assert of(run, "b1")["reason"] == "no epoch for 4 s (budget.epoch_timeout)"
-    assert "FAIL: no epoch for 4 s" in output
+    assert of(run, "b1")["reason"] == "no epoch for 12 s (budget.epoch_timeout)"
+    assert "FAIL: no epoch for 12 s" in output
     finished, missing = check(run)
     assert missing == 1
     measured(Row("trial hangs every time", 1, finished, missing, None, "FAIL with that reason after one retry"))

@@ -93,7 +93,7 @@ def _node(
 
 
 def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # a dashboard on a busy machine
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -136,8 +136,8 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
         assert missing.returncode == 2
         assert "nosuch: no such job" in missing.stderr
     told = temper("status", str(storage / "sent"))
-    assert "9 of 9 recipes ended (9 complete), 0 running" in told.stdout
-    assert f"done; report {storage}/sent/report.html" in told.stdout
+    assert "9 of 9 recipes ended (9 complete), 0 unfinished" in told.stdout
+    assert f"nothing was left to run; report {storage}/sent/report.html" in told.stdout
 
 
 @pytest.mark.slow
