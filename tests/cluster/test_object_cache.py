@@ -1,5 +1,6 @@
 """What is kept in Ray's object store can be taken by any process, and is made again where it was lost."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,18 @@ def recovering(content: Any) -> tuple[Callable[[], Any], list[Any]]:
         return content
 
     return recover, made
+
+
+def until_lost(cache: ObjectCache, recipe_id: str) -> None:
+    """Waits until the actor behind the cache has started again, without what it held."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        try:
+            ray.get(cache._keeper.get.remote(recipe_id))
+        except KeyError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the actor was not lost within a minute")
 
 
 def test_what_was_put_is_taken_and_not_made_again(cache: ObjectCache) -> None:
@@ -56,6 +69,7 @@ def test_what_another_process_put_outlives_it(cache: ObjectCache) -> None:
 def test_what_a_lost_keeper_held_is_made_again_once(cache: ObjectCache) -> None:
     cache.put("five", "of before")
     ray.kill(cache._keeper, no_restart=False)
+    until_lost(cache, "five")  # Ray answers before the actor has ended
     recover, made = recovering("made again")
     assert [cache.take("five", recover) for _ in range(2)] == ["made again"] * 2
     assert made == ["made again"]
