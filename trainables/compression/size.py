@@ -1,29 +1,29 @@
 """Measures the size of a compressed network: bit operations of a forward pass, and bytes of its stored weights."""
 
-import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.compression.compressor import FLOAT, Compressors, layers_of
-from trainables.models.build import frozen
+from trainables.compute.flops import forward_by_layer
+
+# Products inside an attention layer that have no weights: of queries with keys, and of attention weights with values.
+_OF_ACTIVATIONS = frozenset({"aten::bmm", "aten::baddbmm"})
 
 
 def forward_bitops(model: nn.Module, example: Tensor, compressors: Compressors) -> float:
     """Returns the bit operations of one image's forward pass: MACs × weight bits × input bits, summed over the layers.
 
     As an objective they show the gain of quantization, which leaves the number of MACs as it is. Numbers that are not
-    quantized count as 32 bits, and so do those of products outside convolutions and linear layers.
+    quantized count as 32 bits, and so do those of products without weights, such as those inside attention.
     """
-    with frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(example)
-    flops, rest = counter.get_flop_counts(), float(counter.get_total_flops())
+    layers = layers_of(model)
     total: float = 0.0
-    for name, layer in layers_of(model).items():
-        weight_bits, input_bits = compressors.bits(layer)
-        own = sum(flops.get(f"{type(model).__name__}.{name}", {}).values())  # empty for a layer that is not used
-        rest -= own
-        total += own / 2 * weight_bits * input_bits
-    return total + rest / 2 * FLOAT**2
+    for name, flops in forward_by_layer(model, example, list(layers)).items():
+        weight_bits, input_bits = compressors.bits(layers[name]) if name else (FLOAT, FLOAT)
+        attention = isinstance(layers.get(name), nn.MultiheadAttention)
+        for operator, own in flops.items():
+            weighted = not (attention and operator in _OF_ACTIVATIONS)
+            total += own / 2 * (weight_bits * input_bits if weighted else FLOAT**2)
+    return total
 
 
 def stored_bytes(model: nn.Module, compressors: Compressors) -> float:

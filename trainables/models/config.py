@@ -20,12 +20,15 @@ class Network(Frozen):
         normalization: whether `small` and `eight_layer` have batch normalization; it makes no difference to others.
         depth: number of layers of `wide_resnet`, 6 n + 4.
         width: factor of `wide_resnet` by which it has more channels than a ResNet.
+        uncounted_operators: operators that the network may run although Temper does not know their FLOPs, such as
+            `mylib::attention`; they count as nothing, and a plan says their share.
     """
 
     name: str
     normalization: bool = True
     depth: PositiveInt = 28
     width: PositiveInt = 10
+    uncounted_operators: tuple[Annotated[str, Field(pattern=r"^\w+::\w+$")], ...] = ()
 
     @field_validator("name")
     @classmethod

@@ -47,7 +47,10 @@ RELEASED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "split_seed": 0,
         },
     },
-    "Network": {"0.1": {"name": REQUIRED, "normalization": True, "depth": 28, "width": 10}},
+    "Network": {
+        "0.1": {"name": REQUIRED, "normalization": True, "depth": 28, "width": 10},
+        "0.3": {"uncounted_operators": ()},
+    },
     "Weights": {"0.1": {"path": REQUIRED, "sha256": None}},
     "NoCompression": {"0.1": {"method": "none"}},
     "ChannelPruning": {

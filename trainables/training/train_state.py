@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from safetensors.torch import load as load_tensors
 from torch import Generator, Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.attacks.config import FGSM
 from trainables.attacks.registry import warmed
 from trainables.checkpoints.tensors import pack_model, pack_progress, unpack_progress
 from trainables.compression.compressor import Compressors
 from trainables.compression.size import forward_bitops
+from trainables.compute.counter import FlopCounter
 from trainables.compute.flops import measure
 from trainables.compute.ledger import Ledger
 from trainables.losses.distillation import SoftLoss
@@ -80,9 +80,9 @@ class TrainState:
         """Compresses the network as the recipe says before this epoch, counted from 1, and counts its new FLOPs."""
         if epoch > self._recipe.compressed_from:
             return
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounter() as counter:
             self.compressors.step(epoch, self.model, self._images, self._labels)
-        ledger.add("compression", counter.get_total_flops())
+        ledger.add("compression", counter.flops)
         self._start_anew()
 
     def train_epoch(self, epoch: int, ledger: Ledger, micro_batches: int = 1) -> EpochResult:
@@ -152,5 +152,5 @@ class TrainState:
         """Makes a new optimizer and a new average for the network as it is now, and counts its FLOPs."""
         schedule, example = self._recipe.schedule, self._images[:1]
         self.optimizer, self.average = optimizer_of(self.model, schedule), average_of(self.model, schedule)
-        self.cost = measure(self.model, example)
+        self.cost = measure(self.model, example, self._recipe.model.uncounted_operators)
         self.bitops = forward_bitops(self.model, example, self.compressors)

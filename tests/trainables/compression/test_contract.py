@@ -196,8 +196,8 @@ def test_bits_of_products_outside_of_layers_are_floats() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             found: Tensor = self.inner(x)
-            return found @ found.T
+            return found @ found.mT
 
-    model, x = Squares(), torch.rand(3, 6)
+    model, x = Squares(), torch.rand(1, 3, 6)
     quantizer = Compressors([Quantization(weight_bits=2, activation_bits=8)], seed=0)
     assert forward_bitops(model, x, quantizer) == (3 * 6 * 4 + 3 * 4 * 3) * FLOAT**2

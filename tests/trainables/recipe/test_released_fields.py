@@ -128,7 +128,10 @@ def test_a_field_that_comes_later_leaves_ids_alone_at_its_default_and_changes_th
 
 def test_fields_of_a_class_s_first_version_are_always_in_the_id() -> None:
     recipe = Recipe.model_validate(PLAIN | {"base": PLAIN})
-    assert identifying_fields(recipe) == recipe.model_dump(mode="json")
+    first = recipe.model_dump(mode="json")
+    for one in (first, first["base"]):
+        assert one["model"].pop("uncounted_operators") == []  # came with 0.3
+    assert identifying_fields(recipe) == first
     assert recipe.id == "bccef97136249626"
 
 
