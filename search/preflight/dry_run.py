@@ -33,24 +33,25 @@ def _with_flops(works: Sequence[Work]) -> list[str]:
     width = max(len(work.name) for work in works)
     total = sum(work.trials * work.flops for work in works)
 
-    def line(role: str, name: str, what: str, flops: float) -> str:
-        return f"  {role:9s} {name:{width}s} {what:27s} {flops:11.3g}  {flops / total if total else 0.0:6.1%}"
+    def line(role: str, name: str, what: str, flops: float, about: bool) -> str:
+        share = f"{flops / total if total else 0.0:6.1%}"
+        return f"  {role:9s} {name:{width}s} {what:27s} {'about ' if about else '':6s}{flops:8.3g}  {share}"
 
-    lines = [f"  {'':9s} {'':{width}s} {'':27s} {'train FLOPs':>11s}  of all"]
+    lines = [f"  {'':9s} {'':{width}s} {'':27s} {'train FLOPs':>14s}  of all"]
     lines += [
-        line(work.role, work.name, f"{work.epochs:3.0f} epochs  {work.recipe.id}", work.flops)
+        line(work.role, work.name, f"{work.epochs:3.0f} epochs  {work.recipe.id}", work.flops, work.about)
         for work in works
         if work.role not in ("grid", "proposed")
     ]
     for name in dict.fromkeys(work.name for work in works if work.role == "grid"):
         cells = [work for work in works if work.role == "grid" and work.name == name]
         count = sum(cell.trials for cell in cells)
-        lines.append(line("grid", name, f"{count:3d} recipes", sum(cell.trials * cell.flops for cell in cells)))
-    lines += [
-        line("proposed", "", f"{work.trials:3d} recipes of {work.epochs:.1f} epochs", work.trials * work.flops)
-        for work in works
-        if work.role == "proposed"
-    ]
+        flops, about = sum(cell.trials * cell.flops for cell in cells), any(cell.about for cell in cells)
+        lines.append(line("grid", name, f"{count:3d} recipes", flops, about))
+    for work in works:
+        if work.role == "proposed":
+            what = f"{work.trials:3d} recipes of {work.epochs:.1f} epochs"
+            lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
     return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, each from the base"]
 

@@ -1,5 +1,6 @@
 """Plans how many FLOPs a study's recipes will train with, on untrained networks, before anything runs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,12 +15,12 @@ from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.checkpoints.tensors import pack_model
 from trainables.checkpoints.trained_model import TrainedModel, inherited
+from trainables.compression.compressor import Compressors
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import CPU, FlopsPlanner
 from trainables.recipe.recipe import Recipe
 from trainables.training.initial_network import initial_network
-from trainables.training.train_state import TrainState
 
 SAMPLE = 16  # random proposals whose mean stands for all proposals
 
@@ -36,6 +37,7 @@ class Work:
         flops: FLOPs that each trial itself trains with: attacks are included, ancestors and scoring are not.
         epochs: epochs of training of each trial.
         after: name of the fixed recipe that must finish first; None: it can begin at once.
+        about: whether the FLOPs are about these, because layers become as wide as trained weights will say.
     """
 
     role: str
@@ -45,6 +47,7 @@ class Work:
     flops: float
     epochs: float
     after: str | None
+    about: bool = False
 
 
 def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, ...]:
@@ -52,8 +55,9 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
 
     The random proposals are drawn with the study's seed. FLOPs are counted on compressed networks with untrained
     weights. They are exact for fixed recipes, except where channels are ranked across layers (`scope` global), since
-    trained weights rank them otherwise. The plan does not foresee what a sampler will prefer or what halving will stop:
-    a sampler that learns to propose cheap recipes costs less than the mean.
+    trained weights rank them otherwise. Those of proposals are interpolated between a few networks. The plan does not
+    foresee what a sampler will prefer or what halving will stop: a sampler that learns to propose cheap recipes costs
+    less than the mean.
 
     Raises:
         InvalidInput: a user's compression method does not work on the study's network.
@@ -71,19 +75,19 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
         before = one.recipe.separate_teacher or one.recipe.base
         after = names.get(before.id) if before is not None else None
         flops, epochs = planning.own_flops(one.recipe), one.recipe.schedule.epochs
-        work.append(Work(one.role, one.name, one.recipe, len(several), flops, epochs, after))
+        work.append(Work(one.role, one.name, one.recipe, len(several), flops, epochs, after, _is_about(one.recipe)))
     trials = study.budget.trials
     if not trials:
         return tuple(work)
     rng = np.random.default_rng(study.seed)
     drawn = [propose(RandomChooser(rng), study, fixed) for _ in range(SAMPLE)]
-    costs = [planning.own_flops(recipe) for recipe in drawn]
+    costs = [planning.rough_flops(recipe) for recipe in drawn]
     mean, epochs_of_all = float(np.mean(costs)), float(np.mean([recipe.schedule.epochs for recipe in drawn]))
     middle = drawn[int(np.argsort(costs)[len(costs) // 2])]
     if study.budget.flops is not None:
         trials = min(trials, max(1, round(study.budget.flops / mean))) if mean else trials
     base = fixed.base.name
-    return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, base))
+    return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, base, about=True))
 
 
 def timed(works: Sequence[Work], reference: str) -> tuple[Recipe, Recipe]:
@@ -98,6 +102,13 @@ def timed(works: Sequence[Work], reference: str) -> tuple[Recipe, Recipe]:
 
 def _from_scratch(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"base": None, "weights": None, "distillation": None})
+
+
+def _is_about(recipe: Recipe) -> bool:
+    """Return whether the layers of a recipe's network become as wide as weights say that training has yet to make."""
+    trained = recipe.base is not None or recipe.compressed_from > 1
+    own = trained and any(method.follows_weights() for method in recipe.methods)
+    return own or (recipe.base is not None and _is_about(recipe.base))
 
 
 class _Untrained:
@@ -116,16 +127,23 @@ class _Untrained:
         before.inherit(inherited(*(self._made(one) for one in built_on), *[None] * (2 - len(built_on))))
         return ledger.end_to_end - before.end_to_end
 
+    def rough_flops(self, recipe: Recipe) -> float:
+        """Return about the FLOPs of a recipe's own trial, interpolated between a few networks in floating point."""
+        parts = recipe.compression.counted_as(roughly=True) or ((recipe.compression, 1.0),)
+        plain = recipe.model_copy(update={"quantization": None})
+        counted = [(self.own_flops(plain.model_copy(update={"compression": one})), share) for one, share in parts]
+        return float(math.prod(flops**share for flops, share in counted))
+
     def _make(self, recipe: Recipe) -> TrainedModel:
         """Return the network that a recipe's trial would leave, except that it is not trained."""
         base = self._made(recipe.base) if recipe.base is not None else None
         teacher = self._made(recipe.separate_teacher) if recipe.separate_teacher is not None else None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            assembled = initial_network(recipe, base, self._splits, self._images[0])
-            state = TrainState(recipe, assembled, self._images, Ledger())
-            for epoch in range(2, recipe.compressed_from + 1):
-                state.prepare(epoch, Ledger())
+            model = initial_network(recipe, base, self._splits, self._images[0]).model
+            compressors = Compressors(recipe.methods, seed=recipe.seed)
+            for epoch in range(1, recipe.compressed_from + 1):
+                compressors.step(epoch, model, *self._images)
         before = inherited(base, teacher)
         lineage = {**before, recipe.id: self._planner.plan(recipe).own(before)}
-        return TrainedModel(pack_model(state.model), lineage)
+        return TrainedModel(pack_model(model), lineage)

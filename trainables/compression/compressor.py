@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.compression.config import Compression, Quantization
+from trainables.compute.counter import FlopCounter
 from trainables.models.build import load_compressed
 
 FLOAT = 32  # bits of a number that is not quantized
@@ -98,15 +99,20 @@ class Compressors:
                 self._parts.append((first, first + config.steps - 1, compressor_of(config, seed=seed)))
                 first += config.steps - 1
 
-    def step(self, epoch: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    def step(self, epoch: int, model: nn.Module, x: Tensor, y: Tensor) -> float:
         """Takes every step that is due before an epoch, counted from 1; arguments otherwise as in `Compressor.step`.
 
         New layers are then moved to the device and the memory layout of the others, as in a rebuilt network.
+
+        Returns:
+            FLOPs of the passes through the network that the steps made.
         """
-        for first, last, compressor in self._parts:
-            if first <= epoch <= last:
-                compressor.step(epoch - first + 1, model, x, y)
-                model.to(x.device).to(memory_format=torch.channels_last)
+        with FlopCounter() as counter:
+            for first, last, compressor in self._parts:
+                if first <= epoch <= last:
+                    compressor.step(epoch - first + 1, model, x, y)
+                    model.to(x.device).to(memory_format=torch.channels_last)
+        return counter.flops
 
     def load(self, model: nn.Module, state: Mapping[str, Tensor], *, epochs: int | None = None) -> nn.Module:
         """Gives a newly built network the form and the weights of a saved one.

@@ -30,6 +30,7 @@ MacRatio = Annotated[float, Field(gt=0, lt=1, description="a number in (0, 1)")]
 PruningRatio = Annotated[float, Field(ge=0, le=0.95, description="a number in [0, 0.95]")]
 
 COUNTED_RATIOS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # pruning ratios whose networks are counted
+ROUGH_RATIOS = (0.0, 0.5, 0.8, 0.95)  # the same for a rough estimate
 COUNTED_PER_OCTAVE = 4  # number of values of `mac_ratio` whose networks are counted, for each factor of 2
 
 
@@ -46,14 +47,21 @@ class Method(Frozen):
 
     implementation: ClassVar[str | None]
 
-    def counted_as(self) -> "tuple[tuple[Compression, float], ...]":
+    def counted_as(self, *, roughly: bool = False) -> "tuple[tuple[Compression, float], ...]":
         """Returns the compressions whose networks are counted to estimate the compute of this one, with their weights.
 
         The weights add up to 1, and the estimate is the product of each network's compute to the power of its weight. A
         method with a continuous amount returns its neighbours on a grid, so that few networks are counted for many
         candidates. Where nothing is returned, the network of this method itself is counted.
+
+        Args:
+            roughly: count on a coarse grid, which is enough for the mean of many candidates.
         """
         return ()
+
+    def follows_weights(self) -> bool:
+        """Returns whether the sizes of the network's layers depend on its weights: untrained ones give about them."""
+        return False
 
     def words(self) -> str:
         """Describes the method in a few words, for tables and progress lines, without settings at their defaults."""
@@ -107,14 +115,19 @@ class ChannelPruning(Method):
             )
         return self
 
-    def counted_as(self) -> "tuple[tuple[Compression, float], ...]":
-        """Returns the neighbours in COUNTED_RATIOS, or the nearest counted share of MACs; Taylor counts as L1."""
-        plain = self.model_copy(update={"importance": "l1"}) if self.importance == "taylor" else self
+    def follows_weights(self) -> bool:
+        return self.scope == "global" and self.importance != "random"
+
+    def counted_as(self, *, roughly: bool = False) -> "tuple[tuple[Compression, float], ...]":
+        """Returns the neighbours among the counted ratios, or the nearest share of MACs; Taylor counts as L1."""
+        plain = self.model_copy(update={"importance": "l1"}) if roughly or self.importance == "taylor" else self
         if self.pruning_ratio is None:
-            octaves = min(-1, round(COUNTED_PER_OCTAVE * math.log2(self.mac_ratio or 1.0)))
-            return ((plain.model_copy(update={"mac_ratio": 2.0 ** (octaves / COUNTED_PER_OCTAVE)}), 1.0),)
-        above = bisect_left(COUNTED_RATIOS, self.pruning_ratio)
-        low, high = COUNTED_RATIOS[above - 1], COUNTED_RATIOS[above]
+            per_octave = 1 if roughly else COUNTED_PER_OCTAVE
+            octaves = min(-1, round(per_octave * math.log2(self.mac_ratio or 1.0)))
+            return ((plain.model_copy(update={"mac_ratio": 2.0 ** (octaves / per_octave)}), 1.0),)
+        ratios = ROUGH_RATIOS if roughly else COUNTED_RATIOS
+        above = bisect_left(ratios, self.pruning_ratio)
+        low, high = ratios[above - 1], ratios[above]
         share = math.log((1 - low) / (1 - self.pruning_ratio)) / math.log((1 - low) / (1 - high))
         below = plain.model_copy(update={"pruning_ratio": low}) if low else NoCompression()
         return (below, 1 - share), (plain.model_copy(update={"pruning_ratio": high}), share)
@@ -158,6 +171,9 @@ class UserCompression(Method):
     method: str
     steps: PositiveInt = 1
     settings: Settings = Settings()
+
+    def follows_weights(self) -> bool:
+        return True  # nothing is known of it
 
     @field_validator("method")
     @classmethod

@@ -1,21 +1,24 @@
 """Counts the FLOPs of a recipe's whole schedule before it trains, on its compressed network."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import Tensor, nn
 
 from trainables.attacks.registry import attack_of
 from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild
-from trainables.compute.flops import PassCost, forward_flops
+from trainables.compression.compressor import Compressors
+from trainables.compute.flops import PassCost, forward_flops, measure
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
 from trainables.losses.losses import loss_of
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
 from trainables.training.initial_network import initial_network
-from trainables.training.train_state import TrainState, update_phase
+from trainables.training.train_state import update_phase
 
 CPU = torch.device("cpu")
 
@@ -63,6 +66,7 @@ class FlopsPlanner:
         self._trained = cache(trained)
         self._teaching = cache(self._count_teaching)
         self._counted: dict[object, _Counted] = {}
+        self._started: tuple[object, nn.Module, Tensor] | None = None  # the last recipe's start, network, random state
 
     def plan(self, recipe: Recipe) -> Ledger:
         """Returns the ledger of the recipe's trial after its last epoch, without validation.
@@ -89,26 +93,35 @@ class FlopsPlanner:
 
     def _network(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
         """Returns the counts of a recipe's network, those of an earlier recipe where it had the same network."""
-        # These fields determine the untrained network. The seed draws its initial weights and the random importance.
-        start = (recipe.data, recipe.model, recipe.base, recipe.weights, recipe.seed)
-        key = (start, recipe.compression, recipe.quantization)  # its hash takes microseconds, an id takes longer
+        # its hash takes microseconds, an id takes longer
+        key = (_start_of(recipe), recipe.compression, recipe.quantization)
         if key not in self._counted:
             self._counted[key] = self._count(recipe, base)
         return self._counted[key]
 
     def _count(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
-        ledger = Ledger()
+        compressors, compression, passes = Compressors(recipe.methods, seed=recipe.seed), 0.0, []
         # Seeding changes the random state of every GPU, so all are restored afterwards. Where CUDA is not in use yet,
         # there is nothing to restore, and asking for the state would start it.
         gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
         with torch.random.fork_rng(devices=gpus):
+            model = self._initial(recipe, base)
+            for epoch in range(1, recipe.compressed_from + 1):
+                compression += compressors.step(epoch, model, *self._train)
+                passes.append(measure(model, self._train[0][:1], recipe.model.uncounted_operators))
+        return _Counted(compression, tuple(passes))
+
+    def _initial(self, recipe: Recipe, base: TrainedModel | None) -> nn.Module:
+        """Returns a new copy of the network that a recipe starts from, which is built once for recipes in a row.
+
+        PyTorch's random state is then as if the network had been built now, since a user's compression may draw.
+        """
+        if self._started is None or self._started[0] != _start_of(recipe):
             torch.manual_seed(recipe.seed)
-            state = TrainState(recipe, initial_network(recipe, base, self._splits, self._train[0]), self._train, ledger)
-            passes = [state.cost]
-            for epoch in range(2, recipe.compressed_from + 1):
-                state.prepare(epoch, ledger)
-                passes.append(state.cost)
-        return _Counted(ledger.compression, tuple(passes))
+            model = initial_network(recipe, base, self._splits, self._train[0]).model
+            self._started = (_start_of(recipe), model, torch.get_rng_state())
+        torch.set_rng_state(self._started[2])
+        return copy.deepcopy(self._started[1])
 
     def _count_teaching(self, teacher: Recipe) -> float:
         """Returns the FLOPs of a teacher's forward pass over one image."""
@@ -117,6 +130,11 @@ class FlopsPlanner:
             return trained.soft_labels.flops
         model = rebuild(teacher, self._splits, trained.weights).to(self._device)
         return forward_flops(model, self._train[0][:1])
+
+
+def _start_of(recipe: Recipe) -> object:
+    """Returns the fields that determine the untrained network; the seed draws weights, and the random importance."""
+    return recipe.data, recipe.model, recipe.base, recipe.weights, recipe.seed
 
 
 def _charge(recipe: Recipe, passes: PassCost, ledger: Ledger, examples: int) -> None:

@@ -11,7 +11,6 @@ from trainables.attacks.registry import warmed
 from trainables.checkpoints.tensors import pack_model, pack_progress, unpack_progress
 from trainables.compression.compressor import Compressors
 from trainables.compression.size import forward_bitops
-from trainables.compute.counter import FlopCounter
 from trainables.compute.flops import measure
 from trainables.compute.ledger import Ledger
 from trainables.losses.distillation import SoftLoss
@@ -80,9 +79,7 @@ class TrainState:
         """Compresses the network as the recipe says before this epoch, counted from 1, and counts its new FLOPs."""
         if epoch > self._recipe.compressed_from:
             return
-        with FlopCounter() as counter:
-            self.compressors.step(epoch, self.model, self._images, self._labels)
-        ledger.add("compression", counter.flops)
+        ledger.add("compression", self.compressors.step(epoch, self.model, self._images, self._labels))
         self._start_anew()
 
     def train_epoch(self, epoch: int, ledger: Ledger, micro_batches: int = 1) -> EpochResult:

@@ -9,9 +9,13 @@ from search.preflight.workload import Work, timed, workload
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
+from trainables.checkpoints.trained_model import TrainedModel
+from trainables.compression.config import ChannelPruning
 from trainables.data.splits import load_splits
+from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.estimation.speed import Speed, time_recipe
 from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.recipe.recipe import Recipe
 
 STUDY = load("digits", ["data.train_size=200", "data.validation_size=100"])
 FAST, SLOW = Speed(100.0, 0.0, 0.0, 0.0), Speed(50.0, 2.0, 5.0, 1.0)
@@ -82,6 +86,36 @@ def test_planned_work_is_what_trials_are_charged_for() -> None:
     speed = time_recipe(proposal, STUDY.protocol, splits, threads=1, gpu=False, seconds=0.2)
     assert 1e8 < speed.flops_per_second < 1e13
     assert 0 < speed.progress_seconds < 10
+
+
+def test_a_plan_says_about_where_widths_follow_weights_that_training_has_yet_to_make() -> None:
+    pruned = "{method: channel_pruning, pruning_ratio: 0.5, scope: %s}"
+    after, scratch = "baselines.5.compression=" + pruned, "baselines.4.compression=" + pruned
+    small = ["data.train_size=200", "data.validation_size=100"]
+    for scope, expected in (("global", {"robust_then_pruned"}), ("uniform", set())):
+        study = load("digits", [*small, after % scope, scratch % scope])
+        works = workload(study, FixedRecipes.of(study), load_splits(study.data))
+        assert {work.name for work in works if work.about} == expected | {""}
+        assert works[-1].role == "proposed"
+
+
+def test_the_mean_of_proposals_is_interpolated_and_not_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits, fixed = load_splits(STUDY.data), FixedRecipes.of(STUDY)
+    counted: list[object] = []
+    whole = FlopsPlanner._count
+
+    def count(planner: FlopsPlanner, recipe: Recipe, base: TrainedModel | None) -> object:
+        counted.append(recipe.compression)
+        return whole(planner, recipe, base)
+
+    monkeypatch.setattr(FlopsPlanner, "_count", count)
+    rough = workload(STUDY, fixed, splits)[-1].flops
+    networks = len(counted)
+    monkeypatch.setattr(ChannelPruning, "counted_as", lambda *_, **__: ())
+    exact = workload(STUDY, fixed, splits)[-1].flops
+    assert networks < 12 < len(counted) - networks
+    assert rough == pytest.approx(exact, rel=0.08)
+    assert rough != exact
 
 
 def test_a_budget_of_flops_bounds_the_proposals() -> None:
