@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow coverage bench check lint lock clean
+.PHONY: search install test test-slow coverage bench networks fuzz check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -40,6 +40,14 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.decisions
 	$(BIN)/python -m tests.benchmarks.searching
+
+# The smallest model of each of torchvision's families through all that Temper does with one: writes docs/networks.md.
+networks: install
+	$(BIN)/python -m tests.benchmarks.networks
+
+# 500 generated networks, each taken through to the end or refused in words; goes on where it was stopped.
+fuzz: install
+	$(BIN)/python -m tests.fuzz.networks
 
 lint: install
 	$(BIN)/ruff check .
