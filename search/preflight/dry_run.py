@@ -4,11 +4,16 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+import torch
+
 from search.preflight.workload import Work, workload
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study
-from trainables.data.splits import load_splits
+from trainables.compute.flops import uncounted_shares
+from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
+from trainables.estimation.flops_planner import CPU
+from trainables.training.initial_network import initial_network
 
 
 def dry_run(study: Study) -> str:
@@ -23,7 +28,8 @@ def dry_run(study: Study) -> str:
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]
     try:
-        lines += _with_flops(workload(study, fixed, load_splits(study.data)))
+        splits = load_splits(study.data)
+        lines += [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
     except InvalidInput as error:
         lines += [*_without_flops(study, fixed), f"FLOPs cannot be planned: {error}"]
     return "\n".join([*lines, _where(study)])
@@ -54,6 +60,18 @@ def _with_flops(works: Sequence[Work]) -> list[str]:
             lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
     return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, each from the base"]
+
+
+def _uncounted(fixed: FixedRecipes, splits: Splits) -> list[str]:
+    """Return a line on the operators that the study leaves out of all counts; none where it counts everything."""
+    recipe = fixed.base.recipe
+    if not recipe.model.uncounted_operators:
+        return []
+    images = splits.train.tensors(CPU)[0][:1]
+    with torch.random.fork_rng(devices=[]):
+        shares = uncounted_shares(initial_network(recipe, None, splits, images).model, images)
+    told = ", ".join(f"{name} ({share:.1%})" for name, share in shares.items()) or "nothing: the network runs none"
+    return [f"not counted, with the share of the numbers in a forward pass that it gives: {told}"]
 
 
 def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:

@@ -1,0 +1,47 @@
+"""What a plan says of operators whose FLOPs nobody knows."""
+
+import torch
+from torch import Tensor, nn
+
+from search.preflight.dry_run import dry_run
+from search.study.loading import load
+
+SMALL = ["data.train_size=200", "data.validation_size=100", f"model.name={__name__}:network"]
+NAME = "tempertest::doubled"
+
+
+@torch.library.custom_op(NAME, mutates_args=())
+def doubled(x: Tensor) -> Tensor:
+    return x + x
+
+
+doubled.register_fake(torch.empty_like)
+doubled.register_autograd(lambda _, gradient: 2 * gradient)
+
+
+class Doubling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        given: Tensor = doubled(x)
+        return given
+
+
+def network(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """An operator of the user's gives 64 of the 74 numbers of a forward pass."""
+    return nn.Sequential(Doubling(), nn.Flatten(), nn.Linear(64, classes))
+
+
+def test_a_plan_is_refused_without_the_flops_of_an_operator() -> None:
+    assert f"FLOPs cannot be planned: model: runs {NAME}, whose FLOPs are unknown" in dry_run(load("digits", SMALL))
+
+
+def test_a_plan_says_the_share_of_operators_that_it_may_leave_out() -> None:
+    text = dry_run(load("digits", [*SMALL, f"model.uncounted_operators=['{NAME}']"]))
+    assert f"not counted, with the share of the numbers in a forward pass that it gives: {NAME} (86.5%)" in text
+    assert "FLOPs cannot be planned" not in text
+
+
+def test_a_plan_that_counts_everything_says_nothing_of_it() -> None:
+    counted = load("digits", SMALL[:2])
+    assert "not counted" not in dry_run(counted)
+    allowed = load("digits", [*SMALL[:2], f"model.uncounted_operators=['{NAME}']"])
+    assert dry_run(allowed).count("nothing: the network runs none") == 1
