@@ -220,8 +220,12 @@ class _Probe(Passing):
         result = tree_map(
             lambda one: made_up(number, one.shape, like) if isinstance(one, Tensor) else one, self._cache[key]
         )
+        made = result[0] if isinstance(result, tuple) else result
+        if self._first and call.out is not None and batch_axis(made) is None:
+            known = self._seen.ports[call.out.key]
+            self._seen.ports[known.key] = replace(known, fixed="it does not work on the images")
         if call.out is not None and call.out.key in self._marks:
-            write_marks(result[0] if isinstance(result, tuple) else result, call.axis, self._marks[call.out.key])
+            write_marks(made, call.axis, self._marks[call.out.key])
         return result
 
     def met(self, tensor: Tensor, dim: int, value: Tensor, axis: int) -> None:
@@ -257,17 +261,16 @@ class _Probe(Passing):
 
 
 def _held(call: Operation, number: int, known: Mapping[int, Tensor]) -> Operation:
-    """Returns an operation whose channels are fixed, if it uses a weight that is no parameter or buffer."""
-    slots = [slot for port in (call.into, call.out) if port is not None for slot in port.slots]
-    if all(id(slot.tensor) in known for slot in slots):
-        return call
-    into, out = (
-        None
-        if port is None
-        else Port((number, end), port.size, fixed="a weight is computed from other tensors in each pass")
-        for end, port in (("in", call.into), ("out", call.out))
-    )
-    return replace(call, into=into, out=out)
+    """Returns an operation whose channels are fixed where they have a weight that is no parameter or buffer."""
+
+    def held(port: Port | None, end: str) -> Port | None:
+        if port is None or all(id(slot.tensor) in known for slot in port.slots):
+            return port
+        key = port.key if id(port.slots[0].tensor) in known else (number, end)
+        slots = tuple(slot for slot in port.slots if id(slot.tensor) in known)
+        return replace(port, key=key, slots=slots, fixed="a weight or bias is computed from other tensors in each pass")
+
+    return replace(call, into=held(call.into, "in"), out=held(call.out, "out"))
 
 
 _ACROSS = (torch.nn.functional.layer_norm, torch.nn.functional.group_norm, torch.nn.functional.rms_norm)

@@ -1,8 +1,8 @@
 """Finds what can be pruned in a network, and says of every other layer why it is left as it is."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from trainables.pruning.selection import pattern
 from trainables.pruning.verification import WholePass, difference, passed
 
 WEIGHTED = (_ConvNd, nn.Linear, nn.MultiheadAttention, nn.RNNBase)  # layers that a report speaks of
-SECONDS = 60.0  # after this time, no more groups are tried one by one
+TRIALS = 200  # number of trials after which no more groups are tried; not a time, so that all machines prune alike
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,14 @@ def _proven(
     """Divides groups into those that can be pruned, all at once and each alone, and the others with their reasons."""
     proven: dict[Key, Group] = {}
     reasons: dict[Key, str] = {}
-    until = time.monotonic() + SECONDS
+    made: dict[object, Any] = {}
+    trials = 0
 
     def problem(several: Sequence[Group]) -> str | None:
+        nonlocal trials
+        trials += 1
         tried = [(group, pattern(group)) for group in [*proven.values(), *several]]
-        whole = WholePass(seen.ports, _removed(tried))
+        whole = WholePass(seen.ports, _removed(tried), made)
         scores = passed(model, example, whole)
         try:
             removal = _remove(model, seen.ports, tried)
@@ -134,8 +137,8 @@ def _proven(
     def settle(several: Sequence[Group]) -> None:
         if not several:
             return
-        if time.monotonic() > until:
-            reasons.update({group.root: "the time to try it was over" for group in several})
+        if trials >= TRIALS:
+            reasons.update({group.root: "too many others had to be tried" for group in several})
             return
         found = problem(several)
         if found is None:

@@ -35,8 +35,16 @@ class _Read:
 class WholePass(Passing):
     """Pass of a whole network, with NaN in the channels that are to be removed."""
 
-    def __init__(self, ports: Mapping[Key, Port], removed: Mapping[Key, Tensor]) -> None:
+    def __init__(self, ports: Mapping[Key, Port], removed: Mapping[Key, Tensor], made: dict[object, Any]) -> None:
+        """Prepares a pass.
+
+        Args:
+            ports: the ports of the network.
+            removed: the channels that are to be removed, by port.
+            made: keeps the made-up outputs of one pass for the next.
+        """
         super().__init__({})
+        self._made = made
         self._kept = {
             key: torch.tensor(sorted(set(range(ports[key].size)) - set(gone.tolist())), dtype=torch.long)
             for key, gone in removed.items()
@@ -51,11 +59,14 @@ class WholePass(Passing):
             self.reads.append(_Read(values, None, None, call.axis))
             return self._normalized(call, values[0], kept)
         like = call.inputs[0]
-        result = tree_map(
-            lambda one: made_up(number, one.shape, like) if isinstance(one, Tensor) else one, shapes(call)
-        )
+        place = (number, tuple(like.shape))
+        if place not in self._made:
+            self._made[place] = tree_map(
+                lambda one: made_up(number, one.shape, like) if isinstance(one, Tensor) else one, shapes(call)
+            )
+        clean = self._made[place]
+        result = _copy(clean)
         out = call.out.key if call.out is not None else None
-        clean = tree_map(lambda one: one.clone() if isinstance(one, Tensor) else one, result)
         self.reads.append(_Read(values, clean, self._kept.get(out) if out is not None else None, call.axis))
         if out is not None and out in self._gone:
             first = result[0] if isinstance(result, tuple) else result
@@ -95,16 +106,15 @@ class NarrowPass(Passing):
             _expect_alike(value, expected)
         if not call.mixes:
             return call.function(**call.arguments)
-        wanted = shapes(call)
-        narrow = tree_map(lambda one: one.clone() if isinstance(one, Tensor) else one, read.outputs)
+        _expect_fitting(call)
+        narrow = _copy(read.outputs)
         if read.kept_of_output is not None:
             if isinstance(narrow, tuple):
                 narrow = (_narrow(narrow[0], read.axis, read.kept_of_output), *narrow[1:])
             else:
                 narrow = _narrow(narrow, read.axis, read.kept_of_output)
         ours = narrow[0] if isinstance(narrow, tuple) else narrow
-        theirs = wanted[0] if isinstance(wanted, tuple) else wanted
-        if ours.shape != theirs.shape:
+        if call.out is not None and ours.shape[call.axis] != call.out.size:
             raise Differs("a layer gives another number of channels")
         return narrow
 
@@ -155,6 +165,20 @@ def _unmarked(call: Operation) -> Tensor | None:
 
 def _narrow(value: Tensor, axis: int, kept: Tensor | None) -> Tensor:
     return value.clone() if kept is None else value.index_select(axis, kept.to(value.device))
+
+
+def _copy(outputs: Any) -> Any:
+    return tree_map(lambda one: one.clone() if isinstance(one, Tensor) else one, outputs)
+
+
+def _expect_fitting(call: Operation) -> None:
+    """Checks that the tensors of an operator have the sizes of its channels."""
+    if call.into is not None and any(value.shape[call.axis] != call.into.size for value in call.inputs):
+        raise Differs("a layer reads another number of channels")
+    for port in (call.into, call.out):
+        for slot in port.slots if port is not None else ():
+            if port is not None and slot.tensor.shape[slot.dim] * slot.groups != port.size * slot.blocks:
+                raise Differs("a layer's tensors have other sizes")
 
 
 def _expect_alike(value: Tensor, expected: Tensor) -> None:
