@@ -80,6 +80,11 @@ class Group:
             if len(gone := member.channels[torch.isin(member.units, units)])
         }
 
+    def in_all_parts(self, positions: Tensor) -> Tensor:
+        """Returns the units with these positions in each of the group's parts, ascending."""
+        width = self.units // self.parts
+        return torch.cat([positions + part * width for part in range(self.parts)]).sort()[0]
+
     def new_numbers(self, units: Tensor) -> dict[tuple[str, str], int]:
         """Returns the numbers that the network's code keeps, by module and name, as they are without these units."""
         root = self.members[0]
@@ -130,6 +135,8 @@ def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str
     fixed = SCORES if SCORES in told else next((reason for reason in told if reason), "")
     if not fixed and units == 1:
         fixed = "its channels are mixed with each other outside of layers" if members[0].port.size > 1 else "it has one"
+    if not fixed and all(member.makes for member in members):
+        fixed = "no other layer reads its outputs"
     if not fixed and units % parts:
         fixed = f"its {units} channels cannot be divided into {parts} equal parts"
     if not fixed and units == parts:

@@ -29,9 +29,11 @@ from trainables.channels.marks import (
     write_marks,
 )
 from trainables.channels.operators import Key, Operation, Port, Slot
-from trainables.channels.running import Passing, looked_at, made_up, shapes
+from trainables.channels.running import Passing, made_up, passed, shapes
 
 OUTPUT: Key = ("scores",)
+TRAINING = 1_000_000  # number of the first operator of a pass in training mode
+COMPUTED = "a weight or bias is computed from other tensors in each pass"
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Seen:
         links: pairs of ports and of their channels (n, 2) that belong together.
         loose: keys of ports of parameters and buffers that no weighted operator holds.
         classes: number of scores.
+        modes: whether the network was in training in each way that it was run; it is run in training too where it then
+            uses other layers, such as auxiliary heads.
     """
 
     ports: dict[Key, Port] = field(default_factory=dict)
@@ -51,6 +55,7 @@ class Seen:
     links: list[tuple[Key, Key, Tensor]] = field(default_factory=list)
     loose: set[Key] = field(default_factory=set)
     classes: int = 0
+    modes: tuple[bool, ...] = (False,)
 
 
 def probe(model: nn.Module, example: Tensor) -> Seen:
@@ -62,26 +67,36 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
     """
     seen, cache = Seen(), dict[tuple[int, tuple[int, ...]], Any]()
     tensors = {id(one): one for one in [*model.parameters(), *model.buffers()] if one.dim() and one.is_floating_point()}
-    batch = example.expand(BATCH, *example.shape[1:])
-    with looked_at(model):
-        others = tensors
+    others, batch = tensors, example.expand(BATCH, *example.shape[1:])
 
-        def run(marks: Mapping[Key, Tensor], *, first: bool = False) -> dict[Key, Tensor]:
-            mode = _Probe(seen, tensors, others, marks, cache, first=first)
-            with torch.random.fork_rng(devices=[]), mode:
-                scores = model(batch.clone())
-            assert isinstance(scores, Tensor)
-            seen.classes = scores.shape[-1]
+    def run(marks: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
+        reached: dict[Key, Tensor] = {}
+        for training in seen.modes:
+            for key, images in ran(_Probe(seen, tensors, others, marks, cache, first=False), training).reached.items():
+                reached[key] = reached[key] | images if key in reached else images
+        return reached
+
+    def ran(mode: _Probe, training: bool) -> _Probe:
+        mode.calls = training * TRAINING
+        scores = passed(model, batch, mode, training=training)
+        seen.classes = scores.shape[-1]
+        if not training:
             mode.arrive(Port(OUTPUT, seen.classes), scores, -1)
-            return mode.reached
+        return mode
 
-        run({}, first=True)
-        held = {id(slot.tensor) for key, port in seen.ports.items() if key not in seen.loose for slot in port.slots}
-        others = {key: one for key, one in tensors.items() if key not in held}
-        for key in [key for key in seen.loose if key[0] in held]:
-            seen.loose.discard(key)
-            del seen.ports[key]
-        _connect(seen, run)
+    seen.modes, used = (False,), ran(_Probe(seen, tensors, others, {}, cache, first=True), False).used
+    try:
+        if ran(_Probe(Seen(), tensors, others, {}, {}, first=True), True).used != used:
+            ran(_Probe(seen, tensors, others, {}, cache, first=True), True)
+            seen.modes = (False, True)
+    except Exception:  # a network that cannot be trained is refused elsewhere, in words
+        seen.modes = (False,)
+    held = {id(slot.tensor) for key, port in seen.ports.items() if key not in seen.loose for slot in port.slots}
+    others = {key: one for key, one in tensors.items() if key not in held}
+    for key in [key for key in seen.loose if key[0] in held]:
+        seen.loose.discard(key)
+        del seen.ports[key]
+    _connect(seen, run)
     _tie(seen)
     return seen
 
@@ -201,6 +216,7 @@ class _Probe(Passing):
     ) -> None:
         super().__init__(others)
         self._seen, self._known, self._marks, self._cache, self._first = seen, known, marks, cache, first
+        self.used: list[object] = []  # the functions that were called, with the ids of their tensors
         self.reached: dict[Key, Tensor] = {}  # by port: images × channels that a mark arrived in
 
     def weighted(self, number: int, call: Operation) -> Any:
@@ -247,6 +263,8 @@ class _Probe(Passing):
 
     def _register(self, call: Operation) -> None:
         seen = self._seen
+        ports = [port for port in (call.into, call.out) if port is not None]
+        self.used.append((call.function, [id(slot.tensor) for port in ports for slot in port.slots]))
         for port in (call.into, call.out):
             if port is not None:
                 known = seen.ports.setdefault(port.key, port)
@@ -268,7 +286,7 @@ def _held(call: Operation, number: int, known: Mapping[int, Tensor]) -> Operatio
             return port
         key = port.key if id(port.slots[0].tensor) in known else (number, end)
         slots = tuple(slot for slot in port.slots if id(slot.tensor) in known)
-        return replace(port, key=key, slots=slots, fixed="a weight or bias is computed from other tensors in each pass")
+        return replace(port, key=key, slots=slots, fixed=COMPUTED)
 
     return replace(call, into=held(call.into, "in"), out=held(call.out, "out"))
 

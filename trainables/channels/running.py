@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
@@ -51,6 +53,8 @@ class Passing(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in _DROPOUTS:
+            return args[0]
         call = operation(func, args, kwargs)
         if call is not None:
             number, self.calls = self.calls, self.calls + 1
@@ -127,6 +131,32 @@ def looked_at(model: nn.Module) -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(fused)
 
 
+def passed(model: nn.Module, images: Tensor, mode: Passing, *, training: bool = False) -> Tensor:
+    """Runs a network in a mode, with the same random numbers each time, and returns its scores.
+
+    Args:
+        model: the network, which is left as it was.
+        images: images (n, channels, height, width).
+        mode: the mode.
+        training: tell the network's own modules that they are in training; PyTorch's layers stay in eval mode.
+    """
+    with looked_at(model), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for module in model.modules():
+            module.training = training and not isinstance(module, _NormBase) and not _is_of_torch(module)
+        with mode:
+            scores = model(images.clone())
+    while isinstance(scores, tuple | list):
+        scores = scores[0]
+    assert isinstance(scores, Tensor)
+    return scores
+
+
+def _is_of_torch(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn.")
+
+
+_DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d)
 _RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 # Functions whose arguments have no names. A TypeError of `x @ weight` would be taken for an unknown operand.
 _POSITIONAL: tuple[Callable[..., Any], ...] = (*_RECURRENT, torch.matmul, Tensor.matmul, Tensor.__matmul__)

@@ -7,10 +7,10 @@ from torch.nn.functional import cross_entropy
 from trainables.compression.compressor import Compressor
 from trainables.compression.config import ChannelPruning
 from trainables.compute.flops import forward_flops
+from trainables.errors import InvalidInput
 from trainables.models.build import frozen, to_channels_last
 from trainables.pruning.analysis import Prunable, analyse
 from trainables.pruning.importance import unit_scores
-from trainables.pruning.removal import Removal
 from trainables.pruning.selection import chosen, ranks, totals
 
 MOST = 0.95  # largest channel ratio
@@ -65,7 +65,12 @@ class ChannelPruner(Compressor):
             assert pruning.mac_ratio is not None
             wanted = pruning.mac_ratio + (1 - pruning.mac_ratio) * left
             ratio = self._channel_ratio(number, model, wanted, x[:1], prunable, ranked)
-        self._remove(model, ratio, prunable, ranked)
+        units = self._units(ratio, prunable, ranked)
+        if (wrong := prunable.problem(model, units, x[:1])) is not None:
+            raise InvalidInput(
+                f"compression: the network cannot be pruned by {pruning.words()}: {wrong}; take another method"
+            )
+        prunable.remove(model, units)
         model.zero_grad(set_to_none=True)
         to_channels_last(model)
 
@@ -95,16 +100,15 @@ class ChannelPruner(Compressor):
         low, high = 0.0, MOST
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            removal = self._remove(model, middle, prunable, ranked)
+            removal = prunable.remove(model, self._units(middle, prunable, ranked))
             enough = forward_flops(model, example) <= mac_ratio * self._flops
             removal.undo()
             low, high = (low, middle) if enough else (middle, high)
         return high
 
-    def _remove(self, model: nn.Module, ratio: float, prunable: Prunable, ranked: dict[str, Tensor]) -> Removal:
-        """Prunes a network to a channel ratio, until the removal is undone."""
-        units = chosen(prunable.groups, ranked, self._first, ratio, together=self.pruning.scope == "global")
-        return prunable.remove(model, units)
+    def _units(self, ratio: float, prunable: Prunable, ranked: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the units that a channel ratio removes, by group."""
+        return chosen(prunable.groups, ranked, self._first, ratio, together=self.pruning.scope == "global")
 
 
 def _accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Chooses the units to remove for a ratio, by rank across the network or inside each group."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def chosen(
             count = len(values) - int(first[name] * (1 - ratio))
             if 0 < count < len(values):
                 lost[name] = torch.topk(values, count, largest=False)[1]
-    return {name: _in_all_parts(groups[name], gone) for name, gone in lost.items() if len(gone)}
+    return {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
 
 
 def _protected(values: Tensor, before: int) -> Tensor:
@@ -63,16 +63,3 @@ def _protected(values: Tensor, before: int) -> Tensor:
     values = values.clone()
     values[torch.topk(values, least)[1]] = torch.inf
     return values
-
-
-def _in_all_parts(group: Group, gone: Tensor) -> Tensor:
-    """Returns the units with these positions in each of a group's parts."""
-    width = group.units // group.parts
-    return torch.cat([gone + part * width for part in range(group.parts)]).sort()[0]
-
-
-def pattern(group: Group) -> Tensor:
-    """Returns units to try a removal with: every second of the first half, so that no two halves lose equally many."""
-    width = group.units // group.parts
-    half: Sequence[int] = range(0, max(1, width // 2), 2)
-    return _in_all_parts(group, torch.tensor(half))

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_map
 
 from trainables.channels.operators import Key, Operation, Port
-from trainables.channels.running import Passing, looked_at, made_up, shapes
+from trainables.channels.running import Passing, made_up, passed, shapes
 
 TOLERANCE = 1e-3  # relative difference of two numbers that were computed alike, from tensors of another layout
 
@@ -123,7 +123,9 @@ class Differs(Exception):
     """Says that a network without the channels computes something else."""
 
 
-def difference(model: nn.Module, whole: WholePass, whole_scores: Tensor, example: Tensor) -> str | None:
+def difference(
+    model: nn.Module, whole: WholePass, whole_scores: Tensor, example: Tensor, *, training: bool
+) -> str | None:
     """Runs a network without the channels, and returns what differs from the whole one in words; None if nothing does.
 
     Args:
@@ -131,10 +133,11 @@ def difference(model: nn.Module, whole: WholePass, whole_scores: Tensor, example
         whole: the pass of the whole network.
         whole_scores: what that pass gave.
         example: the image that both are run on.
+        training: whether both are run in training mode.
     """
     narrow = NarrowPass(whole.reads)
     try:
-        scores = passed(model, example, narrow)
+        scores = passed(model, example, narrow, training=training)
         if narrow.calls != len(whole.reads):
             return "it then calls other layers"
         _expect_alike(scores, whole_scores)
@@ -143,16 +146,6 @@ def difference(model: nn.Module, whole: WholePass, whole_scores: Tensor, example
     except Exception:  # whatever the user's forward raises for another number of channels
         return "the network's code expects its number of channels"
     return None
-
-
-def passed(model: nn.Module, example: Tensor, mode: Passing) -> Tensor:
-    """Runs a network in a mode, with the same random numbers each time, and returns its scores."""
-    with looked_at(model), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        with mode:
-            scores = model(example.clone())
-    assert isinstance(scores, Tensor)
-    return scores
 
 
 def _unmarked(call: Operation) -> Tensor | None:
