@@ -14,8 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from trainables.channels.connections import OUTPUT, Seen
 from trainables.channels.operators import Key, Port, lowest_common_multiple
-from trainables.channels.probing import OUTPUT, Seen
 
 SCORES = "it makes the scores"
 

@@ -28,13 +28,31 @@ def mark(rows: Mapping[int, Tensor]) -> Tensor:
     return marked
 
 
-def numbered(size: int, start: int, bits: int) -> Tensor:
-    """Returns marks that spell each channel's number, in 2 × bits images from `start` on."""
-    channels, rows = torch.arange(size), dict[int, Tensor]()
+def numbered(numbers: Tensor, start: int, bits: int) -> Tensor:
+    """Returns marks that spell the number of each channel (channels,), in 2 × bits images from `start` on."""
+    rows = dict[int, Tensor]()
     for bit in range(bits):
-        ones = (channels >> bit) % 2 == 1
+        ones = (numbers >> bit) % 2 == 1
         rows |= {start + 2 * bit: ones, start + 2 * bit + 1: ~ones}
     return mark(rows)
+
+
+def numberings(bits: int) -> list[Tensor]:
+    """Returns ways (2^bits,) to number channels: in their order, and in four other orders.
+
+    Where a channel depends on two, their numbers and those that lie between them in bits fit its marks; those that fit
+    in every order are few.
+    """
+    generator = torch.Generator().manual_seed(bits)
+    return [torch.arange(2**bits), *(torch.randperm(2**bits, generator=generator) for _ in range(4))]
+
+
+def fitting(images: Tensor, numbers: Tensor, bits: int) -> Tensor:
+    """Returns which of these numbers fit the marks (2 × bits,) of a channel."""
+    fits = torch.ones(len(numbers), dtype=torch.bool)
+    for bit in range(bits):
+        fits &= torch.where((numbers >> bit) % 2 == 1, images[2 * bit], images[2 * bit + 1])
+    return fits
 
 
 def read_numbers(images: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:

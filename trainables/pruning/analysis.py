@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
+from trainables.channels.connections import COMPUTED, Seen
 from trainables.channels.groups import SCORES, Group, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
-from trainables.channels.probing import COMPUTED, Seen, probe
+from trainables.channels.probing import probe
 from trainables.models.module_sizes import keeps_groups
 from trainables.pruning.removal import Removal
 from trainables.pruning.trials import problem, remove, settled

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.channels.connections import Seen
 from trainables.channels.groups import Group, KeptNumber
 from trainables.channels.operators import Key, Port
-from trainables.channels.probing import Seen
 from trainables.channels.running import passed
 from trainables.pruning.removal import Removal
 from trainables.pruning.verification import WholePass, difference

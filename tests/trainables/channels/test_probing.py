@@ -59,9 +59,10 @@ def test_a_shuffle_is_followed() -> None:
     assert found == {int(channel): [int(channel), -1 - place] for place, channel in enumerate(order)}
 
 
-def test_a_gate_ties_the_halves() -> None:
-    found = units(Between(16, lambda x: nn.functional.glu(x, 1).mean((2, 3))))
-    assert found == {one: [one, one + 8, -1 - one] for one in range(8)}
+@pytest.mark.parametrize("wide", [16, 24, 90])
+def test_a_gate_ties_the_halves(wide: int) -> None:
+    found = units(Between(wide, lambda x: nn.functional.glu(x, 1).mean((2, 3))))
+    assert found == {one: [one, one + wide // 2, -1 - one] for one in range(wide // 2)}
 
 
 def test_normalizing_over_channels_ties_all() -> None:
@@ -92,11 +93,12 @@ def test_two_layers_that_are_added_are_told_apart_from_two_that_are_joined() -> 
 def test_numbers_are_spelled_and_read() -> None:
     for size in (1, 2, 3, 100, 2048):
         bits = bits_of(size)
-        numbers, single, full = read_numbers(numbered(size, 3, bits)[3 : 3 + 2 * bits], bits)
+        numbers, single, full = read_numbers(numbered(torch.arange(size), 3, bits)[3 : 3 + 2 * bits], bits)
         assert numbers.tolist() == list(range(size))
         assert bool(single.all())
         assert not bool(full.any())
-    two = numbered(8, 0, 3)[:6, [1]] | numbered(8, 0, 3)[:6, [3]]
+    eight = numbered(torch.arange(8), 0, 3)[:6]
+    two = eight[:, [1]] | eight[:, [3]]
     assert not bool(read_numbers(two, 3)[1].any())
 
 
