@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.connection.runtime_env import LOCK, checkout, commit
 
-PACKAGES = ("ray", "torch", "torchvision", "optuna", "torch-pruning", "numpy", "pandas", "scikit-learn")
+PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas", "scikit-learn")
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:
@@ -28,7 +28,6 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         "processor": processor(),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "torch-pruning": version("torch-pruning"),
     }
 
 

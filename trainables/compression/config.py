@@ -81,7 +81,7 @@ class NoCompression(Method):
 
 
 class ChannelPruning(Method):
-    """Channel pruning (torch-pruning): whole channels are removed before training, and also during it if asked for.
+    """Channel pruning: whole channels are removed before training, and also during it if asked for.
 
     Exactly one of the two ratios is given. Both are relative to the network that the recipe starts from.
 
