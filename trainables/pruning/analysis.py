@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from trainables.channels.connections import COMPUTED, Seen
-from trainables.channels.groups import SCORES, Group, groups_of
+from trainables.channels.groups import MIXED, SCORES, Group, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
@@ -16,7 +16,16 @@ from trainables.models.module_sizes import keeps_groups
 from trainables.pruning.removal import Removal
 from trainables.pruning.trials import problem, remove, settled
 
-WEIGHTED = (_ConvNd, nn.Linear, nn.MultiheadAttention, nn.RNNBase)  # layers that a report speaks of
+WEIGHTED = (
+    _ConvNd,
+    nn.Linear,
+    nn.Bilinear,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+    nn.RNNCellBase,
+)  # layers that a report speaks of
+
+_WEIGHTS = ("weight", "weight_ih_l0", "weight_ih")  # names of a layer's first weight
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,8 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
                     reason = reasons[group.root]
                     if reason == SCORES and member.port.size != seen.classes:
                         reason = "its channels reach the scores without another layer between them"
+                    if reason == MIXED and member.port.size == 1:
+                        reason = "it has one channel"
                     why.setdefault(member.port.key, reason)
     return Prunable(seen, open_groups, _left_alone(model, seen, prunable, why))
 
@@ -104,16 +115,19 @@ def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[K
     for name, layer in model.named_modules():
         if not isinstance(layer, WEIGHTED) or id(layer) in inside:
             continue
-        weight: Tensor | None = layer._parameters.get("weight", layer._parameters.get("weight_ih_l0"))
+        weight: Tensor | None = next((layer._parameters[one] for one in _WEIGHTS if one in layer._parameters), None)
         key: Key = (id(weight), 1 if isinstance(layer, _ConvNd) and layer.transposed else 0)
         if isinstance(layer, nn.MultiheadAttention):
             weight = layer.out_proj.weight
             key = (id(weight), "width")
         if weight is None or parametrize.is_parametrized(layer):
             left.append(LeftAlone(name, COMPUTED))
-        elif isinstance(layer, nn.RNNBase):
+        elif isinstance(layer, nn.RNNBase | nn.RNNCellBase):
             left.append(LeftAlone(name, "the state of a recurrent layer keeps its width"))
         elif key not in prunable:
-            unused = "it is not used when the network runs" if id(weight) not in used else "it cannot be followed"
-            left.append(LeftAlone(name, why.get(key, unused)))
+            if id(weight) in used or id(weight) in seen.touched:
+                otherwise = "its weight is used in a way that cannot be followed"
+            else:
+                otherwise = "it is not used when the network runs"
+            left.append(LeftAlone(name, why.get(key, otherwise)))
     return tuple(left)
