@@ -1,14 +1,14 @@
 """Finds what can be pruned in a network, and says of every other layer why it is left as it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from trainables.channels.connections import COMPUTED, Seen
-from trainables.channels.groups import MIXED, SCORES, Group, groups_of
+from trainables.channels.groups import MIXED, SCORES, Group, KeptNumber, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
@@ -16,15 +16,10 @@ from trainables.models.module_sizes import keeps_groups
 from trainables.pruning.removal import Removal
 from trainables.pruning.trials import problem, remove, settled
 
-WEIGHTED = (
-    _ConvNd,
-    nn.Linear,
-    nn.Bilinear,
-    nn.MultiheadAttention,
-    nn.RNNBase,
-    nn.RNNCellBase,
-)  # layers that a report speaks of
-
+# The layers that a report speaks of.
+WEIGHTED = (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+REMEMBERED = 100  # architectures whose groups are not tried again in one process
+_SETTLED: dict[str, dict[str, tuple[KeptNumber, ...] | str]] = {}  # by architecture and group: its numbers, or why not
 _WEIGHTS = ("weight", "weight_ih_l0", "weight_ih")  # names of a layer's first weight
 
 
@@ -81,8 +76,13 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
             dim = 1 if isinstance(layer, _ConvNd) and layer.transposed else 0
             keys.setdefault((id(weight), dim), names[layer])
     named: dict[object, str] = {id(value): name for name, value in model.named_parameters(remove_duplicate=False)}
+    taken = set(keys.values())
     for key in seen.makers:  # operators that are handed a weight, and attention
-        keys.setdefault(key, named.get(key[0], "").rpartition(".")[0] or f"operator {key[0]}")
+        if key not in keys:
+            tensor = named.get(key[0], f"operator {key[0]}")
+            layer_name = tensor.rpartition(".")[0]
+            keys[key] = tensor if not layer_name or layer_name in taken else layer_name
+            taken.add(keys[key])
     fixed: dict[Key, str] = {
         (id(layer.weight), "in"): "each of its groups has one channel"
         for layer in model.modules()
@@ -90,8 +90,9 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
     }
     groups = groups_of(seen, keys, fixed)
     reasons = {group.root: group.fixed for group in groups if group.fixed}
-    proven, doubtful = settled(model, seen, [group for group in groups if not group.fixed], example)
-    reasons |= doubtful
+    doubtful = {keys[group.root]: group for group in groups if not group.fixed}
+    proven, unproven = _settled_once(model, seen, doubtful, example)
+    reasons |= unproven
     open_groups = {keys[group.root]: group for group in proven}
     prunable = {member.port.key for group in proven for member in group.members if member.makes}
     why: dict[Key, str] = {}
@@ -106,6 +107,38 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
                         reason = "it has one channel"
                     why.setdefault(member.port.key, reason)
     return Prunable(seen, open_groups, _left_alone(model, seen, prunable, why))
+
+
+def _settled_once(
+    model: nn.Module, seen: Seen, groups: Mapping[str, Group], example: Tensor
+) -> tuple[list[Group], dict[Key, str]]:
+    """Divides groups as `settled` does, and remembers it for other networks of the same architecture and sizes."""
+    key = _architecture(model, example)
+    known = _SETTLED.get(key)
+    if known is None or known.keys() != groups.keys():
+        proven, reasons = settled(model, seen, list(groups.values()), example)
+        numbers = {group.root: group.numbers for group in proven}
+        known = {name: reasons.get(group.root, numbers.get(group.root, ())) for name, group in groups.items()}
+        if len(_SETTLED) >= REMEMBERED:
+            del _SETTLED[next(iter(_SETTLED))]
+        _SETTLED[key] = known
+    return (
+        [replace(group, numbers=told) for name, group in groups.items() if not isinstance(told := known[name], str)],
+        {group.root: told for name, group in groups.items() if isinstance(told := known[name], str)},
+    )
+
+
+def _architecture(model: nn.Module, example: Tensor) -> str:
+    """Returns a text that is equal for networks of the same classes, settings, shapes and shared tensors."""
+    parts = [str(tuple(example.shape))]
+    first: dict[int, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        parts.append(f"{name} {type(module).__module__}.{type(module).__qualname__} {id(type(module))}")
+        settings = ((one, value) for one, value in sorted(vars(module).items()) if one[0] != "_" and one != "training")
+        parts += [f"{one}={value!r}" for one, value in settings if not isinstance(value, Tensor)]
+        for one, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            parts.append(f"{one} {tuple(tensor.shape)} {first.setdefault(id(tensor), f'{name}.{one}')}")
+    return "\n".join(parts)
 
 
 def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[Key, str]) -> tuple[LeftAlone, ...]:
