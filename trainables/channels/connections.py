@@ -29,6 +29,7 @@ class Seen:
         makers: keys of the ports whose channels an operator makes, in the order of their first use.
         links: pairs of ports and of their channels (n, 2) that belong together.
         loose: keys of ports of parameters and buffers that no weighted operator holds.
+        touched: ids of the parameters and buffers that were used outside of weighted operators.
         classes: number of scores.
         modes: whether the network was in training in each way that it was run; it is run in training too where it then
             uses other layers, such as auxiliary heads.
@@ -38,6 +39,7 @@ class Seen:
     makers: list[Key] = field(default_factory=list)
     links: list[tuple[Key, Key, Tensor]] = field(default_factory=list)
     loose: set[Key] = field(default_factory=set)
+    touched: set[int] = field(default_factory=set)
     classes: int = 0
     modes: tuple[bool, ...] = (False,)
 

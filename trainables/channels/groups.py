@@ -18,6 +18,7 @@ from trainables.channels.connections import OUTPUT, Seen
 from trainables.channels.operators import Key, Port, lowest_common_multiple
 
 SCORES = "it makes the scores"
+MIXED = "its channels are mixed with each other outside of layers"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str
     told = [member.port.fixed or known.get(member.port.key, "") for member in members]
     fixed = SCORES if SCORES in told else next((reason for reason in told if reason), "")
     if not fixed and units == 1:
-        fixed = "its channels are mixed with each other outside of layers" if members[0].port.size > 1 else "it has one"
+        fixed = MIXED
     if not fixed and all(member.makes for member in members):
         fixed = "no other layer reads its outputs"
     if not fixed and units % parts:
@@ -147,6 +148,8 @@ def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str
 def _components(seen: Seen, starts: dict[Key, int], total: int) -> NDArray[np.int64]:
     rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for one, other, pairs in seen.links:
+        if one not in starts or other not in starts:
+            continue  # a tensor that turned out to belong to an operator
         rows.append(starts[one] + pairs[:, 0].numpy())
         columns.append(starts[other] + pairs[:, 1].numpy())
     row, column = np.concatenate(rows), np.concatenate(columns)

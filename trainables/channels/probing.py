@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 from trainables.channels.connections import COMPUTED, OUTPUT, Seen, connect, tie
 from trainables.channels.marks import BATCH, MOST_CHANNELS, batch_axis, by_image, write_marks
 from trainables.channels.operators import Key, Operation, Port, Slot
-from trainables.channels.running import Passing, made_up, passed, shapes
+from trainables.channels.running import Passing, dimension, made_up, passed, shapes
 
 TRAINING = 1_000_000  # number of the first operator of a pass in training mode
 
@@ -38,6 +38,7 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
         mode.calls = training * TRAINING
         scores = passed(model, batch, mode, training=training)
         seen.classes = scores.shape[-1]
+        seen.touched |= mode.touched
         if not training:
             mode.arrive(Port(OUTPUT, seen.classes), scores, -1)
         return mode
@@ -123,10 +124,21 @@ class _Probe(Passing):
         before = self.reached.get(port.key)
         self.reached[port.key] = found if before is None else before | found
 
+    def _register_fed(self, into: Port, origin: Tensor, dim: int | None) -> None:
+        """Connects a parameter that an operator reads as its input, such as learnt queries, with its channels."""
+        if dim is not None and origin.shape[dim] == into.size:
+            port = Port((id(origin), dim), into.size, (Slot(origin, dim),))
+            self._seen.ports.setdefault(port.key, port)
+            self._seen.loose.add(port.key)
+            self._seen.links.append((port.key, into.key, torch.arange(into.size).repeat(2, 1).T))
+
     def _register(self, call: Operation) -> None:
         seen = self._seen
         ports = [port for port in (call.into, call.out) if port is not None]
         self.used.append((call.function, [id(slot.tensor) for port in ports for slot in port.slots]))
+        for value in call.inputs:
+            if call.into is not None and (origin := self.origin(value)) is not None:
+                self._register_fed(call.into, origin, dimension(origin, value, call.axis))
         for port in (call.into, call.out):
             if port is not None:
                 known = seen.ports.setdefault(port.key, port)

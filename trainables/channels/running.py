@@ -44,6 +44,7 @@ class Passing(TorchFunctionMode):
         self._others = others
         self._derived: dict[int, tuple[Tensor, Tensor]] = {}  # id of a view or copy of a tensor, to both
         self.calls = 0
+        self.touched: set[int] = set()  # ids of the others that were used outside of weighted operators
 
     def weighted(self, number: int, call: Operation) -> Any:
         """Returns the output of the pass's operator of this number, counted from 0."""
@@ -71,10 +72,11 @@ class Passing(TorchFunctionMode):
         if not isinstance(several, tuple | list):
             return
         tensors = [one for one in several if isinstance(one, Tensor)]
-        ours = [(one, found) for one in tensors if (found := self._origin(one)) is not None]
+        self.touched |= {id(one) for one in tensors if id(one) in self._others}
+        ours = [(one, found) for one in tensors if (found := self.origin(one)) is not None]
         if not ours or not isinstance(result, Tensor):
             return
-        values = [one for one in tensors if self._origin(one) is None]
+        values = [one for one in tensors if self.origin(one) is None]
         if len(tensors) == 1:  # a view or a copy of the tensor
             self._derived[id(result)] = (result, ours[0][1])
         elif name in _JOINS or name in _ELEMENTWISE:
@@ -83,7 +85,8 @@ class Passing(TorchFunctionMode):
                 for value in values:
                     self._meet(origin, shown, value, joined)
 
-    def _origin(self, tensor: Tensor) -> Tensor | None:
+    def origin(self, tensor: Tensor) -> Tensor | None:
+        """Returns the parameter or buffer that a tensor is, or is a view or copy of; None if it is neither."""
         if id(tensor) in self._others:
             return self._others[id(tensor)]
         found = self._derived.get(id(tensor))
@@ -91,14 +94,20 @@ class Passing(TorchFunctionMode):
 
     def _meet(self, origin: Tensor, shown: Tensor, value: Tensor, joined: int | None) -> None:
         for axis in range(-min(shown.dim(), value.dim()), 0):
-            size = shown.shape[axis]
-            dims = [dim for dim in range(origin.dim()) if origin.shape[dim] == size]
-            if size == 1 or not dims or value.shape[axis] != size:
+            dim = dimension(origin, shown, axis)
+            if dim is None or value.shape[axis] != shown.shape[axis]:
                 continue
-            if joined is not None and (axis == joined or axis + value.dim() == joined):
-                continue
-            same = axis + origin.dim()
-            self.met(origin, same if same in dims else dims[-1], value, axis)
+            if joined is None or joined not in (axis, axis + value.dim()):
+                self.met(origin, dim, value, axis)
+
+
+def dimension(origin: Tensor, shown: Tensor, axis: int) -> int | None:
+    """Returns the dimension of a tensor that a dimension, counted from the last, of its view shows; None if none is."""
+    size = shown.shape[axis]
+    dims = [dim for dim in range(origin.dim()) if origin.shape[dim] == size]
+    if size == 1 or not dims:
+        return None
+    return axis + origin.dim() if axis + origin.dim() in dims else dims[-1]
 
 
 def made_up(number: int, shape: torch.Size, like: Tensor) -> Tensor:

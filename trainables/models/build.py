@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
@@ -89,13 +90,16 @@ def _of_torchvision(name: str, classes: int) -> nn.Module:
 
 
 def to_channels_last(model: nn.Module) -> nn.Module:
-    """Lays out the tensors of four dimensions as kernels of two-dimensional convolutions prefer; returns the model.
+    """Lays out the weights of two-dimensional convolutions as their kernels prefer, and returns the model.
 
-    `nn.Module.to` refuses models that also have tensors of five dimensions (torch 2.14.1).
+    `nn.Module.to` refuses models with tensors of five dimensions (torch 2.14.1), and changes tensors of the user's own
+    that must have another layout.
     """
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.dim() == 4:
-            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    for module in model.modules():
+        if isinstance(module, _ConvNd) or type(module).__module__.startswith("torch."):
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.dim() == 4:
+                    tensor.data = tensor.data.to(memory_format=torch.channels_last)
     return model
 
 

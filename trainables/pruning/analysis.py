@@ -1,14 +1,14 @@
 """Finds what can be pruned in a network, and says of every other layer why it is left as it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from trainables.channels.connections import COMPUTED, Seen
-from trainables.channels.groups import SCORES, Group, groups_of
+from trainables.channels.groups import MIXED, SCORES, Group, KeptNumber, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
@@ -16,7 +16,11 @@ from trainables.models.module_sizes import keeps_groups
 from trainables.pruning.removal import Removal
 from trainables.pruning.trials import problem, remove, settled
 
-WEIGHTED = (_ConvNd, nn.Linear, nn.MultiheadAttention, nn.RNNBase)  # layers that a report speaks of
+# The layers that a report speaks of.
+WEIGHTED = (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+REMEMBERED = 100  # architectures whose groups are not tried again in one process
+_SETTLED: dict[str, dict[str, tuple[KeptNumber, ...] | str]] = {}  # by architecture and group: its numbers, or why not
+_WEIGHTS = ("weight", "weight_ih_l0", "weight_ih")  # names of a layer's first weight
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,13 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
             dim = 1 if isinstance(layer, _ConvNd) and layer.transposed else 0
             keys.setdefault((id(weight), dim), names[layer])
     named: dict[object, str] = {id(value): name for name, value in model.named_parameters(remove_duplicate=False)}
+    taken = set(keys.values())
     for key in seen.makers:  # operators that are handed a weight, and attention
-        keys.setdefault(key, named.get(key[0], "").rpartition(".")[0] or f"operator {key[0]}")
+        if key not in keys:
+            tensor = named.get(key[0], f"operator {key[0]}")
+            layer_name = tensor.rpartition(".")[0]
+            keys[key] = tensor if not layer_name or layer_name in taken else layer_name
+            taken.add(keys[key])
     fixed: dict[Key, str] = {
         (id(layer.weight), "in"): "each of its groups has one channel"
         for layer in model.modules()
@@ -81,8 +90,9 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
     }
     groups = groups_of(seen, keys, fixed)
     reasons = {group.root: group.fixed for group in groups if group.fixed}
-    proven, doubtful = settled(model, seen, [group for group in groups if not group.fixed], example)
-    reasons |= doubtful
+    doubtful = {keys[group.root]: group for group in groups if not group.fixed}
+    proven, unproven = _settled_once(model, seen, doubtful, example)
+    reasons |= unproven
     open_groups = {keys[group.root]: group for group in proven}
     prunable = {member.port.key for group in proven for member in group.members if member.makes}
     why: dict[Key, str] = {}
@@ -93,8 +103,42 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
                     reason = reasons[group.root]
                     if reason == SCORES and member.port.size != seen.classes:
                         reason = "its channels reach the scores without another layer between them"
+                    if reason == MIXED and member.port.size == 1:
+                        reason = "it has one channel"
                     why.setdefault(member.port.key, reason)
     return Prunable(seen, open_groups, _left_alone(model, seen, prunable, why))
+
+
+def _settled_once(
+    model: nn.Module, seen: Seen, groups: Mapping[str, Group], example: Tensor
+) -> tuple[list[Group], dict[Key, str]]:
+    """Divides groups as `settled` does, and remembers it for other networks of the same architecture and sizes."""
+    key = _architecture(model, example)
+    known = _SETTLED.get(key)
+    if known is None or known.keys() != groups.keys():
+        proven, reasons = settled(model, seen, list(groups.values()), example)
+        numbers = {group.root: group.numbers for group in proven}
+        known = {name: reasons.get(group.root, numbers.get(group.root, ())) for name, group in groups.items()}
+        if len(_SETTLED) >= REMEMBERED:
+            del _SETTLED[next(iter(_SETTLED))]
+        _SETTLED[key] = known
+    return (
+        [replace(group, numbers=told) for name, group in groups.items() if not isinstance(told := known[name], str)],
+        {group.root: told for name, group in groups.items() if isinstance(told := known[name], str)},
+    )
+
+
+def _architecture(model: nn.Module, example: Tensor) -> str:
+    """Returns a text that is equal for networks of the same classes, settings, shapes and shared tensors."""
+    parts = [str(tuple(example.shape))]
+    first: dict[int, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        parts.append(f"{name} {type(module).__module__}.{type(module).__qualname__} {id(type(module))}")
+        settings = ((one, value) for one, value in sorted(vars(module).items()) if one[0] != "_" and one != "training")
+        parts += [f"{one}={value!r}" for one, value in settings if not isinstance(value, Tensor)]
+        for one, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            parts.append(f"{one} {tuple(tensor.shape)} {first.setdefault(id(tensor), f'{name}.{one}')}")
+    return "\n".join(parts)
 
 
 def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[Key, str]) -> tuple[LeftAlone, ...]:
@@ -104,16 +148,19 @@ def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[K
     for name, layer in model.named_modules():
         if not isinstance(layer, WEIGHTED) or id(layer) in inside:
             continue
-        weight: Tensor | None = layer._parameters.get("weight", layer._parameters.get("weight_ih_l0"))
+        weight: Tensor | None = next((layer._parameters[one] for one in _WEIGHTS if one in layer._parameters), None)
         key: Key = (id(weight), 1 if isinstance(layer, _ConvNd) and layer.transposed else 0)
         if isinstance(layer, nn.MultiheadAttention):
             weight = layer.out_proj.weight
             key = (id(weight), "width")
         if weight is None or parametrize.is_parametrized(layer):
             left.append(LeftAlone(name, COMPUTED))
-        elif isinstance(layer, nn.RNNBase):
+        elif isinstance(layer, nn.RNNBase | nn.RNNCellBase):
             left.append(LeftAlone(name, "the state of a recurrent layer keeps its width"))
         elif key not in prunable:
-            unused = "it is not used when the network runs" if id(weight) not in used else "it cannot be followed"
-            left.append(LeftAlone(name, why.get(key, unused)))
+            if id(weight) in used or id(weight) in seen.touched:
+                otherwise = "its weight is used in a way that cannot be followed"
+            else:
+                otherwise = "it is not used when the network runs"
+            left.append(LeftAlone(name, why.get(key, otherwise)))
     return tuple(left)

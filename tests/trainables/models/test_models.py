@@ -12,7 +12,7 @@ from trainables.compression.config import ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
 from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
-from trainables.models.build import build, load_compressed
+from trainables.models.build import build, load_compressed, to_channels_last
 from trainables.models.config import Network
 
 CIFAR, GREY = (3, 32, 32), (1, 28, 28)
@@ -69,6 +69,50 @@ def test_every_network_is_pruned_quantized_and_rebuilt_from_its_tensors(
     assert all(parameter.grad is not None for parameter in model.parameters())
     plain = load_compressed(build(network, shape), quantizer.plain(model.state_dict()))
     assert plain(x).shape == (4, 10)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "mnasnet0_5", "squeezenet1_1"])
+def test_torchvisions_networks_with_peculiarities_are_built_and_loaded_without_a_warning(name: str) -> None:
+    """Auxiliary heads, a version of the state_dict, a convolution that makes the scores."""
+    shape = (3, 32, 32)
+    model = build(Network(name=f"torchvision:{name}"), shape).train()
+    assert not [key for key in model.state_dict() if "aux" in key]
+    x = torch.rand(2, *shape)
+    assert model(x).shape == (2, 10)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    again = load_compressed(build(Network(name=f"torchvision:{name}"), shape), state)
+    assert torch.equal(again.eval()(x), model.eval()(x))
+
+
+@pytest.mark.parametrize("outputs", ["(scores, x)", "[scores, x]", "{'logits': scores, 'aux': x}"])
+def test_of_several_outputs_the_first_is_taken(outputs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "several.py").write_text(
+        "from torch import nn\nclass Net(nn.Linear):\n    def forward(self, x):\n"
+        f"        scores = super().forward(x.flatten(1))\n        return {outputs} if self.training else scores\n"
+        "def net(image_shape, classes): return Net(3072, classes)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "several", raising=False)
+    model = build(Network(name="several:net"), CIFAR)
+    assert model.train()(torch.rand(2, *CIFAR)).shape == (2, 10)
+    assert torch.equal(model(torch.ones(1, *CIFAR)), model.eval()(torch.ones(1, *CIFAR)))
+
+
+class Own(nn.Module):
+    """A module of the user's with a parameter of four dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 2, 3, 3))
+
+
+def test_only_weights_of_two_dimensional_layers_change_their_layout() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv3d(2, 4, 3), Own())
+    to_channels_last(model)
+    assert model.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
+    assert model.get_parameter("1.weight").is_contiguous()
+    assert model.get_parameter("2.weight").is_contiguous()
 
 
 def test_pixels_are_normalized_by_channel() -> None:

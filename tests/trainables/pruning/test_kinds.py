@@ -112,3 +112,26 @@ def test_pytorchs_attention_keeps_its_heads_and_loses_width_in_each() -> None:
     assert isinstance(attention, nn.MultiheadAttention)
     assert (attention.embed_dim, attention.num_heads, attention.head_dim) == (16, 4, 4)
     assert attention.get_parameter("in_proj_weight").shape == (48, 16)
+
+
+def test_an_architecture_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = analyse(fresh("rigid attention"), X[:1])
+    monkeypatch.setattr("trainables.pruning.trials.TRIALS", 0)
+    assert analyse(fresh("rigid attention"), X[:1]).left_alone == first.left_alone
+    wider = nn.Sequential(nn.Flatten(), nn.Linear(64, 21), nn.Linear(21, CLASSES))
+    reasons = [one.reason for one in analyse(wider, X[:1]).left_alone]
+    assert reasons == ["too many others had to be tried", "it makes the scores"]
+
+
+def test_two_matrices_of_one_module_are_two_groups() -> None:
+    class Matrices(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Parameter(torch.randn(64, 20)), nn.Parameter(torch.randn(20, 18))
+            self.head = nn.Linear(18, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.head((x.flatten(1) @ self.one).relu() @ self.two)
+            return scores
+
+    assert {name: group.units for name, group in analyse(Matrices(), X[:1]).groups.items()} == {"one": 20, "two": 18}
