@@ -19,14 +19,12 @@ from torch.nn.utils import parametrize
 from trainables.compression.compressor import FLOAT, Compressor
 from trainables.compression.config import Quantization
 from trainables.compression.quantized_layers import (
-    BYTE,
     ActivationQuantizer,
     RoundedInput,
-    StoredBytes,
-    StoredFloats,
     WeightQuantizer,
     fusible,
     not_finite,
+    store_weight,
 )
 from trainables.compression.weight_layers import inputs_of, transposed_groups, weighted_layers, weights_of
 from trainables.errors import InvalidInput
@@ -76,6 +74,7 @@ class Quantizer(Compressor):
         Raises:
             InvalidInput: a layer's weights or input are not finite, so that no range fits.
         """
+        _require_finite_weights(model)
         samples, order = _inputs(model, x[: self._quantization.calibration_examples])
         layers = weighted_layers(model)
         weights = [(name, weight) for name, layer in layers.items() for weight in weights_of(layer)]
@@ -126,7 +125,7 @@ class Quantizer(Compressor):
             bits = self.bits(layer)
             if bits[0] < FLOAT:
                 for name in weights_of(layer):
-                    _store(layer, name)
+                    store_weight(layer, name)
             if bits[1] < FLOAT:
                 rounding: Any = layer.input_quantizer
                 scale, zero_point = float(rounding.scale), int(rounding.zero_point)
@@ -223,6 +222,14 @@ def _noted(place: _Placement, state: Mapping[str, Tensor]) -> _Placement:
     return _Placement(weights, inputs, note=note)
 
 
+def _require_finite_weights(model: nn.Module) -> None:
+    """Raises InvalidInput that names the first layer with a weight that is not finite, whatever reads its output."""
+    for name, layer in weighted_layers(model).items():
+        for weight in layer.parameters():
+            if not weight.isfinite().all():
+                raise InvalidInput(f"quantization: layer {name}: no scale fits its weights: {not_finite(weight)}")
+
+
 def _inputs(model: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], list[str]]:
     """Runs a network on images, and returns what its layers are given and in which order.
 
@@ -268,24 +275,6 @@ def _quantize_inputs(
         tuple(rounded.get(id(value), value) for value in given),
         {name: rounded.get(id(value), value) for name, value in named.items()},
     )
-
-
-def _store(layer: nn.Module, name: str) -> None:
-    """Replaces the quantizer of a weight by the stored values of that weight."""
-    parts: Any = layer.parametrizations
-    steps = parts[name]
-    *before, quantizer = steps
-    if not isinstance(quantizer, WeightQuantizer):
-        return
-    originals = [steps.original] if steps.is_tensor else [getattr(steps, f"original{i}") for i in range(steps.ntensors)]
-    weight = originals[0]
-    for one in before:
-        weight = one(*originals)
-        originals = [weight]
-    if quantizer.bits <= BYTE:
-        steps[len(before)] = StoredBytes(*quantizer.integers(weight), groups=quantizer.groups)
-    else:
-        steps[len(before)] = StoredFloats(quantizer(weight))
 
 
 @contextmanager

@@ -173,6 +173,24 @@ class StoredFloats(nn.Module):
         return self.stored
 
 
+def store_weight(layer: nn.Module, name: str) -> None:
+    """Replaces the quantizer of a weight by the stored values of that weight."""
+    parts: Any = layer.parametrizations
+    steps = parts[name]
+    *before, quantizer = steps
+    if not isinstance(quantizer, WeightQuantizer):
+        return
+    originals = [steps.original] if steps.is_tensor else [getattr(steps, f"original{i}") for i in range(steps.ntensors)]
+    weight = originals[0]
+    for one in before:
+        weight = one(*originals)
+        originals = [weight]
+    if quantizer.bits <= BYTE:
+        steps[len(before)] = StoredBytes(*quantizer.integers(weight), groups=quantizer.groups)
+    else:
+        steps[len(before)] = StoredFloats(quantizer(weight))
+
+
 class RoundedInput(nn.Module):
     """Module that rounds a layer's input to a grid of unsigned integers."""
 
