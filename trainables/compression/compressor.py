@@ -12,6 +12,7 @@ from typing import Protocol, cast, runtime_checkable
 from torch import Tensor, nn
 
 from trainables.compression.config import Compression, Quantization
+from trainables.compression.weight_layers import Layer
 from trainables.compute.counter import FlopCounter
 from trainables.models.build import load_compressed, to_channels_last
 
@@ -62,7 +63,11 @@ class Compressor(Protocol):
         return dict(state)
 
     def bits(self, layer: nn.Module) -> tuple[int, int]:
-        """Returns the bits, 1 to 32, of a convolution's or linear layer's weights and of its input; 32: floats."""
+        """Returns the bits, 1 to 32, of the weights of a layer and of its input; 32: floats.
+
+        Args:
+            layer: a layer of `trainables.compression.weight_layers.weighted_layers`; parts of it are not asked about.
+        """
         return FLOAT, FLOAT
 
     def deploy(self, model: nn.Module) -> None:
@@ -158,6 +163,9 @@ def _load(model: nn.Module, compressors: Sequence[Compressor], state: Mapping[st
     return load_compressed(model, state)
 
 
-def layers_of(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
-    """Returns the layers that can be quantized, convolutions and linear layers, by name in the order of definition."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}
+def layers_of(model: nn.Module) -> dict[str, Layer]:
+    """Returns the convolutions, transposed or not, and the linear layers, by name in the order of definition.
+
+    Each has one `weight`. `weighted_layers` has attention and embeddings too.
+    """
+    return {name: module for name, module in model.named_modules() if isinstance(module, Layer)}

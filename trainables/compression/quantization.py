@@ -7,92 +7,58 @@ bits or more, as is usual (arXiv 1805.06085, section 4), since pixels themselves
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from trainables.compression.compressor import FLOAT, Compressor, layers_of
+from trainables.compression.compressor import FLOAT, Compressor
 from trainables.compression.config import Quantization
-from trainables.compression.quantized_layers import BYTE, RoundedInput, StoredBytes, StoredFloats, fusible
+from trainables.compression.quantized_layers import (
+    NOTED_BITS,
+    ActivationQuantizer,
+    RoundedInput,
+    WeightQuantizer,
+    fusible,
+    not_finite,
+    store_weight,
+)
+from trainables.compression.weight_layers import inputs_of, transposed_groups, weighted_layers, weights_of
+from trainables.errors import InvalidInput
 from trainables.models.build import frozen
 
 OUTER_BITS = 8  # least bits of the first and the last layer
-SHARES = torch.linspace(0.05, 1.0, 20)  # shares of the largest value that are tried as the end of the range
 SAMPLE = 65_536  # about as many activations of each layer are used to fit its range
-_WEIGHT_QUANTIZER = re.compile(r"(.*)\.parametrizations\.weight\.(\d+)\.share")  # its key in a state_dict
+_WEIGHT_QUANTIZER = re.compile(r"((.*)\.parametrizations\.(\w+))\.(\d+)\.share")  # its key in a state_dict
+_INPUT_QUANTIZER = re.compile(r"(.*)\.input_quantizer\.scale")
 
 
-class WeightQuantizer(nn.Module):
-    """Parametrization that rounds weights (out, …) to a grid of signed b-bit integers, one scale per output channel.
+@dataclass(frozen=True)
+class _Placement:
+    """Says which quantizers a network has.
 
-    The end of a channel's range is a share of its largest weight, so that the scale follows the weights in training;
-    the share is fitted once, to the least squared error.
+    Attributes:
+        weights: layer and name of each weight that has one, in the order of definition, to its bits.
+        inputs: layers whose input has one, in the order of definition, to its bits.
+        note: whether each quantizer keeps its bits as a buffer, since they do not follow from the order of definition.
     """
 
-    share: Tensor
-
-    def __init__(self, weight: Tensor, bits: int) -> None:
-        super().__init__()
-        self.bits, self.low, self.high = bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        flat, best = weight.detach().flatten(1), torch.full((len(weight),), torch.inf, device=weight.device)
-        self.register_buffer("share", torch.ones(len(weight), device=weight.device))
-        for share in SHARES.tolist():
-            error = (self._round(weight.detach(), torch.full_like(best, share)).flatten(1) - flat).square().sum(1)
-            self.share = torch.where(error < best, share, self.share)
-            best = torch.minimum(error, best)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return self._round(weight, self.share)
-
-    def integers(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the rounded weights as int32 integers (out, …), and the value of one integer step (out,)."""
-        scale = self._scale(weight, self.share)
-        steps: Tensor = self(weight) / scale.reshape(-1, *[1] * (weight.dim() - 1))
-        return steps.round().to(torch.int32), scale
-
-    def _scale(self, weight: Tensor, share: Tensor) -> Tensor:
-        largest = weight.detach().flatten(1).abs().amax(1).clamp(min=1e-8)
-        scale: Tensor = share * largest / self.high
-        return scale
-
-    def _round(self, weight: Tensor, share: Tensor) -> Tensor:
-        zero = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
-        scale = self._scale(weight, share)
-        return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, self.low, self.high)
-
-
-class ActivationQuantizer(nn.Module):
-    """Module that rounds a tensor to a grid of unsigned b-bit integers; its range contains 0 and is fitted once."""
-
-    scale: Tensor
-    zero_point: Tensor
-
-    def __init__(self, sample: Tensor, bits: int) -> None:
-        super().__init__()
-        self.bits, self.high = bits, 2**bits - 1
-        self.register_buffer("scale", torch.ones((), device=sample.device))
-        self.register_buffer("zero_point", torch.zeros((), dtype=torch.int32, device=sample.device))
-        best = torch.inf
-        for share in SHARES.tolist():
-            ends = share * sample.min().clamp(max=0), share * sample.max().clamp(min=0)
-            scale = ((ends[1] - ends[0]) / self.high).clamp(min=1e-8)
-            zero = (-ends[0] / scale).round().to(torch.int32)
-            error = float((self._round(sample, scale, zero) - sample).square().sum())
-            if error < best:
-                best, self.scale, self.zero_point = error, scale, zero
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._round(x, self.scale, self.zero_point)
-
-    def _round(self, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-        return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, self.high)
+    weights: Mapping[tuple[str, str], int]
+    inputs: Mapping[str, int]
+    note: bool
 
 
 class Quantizer(Compressor):
-    """Compressor that quantizes every convolution and linear layer in one step; other parameters stay as they are."""
+    """Compressor that quantizes every layer with weights that it can in one step; other parameters stay as they are.
+
+    `trainables.compression.weight_layers.left_in_floating_point` lists those. An input that the images for calibration
+    do not reach, of a layer that is not used, has no range to fit, and stays in floating point. The first and the last
+    layer are those that run first and last.
+    """
 
     def __init__(self, quantization: Quantization, *, seed: int) -> None:
         """Makes the compressor of one network.
@@ -104,100 +70,218 @@ class Quantizer(Compressor):
         self._quantization = quantization
 
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Adds quantizers, and fits their ranges: of activations to some of these images, of weights to the weights."""
-        sample = x[: self._quantization.calibration_examples]
-        self._add_quantizers(model, _inputs(model, layers_of(model), sample))
+        """Adds quantizers, and fits their ranges: of activations to some of these images, of weights to the weights.
+
+        Raises:
+            InvalidInput: a layer's weights or input are not finite, so that no range fits.
+        """
+        _require_finite_weights(model)
+        samples, order = _inputs(model, x[: self._quantization.calibration_examples])
+        layers = weighted_layers(model)
+        weights = [(name, weight) for name, layer in layers.items() for weight in weights_of(layer)]
+        inputs = [name for name in layers if name in samples]
+        self._add_quantizers(model, self._place(model, weights, inputs, order), samples)
 
     def attach(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Adds quantizers whose ranges are loaded afterwards."""
-        self._add_quantizers(model, {name: torch.zeros(1) for name in layers_of(model)})
+        layers = weighted_layers(model)
+        quantized = {(found[2], found[3]) for found in map(_WEIGHT_QUANTIZER.fullmatch, state) if found}
+        seen = {found[1] for found in map(_INPUT_QUANTIZER.fullmatch, state) if found}
+        weights = [(name, weight) for name, layer in layers.items() for weight in weights_of(layer)]
+        place = self._place(
+            model, [one for one in weights if one in quantized], [name for name in layers if name in seen], ()
+        )
+        self._add_quantizers(model, _noted(place, state), None)
 
     def plain(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the floating-point weights under their names before quantization, and nothing of the quantizers."""
-        last: dict[str, int] = {}  # layer to the number of its last parametrization: other methods may have added some
-        for layer, number in (found.groups() for found in map(_WEIGHT_QUANTIZER.fullmatch, state) if found):
-            last[layer] = max(int(number), last.get(layer, 0))
-        quantized = last if self._quantization.weight_bits < FLOAT else {}
-        ours = {f"{layer}.parametrizations.weight.{number}.share" for layer, number in quantized.items()}
-        alone = {
-            f"{layer}.parametrizations.weight.original": f"{layer}.weight" for layer, at in quantized.items() if not at
-        }
+        last: dict[str, int] = {}  # weight to the number of its last parametrization: other methods may have added some
+        names: dict[str, str] = {}  # weight's parametrizations to the name of the weight itself
+        for found in map(_WEIGHT_QUANTIZER.fullmatch, state):
+            if found and self._quantization.weight_bits < FLOAT:
+                last[found[1]] = max(int(found[4]), last.get(found[1], 0))
+                names[found[1]] = f"{found[2]}.{found[3]}"
+        ours = tuple(f"{weight}.{number}." for weight, number in last.items())
+        alone = {f"{weight}.original": names[weight] for weight, number in last.items() if not number}
         return {
             alone.get(name, name): value
             for name, value in state.items()
-            if name not in ours and ".input_quantizer." not in name
+            if not name.startswith(ours) and ".input_quantizer." not in name
         }
 
     def bits(self, layer: nn.Module) -> tuple[int, int]:
         """Returns the bits of a layer's quantizers for its weights and for its input."""
         weight, inputs = FLOAT, FLOAT
-        for part in layer.modules():
-            if isinstance(part, WeightQuantizer):
-                weight = part.bits
-            elif isinstance(part, ActivationQuantizer):
-                inputs = part.bits
+        for name in weights_of(layer):
+            if parametrize.is_parametrized(layer, name):
+                steps: Any = layer.parametrizations
+                weight = min([weight, *(part.bits for part in steps[name] if isinstance(part, WeightQuantizer))])
+        if isinstance(quantizer := getattr(layer, "input_quantizer", None), ActivationQuantizer):
+            inputs = quantizer.bits
         return weight, inputs
 
     def deploy(self, model: nn.Module) -> None:
         """Replaces the quantizers by modules that ONNX has operators for: stored weights and rounded inputs."""
-        for layer in layers_of(model).values():
+        for layer in weighted_layers(model).values():
             bits = self.bits(layer)
             if bits[0] < FLOAT:
-                steps: Any = layer.parametrizations
-                *before, quantizer = steps["weight"]
-                weight = steps["weight"].original
-                for one in before:
-                    weight = one(weight)
-                stored = (
-                    StoredBytes(*quantizer.integers(weight)) if bits[0] <= BYTE else StoredFloats(quantizer(weight))
-                )
-                steps["weight"][len(before)] = stored
+                for name in weights_of(layer):
+                    store_weight(layer, name)
             if bits[1] < FLOAT:
                 rounding: Any = layer.input_quantizer
                 scale, zero_point = float(rounding.scale), int(rounding.zero_point)
                 layer.input_quantizer = RoundedInput(scale, zero_point, bits=bits[1], fusible=fusible(*bits))
 
-    def _add_quantizers(self, model: nn.Module, samples: Mapping[str, Tensor]) -> None:
-        """Adds quantizers to every layer; `samples` holds, by layer, values of its input to fit its range to."""
-        layers = layers_of(model)
-        bits = _bits(len(layers), self._quantization)
-        for (name, layer), (weight_bits, input_bits) in zip(layers.items(), bits, strict=True):
-            if weight_bits < FLOAT:
-                quantizer = WeightQuantizer(layer.weight, weight_bits)
-                parametrize.register_parametrization(layer, "weight", quantizer)
-            if input_bits < FLOAT:
-                layer.add_module("input_quantizer", ActivationQuantizer(samples[name], input_bits))
-                layer.register_forward_pre_hook(_quantize_input)
+    def _place(
+        self, model: nn.Module, weights: Sequence[tuple[str, str]], inputs: Sequence[str], order: Sequence[str]
+    ) -> _Placement:
+        """Gives each quantizer its bits.
+
+        Args:
+            model: the network.
+            weights: layer and name of each weight that can be quantized, in the order of definition.
+            inputs: layers whose input can be quantized, in the order of definition.
+            order: layers in the order in which they run; empty: it is that of definition.
+        """
+        quantization, layers = self._quantization, weighted_layers(model)
+        weights = weights if quantization.weight_bits < FLOAT else []
+        inputs = inputs if quantization.activation_bits < FLOAT else []
+        there = {name for name, _ in weights} | set(inputs)
+        defined = [name for name in layers if name in there and not isinstance(layers[name], nn.Embedding)]
+        order = [name for name in order if name in there] or defined
+        outer = {*order[:1], *order[-1:]}
+
+        def bits(name: str, inner: int) -> int:
+            return max(inner, OUTER_BITS) if name in outer else inner
+
+        few = {one: bits(one[0], quantization.weight_bits) for one in weights}
+        for tied in _tied(layers, weights):
+            few |= dict.fromkeys(tied, max(few[one] for one in tied))
+        return _Placement(
+            few,
+            {name: bits(name, quantization.activation_bits) for name in inputs},
+            note=outer != {*defined[:1], *defined[-1:]},
+        )
+
+    def _add_quantizers(self, model: nn.Module, place: _Placement, samples: Mapping[str, Tensor] | None) -> None:
+        """Adds quantizers; `samples` holds, by layer, values of its input to fit ranges to, None: nothing is fitted."""
+        layers, fit = weighted_layers(model), samples is not None
+        shared: dict[int, WeightQuantizer] = {}  # quantizers by the parameter that they round: of tied weights, one
+        with frozen(model):  # computing weights anew must not change the state of other parametrizations
+            for (name, weight), bits in place.weights.items():
+                layer = layers[name]
+                parameter = layer._parameters.get(weight)
+                quantizer = shared.get(id(parameter)) if parameter is not None else None
+                if quantizer is None:
+                    with _naming(name):
+                        groups = transposed_groups(layer)
+                        quantizer = WeightQuantizer(getattr(layer, weight), bits, groups=groups, fit=fit)
+                    _note(quantizer, place.note)
+                    if parameter is not None:
+                        shared[id(parameter)] = quantizer
+                parametrize.register_parametrization(layer, weight, quantizer)
+            for name, bits in place.inputs.items():
+                sample = torch.zeros(1) if samples is None else samples[name]
+                with _naming(name):
+                    rounding = ActivationQuantizer(sample, bits)
+                _note(rounding, place.note)
+                layers[name].add_module("input_quantizer", rounding)
+                layers[name].register_forward_pre_hook(_quantize_inputs, with_kwargs=True)
+        for name, weight in place.weights:  # registering took over the mode of the frozen layer
+            parts: Any = layers[name].parametrizations
+            parts[weight][-1].train(layers[name].training)
 
 
-def _bits(layers: int, quantization: Quantization) -> list[tuple[int, int]]:
-    """Returns the bits of weights and of input of each layer."""
-    inner = (quantization.weight_bits, quantization.activation_bits)
-    outer = (max(OUTER_BITS, inner[0]), max(OUTER_BITS, inner[1]))
-    return [outer if index in (0, layers - 1) else inner for index in range(layers)]
+def _tied(layers: Mapping[str, nn.Module], weights: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Returns the groups of weights that are one Parameter, as it is where an embedding is also the classifier."""
+    users: dict[int, list[tuple[str, str]]] = {}
+    for name, weight in weights:
+        if (parameter := layers[name]._parameters.get(weight)) is not None:
+            users.setdefault(id(parameter), []).append((name, weight))
+    return [one for one in users.values() if len(one) > 1]
 
 
-def _inputs(model: nn.Module, layers: Mapping[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
-    """Returns, by layer, a sample of the values of its input, spread evenly over images and positions."""
-    samples: dict[str, Tensor] = {}
+def _note(quantizer: WeightQuantizer | ActivationQuantizer, note: bool) -> None:
+    """Has a quantizer keep its bits in its state_dict."""
+    if note:
+        quantizer.register_buffer(NOTED_BITS, torch.tensor(quantizer.bits, dtype=torch.int32))
+
+
+def _noted(place: _Placement, state: Mapping[str, Tensor]) -> _Placement:
+    """Returns the placement with the bits that a state_dict notes, where it does."""
+    weights, inputs, note = dict(place.weights), dict(place.inputs), False
+    for key, value in state.items():
+        owner, _, key = key.rpartition(".")
+        if key != NOTED_BITS:
+            continue
+        note = True
+        found, name = _WEIGHT_QUANTIZER.fullmatch(f"{owner}.share"), owner.removesuffix(".input_quantizer")
+        if found and (found[2], found[3]) in weights:  # else it is a second name of a layer
+            weights[found[2], found[3]] = int(value)
+        elif name in inputs:
+            inputs[name] = int(value)
+    return _Placement(weights, inputs, note=note)
+
+
+def _require_finite_weights(model: nn.Module) -> None:
+    """Raises InvalidInput that names the first layer with a weight that is not finite, whatever reads its output."""
+    for name, layer in weighted_layers(model).items():
+        for weight in layer.parameters():
+            if not weight.isfinite().all():
+                raise InvalidInput(f"quantization: layer {name}: no scale fits its weights: {not_finite(weight)}")
+
+
+def _inputs(model: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], list[str]]:
+    """Runs a network on images, and returns what its layers are given and in which order.
+
+    Returns:
+        By layer, a sample of the values of its inputs, over all its calls, spread evenly over images and positions; and
+        the layers that ran, in the order of their calls.
+
+    Raises:
+        InvalidInput: an input of a layer is not finite.
+    """
+    seen: dict[str, list[Tensor]] = {}
+    order: list[str] = []
     hooks = []
-    for name, layer in layers.items():
+    for name, layer in weighted_layers(model).items():
 
-        def note(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-            flat = inputs[0].detach().flatten()
-            samples[name] = flat[:: max(1, len(flat) // SAMPLE)]
+        def note(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any], name: str = name) -> None:
+            for value in {id(value): value for value in inputs_of(layer, given, named)}.values():
+                if not value.isfinite().all():
+                    raise InvalidInput(f"quantization: layer {name}: no range fits its input: {not_finite(value)}")
+                flat = value.detach().flatten()
+                seen.setdefault(name, []).append(flat[:: max(1, len(flat) // SAMPLE)])
+                order.append(name)
 
-        hooks.append(layer.register_forward_pre_hook(note))
+        hooks.append(layer.register_forward_pre_hook(note, with_kwargs=True))
     try:
         with frozen(model), torch.no_grad():
             model(x)
     finally:
         for hook in hooks:
             hook.remove()
-    return samples
+    return {name: torch.cat(values) if len(values) > 1 else values[0] for name, values in seen.items()}, order
 
 
-def _quantize_input(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _quantize_inputs(
+    layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Rounds the inputs of a layer before it runs; those that are one tensor stay one, as attention asks for."""
     quantizer = layer.input_quantizer
     assert isinstance(quantizer, nn.Module)
-    return quantizer(inputs[0]), *inputs[1:]
+    found = {id(value): value for value in inputs_of(layer, given, named)}
+    rounded = {key: quantizer(value) for key, value in found.items()}
+    return (
+        tuple(rounded.get(id(value), value) for value in given),
+        {name: rounded.get(id(value), value) for name, value in named.items()},
+    )
+
+
+@contextmanager
+def _naming(layer: str) -> Iterator[None]:
+    """Puts the name of a layer before what is refused in the context."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"quantization: layer {layer}: {error}") from error

@@ -2,7 +2,9 @@
 
 from torch import Tensor, nn
 
-from trainables.compression.compressor import FLOAT, Compressors, layers_of
+from trainables.compression.compressor import FLOAT, Compressors
+from trainables.compression.quantized_layers import NOTED_BITS
+from trainables.compression.weight_layers import weighted_layers, weights_of
 from trainables.compute.flops import forward_by_layer
 
 # Products inside an attention layer that have no weights: of queries with keys, and of attention weights with values.
@@ -15,24 +17,44 @@ def forward_bitops(model: nn.Module, example: Tensor, compressors: Compressors) 
     As an objective they show the gain of quantization, which leaves the number of MACs as it is. Numbers that are not
     quantized count as 32 bits, and so do those of products without weights, such as those inside attention.
     """
-    layers = layers_of(model)
+    layers = weighted_layers(model)
     total: float = 0.0
     for name, flops in forward_by_layer(model, example, list(layers)).items():
-        weight_bits, input_bits = compressors.bits(layers[name]) if name else (FLOAT, FLOAT)
-        attention = isinstance(layers.get(name), nn.MultiheadAttention)
+        layer = layers.get(name)
         for operator, own in flops.items():
-            weighted = not (attention and operator in _OF_ACTIVATIONS)
-            total += own / 2 * (weight_bits * input_bits if weighted else FLOAT**2)
+            attention = isinstance(layer, nn.MultiheadAttention)
+            if layer is None or (attention and operator in _OF_ACTIVATIONS):
+                bits: float = FLOAT**2
+            elif isinstance(layer, nn.MultiheadAttention):
+                bits = _bits_of_attention(layer, compressors)
+            else:
+                weight_bits, input_bits = compressors.bits(layer)
+                bits = weight_bits * input_bits
+            total += own / 2 * bits
     return total
+
+
+def _bits_of_attention(layer: nn.MultiheadAttention, compressors: Compressors) -> float:
+    """Returns the mean of weight bits × input bits over an attention layer's projections, by their shares of weights.
+
+    The layer reads the weights of its output projection without calling it, so the MACs of both are counted as one.
+    """
+    parts = [[layer.out_proj.weight], [getattr(layer, name) for name in weights_of(layer)]]
+    sizes: list[int] = [sum(weight.numel() for weight in weights) for weights in parts]
+    (outer, _), (inner, inputs) = compressors.bits(layer.out_proj), compressors.bits(layer)
+    return float(sizes[0] * outer * FLOAT + sizes[1] * inner * inputs) / sum(sizes)
 
 
 def stored_bytes(model: nn.Module, compressors: Compressors) -> float:
     """Returns the bytes of the network's tensors, quantized weights at their bits; a file's overhead is not counted."""
     few: dict[str, int] = {}  # bits of each quantized weight, by the names that it may have in a state_dict
-    for name, layer in layers_of(model).items():
+    for name, layer in weighted_layers(model).items():
         if (bits := compressors.bits(layer)[0]) < FLOAT:
-            few |= {f"{name}.weight": bits, f"{name}.parametrizations.weight.original": bits}
+            for weight in weights_of(layer):
+                few |= {f"{name}.{weight}": bits, f"{name}.parametrizations.{weight}.original": bits}
     total = 0.0
     for name, tensor in model.state_dict().items():
+        if name.endswith(NOTED_BITS):  # says how the network is rebuilt, and is no part of it
+            continue
         total += tensor.numel() * few.get(name, 8 * tensor.element_size()) / 8
     return total

@@ -2,5 +2,6 @@
 
 - `onnx_export`: writes the file
 - `batchnorm_folding`: folds batch normalization into a quantized graph, so that runtimes compute in integers
+- `onnx_check`: compares the file with the network on several numbers of images
 - `onnx_runtime`: runs the file, compares it with PyTorch and measures its latency
 """

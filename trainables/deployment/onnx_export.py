@@ -3,17 +3,24 @@
 import copy
 import io
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
+from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from trainables.compression.compressor import Compressors
+from trainables.compression.quantized_layers import StoredBytes, StoredFloats
 from trainables.deployment.batchnorm_folding import fold_batchnorm
+from trainables.deployment.onnx_check import check_numbers_of_images
 from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput
 
+_ADAPTIVE = functional.adaptive_avg_pool2d
 OPSET = 20  # version of ONNX's operators, the newest that PyTorch's tracing exporter writes
 
 
@@ -28,11 +35,21 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
         compressors: the compressors of its recipe, which replace their modules by ones that ONNX has operators for.
 
     Raises:
-        InvalidInput: the packages are missing, or ONNX cannot express something that the network computes.
+        InvalidInput: the packages are missing, ONNX cannot express something that the network computes, or the file
+            computes something else for another number of images than it was written with.
     """
     require_onnx()
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     compressors.deploy(model)
+    _store_computed_weights(model)
+    with _traceable_attention(), patch.object(functional, "adaptive_avg_pool2d", adaptive_avg_pool2d):
+        content = fold_batchnorm(_traced(model, image_shape))
+        check_numbers_of_images(content, model, image_shape)
+    return content
+
+
+def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
+    """Returns the file that PyTorch's exporter writes; arguments as of `to_onnx`, which prepares the network."""
     content = io.BytesIO()
     # The tracing exporter is used (dynamo=False), because the newer one refuses fake quantization (torch 2.14.1). It
     # warns that it is the older one, and that shapes that a network reads off its images stay fixed in the file, as
@@ -42,6 +59,8 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", category=TracerWarning)
+        # Recurrent layers: the file is run on other numbers of images afterwards.
+        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
         try:
             torch.onnx.export(
                 model,
@@ -53,7 +72,67 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
                 output_names=["scores"],
                 dynamic_axes={"images": {0: "n"}, "scores": {0: "n"}},
             )
-        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0].split("  [Caused by")[0]
+        except Exception as error:  # the exporter raises whatever its rules for an operator run into
+            lines = str(error).strip().splitlines() or [""]
+            reason = lines[0].split("  [Caused by")[0] or type(error).__name__
             raise InvalidInput(f"model.name: the network cannot be written as ONNX ({reason})") from error
-    return fold_batchnorm(content.getvalue())
+    return content.getvalue()
+
+
+def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+    """Computes `torch.nn.functional.adaptive_avg_pool2d` by operators that ONNX has, whatever the sizes.
+
+    The exporter writes it only where each output length divides the input length, but VGG and AlexNet pool the 1 × 1
+    that is left of small images to 7 × 7. The means over bins are products with constant matrices.
+    """
+    height, width = int(x.shape[-2]), int(x.shape[-1])
+    given = output_size if isinstance(output_size, Sequence) else (output_size, output_size)
+    rows, columns = (length if wanted is None else int(wanted) for length, wanted in zip((height, width), given))
+    if height % rows == 0 and width % columns == 0:
+        return _ADAPTIVE(x, (rows, columns))
+    return _means(height, rows) @ x @ _means(width, columns).T
+
+
+def _means(length: int, bins: int) -> Tensor:
+    """Returns the matrix (bins, length) that takes the mean of each bin; bins overlap as PyTorch's do."""
+    matrix = torch.zeros(bins, length)
+    for number in range(bins):
+        first, end = number * length // bins, -(-(number + 1) * length // bins)
+        matrix[number, first:end] = 1 / (end - first)
+    return matrix
+
+
+class _Constant(nn.Module):
+    """Stands in the place of a weight's parametrizations, and returns the weight that they computed."""
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self) -> Tensor:
+        return self.weight
+
+
+def _store_computed_weights(model: nn.Module) -> None:
+    """Replaces each computed weight, of a spectral norm or a mask, by its value; quantized ones are values already."""
+    with torch.no_grad():
+        for module in list(model.modules()):
+            if not parametrize.is_parametrized(module):
+                continue
+            weights = module.get_submodule("parametrizations")
+            for name, steps in list(weights.named_children()):
+                if not any(isinstance(step, StoredBytes | StoredFloats) for step in steps.children()):
+                    weights.add_module(name, _Constant(getattr(module, name)))
+
+
+@contextmanager
+def _traceable_attention() -> Iterator[None]:
+    """Has attention computed by operators that ONNX has, instead of PyTorch's fused ones for evaluation."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)

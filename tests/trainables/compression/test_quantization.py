@@ -13,7 +13,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantization import ActivationQuantizer, WeightQuantizer
+from trainables.compression.quantized_layers import ActivationQuantizer, WeightQuantizer
 from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import measure
 from trainables.data.config import Data
