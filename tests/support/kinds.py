@@ -291,3 +291,23 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
     "auxiliary head": (Auxiliary, {"head": SCORES, "extra": "no other layer reads its outputs"}),
     "buffered": (Buffered, {"second": CODE, "head": SCORES}),
 }
+
+
+def transformer(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Makes a network as a study names it, `tests.support.kinds:transformer`; so do the functions below."""
+    return Transformer()
+
+
+def own_attention(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Makes a network whose code keeps the number of heads."""
+    return OwnAttention()
+
+
+def shared(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Makes a network with shared and frozen weights."""
+    return Shared()
+
+
+def auxiliary(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Makes a network that gives several outputs in training."""
+    return Auxiliary()

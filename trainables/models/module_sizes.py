@@ -22,18 +22,20 @@ def fit_sizes(model: nn.Module) -> None:
         _fit(module)
         for name, value in module.named_buffers(recurse=False):
             if name.startswith(CHANGED):
-                setattr(module, name.removeprefix(CHANGED), int(value))
+                setattr(module, name.removeprefix(CHANGED), round(float(value)))
 
 
 def change_number(module: nn.Module, name: str, value: int) -> Tensor | None:
     """Changes a number that a module keeps, and notes it in a buffer, so that it is saved with the weights.
+
+    The buffer is a float, because averages of weights are also taken of buffers, and would be cut to integers.
 
     Returns:
         The buffer that noted an earlier change; None if there was none.
     """
     before = module._buffers.get(CHANGED + name)
     device = next((one.device for one in module.parameters()), torch.device("cpu"))
-    module.register_buffer(CHANGED + name, torch.tensor(value, device=device))
+    module.register_buffer(CHANGED + name, torch.tensor(float(value), device=device))
     setattr(module, name, value)
     return before
 

@@ -21,7 +21,7 @@ FAMILIES = {
     "efficientnet_b0": (32, 81 / 82),
     "googlenet": (32, 57 / 58),
     "inception_v3": (75, 94 / 95),
-    "maxvit_t": (224, 0.4),
+    "maxvit_t": (224, 0.3),
     "mnasnet0_5": (32, 52 / 53),
     "mobilenet_v2": (32, 52 / 53),
     "mobilenet_v3_small": (32, 53 / 54),
