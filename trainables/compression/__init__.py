@@ -4,6 +4,6 @@
 - `compressor`: defines the protocol of a method, and applies the methods of one recipe in order
 - `pruning`: removes channels
 - `quantization`, `quantized_layers`: train with rounded numbers, and write them for the deployed file
-- `user_compressor`: makes the user's method, and tries it on the study's network
+- `user_compressor`: makes the user's method
 - `size`: counts the bit operations and the stored bytes of the result
 """
