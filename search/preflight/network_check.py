@@ -6,6 +6,11 @@ It chooses what a study asks of its network: the compressed forms at the ends of
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
+from search.recipes.choosers import RandomChooser
+from search.recipes.fixed import FixedRecipes
+from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.attacks.config import PERTURBATION, PGD, Perturbation, UserAttack, attack_config
 from trainables.compression.config import ChannelPruning, Compression, NoCompression, Quantization, UserCompression
@@ -13,8 +18,11 @@ from trainables.data.splits import Splits, pixel_statistics
 from trainables.estimation.flops_planner import CPU
 from trainables.network_check.check import CheckedNetwork, check_network
 from trainables.network_check.subject import Form, Subject
+from trainables.recipe.recipe import Recipe
 
 IMAGES = 4  # training images that a network is checked on
+PROPOSALS = 16  # random proposals among which ways of training are looked for
+WAYS = 4  # most ways of training that are tried
 STEPS = 2  # most steps of compression that are taken: the second is as all later ones
 FLOAT = 32  # bits of numbers that are not quantized
 NOT_TRIED = "network not tried (--no-try): what does not work with it shows in its trials"
@@ -59,6 +67,7 @@ def subject_of(study: Study, splits: Splits) -> Subject:
         seed=study.seed,
         forms=forms_of(study),
         attacks=attacks_of(study),
+        recipes=recipes_of(study),
         leftover=leftover_of(study, len(splits.train)),
     )
 
@@ -172,6 +181,25 @@ def attacks_of(study: Study) -> dict[str, Perturbation]:
             own = isinstance(attack, UserAttack)
             alike.setdefault(attack if own else (attack.kind, getattr(attack, "norm", "linf")), key)
     return {key: found[key] for key in alike.values()}
+
+
+def recipes_of(study: Study) -> dict[str, Recipe]:
+    """Return one recipe of each way of training that a study names, by role and name; the first is the base.
+
+    Ways differ in loss, loop, optimizer, averaging and precision. Those of the space are looked for in a few proposals.
+    """
+    fixed = FixedRecipes.of(study)
+    named = {f"{one.role} {one.name}": one.recipe for one in (fixed.base, *fixed.baselines)}
+    if study.space is not None and study.budget.trials:
+        rng = np.random.default_rng(study.seed)
+        named |= {f"proposal {number}": propose(RandomChooser(rng), study, fixed) for number in range(PROPOSALS)}
+    ways: dict[object, str] = {}
+    for name, recipe in named.items():
+        schedule = recipe.schedule
+        way = recipe.loss.kind, recipe.loop.kind, schedule.optimizer, schedule.averaging is None, recipe.precision
+        if schedule.epochs and not isinstance(recipe.compression, UserCompression):
+            ways.setdefault(way, name)
+    return {name: named[name] for name in list(ways.values())[:WAYS]}
 
 
 def leftover_of(study: Study, examples: int) -> str:

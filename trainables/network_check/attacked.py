@@ -22,8 +22,12 @@ def check_attack(perturbation: Perturbation, model: nn.Module, x: Tensor, y: Ten
     Raises:
         InvalidInput: the attack fails, or does not keep to what it declares.
     """
-    fields = {"steps": 1} if "steps" in type(perturbation).model_fields else {}
-    one_step = perturbation.model_copy(update=fields)
     generator = Generator(x.device).manual_seed(0)
     with in_words(f"{where}: {perturbation.words()} fails on the network", NO_TRY):
-        perturb(attack_of(one_step), model.train(), x, y, generator)
+        perturb(attack_of(one_step(perturbation)), model.train(), x, y, generator)
+
+
+def one_step(perturbation: Perturbation) -> Perturbation:
+    """Returns the same perturbation with one step where it has several."""
+    several = "steps" in type(perturbation).model_fields
+    return perturbation.model_copy(update={"steps": 1}) if several else perturbation

@@ -19,6 +19,7 @@ from trainables.network_check.findings import Finding
 from trainables.network_check.gradients import check_input_gradient, check_training_gradients
 from trainables.network_check.scores import NO_TRY, check_scores, check_train_mode
 from trainables.network_check.subject import Form, Subject
+from trainables.network_check.trained import check_training
 
 QUIET_SECONDS = 3.0  # no step is shown before a check has taken so long
 LARGE = 100_000_000  # parameters above which every step is shown, and two images are used
@@ -81,6 +82,9 @@ def _checked(subject: Subject, steps: "_Steps") -> CheckedNetwork:
     with steps.step("exported to ONNX"):
         findings += check_export(model, Compressors((), seed=seed), x, name)
     findings += _check_forms(subject, x, y, steps)
+    for where, recipe in subject.recipes.items():
+        with steps.step(f"{where} trained"):
+            check_training(recipe, subject.build(seed), x, y, where)
     return CheckedNetwork(parameters, len(subject.forms), steps.seconds, tuple(findings))
 
 

@@ -13,6 +13,7 @@ from trainables.models.build import Pixels, build
 from trainables.models.config import Network, Weights
 from trainables.models.weights import load_weights
 from trainables.network_check.error_words import in_words
+from trainables.recipe.recipe import Recipe
 
 FILL = 0.02  # standard deviation of the numbers that replace layers of zeros
 
@@ -48,6 +49,7 @@ class Subject:
         seed: seed of the initial weights.
         forms: compressed forms to check.
         attacks: attacks to check, by the study's key.
+        recipes: recipes to train for one batch, by what the study calls them.
         leftover: says which last batch of training has one image; empty: none has.
     """
 
@@ -60,6 +62,7 @@ class Subject:
     seed: int
     forms: tuple[Form, ...]
     attacks: Mapping[str, Perturbation]
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
     leftover: str = ""
     _built: dict[int, nn.Module] = field(default_factory=dict, init=False, repr=False, compare=False)
 
