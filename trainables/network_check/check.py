@@ -11,7 +11,6 @@ from torch import Tensor
 from trainables.compression.compressor import Compressors
 from trainables.compute.flops import measure
 from trainables.errors import InvalidInput
-from trainables.network_check.attacked import check_attack
 from trainables.network_check.compressed import check_compressed
 from trainables.network_check.deployed import check_export
 from trainables.network_check.error_words import in_words
@@ -19,7 +18,7 @@ from trainables.network_check.findings import Finding
 from trainables.network_check.gradients import check_input_gradient, check_training_gradients
 from trainables.network_check.scores import NO_TRY, check_scores, check_train_mode
 from trainables.network_check.subject import Form, Subject
-from trainables.network_check.trained import check_training
+from trainables.network_check.trained import check_attack, check_training
 
 QUIET_SECONDS = 3.0  # no step is shown before a check has taken so long
 LARGE = 100_000_000  # parameters above which every step is shown, and two images are used

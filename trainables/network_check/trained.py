@@ -1,14 +1,34 @@
-"""Checks that a recipe's training, with its loss, loop, optimizer and precision, runs and can be taken up again."""
+"""Checks that each attack can take a step, and that each way of training runs and can be taken up again."""
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from trainables.attacks.attack import perturb
+from trainables.attacks.config import Perturbation
+from trainables.attacks.registry import attack_of
 from trainables.compute.ledger import Ledger
-from trainables.network_check.attacked import one_step
 from trainables.network_check.error_words import in_words
 from trainables.network_check.scores import NO_TRY
 from trainables.recipe.recipe import Recipe
 from trainables.training.initial_network import InitialNetwork
 from trainables.training.train_state import TrainState
+
+
+def check_attack(perturbation: Perturbation, model: nn.Module, x: Tensor, y: Tensor, where: str) -> None:
+    """Lets an attack perturb a few images; an attack of several steps takes one.
+
+    Args:
+        perturbation: the attack.
+        model: the network; one whose buffers may change, since an attack that is not sound runs in train mode.
+        x: images (n, channels, height, width) in [0, 1].
+        y: labels (n,).
+        where: the study's key that holds the attack, for messages.
+
+    Raises:
+        InvalidInput: the attack fails, or does not keep to what it declares.
+    """
+    generator = Generator(x.device).manual_seed(0)
+    with in_words(f"{where}: {perturbation.words()} fails on the network", NO_TRY):
+        perturb(attack_of(_one_step(perturbation)), model.train(), x, y, generator)
 
 
 def check_training(recipe: Recipe, model: nn.Module, x: Tensor, y: Tensor, where: str) -> None:
@@ -24,7 +44,7 @@ def check_training(recipe: Recipe, model: nn.Module, x: Tensor, y: Tensor, where
     Raises:
         InvalidInput: training fails, or cannot be saved or taken up again.
     """
-    alone = {"base": None, "weights": None, "distillation": None, "perturbation": one_step(recipe.perturbation)}
+    alone = {"base": None, "weights": None, "distillation": None, "perturbation": _one_step(recipe.perturbation)}
     epochs = max(recipe.schedule.epochs, recipe.compressed_from)
     schedule = recipe.schedule.model_copy(update={"batch_size": len(x), "epochs": epochs})
     trained = recipe.model_copy(update={**alone, "schedule": schedule})
@@ -33,3 +53,9 @@ def check_training(recipe: Recipe, model: nn.Module, x: Tensor, y: Tensor, where
         state.train_epoch(1, Ledger())
     with in_words(f"{where}: training cannot be saved and taken up again", NO_TRY):
         state.load(state.files(), state.model)
+
+
+def _one_step(perturbation: Perturbation) -> Perturbation:
+    """Returns the same perturbation with one step where it has several."""
+    several = "steps" in type(perturbation).model_fields
+    return perturbation.model_copy(update={"steps": 1}) if several else perturbation
