@@ -7,7 +7,6 @@
 - `scores`: checks the scores in eval and in train mode
 - `gradients`: checks that gradients reach the images and the parameters
 - `compressed`: checks that a compressed network can be used, trained, counted, saved, loaded and deployed
-- `attacked`: checks that each attack can take a step
 - `trained`: checks that each attack can take a step, and that each way of training runs and can be taken up again
 - `deployed`: checks that the network can be written as an ONNX file
 """

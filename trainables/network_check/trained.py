@@ -5,6 +5,7 @@ from torch import Generator, Tensor, nn
 from trainables.attacks.attack import perturb
 from trainables.attacks.config import Perturbation
 from trainables.attacks.registry import attack_of
+from trainables.checkpoints.tensors import unpack_progress
 from trainables.compute.ledger import Ledger
 from trainables.network_check.error_words import in_words
 from trainables.network_check.scores import NO_TRY
@@ -52,7 +53,8 @@ def check_training(recipe: Recipe, model: nn.Module, x: Tensor, y: Tensor, where
         state = TrainState(trained, InitialNetwork(model, 0.0), (x, y), Ledger())
         state.train_epoch(1, Ledger())
     with in_words(f"{where}: training cannot be saved and taken up again", NO_TRY):
-        state.load(state.files(), state.model)
+        progress = state.files()["optimizer.safetensors"]
+        unpack_progress(progress, state.model, state.optimizer, Generator())
 
 
 def _one_step(perturbation: Perturbation) -> Perturbation:
