@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from search.study.study import Study
-from search.study.user_compressors import user_compressors
+from search.study.user_functions import user_compressors
 from trainables.data.splits import Splits
 from trainables.models.build import build
 from trainables.network_check.compressed import check_compressed
