@@ -50,6 +50,23 @@ class Probabilities(Faulty):
         return super().forward(x).softmax(1)
 
 
+class Sigmoids(Faulty):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).sigmoid()
+
+
+class LogProbabilities(Faulty):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).log_softmax(1)
+
+
+class ZeroOrMore(Faulty):
+    """Scores behind a ReLU may all lie below 1 before training, which says nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).tanh().relu()
+
+
 class DropoutAlwaysOn(Faulty):
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.head(nn.functional.dropout(self.body(x), 0.5))
@@ -120,6 +137,11 @@ class RemembersTheBatchSize(Faulty):
         self.images = self.images or len(x)
         scores: Tensor = self.head(self.body(x).reshape(self.images, -1))
         return scores
+
+
+def other_arguments(shape: tuple[int, ...], n: int) -> nn.Module:
+    """A function of another signature than a study calls."""
+    return Faulty(shape, n)
 
 
 class NeedsAFile(Faulty):

@@ -84,7 +84,7 @@ def _checked(subject: Subject, steps: "_Steps") -> CheckedNetwork:
     for where, recipe in subject.recipes.items():
         with steps.step(f"{where} trained"):
             check_training(recipe, subject.build(seed), x, y, where)
-    return CheckedNetwork(parameters, len(subject.forms), steps.seconds, tuple(findings))
+    return CheckedNetwork(parameters, len(subject.forms), steps.seconds, tuple(dict.fromkeys(findings)))
 
 
 def _few_images(subject: Subject, parameters: int) -> tuple[Tensor, Tensor]:

@@ -80,4 +80,4 @@ def check_training_gradients(model: nn.Module, x: Tensor, y: Tensor, name: str) 
     if not unused:
         return []
     more = f" and {len(unused) - NAMED} more" if len(unused) > NAMED else ""
-    return [note(f"{name}: gets no gradient for {', '.join(unused[:NAMED])}{more}: unused in training, left as it is")]
+    return [note(f"{name}: gets no gradient for {', '.join(unused[:NAMED])}{more}: unused in the pass that was tried")]

@@ -61,15 +61,15 @@ def check_scores(model: nn.Module, x: Tensor, classes: int, name: str) -> list[F
             f"{float((alone - scores).abs().max()):.3g}, expected scores that do not mix across the batch in eval mode "
             f"(BatchNorm keeps running statistics; a reshape keeps the first axis); {NO_TRY}"
         )
-    if _are_probabilities(scores):
-        return [
-            warning(
-                f"{name}: gives probabilities (each row lies in [0, 1] and sums to 1), expected logits: the loss "
-                "applies a softmax itself, so training is slow, and attacks find too small gradients, which looks like "
-                "robustness; remove the last softmax"
-            )
-        ]
-    return []
+    form = _as_probabilities(scores)
+    if not form:
+        return []
+    return [
+        warning(
+            f"{name}: gives probabilities ({form}), expected logits: the loss applies a softmax itself, so training is "
+            "slow, and attacks find too small gradients, which looks like robustness; remove the last softmax or sigmoid"
+        )
+    ]
 
 
 def check_train_mode(model: nn.Module, x: Tensor, classes: int, name: str, leftover: str) -> list[Finding]:
@@ -121,9 +121,11 @@ def same_scores(one: Tensor, other: Tensor, rounding: float = ROUNDING) -> bool:
     return one.shape == other.shape and bool((one - other).abs().max() <= rounding * other.abs().max())
 
 
-def _are_probabilities(scores: Tensor) -> bool:
-    inside = bool(((scores >= 0) & (scores <= 1)).all())
-    return inside and bool(((scores.sum(1) - 1).abs() < SUM_ROUNDING).all())
+def _as_probabilities(scores: Tensor) -> str:
+    """Returns what makes scores look like probabilities; empty if nothing does. Scores of 0 may come from a ReLU."""
+    if bool(((scores >= 0) & (scores <= 1)).all()) and bool(((scores.sum(1) - 1).abs() < SUM_ROUNDING).all()):
+        return "each row lies in [0, 1] and sums to 1"
+    return "all lie between 0 and 1" if bool(((scores > 0) & (scores < 1)).all()) else ""
 
 
 def _first_not_finite(model: nn.Module, x: Tensor) -> str:

@@ -84,8 +84,11 @@ class Subject:
         if seed not in self._built:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                with in_words(f"{self.name}: cannot be built"):
-                    model = build(self.network, tuple(self.x.shape[1:]), classes=self.classes, pixels=self.pixels)
+                shape = tuple(self.x.shape[1:])
+                with in_words(
+                    f"{self.name}: cannot be built", f"it is called with image_shape={shape}, classes={self.classes}"
+                ):
+                    model = build(self.network, shape, classes=self.classes, pixels=self.pixels)
                 if self.weights is not None:
                     load_weights(model, self.weights)
                 for parameter in model.parameters():

@@ -60,6 +60,8 @@ REFUSED = {
     "Float64": "does not take images of shape",
     "RemembersTheBatchSize": r"cannot be called with 4 images at once \(RuntimeError: .*\) in layer head \(Linear\), "
     r"faulty_networks.py line \d+; expected a network that takes any number of images",
+    "other_arguments": r"cannot be built \(TypeError: .*'image_shape'\); "
+    r"it is called with image_shape=\(1, 8, 8\), classes=5",
     "NeedsAFile": r"cannot be built \(FileNotFoundError: .*width.nowhere.json.*\) in layer NeedsAFile, "
     r"faulty_networks.py line \d+",
     "HoldsALock": r"cannot be copied, .*\(TypeError: .*\); expected modules that copy.deepcopy copies: no locks",
@@ -82,7 +84,7 @@ def test_a_network_with_a_fault_is_refused_in_words(name: str) -> None:
     assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["Faulty", "Prints", "ZeroHead", "MovesItsChannels"])
+@pytest.mark.parametrize("name", ["Faulty", "Prints", "ZeroHead", "MovesItsChannels", "LogProbabilities", "ZeroOrMore"])
 def test_a_network_that_works_passes_without_a_word(name: str) -> None:
     state = torch.get_rng_state()
     checked = check_network(subject(name, PRUNED, ROUNDED), silent)
@@ -98,11 +100,15 @@ def test_a_network_in_float64_can_be_searched_but_onnxruntime_has_no_such_convol
     assert "onnxruntime refuses the file" in finding.text
 
 
-def test_probabilities_are_warned_of_with_what_to_do() -> None:
-    (finding,) = check_network(subject("Probabilities"), silent).findings
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("Probabilities", "each row lies in [0, 1] and sums to 1"), ("Sigmoids", "all lie between 0 and 1")],
+)
+def test_probabilities_are_warned_of_with_what_to_do(name: str, form: str) -> None:
+    (finding,) = check_network(subject(name, PRUNED), silent).findings
     assert finding.kind == "warning"
-    assert "gives probabilities" in finding.text
-    assert "remove the last softmax" in finding.text
+    assert f"gives probabilities ({form}), expected logits" in finding.text
+    assert "remove the last softmax or sigmoid" in finding.text
 
 
 def test_an_unused_layer_is_told() -> None:
