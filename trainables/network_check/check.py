@@ -52,7 +52,7 @@ def check_network(subject: Subject, say: Callable[[str], object]) -> CheckedNetw
         InvalidInput: something does not work; the messages name the study's key, the layer, the reason and what to do.
             Every compressed form that does not work is listed.
     """
-    steps = _Steps(say)
+    steps = _Steps(subject.name, say)
     with torch.random.fork_rng(devices=[]):
         return _checked(subject, steps)
 
@@ -129,10 +129,13 @@ def _advice(form: Form) -> str:
 
 
 class _Steps:
-    """Shows the steps of a check once it has taken a few seconds, or all of them if `shown` is set."""
+    """Shows the steps of a check once it has taken a few seconds, or all of them if `shown` is set.
 
-    def __init__(self, say: Callable[[str], object]) -> None:
-        self._say, self._started, self.shown = say, time.perf_counter(), False
+    An exception that no check has put into words is refused by the name of the step.
+    """
+
+    def __init__(self, network: str, say: Callable[[str], object]) -> None:
+        self._network, self._say, self._started, self.shown = network, say, time.perf_counter(), False
 
     @property
     def seconds(self) -> float:
@@ -143,4 +146,5 @@ class _Steps:
         before = self.seconds
         if self.shown or before > QUIET_SECONDS:
             self._say(f"trying the network, {before:3.0f} s: {name}")
-        yield
+        with in_words(f"{self._network}: cannot be tried further, at the step '{name}'", NO_TRY):
+            yield

@@ -67,7 +67,8 @@ def check_scores(model: nn.Module, x: Tensor, classes: int, name: str) -> list[F
     return [
         warning(
             f"{name}: gives probabilities ({form}), expected logits: the loss applies a softmax itself, so training is "
-            "slow, and attacks find too small gradients, which looks like robustness; remove the last softmax or sigmoid"
+            "slow, and attacks find too small gradients, which looks like robustness; "
+            "remove the last softmax or sigmoid"
         )
     ]
 

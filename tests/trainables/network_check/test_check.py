@@ -141,6 +141,15 @@ def test_every_form_that_does_not_work_is_listed(monkeypatch: pytest.MonkeyPatch
     assert "take less of it or another method; `--no-try` leaves this check out" in other
 
 
+def test_what_no_check_expects_is_refused_by_the_name_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("layer")
+
+    monkeypatch.setattr("trainables.network_check.check.check_input_gradient", fails)
+    with pytest.raises(InvalidInput, match=r"cannot be tried further, at the step 'gradients' \(KeyError: 'layer'\)"):
+        check_network(subject("Faulty"), silent)
+
+
 def test_a_network_that_onnx_cannot_express_can_still_be_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(*_: object) -> bytes:
         raise InvalidInput("no such operator")
@@ -161,8 +170,10 @@ def test_the_steps_of_a_large_network_are_shown_and_it_gets_two_images(monkeypat
     said: list[str] = []
     seen: list[int] = []
     monkeypatch.setattr(faulty_networks.Faulty, "forward", _noting(faulty_networks.Faulty.forward, seen))
+    check_network(subject("Faulty"), lambda line: said.append(str(line)))
+    assert max(seen) == 2
     check_network(subject("Faulty", PRUNED), lambda line: said.append(str(line)))
-    assert [line.partition(": ")[2] for line in said] == [
+    assert [line.partition(": ")[2] for line in said[6:]] == [
         "called",
         "gradients",
         "FLOPs counted",
@@ -171,7 +182,6 @@ def test_the_steps_of_a_large_network_are_shown_and_it_gets_two_images(monkeypat
         "exported to ONNX",
         "prune 50% l1 global",
     ]
-    assert max(seen) == 2
 
 
 def _noting(forward: object, seen: list[int]) -> object:
