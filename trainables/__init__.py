@@ -6,7 +6,8 @@ line below may import only from the lines above it:
 - `errors`, `config`, `storage`, `user_code`: exceptions, validation, folders on any storage, the user's functions
 - `models`, `data`: networks and images
 - `attacks`, `losses`: how training perturbs images, and what it minimises
-- `compute`, `compression`, `evaluation`, `deployment`: FLOPs, smaller networks, accuracy under attack, ONNX files
+- `channels`, `pruning`, `compression`: which channels depend on each other, removing them, smaller networks
+- `compute`, `evaluation`, `deployment`: FLOPs, accuracy under attack, ONNX files
 - `recipe`: everything that determines one trained network
 - `checkpoints`, `training`, `execution`: training and scoring one recipe from its start to its end
 - `estimation`: what a recipe will cost in FLOPs, memory and seconds

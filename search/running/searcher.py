@@ -53,6 +53,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         clock: Callable[[], float] = time.monotonic,
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
         hours_before: float = 0.0,
+        may_ask: Callable[[], bool] = lambda: True,
     ) -> None:
         """Create a searcher that has suggested nothing yet.
 
@@ -67,6 +68,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             has_place: returns whether the cluster has room for one more trial of a role, beside the given number of
                 trials of each role that run or wait for room.
             hours_before: hours for which earlier drivers worked on the run, for a budget of hours.
+            may_ask: returns whether the sampler can be asked without a long pause; until then nothing is proposed.
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
@@ -74,6 +76,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
         self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
+        self._may_ask = may_ask
         self._waiting: list[Fixed] = list(fixed)
         self._base = fixed.base.recipe.id
         self._held: list[Candidate] = []
@@ -223,6 +226,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _next_proposal(self) -> Proposal | None:
         if self._known.state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
+            return None
+        if not self._may_ask():
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:

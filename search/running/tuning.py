@@ -19,6 +19,7 @@ from search.samplers.sampler import sampler_of
 from search.samplers.warm_start import PastTrial
 from search.study.study import Study
 from search.surrogate.cost_model import CostModel
+from search.surrogate.counting_ahead import CountingAhead
 from trainables.checkpoints.recovery import recover
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits
@@ -75,15 +76,18 @@ def tune_study(
         return cast(TrainedModel, cache.take(recipe.id, again))
 
     costs = CostModel(study, fixed, splits, fetch)
+    sampler = sampler_of(study, fixed, costs, past_trials)
+    counting = CountingAhead(study, fixed, costs) if sampler.considers_compute else None
     searcher = ParetoSearcher(
         study,
         fixed,
-        sampler_of(study, fixed, costs, past_trials),
-        [*listeners, costs, *([] if judge is None else [judge])],
+        sampler,
+        [*listeners, costs, *(one for one in (counting, judge) if one is not None)],
         lambda trial_id: hangs.endings.get(trial_id) or halving.failures.get(trial_id),
         halving.stops.get,
         has_place=capacity.has_place,
         hours_before=hours_before,
+        may_ask=(lambda: True) if counting is None else counting.ready,
     )
     searcher.replay(past)
     tuner = tune.Tuner(

@@ -72,6 +72,8 @@ class CostAwareSampler(Sampler):
     that the next one is sought elsewhere.
     """
 
+    considers_compute = True
+
     def __init__(
         self,
         study: Study,

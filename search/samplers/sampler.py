@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
@@ -66,7 +66,13 @@ class Sampler(Listener, ABC):
 
     What a sampler proposes depends only on the events that it was told, in their order, and on the ask's number. So
     its state is never saved: a resumed search tells it the past, and goes on as an unbroken search would have.
+
+    Attributes:
+        considers_compute: whether it asks what its candidates will cost; it is then asked for none before their
+            networks have been counted.
     """
+
+    considers_compute: ClassVar[bool] = False
 
     @abstractmethod
     def ask(self, search: SearchState) -> Candidate | None:

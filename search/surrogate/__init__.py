@@ -3,4 +3,5 @@
 - `gaussian_process`: predicts its robust accuracy
 - `acquisition`: turns that into its expected gain, the expected hypervolume improvement
 - `cost_model`: plans its compute
+- `counting_ahead`: counts the networks that this needs before they are asked for
 """

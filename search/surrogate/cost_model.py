@@ -1,6 +1,7 @@
 """Plans how much compute a proposal will cost, so that the sampler can weigh it before the proposal runs."""
 
 import math
+import threading
 from collections.abc import Callable
 
 from search.events import Listener, Outcome, Proposal
@@ -21,7 +22,7 @@ class CostModel(Listener):
     networks that stand for its own (pruning interpolates between a few ratios), and quantization is left out. A base or
     a teacher that has not finished has no weights to count with. Such a base, of another length of pretraining, is
     counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, with the
-    teacher's own training added.
+    teacher's own training added. Several threads may ask.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class CostModel(Listener):
         self._study, self._base = study, fixed.base.recipe
         self._planner = FlopsPlanner(splits, fetch)
         self._finished: set[Recipe] = set()
+        self._lock = threading.Lock()  # a planner serves one thread at a time
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         if outcome.state is State.COMPLETE and proposal.role in ("base", "baseline"):
@@ -61,7 +63,8 @@ class CostModel(Listener):
         absent = teacher is not None and teacher not in self._finished
         if absent and recipe.distillation is not None:
             changed["distillation"] = recipe.distillation.model_copy(update={"teacher": None})
-        ledger = self._planner.plan(recipe.model_copy(update=changed))
+        with self._lock:
+            ledger = self._planner.plan(recipe.model_copy(update=changed))
         flops = ledger.marginal
         if absent and teacher is not None:
             flops += self._count(teacher, teacher.compression)

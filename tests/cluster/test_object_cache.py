@@ -1,5 +1,6 @@
 """What is kept in Ray's object store can be taken by any process, and is made again where it was lost."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -48,6 +49,10 @@ def test_what_was_put_is_taken_and_not_made_again(cache: ObjectCache) -> None:
     assert cache.take("one", recover)["weights"].tolist() == [0, 1, 2, 3, 4]
     assert cache.take("two", recover) == 2
     assert made == []
+
+
+def test_workers_of_a_local_session_run_at_its_own_niceness(cache: ObjectCache) -> None:
+    assert ray.get(ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_what_was_never_put_is_made_once_and_kept(cache: ObjectCache) -> None:

@@ -34,5 +34,14 @@ def unpack_progress(content: bytes, model: nn.Module, optimizer: Optimizer, gene
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the tensors as row-major copies on the CPU, because safetensors stores no others."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Returns the tensors as row-major copies on the CPU, because safetensors stores no others.
+
+    A tensor that several layers share is stored under each of its names, since safetensors refuses shared memory.
+    """
+    packed: dict[str, Tensor] = {}
+    stored: set[int] = set()
+    for name, tensor in tensors.items():
+        value = tensor.detach().cpu().contiguous()
+        packed[name] = value.clone() if value.numel() and value.data_ptr() in stored else value
+        stored.add(value.data_ptr())
+    return packed

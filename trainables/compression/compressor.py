@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Protocol, cast, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from trainables.compression.config import Compression, Quantization
 from trainables.compute.counter import FlopCounter
-from trainables.models.build import load_compressed
+from trainables.models.build import load_compressed, to_channels_last
 
 FLOAT = 32  # bits of a number that is not quantized
 
@@ -111,7 +110,7 @@ class Compressors:
             for first, last, compressor in self._parts:
                 if first <= epoch <= last:
                     compressor.step(epoch - first + 1, model, x, y)
-                    model.to(x.device).to(memory_format=torch.channels_last)
+                    to_channels_last(model.to(x.device))
         return counter.flops
 
     def load(self, model: nn.Module, state: Mapping[str, Tensor], *, epochs: int | None = None) -> nn.Module:

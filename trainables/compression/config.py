@@ -119,8 +119,12 @@ class ChannelPruning(Method):
         return self.scope == "global" and self.importance != "random"
 
     def counted_as(self, *, roughly: bool = False) -> "tuple[tuple[Compression, float], ...]":
-        """Returns the neighbours among the counted ratios, or the nearest share of MACs; Taylor counts as L1."""
-        plain = self.model_copy(update={"importance": "l1"}) if roughly or self.importance == "taylor" else self
+        """Returns the neighbours among the counted ratios, or the nearest share of MACs.
+
+        Taylor counts as L1, as any importance does where each layer loses the same share of its channels.
+        """
+        as_l1 = roughly or self.importance == "taylor" or self.scope == "uniform"
+        plain = self.model_copy(update={"importance": "l1"}) if as_l1 else self
         if self.pruning_ratio is None:
             per_octave = 1 if roughly else COUNTED_PER_OCTAVE
             octaves = min(-1, round(per_octave * math.log2(self.mac_ratio or 1.0)))

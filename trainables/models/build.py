@@ -1,5 +1,6 @@
 """Builds networks, with the normalization of pixels inside, so that attacks work on images in [0, 1]."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
-from trainables.models.config import Network
+from trainables.models.config import NETWORKS, Network
+from trainables.models.module_sizes import adopt_changed_number, fit_sizes
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.user_code import is_reference, user_function
 
@@ -58,22 +60,50 @@ def build(
             model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
         except ValueError as error:
             raise InvalidInput(f"model.name: {network.name}: {error}") from error
+    if isinstance(model, nn.Module) and network.name not in NETWORKS:
+        model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
-    return model.to(memory_format=torch.channels_last)
+    return to_channels_last(model)
 
 
 def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
     channels = image_shape[0]
     if network.name.startswith("torchvision:"):
-        from torchvision.models import get_model  # late, so that trials start sooner: see `data.sources`
-
-        made = get_model(network.name.removeprefix("torchvision:"), weights=None, num_classes=classes)
+        made = _of_torchvision(network.name.removeprefix("torchvision:"), classes)
         return [Repeat(), made] if channels == 1 else [made]
     if network.name == "resnet18":
         return [resnet18(channels, classes)]
     if network.name == "wide_resnet":
         return [wide_resnet(channels, classes, network.depth, network.width)]
     return _plain(network, image_shape, classes)
+
+
+def _of_torchvision(name: str, classes: int) -> nn.Module:
+    """Builds a network of torchvision's without weights, and without the auxiliary classifiers that some have."""
+    from torchvision.models import get_model  # late, so that trials start sooner: see `data.sources`
+
+    # Without `init_weights` these two warn that its default will change to False.
+    settings = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    made: nn.Module = get_model(name, weights=None, num_classes=classes, **settings)
+    return made
+
+
+def to_channels_last(model: nn.Module) -> nn.Module:
+    """Lays out the tensors of four dimensions as kernels of two-dimensional convolutions prefer; returns the model.
+
+    `nn.Module.to` refuses models that also have tensors of five dimensions (torch 2.14.1).
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return model
+
+
+def first_output(model: nn.Module, inputs: object, output: object) -> object:
+    """Returns the first of several outputs; it is a hook of networks that give auxiliary scores too in training."""
+    if isinstance(output, Mapping):
+        return next(iter(output.values()), output)
+    return output[0] if isinstance(output, tuple | list) and output else output
 
 
 def _plain(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
@@ -95,12 +125,10 @@ def _plain(network: Network, image_shape: tuple[int, ...], classes: int) -> list
 def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int) -> None:
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"model.name: {name} gave a {type(model).__name__}, expected a torch.nn.Module")
-    if not any(isinstance(module, nn.Linear) for module in model.modules()):
-        raise InvalidInput(f"model.name: {name} has no linear layer, expected one that scores the classes")
     try:
         with frozen(model), torch.no_grad():
             scores = model(torch.zeros(1, *image_shape))
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # whatever the user's forward raises
         raise InvalidInput(f"model.name: {name} does not take images of shape {image_shape} ({error})") from error
     if not isinstance(scores, Tensor) or scores.shape != (1, classes):
         raise InvalidInput(f"model.name: {name} does not give a tensor with a score for each of {classes} classes")
@@ -133,35 +161,35 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
-def classifier(model: nn.Module) -> nn.Linear:
-    """Returns the last linear layer, whose outputs are the classes, so that pruning must not remove any of them."""
-    return [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-
-
 def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """Loads a state_dict whose layers may be narrower than the model's, and shrinks the model to fit.
 
-    In this way a pruned network is rebuilt without unpickling it: its shapes come from the tensors.
+    In this way a pruned network is rebuilt without unpickling it: its shapes come from the tensors. Shared tensors stay
+    shared.
 
     Args:
-        model: the uncompressed network of convolution, linear and batch-norm layers; it is changed and returned.
+        model: the uncompressed network; it is changed and returned.
         state: the weights of a compressed network, with the same names.
     """
+    fitting: dict[int, Tensor] = {}  # the tensors of another shape, by the ids of those that they replace
+    changed, replaced = False, []
     for name, value in state.items():
         owner, _, key = name.rpartition(".")
         module = model.get_submodule(owner)
+        if key not in module._parameters and key not in module._buffers and adopt_changed_number(module, key, value):
+            changed = True
+            continue
         present = getattr(module, key)
         if present.shape != value.shape:
-            fitting = torch.empty_like(value, device=present.device)
-            setattr(module, key, nn.Parameter(fitting) if isinstance(present, nn.Parameter) else fitting)
-    model.load_state_dict(dict(state))
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            if 1 < module.groups == module.in_channels:  # depthwise: one group for each channel that is left
-                module.groups = len(module.weight) // (module.out_channels // module.in_channels)
-            module.out_channels, module.in_channels = len(module.weight), module.weight.shape[1] * module.groups
-        elif isinstance(module, nn.Linear):
-            module.out_features, module.in_features = module.weight.shape
-        elif isinstance(module, nn.BatchNorm2d):
-            module.num_features = len(module.weight)
-    return model.to(memory_format=torch.channels_last)
+            if id(present) not in fitting:
+                fresh = torch.empty_like(value, device=present.device)
+                is_parameter = isinstance(present, nn.Parameter)
+                fitting[id(present)] = nn.Parameter(fresh, present.requires_grad) if is_parameter else fresh
+            replaced.append(present)  # kept, so that no other tensor gets its id
+            setattr(module, key, fitting[id(present)])
+    whole = OrderedDict(state)
+    whole._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(whole)
+    if fitting or changed:
+        fit_sizes(model)
+    return to_channels_last(model)

@@ -83,7 +83,7 @@ def test_pixels_are_normalized_by_channel() -> None:
     ("source", "message"),
     [
         ("def net(image_shape, classes): return 3", "gave a int, expected a torch.nn.Module"),
-        ("def net(image_shape, classes): return nn.Flatten()", "no linear layer"),
+        ("def net(image_shape, classes): return nn.Flatten()", "a score for each of 10 classes"),
         ("def net(image_shape, classes): return nn.Linear(5, classes)", r"does not take images of shape \(3, 32, 32\)"),
         (
             "def net(image_shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 7))",

@@ -1,0 +1,119 @@
+"""Which channels depend on which, on networks where that is known beforehand."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.support.kinds import Unused
+from trainables.channels.groups import groups_of
+from trainables.channels.marks import bits_of, numbered, read_numbers
+from trainables.channels.operators import Key
+from trainables.channels.order import layers_backwards
+from trainables.channels.probing import probe
+
+X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Between(nn.Module):
+    """Two layers with some function between them."""
+
+    def __init__(self, wide: int, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.function = nn.Conv2d(1, wide, 3, padding=1), function
+        self.head = nn.LazyLinear(10)
+        self(X)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.function(self.first(x)))
+        return scores
+
+
+def units(model: Between) -> dict[int, list[int]]:
+    """By unit of the first layer, its channels, and the columns of the last layer as negative numbers from -1 on."""
+    seen = probe(model, X)
+    root: Key = (id(model.first.weight), 0)
+    (group,) = groups_of(seen, [root], {})
+    found: dict[int, list[int]] = {}
+    for member in group.members:
+        for channel, unit in zip(member.channels.tolist(), member.units.tolist(), strict=True):
+            found.setdefault(unit, []).append(channel if member.port.key == root else -1 - channel)
+    return found
+
+
+@pytest.mark.parametrize("wide", [2, 5, 16, 37])
+def test_a_mean_keeps_channels_in_their_places(wide: int) -> None:
+    found = units(Between(wide, lambda x: x.relu().mean((2, 3))))
+    assert found == {channel: [channel, -1 - channel] for channel in range(wide)}
+
+
+def test_flattening_gives_each_channel_a_row_of_columns() -> None:
+    found = units(Between(4, lambda x: nn.functional.max_pool2d(x, 4).flatten(1)))
+    assert found == {one: [one, *(-1 - column for column in range(4 * one, 4 * one + 4))] for one in range(4)}
+
+
+def test_a_shuffle_is_followed() -> None:
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    found = units(Between(24, lambda x: x.mean((2, 3))[:, order]))
+    assert found == {int(channel): [int(channel), -1 - place] for place, channel in enumerate(order)}
+
+
+@pytest.mark.parametrize("wide", [16, 24, 90])
+def test_a_gate_ties_the_halves(wide: int) -> None:
+    found = units(Between(wide, lambda x: nn.functional.glu(x, 1).mean((2, 3))))
+    assert found == {one: [one, one + wide // 2, -1 - one] for one in range(wide // 2)}
+
+
+def test_normalizing_over_channels_ties_all() -> None:
+    found = units(Between(8, lambda x: nn.functional.normalize(x.mean((2, 3)), dim=1)))
+    assert found == {0: [*range(8), *(-1 - one for one in range(8))]}
+
+
+def test_two_layers_that_are_added_are_told_apart_from_two_that_are_joined() -> None:
+    class Two(nn.Module):
+        def __init__(self, *, joined: bool) -> None:
+            super().__init__()
+            self.one, self.two, self.joined = nn.Conv2d(1, 8, 1), nn.Conv2d(1, 8, 1), joined
+            self.head = nn.Linear(16 if joined else 8, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            parts = self.one(x), self.two(x)
+            x = torch.cat(parts, 1) if self.joined else parts[0] + parts[1]
+            scores: Tensor = self.head(x.mean((2, 3)))
+            return scores
+
+    for joined, expected in ((False, [[8, 8, 8]]), (True, [[8, 8], [8, 8]])):
+        model = Two(joined=joined)
+        roots: list[Key] = [(id(model.one.weight), 0), (id(model.two.weight), 0)]
+        groups = groups_of(probe(model, X), roots, {})
+        assert [[len(member.channels) for member in group.members] for group in groups] == expected
+
+
+def test_numbers_are_spelled_and_read() -> None:
+    for size in (1, 2, 3, 100, 2048):
+        bits = bits_of(size)
+        numbers, single, full = read_numbers(numbered(torch.arange(size), 3, bits)[3 : 3 + 2 * bits], bits)
+        assert numbers.tolist() == list(range(size))
+        assert bool(single.all())
+        assert not bool(full.any())
+    eight = numbered(torch.arange(8), 0, 3)[:6]
+    two = eight[:, [1]] | eight[:, [3]]
+    assert not bool(read_numbers(two, 3)[1].any())
+
+
+def test_nothing_of_the_network_changes_and_no_number_is_drawn() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, 10))
+    model.train()[2].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    probe(model, X)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert [module.training for module in model] == [True, True, False, True, True]
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def test_layers_are_ordered_from_the_scores_backwards_and_unused_ones_come_last() -> None:
+    layers = layers_backwards(model := Unused(), X)
+    assert layers == [model.head, model.second, model.first, model.dead]

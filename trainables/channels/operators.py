@@ -1,0 +1,238 @@
+"""Describes the operators that hold weights: which tensors have an entry for each channel of their input and output.
+
+A network is looked at while it runs, one PyTorch function at a time, so it makes no difference whether a weight is used
+by the layer that owns it, by two layers, or by a function that is handed the tensor.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Key = tuple[object, ...]
+Kind = Literal["out", "in", "batch_norm", "layer_norm", "attention", "other"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A dimension of a tensor that has an entry for each channel of a port.
+
+    Attributes:
+        tensor: the parameter or buffer.
+        dim: the dimension.
+        blocks: number of entries for each channel, a whole number of channels apart: 3 where attention's projections to
+            queries, keys and values are packed into one matrix.
+        groups: groups of a convolution whose input channels these are; each group has its own part of the channels.
+    """
+
+    tensor: Tensor
+    dim: int
+    blocks: int = 1
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """The channels at one end of an operator.
+
+    Attributes:
+        key: identifies the port: equal for all uses of the same tensor.
+        size: number of channels.
+        slots: the dimensions of tensors that have an entry for each channel.
+        groups: number of equal parts that the channels must be divisible into.
+        kind: what the channels are to their operator.
+        fixed: why the channels cannot be removed; empty if they can.
+    """
+
+    key: Key
+    size: int
+    slots: tuple[Slot, ...] = ()
+    groups: int = 1
+    kind: Kind = "other"
+    fixed: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A call of an operator that holds weights.
+
+    Attributes:
+        function: the function that is called.
+        arguments: its arguments by name.
+        inputs: the values that it computes on.
+        axis: the dimension, counted from the last, of the channels in inputs and outputs.
+        into: the channels of the inputs; None where the operator holds no tensor of their number.
+        out: the channels of the output; None where none can be removed.
+        mixes: whether each output channel depends on several input channels. If not, channels pass through.
+        multiplier: number of output channels that each input channel has to itself; 0: there are none of its own.
+    """
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    inputs: tuple[Tensor, ...]
+    axis: int
+    into: Port | None
+    out: Port | None
+    mixes: bool
+    multiplier: int = 0
+
+
+def operation(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Operation | None:
+    """Describes a call of a function; None if it is no operator that holds weights or normalizes channels."""
+    found = _OPERATORS.get(function)
+    if found is None:
+        return None
+    names, describe = found
+    return describe(function, {**dict(zip(names, args, strict=False)), **kwargs})
+
+
+def _linear(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    weight, bias = named["weight"], named.get("bias")
+    out = Port((id(weight), 0), weight.shape[0], _slots(weight, bias), kind="out")
+    into = Port((id(weight), 1), weight.shape[1], (Slot(weight, 1),), kind="in")
+    return Operation(function, named, (named["input"],), -1, into, out, mixes=True)
+
+
+def _convolution(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    weight, bias, groups = named["weight"], named.get("bias"), named.get("groups", 1)
+    size, axis = weight.shape[1] * groups, 1 - weight.dim()
+    if 1 < groups == size:  # depthwise: each input channel has output channels of its own
+        multiplier = weight.shape[0] // size
+        into, out = Port((id(weight), "in"), size), Port((id(weight), 0), weight.shape[0], _slots(weight, bias))
+        return Operation(function, named, (named["input"],), axis, into, out, mixes=True, multiplier=multiplier)
+    into = Port((id(weight), 1), size, (Slot(weight, 1, groups=groups),), groups, "in")
+    out = Port((id(weight), 0), weight.shape[0], _slots(weight, bias), groups, "out")
+    return Operation(function, named, (named["input"],), axis, into, out, mixes=True)
+
+
+def _transposed(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    weight, bias, groups = named["weight"], named.get("bias"), named.get("groups", 1)
+    fixed = "" if groups == 1 else "it is a transposed convolution with groups"
+    bias_slot = () if bias is None else (Slot(bias, 0),)
+    into = Port((id(weight), 0), weight.shape[0], (Slot(weight, 0),), kind="in", fixed=fixed)
+    out = Port((id(weight), 1), weight.shape[1] * groups, (Slot(weight, 1), *bias_slot), kind="out", fixed=fixed)
+    return Operation(function, named, (named["input"],), 1 - weight.dim(), into, out, mixes=True)
+
+
+def _product(function: Callable[..., Any], named: dict[str, Any]) -> Operation | None:
+    """Describes x @ weight where the weight is a parameter of two dimensions."""
+    x, weight = named["input"], named["other"]
+    if not isinstance(weight, nn.Parameter) or isinstance(x, torch.nn.Parameter) or weight.dim() != 2:
+        return None
+    into = Port((id(weight), 0), weight.shape[0], (Slot(weight, 0),), kind="in")
+    out = Port((id(weight), 1), weight.shape[1], (Slot(weight, 1),), kind="out")
+    return Operation(function, named, (x,), -1, into, out, mixes=True)
+
+
+def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    """Describes batch and instance normalization, PReLU and group normalization, whose channels are dimension 1."""
+    x, groups = named["input"], named.get("num_groups", 1)
+    tensors = [named.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
+    there = [one for one in tensors if one is not None and one.numel() == x.shape[1]]
+    kind: Kind = "batch_norm" if function is functional.batch_norm and named.get("weight") is not None else "other"
+    port = None
+    if there:
+        port = Port((id(there[0]), 0), x.shape[1], tuple(Slot(one, 0) for one in there), groups, kind)
+    return Operation(function, named, (x,), 1 - x.dim(), port, port, mixes=False)
+
+
+def _layer_norm(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    """Describes layer normalization; of several dimensions the first is taken for that of the channels."""
+    shape, there = (
+        named["normalized_shape"],
+        [one for one in (named.get("weight"), named.get("bias")) if one is not None],
+    )
+    port = Port((id(there[0]), 0), shape[0], tuple(Slot(one, 0) for one in there), kind="layer_norm") if there else None
+    return Operation(function, named, (named["input"],), -len(shape), port, port, mixes=False)
+
+
+def _attention(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    """Describes `nn.MultiheadAttention`: its width is that of its input, of its output, and of all its heads together.
+
+    The same channels of each head are removed, so that the number of heads stays.
+    """
+    width, heads, packed = named["embed_dim_to_check"], named["num_heads"], named["in_proj_weight"]
+    inputs = tuple(named[name] for name in ("query", "key", "value"))
+    fixed = "its queries, keys and values have weights of their own" if named.get("use_separate_proj_weight") else ""
+    out_weight = named["out_proj_weight"]
+    slots = [Slot(out_weight, 0), Slot(out_weight, 1)]
+    if packed is not None:
+        slots += [Slot(packed, 0, blocks=3), Slot(packed, 1)]
+    vectors = (("in_proj_bias", 0, 3), ("out_proj_bias", 0, 1), ("bias_k", 2, 1), ("bias_v", 2, 1))
+    slots += [Slot(named[name], dim, blocks) for name, dim, blocks in vectors if named.get(name) is not None]
+    port = Port((id(out_weight), "width"), width, tuple(slots), heads, "attention", fixed)
+    return Operation(function, named, inputs, -1, port, port, mixes=True)
+
+
+def _recurrent(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+    """Describes an LSTM, a GRU or a plain recurrent layer: features of its input can be removed, its state's cannot."""
+    weights, both = named["params"], named["bidirectional"]
+    if not isinstance(weights, list | tuple):  # a packed sequence has other arguments
+        return Operation(function, named, (), -1, None, None, mixes=True)
+    per_direction = 4 if named["has_biases"] else 2
+    firsts = [weights[0], *([weights[per_direction]] if both else [])]
+    into = Port((id(firsts[0]), 1), firsts[0].shape[1], tuple(Slot(one, 1) for one in firsts), kind="in")
+    return Operation(function, named, (named["input"],), -1, into, None, mixes=True)
+
+
+def _slots(weight: Tensor, bias: Tensor | None) -> tuple[Slot, ...]:
+    return (Slot(weight, 0),) if bias is None else (Slot(weight, 0), Slot(bias, 0))
+
+
+_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+_NORM = ("input", "running_mean", "running_var", "weight", "bias", "use_batch", "momentum", "eps")
+_ATTENTION = (
+    "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v add_zero_attn dropout_p "
+    "out_proj_weight out_proj_bias"
+)
+_RECURRENT = "input hx params has_biases num_layers dropout train bidirectional batch_first"
+_OPERATORS: dict[Callable[..., Any], tuple[tuple[str, ...], Callable[..., Operation | None]]] = {
+    functional.linear: (("input", "weight", "bias"), _linear),
+    **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), (_CONVOLUTION, _convolution)),
+    torch.conv_transpose1d: (_TRANSPOSED, _transposed),
+    torch.conv_transpose2d: (_TRANSPOSED, _transposed),
+    torch.conv_transpose3d: (_TRANSPOSED, _transposed),
+    **dict.fromkeys((torch.matmul, Tensor.matmul, Tensor.__matmul__), (("input", "other"), _product)),
+    functional.batch_norm: ((*_NORM[:3], "weight", "bias", "training", "momentum", "eps"), _by_channel),
+    functional.instance_norm: ((*_NORM[:5], "use_input_stats", "momentum", "eps"), _by_channel),
+    functional.group_norm: (("input", "num_groups", "weight", "bias", "eps"), _by_channel),
+    torch.prelu: (("input", "weight"), _by_channel),
+    functional.layer_norm: (("input", "normalized_shape", "weight", "bias", "eps"), _layer_norm),
+    functional.rms_norm: (("input", "normalized_shape", "weight", "eps"), _layer_norm),
+    functional.multi_head_attention_forward: (tuple(_ATTENTION.split()), _attention),
+    **{one: (tuple(_RECURRENT.split()), _recurrent) for one in (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)},
+}
+
+
+def positions(slot: Slot, channels: Tensor, size: int) -> Tensor:
+    """Returns the entries of a slot that belong to these of a port's channels, in the order of the tensor.
+
+    Args:
+        slot: the slot; one without groups, where the entries differ by group.
+        channels: numbers of the channels (n,), ascending.
+        size: number of all channels of the port.
+    """
+    return torch.cat([channels + block * size for block in range(slot.blocks)])
+
+
+def kept_of_group(channels: Tensor, size: int, groups: int) -> list[Tensor]:
+    """Returns for each group of a convolution the positions of these channels inside the group; all are equally many.
+
+    Raises:
+        ValueError: the groups have different numbers of channels.
+    """
+    width = size // groups
+    parts = [channels[(channels >= low) & (channels < low + width)] - low for low in range(0, size, width)]
+    if len({len(part) for part in parts}) != 1:
+        raise ValueError("its groups would have different numbers of channels")
+    return parts
+
+
+def lowest_common_multiple(numbers: list[int]) -> int:
+    """Returns the least number of parts that suits all ports, which are divided into these numbers of parts."""
+    return math.lcm(*numbers)

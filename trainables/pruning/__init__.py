@@ -1,0 +1,9 @@
+"""Pruning: finds what can be removed from a network, chooses among it, and removes it.
+
+- `analysis`: says what can be pruned, and why each other layer is left as it is
+- `trials`: tries removals, to find out which groups can be pruned
+- `verification`: proves that a network without some channels is otherwise the same
+- `removal`: takes channels out of tensors, and puts them back
+- `importance`: values units by their weights or gradients
+- `selection`: chooses the units to remove for a ratio
+"""

@@ -1,0 +1,65 @@
+"""Chooses the units to remove for a ratio, by rank across the network or inside each group."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from trainables.channels.groups import Group
+
+LEAST = 0.05  # share of the units of a group that stays, whatever their rank, where groups are ranked together
+EVERYTHING = ""  # name of the scope that is the whole network
+
+
+def ranks(groups: Mapping[str, Group], scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns by group the values of what can be removed: of units, or the means of those that parts lose together."""
+    return {name: scores[name].view(group.parts, -1).mean(0) for name, group in groups.items()}
+
+
+def totals(ranked: Mapping[str, Tensor], *, together: bool) -> dict[str, int]:
+    """Returns the numbers that ratio and floor are relative to: of each group, and of the whole network if asked."""
+    sizes = {name: len(values) for name, values in ranked.items()}
+    return {**sizes, EVERYTHING: sum(sizes.values())} if together else sizes
+
+
+def chosen(
+    groups: Mapping[str, Group], ranked: Mapping[str, Tensor], first: Mapping[str, int], ratio: float, *, together: bool
+) -> dict[str, Tensor]:
+    """Chooses the units to remove.
+
+    Args:
+        groups: the groups by name.
+        ranked: what `ranks` returned for them.
+        first: what `totals` returned before anything was removed, which the ratio is relative to.
+        ratio: share to remove.
+        together: rank across the network. At least one unit of each group, and 5%, then stay. Inside groups, a group
+            that would lose all stays whole, as in torch-pruning.
+
+    Returns:
+        Numbers of the units by group; groups that lose none are left out.
+    """
+    if together:
+        # The most valuable of each group are moved out of the ranking, so that no group loses all.
+        open_to = {name: _protected(values, first.get(name, len(values))) for name, values in ranked.items()}
+        several = torch.cat([torch.zeros(0), *open_to.values()])
+        count = len(several) - int(first[EVERYTHING] * (1 - ratio))
+        count = min(count, int(several.isfinite().sum()))
+        if count <= 0:
+            return {}
+        limit = torch.topk(several, count, largest=False)[0][-1]
+        lost = {name: (values <= limit).nonzero().flatten() for name, values in open_to.items()}
+    else:
+        lost = {}
+        for name, values in ranked.items():
+            count = len(values) - int(first[name] * (1 - ratio))
+            if 0 < count < len(values):
+                lost[name] = torch.topk(values, count, largest=False)[1]
+    return {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
+
+
+def _protected(values: Tensor, before: int) -> Tensor:
+    least = min(len(values), max(1, math.ceil(LEAST * before - 1e-9)))
+    values = values.clone()
+    values[torch.topk(values, least)[1]] = torch.inf
+    return values

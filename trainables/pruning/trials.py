@@ -1,0 +1,180 @@
+"""Tries removals on a network, to find out which of its groups can be pruned."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.channels.connections import Seen
+from trainables.channels.groups import Group, KeptNumber
+from trainables.channels.operators import Key, Port
+from trainables.channels.running import passed
+from trainables.pruning.removal import Removal
+from trainables.pruning.verification import WholePass, difference
+
+TRIALS = 200  # number after which no more groups are tried; not a time, so that all machines prune alike
+
+
+def remove(model: nn.Module, ports: Mapping[Key, Port], groups: Sequence[tuple[Group, Tensor]]) -> Removal:
+    """Removes these units of these groups, until the removal is undone.
+
+    Raises:
+        ValueError: the groups of a convolution would have different numbers of channels.
+    """
+    numbers = {place: value for group, units in groups for place, value in group.new_numbers(units).items()}
+    return Removal(model, ports, _removed(groups), numbers)
+
+
+def problem(
+    model: nn.Module,
+    seen: Seen,
+    groups: Sequence[tuple[Group, Tensor]],
+    example: Tensor,
+    made: dict[bool, dict[object, Any]],
+) -> str | None:
+    """Tries to remove these units of these groups, and puts them back.
+
+    Args:
+        model: the network.
+        seen: what it showed.
+        groups: the groups with the units to remove.
+        example: one image (1, channels, height, width).
+        made: keeps made-up outputs from one trial to the next.
+
+    Returns:
+        What would be wrong, in words; None if the rest of the network stays the same.
+    """
+    wholes = [
+        (training, WholePass(seen.ports, _removed(groups), made.setdefault(training, {}))) for training in seen.modes
+    ]
+    scores = [passed(model, example, whole, training=training) for training, whole in wholes]
+    try:
+        removal = remove(model, seen.ports, groups)
+    except ValueError as error:
+        return str(error)
+    try:
+        found = (
+            difference(model, whole, expected, example, training=training)
+            for (training, whole), expected in zip(wholes, scores, strict=True)
+        )
+        return next((one for one in found if one is not None), None)
+    finally:
+        removal.undo()
+
+
+def settled(
+    model: nn.Module, seen: Seen, groups: Sequence[Group], example: Tensor
+) -> tuple[list[Group], dict[Key, str]]:
+    """Divides groups into those that can be pruned, in any combination, and the others with their reasons.
+
+    All are tried at once, and where that fails, halves of them. A group that fails alone is tried once more with the
+    numbers changed that the network's code may keep of it. Groups just like one that failed, in other blocks of the
+    network, are not tried.
+    """
+    found = _Settled(model, seen, groups, example)
+    found.settle(groups)
+    return [found.proven[group.root] for group in groups if group.root in found.proven], found.reasons
+
+
+class _Settled:
+    """The groups that were settled so far."""
+
+    def __init__(self, model: nn.Module, seen: Seen, groups: Sequence[Group], example: Tensor) -> None:
+        self.proven: dict[Key, Group] = {}
+        self.reasons: dict[Key, str] = {}
+        self._model, self._seen, self._example = model, seen, example
+        self._numbers = {group.root: number for number, group in enumerate(groups)}
+        self._names = {id(one): name for name, one in [*model.named_parameters(), *model.named_buffers()]}
+        self._failed: dict[object, str] = {}
+        self._made: dict[bool, dict[object, Any]] = {}
+        self._trials = 0
+
+    def settle(self, groups: Sequence[Group]) -> None:
+        """Tries these groups together with those that are proven."""
+        several = []
+        for group in groups:
+            alike = self._failed.get(self._signature(group))
+            if alike is None and self._trials < TRIALS:
+                several.append(group)
+            else:
+                self.reasons[group.root] = alike or "too many others had to be tried"
+        if not several:
+            return
+        found = self._problem(several)
+        if found is None:
+            self.proven.update({group.root: group for group in several})
+        elif len(several) > 1:
+            self.settle(several[: len(several) // 2])
+            self.settle(several[len(several) // 2 :])
+        else:
+            self._settle_alone(several[0], found)
+
+    def _settle_alone(self, group: Group, found: str) -> None:
+        taken = {number for other in self.proven.values() for number in other.numbers}
+        for changed in _with_numbers(self._model, group, {(one.module, one.name) for one in taken}):
+            if self._problem([changed]) is None:
+                self.proven[group.root] = changed
+                return
+        self.reasons[group.root] = self._failed[self._signature(group)] = found
+
+    def _problem(self, several: Sequence[Group]) -> str | None:
+        self._trials += 1
+        tried = [(one, pattern(one, self._numbers[one.root])) for one in [*self.proven.values(), *several]]
+        return problem(self._model, self._seen, tried, self._example, self._made)
+
+    def _signature(self, group: Group) -> object:
+        """Returns what a group has in common with those in the same place of other blocks."""
+        members = [(one.port.kind, one.port.size, len(one.channels), self._place(one.port)) for one in group.members]
+        return group.units, group.parts, tuple(sorted(members))
+
+    def _place(self, port: Port) -> str:
+        return re.sub(r"\d+", "", self._names.get(id(port.slots[0].tensor), "")) if port.slots else ""
+
+
+def pattern(group: Group, number: int) -> Tensor:
+    """Returns units to try a removal with: some of the first half, in each of the group's parts.
+
+    Two halves, or two groups of one size, do not lose equally many, so that what works only by equal numbers fails.
+
+    Args:
+        group: the group.
+        number: its number among the groups.
+    """
+    width = group.units // group.parts
+    half = torch.arange(0, max(1, width // 2), 2)
+    return group.in_all_parts(half[: max(1, len(half) - number % 3)])
+
+
+def _with_numbers(model: nn.Module, group: Group, taken: set[tuple[str, str]]) -> list[Group]:
+    """Returns a group with the numbers that the network's own code may keep of it, in several ways to try.
+
+    Numbers that change with another group, `taken`, are left out.
+    """
+    tensors = {id(slot.tensor) for member in group.members for slot in member.port.slots}
+    owners = [name for name, module in model.named_modules() if tensors & {id(one) for one in module.parameters()}]
+    size = group.members[0].port.size
+    widths, counts = list[KeptNumber](), list[KeptNumber]()
+    for name in owners:  # the modules that hold one of its layers, however deep
+        module = model.get_submodule(name)
+        if type(module).__module__.startswith("torch.nn."):
+            continue
+        for attribute, value in vars(module).items():
+            if type(value) is int and not attribute.startswith("_") and value > 1 and (name, attribute) not in taken:
+                if value == size:
+                    widths.append(KeptNumber(name, attribute, counts_units=False))
+                elif value == group.units:
+                    counts.append(KeptNumber(name, attribute, counts_units=True))
+    ways = dict.fromkeys(tuple(way) for way in (widths, counts, [*widths, *counts]) if way)
+    return [replace(group, numbers=way) for way in ways]
+
+
+def _removed(groups: Sequence[tuple[Group, Tensor]]) -> dict[Key, Tensor]:
+    """Returns by port the channels that go with these units of these groups."""
+    gone: dict[Key, list[Tensor]] = {}
+    for group, units in groups:
+        for key, channels in group.removed(units).items():
+            gone.setdefault(key, []).append(channels)
+    return {key: torch.unique(torch.cat(several)) for key, several in gone.items()}
