@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.compression.compressor import Compressors
 from trainables.compute.flops import measure
 from trainables.errors import InvalidInput
+from trainables.models.build import frozen
 from trainables.network_check.compressed import check_compressed
 from trainables.network_check.deployed import check_export
 from trainables.network_check.error_words import in_words
@@ -21,7 +22,8 @@ from trainables.network_check.subject import Form, Subject
 from trainables.network_check.trained import check_attack, check_training
 
 QUIET_SECONDS = 3.0  # no step is shown before a check has taken so long
-LARGE = 100_000_000  # parameters above which every step is shown, and two images are used
+LARGE = 100_000_000  # parameters above which every step is shown
+SLOW_SECONDS = 0.25  # of a forward pass of one image, above which two images are used in place of more
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ def _checked(subject: Subject, steps: "_Steps") -> CheckedNetwork:
     name, seed, findings = subject.name, subject.seed, list[Finding]()
     with steps.step("built"):
         model = subject.build(seed)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        slow = _forward_seconds(model, subject.x[:1]) > SLOW_SECONDS
     steps.shown = parameters > LARGE
-    x, y, classes = *_few_images(subject, parameters), subject.classes
+    few = 2 if slow or steps.shown else len(subject.x)
+    x, y, classes = subject.x[:few], subject.y[:few], subject.classes
     with steps.step("called"):
         findings += check_scores(model, x, classes, name)
         findings += check_train_mode(subject.build(seed), x, classes, name, subject.leftover)
@@ -87,9 +91,12 @@ def _checked(subject: Subject, steps: "_Steps") -> CheckedNetwork:
     return CheckedNetwork(parameters, len(subject.forms), steps.seconds, tuple(dict.fromkeys(findings)))
 
 
-def _few_images(subject: Subject, parameters: int) -> tuple[Tensor, Tensor]:
-    """Returns the images and labels to check a network on: two of them for a large one."""
-    return (subject.x[:2], subject.y[:2]) if parameters > LARGE else (subject.x, subject.y)
+def _forward_seconds(model: nn.Module, image: Tensor) -> float:
+    """Returns the seconds that the score of one image takes."""
+    with frozen(model), torch.no_grad():
+        started = time.perf_counter()
+        model(image.clone())
+    return time.perf_counter() - started
 
 
 def _check_forms(subject: Subject, x: Tensor, y: Tensor, steps: "_Steps") -> list[Finding]:

@@ -47,13 +47,14 @@ def check_scores(model: nn.Module, x: Tensor, classes: int, name: str) -> list[F
                 f"{name}: gives scores that are not finite with its initial weights"
                 f"{_first_not_finite(model, x)}, expected finite ones"
             )
-        if not same_scores(model(x), scores):
+        with in_words(f"{name}: cannot be called with one image, after {len(x)}", NO_TRY):
+            alone = torch.cat([model(x[number : number + 1]) for number in range(len(x))])
+            again = model(x[-1:])
+        if not same_scores(again, alone[-1:]):
             raise InvalidInput(
                 f"{name}: gives other scores when it is called again in eval mode, expected the same: dropout or random"
                 f" draws must stop where `self.training` is false, and nothing may be kept from call to call; {NO_TRY}"
             )
-        with in_words(f"{name}: cannot be called with one image, after {len(x)}", NO_TRY):
-            alone = torch.cat([model(x[number : number + 1]) for number in range(len(x))])
     _expect_scores(alone, (len(x), classes), name, "for one image")
     if not same_scores(alone, scores):
         raise InvalidInput(
