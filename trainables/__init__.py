@@ -11,5 +11,6 @@ line below may import only from the lines above it:
 - `recipe`: everything that determines one trained network
 - `checkpoints`, `training`, `execution`: training and scoring one recipe from its start to its end
 - `estimation`: what a recipe will cost in FLOPs, memory and seconds
+- `network_check`: does once, on a few images, all that a study will do with its network
 - `trainable`: the interface to Ray Tune; the only module here that knows Ray
 """

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from search.cli.options import SETTING, prepare
+from search.cli.options import NO_TRY, SETTING, prepare
 from search.study.loading import load
 
 
@@ -15,6 +15,7 @@ from search.study.loading import load
 @click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
 @click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
 @click.option("--or-resume", is_flag=True, help="As for `temper search`.")
+@NO_TRY
 @click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
 @click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
 @click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
@@ -25,6 +26,7 @@ def submit(
     storage: str,
     name: str | None,
     or_resume: bool,
+    no_try: bool,
     allow_unauthenticated: bool,
     follow: bool,
     output: str | None,
@@ -36,7 +38,7 @@ def submit(
     from search.remote import submission
 
     name = name or run_directory.default_name(loaded)
-    flags = {"--or-resume": or_resume, "--allow-unauthenticated": allow_unauthenticated}
+    flags = {"--or-resume": or_resume, "--no-try": no_try, "--allow-unauthenticated": allow_unauthenticated}
     options = tuple(flag for flag, given in flags.items() if given)
     submission.submit(loaded, address=address, storage=storage, name=name, options=options)
     click.echo(f"Submitted {name} to {address}; `temper fetch {name} --address {address}` brings back what came of it.")
@@ -65,15 +67,21 @@ def fetch(name: str, address: str, output: str | None) -> None:
 @click.option(
     "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
 )
+@NO_TRY
 def doctor(
-    study: str | None, settings: tuple[str, ...], address: str | None, storage: str, price: float | None
+    study: str | None,
+    settings: tuple[str, ...],
+    address: str | None,
+    storage: str,
+    price: float | None,
+    no_try: bool,
 ) -> None:
     """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
     loaded = load(study, settings) if study else None
     prepare(address)
     from search.preflight.doctor import examine
 
-    examine(loaded, address=address, storage=storage, price=price, say=click.echo)
+    examine(loaded, address=address, storage=storage, price=price, say=click.echo, try_network=not no_try)
 
 
 def _fetch(name: str, address: str, output: str | None) -> None:

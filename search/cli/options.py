@@ -10,6 +10,9 @@ SETTING = click.option(
 )
 
 
+NO_TRY = click.option("--no-try", is_flag=True, help="Do not try the network on a few images before anything runs.")
+
+
 def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command that say on which cluster the search runs."""
     address = click.option(

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 import click
 
 from cluster.connection.session import Target
-from search.cli.options import SETTING, on_cluster, prepare
+from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.study.loading import load, shipped
+from search.study.study import Study
 
 INTERRUPTED = 130
 
@@ -27,7 +28,8 @@ INTERRUPTED = 130
 @click.option(
     "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
 )
-@click.option("--dry-run", is_flag=True, help="Show the plan and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Try the network, show the plan, and write nothing.")
+@NO_TRY
 def search(
     study: str,
     storage: str,
@@ -38,6 +40,7 @@ def search(
     warm_start: tuple[str, ...],
     or_resume: bool,
     dry_run: bool,
+    no_try: bool,
 ) -> None:
     """Run STUDY: a shipped study's name, or a YAML file."""
     started = time.perf_counter()
@@ -45,9 +48,9 @@ def search(
         raise click.UsageError("--or-resume goes with --name, and not with --dry-run")
     loaded = load(study, settings)
     if dry_run:
-        from search.preflight.dry_run import dry_run as planned
+        from search.preflight.dry_run import show_plan
 
-        click.echo(planned(loaded))
+        show_plan(loaded, try_network=not no_try, say=click.echo)
         return
     prepare(address)
     from analysis.run.trials import read_run
@@ -64,6 +67,7 @@ def search(
     from search.monitoring.progress import Terminal
     from search.running import runner  # after whatever can be refused without PyTorch and Ray
 
+    terminal = Terminal()
     _watch(
         folder,
         started,
@@ -73,8 +77,9 @@ def search(
             target=Target(address, allow_unauthenticated),
             command=_command(),
             started=started,
-            terminal=Terminal(),
+            terminal=terminal,
             past_trials=past_trials,
+            check=_check_of(loaded, terminal.line, tries=not no_try),
         ),
     )
 
@@ -95,9 +100,15 @@ def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bo
 @click.command()
 @click.argument("study")
 @SETTING
-def validate(study: str, settings: tuple[str, ...]) -> None:
+@click.option("--try", "tries", is_flag=True, help="Also load the data, and try the network on a few images.")
+def validate(study: str, settings: tuple[str, ...], tries: bool) -> None:
     """Check STUDY and list everything that is wrong with it."""
     loaded = load(study, settings)
+    if tries:
+        from search.preflight.network_check import check_studys_network
+        from trainables.data.splits import load_splits
+
+        check_studys_network(loaded, load_splits(loaded.data), click.echo)
     click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {loaded.budget.trials} proposals)")
 
 
@@ -106,6 +117,13 @@ def studies() -> None:
     """List the studies that come with Temper."""
     for name in shipped():
         click.echo(f"{name:22s} {load(name).description}")
+
+
+def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Callable[[Any], object]:
+    """Return what is called with a study's data before its search begins: the try, or a word on it."""
+    from search.preflight.network_check import NOT_TRIED, check_studys_network
+
+    return (lambda splits: check_studys_network(study, splits, say)) if tries else lambda _: say(NOT_TRIED)
 
 
 def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:

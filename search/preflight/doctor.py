@@ -13,6 +13,7 @@ from cluster.doctor.shared_storage import unshared
 from cluster.placement.capacity import nodes as nodes_there
 from cluster.placement.placement import ACCELERATOR, slots
 from search.preflight.estimate import Estimate, Slots, estimate
+from search.preflight.network_check import NOT_TRIED, check_studys_network
 from search.preflight.workload import Work, timed, workload
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import check_first
@@ -29,7 +30,13 @@ TIMING_TIMEOUT = 600.0
 
 
 def examine(
-    study: Study | None, *, address: str | None, storage: str, price: float | None, say: Callable[[str], object]
+    study: Study | None,
+    *,
+    address: str | None,
+    storage: str,
+    price: float | None,
+    say: Callable[[str], object],
+    try_network: bool = True,
 ) -> None:
     """Examine a cluster and, if it is sound, estimate the hours and the cost of a study's search.
 
@@ -41,9 +48,11 @@ def examine(
         storage: folder or URI where runs would go.
         price: price of an hour of one GPU, or of one CPU where trials use no GPU.
         say: prints a paragraph.
+        try_network: try the study's network on a few images before Ray starts.
 
     Raises:
-        InvalidInput: there is no such cluster, the data is missing, or a trial fits on no node.
+        InvalidInput: there is no such cluster, the data is missing, the network does not work, or a trial fits on no
+            node.
         Unsound: something is wrong with the cluster; it lists the findings with their fixes.
     """
     splits, fixed, beside = None, None, {}
@@ -52,6 +61,10 @@ def examine(
         fixed = FixedRecipes.of(study)
         check_first(study, fixed)
         splits = load_splits(study.data)
+        if try_network:
+            check_studys_network(study, splits, say)
+        else:
+            say(NOT_TRIED)
     with session(Target(address, allow_unauthenticated=True), beside=beside):  # an open cluster is a finding
         nodes, silent = report(PACKAGES)
         access = _access(address)

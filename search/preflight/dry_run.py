@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
+from search.preflight.network_check import NOT_TRIED, check_studys_network
 from search.preflight.workload import Work, workload
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study
@@ -14,6 +15,30 @@ from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import CPU
 from trainables.training.initial_network import initial_network
+
+
+def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object]) -> None:
+    """Try the network of a study, and print the plan of the study.
+
+    Args:
+        study: the study.
+        try_network: try its network on a few images; if not, that is said.
+        say: prints lines of text.
+
+    Raises:
+        InvalidInput: the search could not run here: its network does not work, its data is not on this machine or its
+            FLOPs cannot be planned. In the two latter cases the plan is printed before.
+    """
+    try:
+        splits = load_splits(study.data)
+    except InvalidInput:
+        say(dry_run(study))
+        raise
+    if try_network:
+        check_studys_network(study, splits, say)
+    else:
+        say(NOT_TRIED)
+    say(dry_run(study))
 
 
 def dry_run(study: Study) -> str:

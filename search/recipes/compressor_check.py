@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from search.study.study import Study
-from search.study.user_compressors import user_compressors
-from trainables.compression.user_compressor import try_out
+from search.study.user_functions import user_compressors
 from trainables.data.splits import Splits
 from trainables.models.build import build
+from trainables.network_check.compressed import check_compressed
 
 IMAGES = 64  # training images that the methods are tried on
 
@@ -23,12 +23,12 @@ def try_user_compressors(study: Study, splits: Splits) -> None:
     few = splits.train.tensors(torch.device("cpu"))
     x, y = few[0][:IMAGES], few[1][:IMAGES]
 
-    def fresh() -> nn.Module:
+    def fresh(seed: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(study.seed)
+            torch.manual_seed(seed)
             return build(study.model, tuple(x.shape[1:]), classes=splits.classes)
 
     for where, (method, after) in user_compressors(study).items():
         methods = (method,) if after is None else (method, after)
         with torch.random.fork_rng(devices=[]):  # new layers draw their first weights
-            try_out(methods, fresh, x, y, seed=study.seed, where=where)
+            check_compressed(methods, fresh, x, y, seed=study.seed, where=where)

@@ -72,6 +72,7 @@ def search(
     started: float,
     terminal: Terminal,
     past_trials: Sequence[PastTrial] = (),
+    check: Callable[[Splits], object] | None = None,
 ) -> Timing:
     """Run every recipe of a study into a new run directory.
 
@@ -84,6 +85,7 @@ def search(
         terminal: prints lines and the status line.
         past_trials: proposals of earlier runs from which the sampler learns; they are recorded, so that a resumed
             search learns from them too.
+        check: is given the data before Ray starts, and raises InvalidInput if the study's network would not work.
 
     Returns:
         How long it took.
@@ -100,6 +102,8 @@ def search(
     model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
     if study.pretrained is not None:
         load_weights(model, study.pretrained)
+    if check is not None:
+        check(splits)
 
     def begin(record: Record) -> None:
         device = study.resources.of("proposed").device

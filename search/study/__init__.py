@@ -6,7 +6,6 @@
 - `constraints`: bounds on final numbers
 - `algorithms`: settings of budget, sampler and halving
 - `resources`: what each trial gets of a cluster
-- `user_attacks`: finds and checks the user's attacks that a study names
-- `user_compressors`: finds and checks the user's compression methods that a study names
+- `user_functions`: finds and checks the user's attacks and compression methods that a study names
 - `loading`: reads, changes and validates a study
 """

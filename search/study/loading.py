@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.study.study import Study
-from search.study.user_attacks import check_user_attacks
-from search.study.user_compressors import check_user_compressors
+from search.study.user_functions import check_user_functions
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -42,8 +41,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     for setting in settings:
         _apply(data, setting)
     loaded = parse(Study, data)
-    check_user_attacks(loaded)
-    check_user_compressors(loaded)
+    check_user_functions(loaded)
     if loaded.pretrained is None:
         return loaded
     from trainables.models.weights import (
@@ -63,8 +61,7 @@ def changed(study: Study, settings: Sequence[str]) -> Study:
     for setting in settings:
         _apply(data, setting)
     made = parse(Study, data)
-    check_user_attacks(made)
-    check_user_compressors(made)
+    check_user_functions(made)
     return made
 
 

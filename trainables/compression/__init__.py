@@ -5,6 +5,6 @@
 - `pruning`: removes channels
 - `weight_layers`: says which layers have weights that can be quantized, and what is left in floating point
 - `quantization`, `quantized_layers`: train with rounded numbers, and write them for the deployed file
-- `user_compressor`: makes the user's method, and tries it on the study's network
+- `user_compressor`: makes the user's method
 - `size`: counts the bit operations and the stored bytes of the result
 """

@@ -10,7 +10,7 @@ from search.recipes.fixed import FixedRecipes
 from search.recipes.grid_cells import grid_cells
 from search.study.loading import changed, load
 from search.study.space import SEARCHED
-from search.study.user_attacks import user_attacks
+from search.study.user_functions import user_attacks
 from tests.support.command import temper
 from tests.support.recipes import propose
 from trainables.attacks.config import CONFIGS, UserAttack

@@ -20,10 +20,10 @@ from trainables.compression.config import (
     UserCompression,
 )
 from trainables.compression.size import forward_bitops, stored_bytes
-from trainables.compression.user_compressor import try_out
 from trainables.compute.flops import forward_flops
 from trainables.models.build import build, load_compressed
 from trainables.models.config import Network
+from trainables.network_check.compressed import check_compressed
 
 Methods = tuple[Compression | Quantization, ...]
 
@@ -185,7 +185,7 @@ def test_what_is_deployed_computes_the_same(methods: Methods, network: str) -> N
 @every
 def test_it_passes_what_a_users_own_is_tried_by(methods: Methods, network: str) -> None:
     x, y = images(network)
-    try_out(methods, lambda: fresh(network), x, y, seed=0, where="compression")
+    check_compressed(methods, lambda _: fresh(network), x, y, seed=0, where="compression")
 
 
 def test_bits_of_products_outside_of_layers_are_floats() -> None:

@@ -16,7 +16,7 @@ from trainables.checkpoints.recovery import recover
 from trainables.checkpoints.trained_model import rebuild
 from trainables.compression.compressor import Compressor, Compressors
 from trainables.compression.config import COMPRESSION, ChannelPruning, Quantization, UserCompression
-from trainables.compression.user_compressor import try_out, user_compressor
+from trainables.compression.user_compressor import user_compressor
 from trainables.config import parse
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
@@ -29,6 +29,7 @@ from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.models.build import build
 from trainables.models.config import Network
+from trainables.network_check.compressed import check_compressed
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule
 from trainables.storage import Folder
@@ -252,10 +253,10 @@ def flawed(which: str, steps: int, seed: int) -> Compressor:
 def test_what_does_not_work_on_the_network_is_refused_in_words(which: str) -> None:
     method = UserCompression.model_validate({"method": f"{__name__}:flawed", "settings": {"which": which}})
 
-    def fresh() -> nn.Module:
-        torch.manual_seed(0)
+    def fresh(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
         return build(Network(name="small"), (1, 8, 8))
 
     x, y = torch.rand(8, 1, 8, 8), torch.arange(8)
     with pytest.raises(InvalidInput, match=f"key: {__name__}:flawed which {which}: .*{FLAWED[which][1]}"):
-        try_out((method,), fresh, x, y, seed=0, where="key")
+        check_compressed((method,), fresh, x, y, seed=0, where="key")

@@ -1,0 +1,128 @@
+"""Checks that a compressed network can be used, trained, counted, saved, loaded, deployed and serve as a base."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from safetensors.torch import load as load_tensors
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.checkpoints.tensors import pack_model
+from trainables.compression.compressor import FLOAT, Compressors, layers_of
+from trainables.compression.config import Compression, Quantization, UserCompression
+from trainables.errors import InvalidInput
+from trainables.models.build import frozen, load_compressed
+from trainables.network_check.error_words import in_words
+from trainables.network_check.scores import same_scores
+
+RELOADED = 1e-5  # how far scores may be apart after saving and loading, as a share of the largest score
+
+
+def check_compressed(
+    methods: Sequence[Compression | Quantization],
+    build: Callable[[int], nn.Module],
+    x: Tensor,
+    y: Tensor,
+    *,
+    seed: int,
+    where: str,
+    advice: str = "",
+) -> tuple[nn.Module, Compressors]:
+    """Compresses a network by a recipe's methods, without training, and does all that a trial does with it once.
+
+    Args:
+        methods: the methods of a recipe in order; none: the network is checked as it is.
+        build: builds the network, newly initialised with the weights that a seed draws.
+        x: some training images (n, channels, height, width), on the CPU.
+        y: their labels (n,).
+        seed: seed of the recipe.
+        where: the study's key that asks for the methods, for messages.
+        advice: what the user can do instead, for messages.
+
+    Returns:
+        The compressed network and the compressors that made it.
+
+    Raises:
+        InvalidInput: the network cannot be compressed, used, trained, copied, saved, rebuilt, deployed or serve as a
+            base; or a method of the user's gives another network when it compresses once more.
+    """
+    name = ": ".join([where, *([" and ".join(method.words() for method in methods)] if methods else [])])
+    last = 1 + sum(method.steps - 1 for method in methods)
+    model, compressors = build(seed).train(), Compressors(methods, seed=seed)
+    state: dict[str, Tensor] = {}
+    for epoch in range(1, last + 1):
+        stage = f" after step {epoch}" if methods else ""
+        with in_words(f"{name}: step {epoch} fails", advice):
+            compressors.step(epoch, model, x, y)
+        with in_words(f"{name}: the network cannot be used{stage}", advice):
+            scores = _scores(model, x)
+            torch.autograd.backward(cross_entropy(copy.deepcopy(model)(x.clone().requires_grad_()), y))
+        _expect(scores.shape[:1] == x.shape[:1] and bool(scores.isfinite().all()), name, "scores are not finite")
+        with in_words(f"{name}: the network cannot be saved{stage}", advice):
+            state = load_tensors(pack_model(model))
+        with in_words(f"{name}: the network cannot be rebuilt from its weights{stage} (attach)", advice):
+            rebuilt = Compressors(methods, seed=seed).load(build(seed + 1), state, epochs=epoch)
+            again = _scores(rebuilt, x)
+        _expect(same_scores(again, scores, RELOADED), name, _unlike(epoch, compressed=bool(methods)))
+        with in_words(f"{name}: bits fails", advice):
+            told = [bits for layer in layers_of(model).values() for bits in compressors.bits(layer)]
+        _expect(all(1 <= bits <= FLOAT for bits in told), name, f"bits gave {sorted(set(told))}, expected 1 to {FLOAT}")
+    if not methods:  # what follows is about the methods alone
+        return model, compressors
+    with in_words(f"{name}: its weights cannot be loaded into the network as it is built (plain)", advice):
+        _scores(load_compressed(build(seed + 1), compressors.plain(state)), x[:1])
+    with in_words(f"{name}: deploy fails", advice):
+        deployed = copy.deepcopy(model).eval().requires_grad_(False)
+        compressors.deploy(deployed)
+        _scores(deployed, x[:1])
+    with in_words(f"{name}: deploy breaks the network that it is given a copy of", advice):
+        _scores(model, x[:1])
+    if any(isinstance(method, UserCompression) for method in methods):
+        _expect(
+            _same(state, _compressed_again(methods, build, x, y, seed, last)),
+            name,
+            f"two networks of one seed differ, expected draws by the seed {seed} alone",
+        )
+    return model, compressors
+
+
+def _unlike(epoch: int, *, compressed: bool) -> str:
+    if compressed:
+        return f"the network rebuilt after step {epoch} gives other scores (attach)"
+    return (
+        "gives other scores after it was saved and loaded into a network that was built anew, expected the same: "
+        "something that matters to them is neither a parameter nor a buffer; use `register_buffer`"
+    )
+
+
+def _compressed_again(
+    methods: Sequence[Compression | Quantization],
+    build: Callable[[int], nn.Module],
+    x: Tensor,
+    y: Tensor,
+    seed: int,
+    last: int,
+) -> dict[str, Tensor]:
+    """Compresses a network once more with another state of PyTorch's global generator, and returns its state_dict."""
+    model, compressors = build(seed).train(), Compressors(methods, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        for epoch in range(1, last + 1):
+            compressors.step(epoch, model, x, y)
+    return model.state_dict()
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def _scores(model: nn.Module, x: Tensor) -> Tensor:
+    with frozen(model), torch.no_grad():
+        scores: Tensor = model(x)
+    return scores
+
+
+def _expect(condition: bool, name: str, problem: str) -> None:
+    if not condition:
+        raise InvalidInput(f"{name}: {problem}")
