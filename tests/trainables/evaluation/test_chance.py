@@ -12,8 +12,8 @@ from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.evaluation.chance import at_chance, chance_error, chance_limit, learnt_nothing
 from trainables.evaluation.config import Evaluation
-from trainables.evaluation.masking import gradient_doubts
 from trainables.evaluation.probabilities import looks_like_probabilities
+from trainables.evaluation.remarks import gradient_doubts, remarks
 from trainables.evaluation.score import Score, Scorer, evaluate
 
 LEVEL = {"chance_accuracy": 0.2, "chance_accuracy_stderr": 0.04, "answers_one_class": 0}  # of 100 images
@@ -90,6 +90,14 @@ def test_zero_and_infinite_gradients_make_a_robust_accuracy_doubtful() -> None:
         "25.0% of the attack's gradients are zero, so it could not move those images; "
         "3 of the attack's gradients are not finite: its robust accuracy may be too high"
     )
+
+
+def test_remarks_are_all_that_is_wrong() -> None:
+    assert remarks(GOOD) == []
+    assert remarks(GOOD | {"robust_accuracy": 0.0}) == []  # as of an undefended base
+    wrong = remarks(GOOD | {"answers_one_class": 1, "zero_gradient_share": 1.0})
+    assert wrong[0] == "has learnt nothing: it answers one class for every image"
+    assert wrong[1].startswith("100.0% of the attack's gradients are zero")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])

@@ -1,8 +1,20 @@
-"""Says what an attack's gradients say against the robust accuracy that was measured with it. Imports no torch."""
+"""Says what is wrong with the numbers of a finished network, in words for people. Imports no torch."""
 
 from collections.abc import Mapping
 
+from trainables.evaluation.chance import learnt_nothing
+
 MASKED = 0.01  # share of zero gradients from which a robust accuracy is doubtful
+
+
+def remarks(metrics: Mapping[str, float]) -> list[str]:
+    """Returns what is wrong with the final numbers of a network: that it learnt nothing, or its attack was blind.
+
+    Args:
+        metrics: its final numbers; of those of older versions less is known.
+    """
+    nothing, doubts = learnt_nothing(metrics), gradient_doubts(metrics)
+    return [*([f"has learnt nothing: {nothing}"] if nothing else []), *([doubts] if doubts else [])]
 
 
 def gradient_doubts(metrics: Mapping[str, float]) -> str | None:
