@@ -82,8 +82,8 @@ class Outcome:
 
     @property
     def reason(self) -> str | None:
-        """The reason for its end in words, for people to read; None where there is nothing to say."""
-        return self.ending.detail
+        """The reason for its end in words, for people to read; None only where it is complete."""
+        return self.ending.reason
 
 
 class Listener:

@@ -1,28 +1,75 @@
 """Turns the errors of Ray and Tune into a reason of one line, and recognizes those of a full storage."""
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from typing import Any
 
 from trainables.errors import StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
+_HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
+_PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
 # The words by which Ray's errors say that a process was ended because its node ran low on memory.
 _LOW_MEMORY = ("ray.exceptions.OutOfMemoryError", "running low on memory", "node was running low", "memory pressure")
 
 
+def error_of(trial: Any) -> str:
+    """Return the errors of a trial of Tune's as text, one below the other; empty where there is none.
+
+    Tune writes them into a file of the driver's, but reads them back from the storage, into which that file is copied
+    only later. Read there, a first error is missing, and a second one is taken for the first.
+    """
+    path = getattr(trial, "error_file", None)  # a simulated trial has none
+    with suppress(OSError):
+        if path is not None:
+            return Path(path).read_text(errors="replace")
+    error = trial.get_error()
+    return "" if error is None else str(error)
+
+
 def ending_of(error: str) -> Ending:
-    """Return how a trial failed, out of Ray's error. The reason is one line: the last one of a traceback."""
+    """Return how a trial failed, out of Ray's error. The reason is one line: what was raised, with its message.
+
+    Args:
+        error: the text of an error, or of several under Tune's headings, of which the last that says anything counts.
+    """
+    told = [block for block in _HEADING.split(error) if block.strip() not in ("", "None")]
+    error = told[-1] if told else ""
     if any(mark in error for mark in _LOW_MEMORY):
         return Ending(EndKind.OUT_OF_MEMORY, "out of memory: Ray ended its process, since its node ran low")
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    last = lines[-1] if lines else "failed without a message"
+    last = _raised(error.splitlines()) or "failed without a message"
     if "OutOfMemoryError" in last or last.startswith("MemoryError") or "can't allocate memory" in last:
         return Ending(EndKind.OUT_OF_MEMORY, f"out of memory: {last}")
     return Ending(EndKind.LOST, last)
+
+
+def _raised(lines: list[str]) -> str | None:
+    """Return what an error says was raised, in a line; None where it says nothing.
+
+    In a traceback that is the line behind the last place in the code: the exception's type and the first line of its
+    message, with the second where the first ends in a colon. Where there is no message, the place is added. A text
+    that is no traceback has its last line returned.
+    """
+    places = [number for number, line in enumerate(lines) if _PLACE.match(line)]
+    behind = [line for line in lines[places[-1] + 1 :] if line.strip()] if places else []
+    while behind and behind[0].startswith(" "):  # the code at that place
+        del behind[0]
+    if not behind:
+        texts = [line.strip() for line in lines if line.strip()]
+        return texts[-1] if texts else None
+    raised = behind[0].strip()
+    if raised.endswith(":") and len(behind) > 1:
+        return f"{raised} {behind[1].strip()}"
+    place = _PLACE.match(lines[places[-1]])
+    if re.fullmatch(r"[\w.]+", raised) and place is not None:
+        return f"{raised} without a message, raised in {place[1]}, line {place[2]}"
+    return raised
 
 
 def tells_of_full_storage(error: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis.pareto.dominance import non_dominated, to_costs
 from analysis.run.trials import Run, Trial
+from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 CANDIDATES = ("baseline", "grid", "proposed")
@@ -17,8 +18,9 @@ OURS = ("grid", "proposed")  # roles that a verdict is about, and that are expor
 def frontier(run: Run) -> list[Trial]:
     """Return the finished baselines, grid recipes and proposals that no other dominates, cheapest first.
 
-    A recipe that breaks a constraint, or that lacks a finite number in any objective, is left out and dominates
-    nothing. Bases are left out because they are not robust, confirmations because they repeat a recipe.
+    A recipe that breaks a constraint, that is no better than chance, or that lacks a finite number in any objective, is
+    left out and dominates nothing. Bases are left out because they are not robust, confirmations because they repeat a
+    recipe.
     """
     return members(_candidates(run), run.info)
 
@@ -64,9 +66,14 @@ def compute_metric(info: Mapping[str, Any]) -> str:
 
 
 def _candidates(run: Run) -> list[Trial]:
-    """Return the finished baselines, grid recipes and proposals that satisfy the study's constraints."""
+    """Return the finished baselines, grid recipes and proposals that may be on the frontier."""
     complete = (trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES)
-    return [trial for trial in complete if feasible(run, trial)]
+    return [trial for trial in complete if eligible(run, trial)]
+
+
+def eligible(run: Run, trial: Trial) -> bool:
+    """Return whether a finished trial may be on the frontier: it is better than chance, and breaks no constraint."""
+    return at_chance(trial.metrics) is None and feasible(run, trial)
 
 
 def feasible(run: Run, trial: Trial) -> bool:
@@ -74,10 +81,15 @@ def feasible(run: Run, trial: Trial) -> bool:
 
     A bound that is a share of the base's value is not satisfied while the base has not finished.
     """
-    for bound in run.info.get("constraints", ()):
-        value, limit = metric(trial, bound["metric"]), float(bound["bound"])
-        if bound["of_dense"]:
-            limit *= math.nan if run.base is None else metric(run.base, bound["metric"])
-        if not (value >= limit if bound["at_least"] else value <= limit):
-            return False
-    return True
+    return all(excess(run, trial, bound) <= 0 for bound in run.info.get("constraints", ()))
+
+
+def excess(run: Run, trial: Trial, bound: Mapping[str, Any]) -> float:
+    """Return how far a trial is beyond one bound of run.json, in the metric's unit; 0 or less where it satisfies it.
+
+    NaN where the metric, or the base's value that the bound is a share of, was not measured.
+    """
+    value, limit = metric(trial, bound["metric"]), float(bound["bound"])
+    if bound["of_dense"]:
+        limit *= math.nan if run.base is None else metric(run.base, bound["metric"])
+    return limit - value if bound["at_least"] else value - limit

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pareto.frontier import CANDIDATES, compute_metric, feasible, members, metric
+from analysis.pareto.frontier import CANDIDATES, compute_metric, eligible, members, metric
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
@@ -58,8 +58,8 @@ def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> 
 def hypervolume_history(run: Run) -> pd.DataFrame:
     """Return how the hypervolume of a search grew: one row for each finished proposal, in the order of finishing.
 
-    It is the hypervolume of the proposals that satisfy the study's constraints. The table is empty unless base and
-    reference have finished, whose numbers make the reference point.
+    It is the hypervolume of the proposals that satisfy the study's constraints and are better than chance. The table is
+    empty unless base and reference have finished, whose numbers make the reference point.
 
     Returns:
         Columns order (int64), trial (string), hypervolume (float64) and frontier_size (int64: number of recipes on the
@@ -73,7 +73,7 @@ def hypervolume_history(run: Run) -> pd.DataFrame:
     for trial in sorted(run.trials, key=lambda trial: (_order(trial), trial.number)):
         if point is None or trial.state is not State.COMPLETE:
             continue
-        kept = feasible(run, trial)
+        kept = eligible(run, trial)
         if kept and trial.role in CANDIDATES:
             on_frontier = members([*on_frontier, trial], run.info)
         if trial.role != "proposed":

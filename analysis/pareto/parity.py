@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.pareto.frontier import OURS, frontier, metric, ratio
+from analysis.pareto.no_verdict import why_no_verdict
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
+from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 ENOUGH = 0.95  # share of the reference's robust accuracy from which the verdict looks for the cheapest recipe
@@ -60,17 +62,14 @@ def verdict(run: Run) -> str:
 
     The sentence is about the proposal on the frontier with the least marginal compute that keeps 95% of the reference's
     robust accuracy; if there is none, about the most robust proposal. It also names the best baseline within the same
-    end-to-end compute.
+    end-to-end compute. Where there is nothing to compare, it says why.
     """
-    reference = run.reference
-    if reference is None or not metric(reference, "robust_accuracy") > 0:
-        return "No verdict: the reference did not finish with a robust accuracy, so there is nothing to compare with."
+    reference, why_not = run.reference, why_no_verdict(run)
+    if reference is None or why_not is not None:
+        return f"No verdict: {why_not}."
     proposals = [trial for trial in frontier(run) if trial.role in OURS]
     if not proposals:
-        ended = any(trial.role in OURS and trial.state is State.COMPLETE for trial in run.trials)
-        if ended:
-            return "No proposal is on the frontier: the baselines beat every recipe that the search finished."
-        return "No verdict: no proposal finished, so there is nothing to hold against the baselines."
+        return "No proposal is on the frontier: the baselines beat every recipe that the search finished."
     whole = metric(reference, "robust_accuracy")
     enough = [trial for trial in proposals if metric(trial, "robust_accuracy") >= ENOUGH * whole]
     if enough:
@@ -98,6 +97,7 @@ def _rival(run: Run, chosen: Trial) -> str:
         if trial.role == "baseline"
         and trial.state is State.COMPLETE
         and math.isfinite(metric(trial, "robust_accuracy") + metric(trial, "end_to_end_flops"))
+        and at_chance(trial.metrics) is None
     ]
     budget = SAME_COMPUTE * metric(chosen, "end_to_end_flops")
     affordable = [trial for trial in finished if metric(trial, "end_to_end_flops") <= budget]

@@ -20,6 +20,7 @@ from analysis.run.trials import Run, Trial
 from analysis.tables.grid import grid_table
 from analysis.tables.rungs import rung_rows, rung_table
 from analysis.tables.trials import curves, finished
+from trainables.evaluation.remarks import remarks
 
 
 def write_report(run: Run) -> None:
@@ -86,7 +87,7 @@ def _trial(trial: Trial) -> dict[str, str]:
         "label": summary(trial.recipe),
         "role": trial.name or trial.role,
         "id": trial.id,
-        "state": trial.state.value + (f": {trial.reason}" if trial.reason else ""),
+        "state": ": ".join([trial.state.value, *([trial.reason] if trial.reason else remarks(trial.metrics))]),
         "robust": number("robust_accuracy", ".3f"),
         "clean": number("clean_accuracy", ".3f"),
         "marginal": number("train_flops", ".3g"),

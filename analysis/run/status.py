@@ -8,6 +8,7 @@ from enum import StrEnum
 from analysis.run.sessions import End, last_written, read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
+from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 QUIET_EPOCHS = 5  # a search that has written nothing for so many times its longest epoch is taken for dead …
@@ -100,7 +101,9 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
     lines += [
         f"  {trial.name or trial.role:{wide}s}  {_progress(trial)}  {summary(trial.recipe)}" for trial in status.running
     ]
-    proposed = [trial for trial in run.trials if trial.role == "proposed" and trial.metrics]
+    proposed = [
+        trial for trial in run.trials if trial.role == "proposed" and trial.metrics and at_chance(trial.metrics) is None
+    ]
     if proposed:
         best = max(proposed, key=lambda trial: trial.metrics["robust_accuracy"])
         score, flops = best.metrics["robust_accuracy"], best.metrics["train_flops"]

@@ -61,8 +61,8 @@ class Trial:
 
     @property
     def reason(self) -> str | None:
-        """The reason for its end in words, for people to read; None where there is nothing to say."""
-        return None if self.ending is None else self.ending.detail
+        """The reason for its end in words, for people to read; None only where it is complete or has not ended."""
+        return None if self.ending is None else self.ending.reason
 
 
 @dataclass(frozen=True)

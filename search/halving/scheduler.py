@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from search.failures import ending_of
+from search.failures import ending_of, error_of
 from search.halving.judge import Judge
 from trainables.execution.ending import Ending
 from trainables.execution.report import Report
@@ -42,4 +42,4 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
         return str(self.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self.failures[trial.trial_id] = ending_of(str(trial.get_error()))
+        self.failures[trial.trial_id] = ending_of(error_of(trial))

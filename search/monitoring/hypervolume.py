@@ -8,12 +8,12 @@ import numpy as np
 from analysis.pareto.hypervolume import hypervolume, log_compute, reference_point
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
-from search.study.constraints import Bound, keeps_all
+from search.study.constraints import Bound, eligible
 from search.study.study import Study, compute_of
 
 
 class Hypervolume(Listener):
-    """Computes the hypervolume of the finished proposals that satisfy the constraints, after each that ends.
+    """Computes the hypervolume of the finished proposals that may be on the frontier, after each that ends.
 
     Its unit is robust accuracy × decades of compute. It is the number that
     `analysis.pareto.hypervolume.hypervolume_history` computes for the finished run.
@@ -73,6 +73,6 @@ class Hypervolume(Listener):
         points = [
             (metrics["robust_accuracy"], log_compute(metrics[self._compute]))
             for metrics in self._proposals[: max(0, count)]
-            if keeps_all(self._constraints, metrics, base)
+            if eligible(self._constraints, metrics, base)
         ]
         return hypervolume(np.array(points).reshape(-1, 2), corner)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from analysis.run.summary import summary
 from search.events import Listener, Outcome, Proposal
 from search.monitoring.tally import Tally
+from trainables.evaluation.remarks import remarks
 
 CLEAR = "\r\x1b[K"  # moves the cursor to the start of the line, and erases the line
 
@@ -68,14 +69,23 @@ class Progress(Listener):
         self.show(f"no more proposals: {reason}")
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Print one line for the trial that has just ended, and update the status line."""
+        """Print one line for the trial that has just ended, and update the status line.
+
+        What is wrong with the numbers of a base or a baseline is a line of its own, since others are held against it.
+        """
         self.busy += outcome.seconds
         wide = len(str(self.total))
         what = summary(proposal.recipe.model_dump(mode="json"))
+        found = remarks(outcome.metrics or {})
+        stands_alone = proposal.role in ("base", "baseline")
+        if not stands_alone:  # one line a proposal, so a few words of each remark have to do
+            what = "; ".join([what, *(one.partition(":")[0] for one in found)])
         self.show(
             f"{self.tally.total:>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
             f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)}  {what}"
         )
+        for one in found if stands_alone else ():
+            self.show(f"warning: {proposal.name or proposal.role}{' ' if one.startswith('has ') else ': '}{one}")
         self.status(self._summary())
 
     @property

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from search.events import Listener, Outcome, Proposal
+from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 
@@ -13,7 +14,7 @@ class Tally(Listener):
     Attributes:
         running: number of recipes that were proposed and have not ended.
         ended_by_state: number of recipes that have ended, by state.
-        best: final numbers of the most robust finished proposal; None while there is none.
+        best: final numbers of the most robust finished proposal that is better than chance; None while there is none.
         reference_flops: marginal compute of the reference; None until it has finished.
     """
 
@@ -48,7 +49,9 @@ class Tally(Listener):
         if proposal.recipe.id == self._reference:
             self.reference_flops = metrics["train_flops"]
         best = self.best
-        if proposal.role == "proposed" and (best is None or metrics["robust_accuracy"] > best["robust_accuracy"]):
+        if proposal.role != "proposed" or at_chance(metrics) is not None:
+            return
+        if best is None or metrics["robust_accuracy"] > best["robust_accuracy"]:
             self.best = metrics
 
     def mean_seconds(self) -> float | None:

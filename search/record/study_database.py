@@ -1,5 +1,6 @@
 """Rebuilds study.db, the Optuna storage that optuna-dashboard opens, from a run's trials."""
 
+import math
 import tempfile
 import warnings
 from datetime import datetime
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import optuna
 
-from analysis.run.trials import Run
+from analysis.pareto.frontier import excess
+from analysis.run.trials import Run, Trial
 from search.samplers.optuna_storage import frozen_trial
+from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 
 def write_study_database(run: Run) -> None:
-    """Write study.db with the proposals of a run that have ended."""
+    """Write study.db with the proposals of a run that have ended, and the constraints that they break."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     objectives = run.info["objectives"]
     with tempfile.TemporaryDirectory() as place:
@@ -37,9 +40,23 @@ def write_study_database(run: Run) -> None:
                 _local(trial.ended or trial.started),
             )
             frozen.user_attrs = {"recipe": trial.id, "reason": trial.reason}
+            for name, beyond in _constraints(run, trial).items():
+                frozen.set_constraint(name, beyond)
             study.add_trial(frozen)
         storage.engine.dispose()
         run.folder.write("study.db", path.read_bytes())
+
+
+def _constraints(run: Run, trial: Trial) -> dict[str, float]:
+    """Return how far a finished trial is beyond each constraint, so that Optuna counts it as feasible where we do.
+
+    That it is no better than chance is a constraint as well, of the trials alone of which it is true.
+    """
+    if trial.state is not State.COMPLETE:
+        return {}
+    beyond = {bound["text"]: excess(run, trial, bound) for bound in run.info.get("constraints", ())}
+    known = {name: value for name, value in beyond.items() if not math.isnan(value)}
+    return known | ({} if at_chance(trial.metrics) is None else {"better than chance": 1.0})
 
 
 def _local(moment: str | None) -> datetime | None:

@@ -16,6 +16,7 @@ from search.samplers.optuna_storage import BoundedStorage, frozen_trial
 from search.samplers.sampler import Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.study import Study
+from trainables.evaluation.chance import learnt_nothing
 from trainables.evaluation.metrics import OBJECTIVES
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
@@ -133,6 +134,9 @@ class OptunaSampler(Sampler):
         """Tell Optuna how a trial ended. An outcome of None is told as FAIL, from which its samplers learn nothing."""
         if outcome is None or outcome.metrics is None:
             self.optuna.tell(trial, state=TrialState.FAIL if outcome is None else _STATES[outcome.state])
+            return
+        if learnt_nothing(outcome.metrics) is not None:  # its robust accuracy means nothing, so it is as if it diverged
+            self.optuna.tell(trial, state=TrialState.PRUNED)
             return
         for bound in self._study.constraints:
             trial.set_constraint(str(bound), bound.violation(outcome.metrics, self._base_metrics))

@@ -14,7 +14,7 @@ from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
-from search.study.constraints import Bound, keeps_all
+from search.study.constraints import Bound, eligible
 from search.study.study import Study, compute_of
 from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import (
@@ -26,6 +26,7 @@ from search.surrogate.gaussian_process import (
     spread_evenly,
 )
 from trainables.errors import TemperError
+from trainables.evaluation.chance import learnt_nothing
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.recipe.recipe import Recipe
 
@@ -272,15 +273,16 @@ class CostAwareSampler(Sampler):
         if self._study.halving is not None:
             shares |= set([share for share in early if share >= self._study.halving.grace][:1])
         seen = [Observation(known.features, share, known.scores[share]) for share in sorted(shares)]
-        if known.metrics:
+        learnt = learnt_nothing(known.metrics) is None
+        if known.metrics and learnt:
             seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
-        elif outcome is not None and outcome.state is State.PRUNED and not stopped:
-            # It diverged or overfitted, which counts as no robustness at all.
+        elif not learnt or (outcome is not None and outcome.state is State.PRUNED and not stopped):
+            # It diverged, overfitted or learnt nothing, which counts as no robustness at all.
             seen.append(Observation(known.features, 1.0, 0.0))
         return seen
 
     def _front(self, base: Mapping[str, float]) -> list[_Known]:
-        """Return the non-dominated proposals that finished and satisfy the constraints, cheapest first.
+        """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.
 
         A proposal that is dominated now stays dominated, because the base's numbers do not change, so only the newest
         ones are compared.
@@ -289,7 +291,7 @@ class CostAwareSampler(Sampler):
         for one in sorted(
             [*self._leading, *self._ended[self._compared :]], key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))
         ):
-            kept = bool(one.metrics) and keeps_all(self._study.constraints, one.metrics, base)
+            kept = bool(one.metrics) and eligible(self._study.constraints, one.metrics, base)
             if kept and (not front or one.metrics[SCORE] > front[-1].metrics[SCORE]):
                 front.append(one)
         self._leading, self._compared = front, len(self._ended)

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.run.trials import Run
 from search.recipes.fixed import FixedRecipes
-from search.study.constraints import keeps_all
+from search.study.constraints import eligible
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.execution.ending import State
@@ -17,7 +17,8 @@ PastTrial = dict[str, Any]  # state, params, distributions (as Optuna's JSON), v
 def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[PastTrial]:
     """Return the proposals of earlier runs whose scores hold for a study too: of the same base, scored the same way.
 
-    Proposals that infrastructure ended (FAIL) are left out. Those that break a constraint of the study count as pruned.
+    Proposals that infrastructure ended (FAIL) are left out. Those that break a constraint of the
+    study, or are no better than chance, count as pruned.
 
     Args:
         runs: the earlier runs.
@@ -41,7 +42,7 @@ def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> li
             if base is None or base.id not in bases or (trial.metrics and None in values):
                 continue
             dense = run.base.metrics if run.base else {}
-            useful = bool(trial.metrics) and keeps_all(study.constraints, trial.metrics, dense)
+            useful = bool(trial.metrics) and eligible(study.constraints, trial.metrics, dense)
             found.append(
                 {
                     "state": (State.COMPLETE if useful else State.PRUNED).value,

@@ -25,7 +25,7 @@ from search.running.searcher import ParetoSearcher
 from search.samplers.sampler import sampler_of
 from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Stopper, VirtualCluster, VirtualTrial
-from search.study.constraints import keeps_all
+from search.study.constraints import eligible
 from search.study.study import Study, compute_of
 from trainables.errors import TemperError
 from trainables.recipe.recipe import Recipe
@@ -282,7 +282,7 @@ def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) ->
         if ending.proposal.role != "proposed":
             continue
         metrics = ending.outcome.metrics
-        if metrics is not None and keeps_all(study.constraints, metrics, base):
+        if metrics is not None and eligible(study.constraints, metrics, base):
             plane.append((metrics["robust_accuracy"], log_compute(metrics[compute])))
             area = hypervolume(np.array(plane), point)
         rows.append((ending.seconds, ending.flops, area))

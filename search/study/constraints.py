@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from trainables.config import Frozen
+from trainables.evaluation.chance import at_chance
 from trainables.evaluation.metrics import METRICS
 
 FORM = re.compile(
@@ -49,6 +50,17 @@ class Bound(Frozen):
 def keeps_all(constraints: Iterable[Bound], metrics: Mapping[str, float], base: Mapping[str, float]) -> bool:
     """Return whether the final numbers of a recipe satisfy every constraint; `base` are those of the ordinary base."""
     return all(bound.violation(metrics, base) <= 0 for bound in constraints)
+
+
+def eligible(constraints: Iterable[Bound], metrics: Mapping[str, float], base: Mapping[str, float]) -> bool:
+    """Return whether a finished recipe may be on the frontier: it is better than chance, and breaks no constraint.
+
+    Args:
+        constraints: the study's constraints.
+        metrics: final numbers of the recipe.
+        base: final numbers of the ordinary base.
+    """
+    return at_chance(metrics) is None and keeps_all(constraints, metrics, base)
 
 
 def _read(written: Any) -> Any:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tests.support.checkout import ROOT
 
-PGD, FAST = "{kind: pgd, epsilon: 0.2, steps: 3}", "{kind: n_fgsm, epsilon: 0.2}"
-_SHORT = "{epochs: 1, learning_rate: 0.05}"
+PGD, FAST = "{kind: pgd, epsilon: 0.02, steps: 3}", "{kind: n_fgsm, epsilon: 0.02}"
+_SHORT = "{epochs: 1, learning_rate: 0.05, batch_size: 8}"
 PRUNED = "{method: channel_pruning, pruning_ratio: 0.5}"
 SMALL = [
     "data.train_size=200",
     "data.validation_size=100",
+    "threat_model.epsilon=0.02",  # so small that networks trained for seconds are better than chance under attack
+    "space.perturbation.epsilon={low: 0.01, high: 0.02}",
     "pretraining.epochs=3",
     "budget.trials=4",
     "space.schedule.epochs.low=1",

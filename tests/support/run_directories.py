@@ -1,8 +1,9 @@
 """Builds small run directories for the tests of `analysis`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,12 @@ def add(
     reason: str | None = None,
     epochs: int = 6,
     scores: Sequence[float | None] = (),
+    metrics: Mapping[str, float] = MappingProxyType({}),
 ) -> None:
-    """One trial; `state` None leaves it without an outcome, `scores` are its robust accuracies by epoch."""
+    """One trial; `state` None leaves it without an outcome, `scores` are its robust accuracies by epoch.
+
+    `metrics` are final numbers beside those that every trial has here, or in place of them.
+    """
     folder = Folder(str(root)).child("trials", id)
     made = recipe(epochs, scratch=role == "baseline", pruning_ratio=0.5 if role == "proposed" else None)
     if scores:
@@ -83,13 +88,14 @@ def add(
     propose(folder, {"id": id, "role": role, "name": name, "number": number, "recipe": made})
     if state is None:
         return
-    metrics = {
+    final = {
         "robust_accuracy": robust,
         "robust_accuracy_stderr": 0.02,
         "clean_accuracy": 0.9,
         "train_flops": flops,
         "end_to_end_flops": flops if end_to_end is None else end_to_end,
         "inference_macs": 1e6,
+        **metrics,
     }
     folder.write_json(
         "outcome.json",
@@ -101,7 +107,7 @@ def add(
             "seconds": 1.0,
             "robust_correct": None if correct is None else np.packbits(np.array(correct)).tobytes().hex(),
             "examples": None if correct is None else len(correct),
-            "metrics": metrics if state == "complete" else None,
+            "metrics": final if state == "complete" else None,
         },
     )
 

@@ -2,7 +2,7 @@
 
 An attack is a frozen dataclass that is called as `attack(model, x, target, generator) -> x_adv` on images in [0, 1]. It
 declares how many input-gradient passes it makes per example, and how far from x the result may be; `perturb` runs it
-and checks both.
+and checks both, and can count the gradients that tell an attack nothing.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,12 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from trainables.attacks.config import Norm
+from trainables.attacks.gradients import GradientCounter
 from trainables.errors import TemperError
 from trainables.models.build import frozen
 
 ROUNDING = 1e-6  # float32 rounding error of a pixel, allowed for where a bound is checked
+LOST = 4  # roundings of 1 below which p - 1 has lost most of its digits
 ROUNDING_OF_LENGTH = 1e-5  # the same for a Euclidean length, as a share of the length
 
 
@@ -50,7 +52,14 @@ class Attack(Protocol):
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor: ...
 
 
-def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+def perturb(
+    attack: Attack,
+    model: nn.Module,
+    x: Tensor,
+    target: Tensor,
+    generator: Generator,
+    counter: GradientCounter | None = None,
+) -> Tensor:
     """Runs an attack in eval mode without parameter gradients, and checks that it keeps to what it declares.
 
     An attack that is not sound runs in the mode that the model is in, and its result may leave [0, 1].
@@ -61,12 +70,13 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
         x: images (batch, channels, height, width) in [0, 1].
         target: what the attack makes unlikely, labels (batch,) or probabilities (batch, classes).
         generator: draws the attack's noise, on the device of the images.
+        counter: counts the attack's gradients that are zero or not finite; None: nobody asks, as in training.
 
     Raises:
         TemperError: the result leaves [0, 1] or the attack's declared bound, or is not finite; it is not a tensor of
             the shape of x; or the attack made more passes than it declares, by which its compute is charged.
     """
-    with frozen(model) if attack.sound else nullcontext(), _counted(model) as calls:
+    with frozen(model) if attack.sound else nullcontext(), _counted(model, counter) as calls:
         adversarial = attack(model, x, target, generator)
     if len(calls) > attack.passes:
         raise TemperError(f"{attack}: made {len(calls)} passes, declared {attack.passes}, by which it is charged")
@@ -87,10 +97,16 @@ def perturb(attack: Attack, model: nn.Module, x: Tensor, target: Tensor, generat
 
 
 @contextmanager
-def _counted(model: nn.Module) -> Iterator[list[None]]:
-    """Gives a list that grows by one element with each call of the model."""
+def _counted(model: nn.Module, counter: GradientCounter | None) -> Iterator[list[None]]:
+    """Gives a list that grows by one element with each call of the model, whose input gradients go to the counter."""
     calls: list[None] = []
-    handle = model.register_forward_pre_hook(lambda *_: calls.append(None))
+
+    def called(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        calls.append(None)
+        if counter is not None and given and given[0].requires_grad:
+            given[0].register_hook(counter.add)  # type: ignore[no-untyped-call]  # torch left it untyped
+
+    handle = model.register_forward_pre_hook(called)
     try:
         yield calls
     finally:
@@ -98,14 +114,36 @@ def _counted(model: nn.Module) -> Iterator[list[None]]:
 
 
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Returns the gradient of the summed cross-entropy with respect to the images.
+    """Returns the gradient of the summed cross-entropy with respect to the images, with finite numbers only.
 
-    With a sum, unlike a mean, the gradient of one example does not depend on the size of the batch.
+    With a sum, unlike a mean, the gradient of one example does not depend on the size of the batch. NaN becomes 0, so
+    that a pixel without a direction stays where it is, and an infinite number the largest one of its sign.
     """
     leaf = x.detach().requires_grad_(True)
-    loss = cross_entropy(model(leaf), target, reduction="sum")
+    logits = model(leaf)
+    if not target.is_floating_point() and logits.requires_grad:
+        logits.register_hook(lambda gradient: _with_the_labels_part(gradient, target))
+    loss = cross_entropy(logits, target, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, leaf)
-    return gradient
+    return gradient.nan_to_num()
+
+
+def _with_the_labels_part(gradient: Tensor, labels: Tensor) -> Tensor:
+    """Restores what rounding takes from the gradient of the cross-entropy with respect to the logits.
+
+    The label's part is p - 1, where p is its probability, and rounds to 0 once the network is sure (in float32, from a
+    lead of about 16 on). The attack would then still climb towards other classes, but no longer away from the label.
+    The parts of a row sum to 0, and the other ones are exact, so the label's is minus their sum. Rows that keep some
+    digits are left as they are, bit by bit.
+
+    Args:
+        gradient: (batch, classes).
+        labels: (batch,).
+    """
+    own = gradient.gather(1, labels[:, None])
+    others = gradient.scatter(1, labels[:, None], 0.0).sum(1, keepdim=True)
+    lost = own.abs() <= LOST * torch.finfo(gradient.dtype).eps
+    return gradient.scatter(1, labels[:, None], torch.where(lost, -others, own))
 
 
 def uniform_noise(x: Tensor, radius: float, generator: Generator) -> Tensor:
@@ -116,3 +154,15 @@ def uniform_noise(x: Tensor, radius: float, generator: Generator) -> Tensor:
 def euclidean_length(x: Tensor) -> Tensor:
     """Returns the Euclidean length of each image (batch, 1, 1, 1), at least 1e-12 so that it can be divided by."""
     return x.square().sum(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Returns the direction of each image (batch, channels, height, width): the image divided by its Euclidean length.
+
+    Each image is divided by its largest absolute value first, since the squares of small numbers vanish: a gradient
+    shorter than 1e-19 would have no length in float32, and confident networks have such gradients. So every image has a
+    direction but one that is zero in all of its pixels, which stays zero.
+    """
+    largest = x.abs().amax(dim=(1, 2, 3), keepdim=True)
+    scaled = x / torch.where(largest > 0, largest, 1.0)
+    return scaled / euclidean_length(scaled)

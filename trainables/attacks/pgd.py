@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.attacks.attack import euclidean_length, input_gradient, uniform_noise
+from trainables.attacks.attack import euclidean_length, input_gradient, uniform_noise, unit
 from trainables.attacks.config import PGD, Norm
 
 
@@ -52,10 +52,9 @@ class PgdAttack:
     def _in_l2(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator, step_size: float) -> Tensor:
         direction = torch.empty_like(x).normal_(generator=generator)
         share = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) ** (1 / x[0].numel())
-        adversarial = (x + self.epsilon * share * direction / euclidean_length(direction)).clamp(0, 1)
+        adversarial = (x + self.epsilon * share * unit(direction)).clamp(0, 1)
         for _ in range(self.steps):
-            gradient = input_gradient(model, adversarial, target)
-            shift = adversarial + step_size * gradient / euclidean_length(gradient) - x
+            shift = adversarial + step_size * unit(input_gradient(model, adversarial, target)) - x
             # Clamping moves every pixel towards x, so the result is inside the ball as well.
             adversarial = (x + shift * (self.epsilon / euclidean_length(shift)).clamp(max=1)).clamp(0, 1)
         return adversarial

@@ -92,6 +92,16 @@ _TABLE = (
         exact=True,
     ),
     Metric(name="robust_accuracy_stderr", words="standard error of robust accuracy over the images", final=True),
+    Metric(name="chance_accuracy", words="share of the scored images that are of the largest class", final=True),
+    Metric(
+        name="chance_accuracy_stderr", words="standard error of that share, its sampling error", final=True,
+    ),
+    Metric(name="answers_one_class", words="1 if every image as it is got the same label, else 0", final=True),
+    Metric(
+        name="zero_gradient_share", words="share of the attack's gradients that are zero, so that it could not move",
+        final=True,
+    ),
+    Metric(name="nonfinite_gradients", words="number of the attack's gradients with a NaN or infinity", final=True),
     Metric(
         name="robust_accuracy_as_published", words="under the attack of the study that is repeated", sometimes=True
     ),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.attacks.attack import Attack, perturb
+from trainables.attacks.gradients import GradientCounter
 from trainables.attacks.pgd import PgdAttack
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
@@ -24,10 +25,18 @@ class Score:
     Attributes:
         clean: (n,) whether the clean image is labelled correctly.
         robust: (n,) whether it is so under attack as well.
+        answers_one_class: whether every clean image got the same label.
+        gradients: number of gradients that the attack followed, one for each image and pass.
+        zero_gradients: number of those that are zero in every pixel, so that the attack could not move the image.
+        nonfinite_gradients: number of those with a NaN or an infinite number.
     """
 
     clean: NDArray[np.bool_]
     robust: NDArray[np.bool_]
+    answers_one_class: bool = False
+    gradients: int = 0
+    zero_gradients: int = 0
+    nonfinite_gradients: int = 0
 
     @property
     def clean_accuracy(self) -> float:
@@ -42,6 +51,11 @@ class Score:
         """Binomial standard error sqrt(p (1 - p) / n) of the robust accuracy, as a sample of n examples leaves it."""
         p = self.robust_accuracy
         return math.sqrt(p * (1 - p) / len(self.robust))
+
+    @property
+    def zero_gradient_share(self) -> float:
+        """Share of the attack's gradients that are zero in every pixel, 0–1; 0 where nothing was attacked."""
+        return self.zero_gradients / self.gradients if self.gradients else 0.0
 
 
 def evaluate(
@@ -60,15 +74,16 @@ def evaluate(
     """
     training = model.training
     model.eval()
-    generator = torch.Generator(x.device).manual_seed(ATTACK_SEED)
-    clean, robust = [], []
+    generator, counter = torch.Generator(x.device).manual_seed(ATTACK_SEED), GradientCounter()
+    clean, robust, answers = [], [], []
     try:
         for images, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
             with torch.no_grad():
-                right = model(images).argmax(1) == labels
+                answer = model(images).argmax(1)
+            right = answer == labels
             survives = right.clone()
             if bool(right.any()):
-                adversarial = perturb(attack, model, images[right], labels[right], generator)
+                adversarial = perturb(attack, model, images[right], labels[right], generator, counter)
                 with torch.no_grad():
                     survives[right] = model(adversarial).argmax(1) == labels[right]
             attacked = int(right.sum())
@@ -76,9 +91,18 @@ def evaluate(
             ledger.add("validation", cost.attack_step(sound=attack.sound) * attack.passes, attacked)
             clean.append(right)
             robust.append(survives)
+            answers.append(answer)
     finally:
         model.train(training)
-    return Score(torch.cat(clean).cpu().numpy(), torch.cat(robust).cpu().numpy())
+    answered = torch.cat(answers)
+    return Score(
+        torch.cat(clean).cpu().numpy(),
+        torch.cat(robust).cpu().numpy(),
+        answers_one_class=bool((answered == answered[0]).all()),
+        gradients=counter.seen,
+        zero_gradients=counter.zero,
+        nonfinite_gradients=counter.not_finite,
+    )
 
 
 @dataclass(frozen=True)
@@ -99,6 +123,12 @@ class Scorer:
     def progress_examples(self) -> int:
         """Number of images that the progress score is measured on."""
         return min(self.protocol.progress_examples, len(self.labels))
+
+    @property
+    def chance_accuracy(self) -> float:
+        """Share of the images of the full score that are of the largest class: what naming it always would reach."""
+        labels = self.labels[: self.protocol.examples]
+        return float(torch.bincount(labels).max()) / len(labels)
 
     def progress(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the progress score: few steps on few images, after every epoch."""

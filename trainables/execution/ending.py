@@ -41,6 +41,7 @@ _BEGINNINGS = {
     "what it starts from did not finish": EndKind.ORPHANED,
     "its teacher did not finish": EndKind.ORPHANED,
 }
+_WITHOUT_WORDS = {kind: f"{kind.value.replace('_', ' ')}, without a message" for kind in EndKind}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class Ending:
         if self.kind is EndKind.FINISHED:
             return State.COMPLETE
         return State.PRUNED if self.kind in _PRUNED else State.FAIL
+
+    @property
+    def reason(self) -> str | None:
+        """The reason in words; None only where the trial is complete, since what failed or was stopped has a reason."""
+        if self.detail:
+            return self.detail
+        return None if self.kind is EndKind.FINISHED else _WITHOUT_WORDS[self.kind]
 
     @classmethod
     def of_record(cls, kind: str | None, state: str, reason: str | None) -> Self:

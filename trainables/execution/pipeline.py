@@ -20,6 +20,7 @@ from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits, tensor_of
 from trainables.errors import TemperError
+from trainables.evaluation.chance import chance_error
 from trainables.evaluation.config import Evaluation
 from trainables.evaluation.score import Score, Scorer
 from trainables.execution.divergence import catastrophic_overfitting, diverged
@@ -177,10 +178,16 @@ class Pipeline:
         """Returns the final numbers. Raises TemperError before the schedule is complete."""
         if self.score is None or self.ending is not None or not self.finished:
             raise TemperError(f"recipe {self.recipe.id}: has no final numbers yet")
+        chance = self._scorer.chance_accuracy
         return {
             "robust_accuracy": self.score.robust_accuracy,
             "robust_accuracy_stderr": self.score.robust_standard_error,
             "clean_accuracy": self.score.clean_accuracy,
+            "chance_accuracy": chance,
+            "chance_accuracy_stderr": chance_error(chance, len(self.score.clean)),
+            "answers_one_class": int(self.score.answers_one_class),
+            "zero_gradient_share": self.score.zero_gradient_share,
+            "nonfinite_gradients": self.score.nonfinite_gradients,
             **self._own_metric(),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,

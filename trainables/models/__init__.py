@@ -4,5 +4,6 @@
 - `build`: builds a network with the normalization of pixels inside, and loads compressed weights into it
 - `module_sizes`: sets the sizes that layers keep as numbers to those of their tensors
 - `resnets`: defines ResNet-18 and wide residual networks for small images
-- `weights`: reads the user's file of trained weights
+- `weight_files`: reads files of weights, in the forms that people have
+- `weights`: fits a file of trained weights to a network, and loads it
 """

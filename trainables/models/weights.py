@@ -1,22 +1,22 @@
-"""Reads the user's file of trained weights safely, checks it, and fits its names to the network's."""
+"""Loads the user's file of trained weights: fits its names to the network's, and checks every tensor."""
 
 import hashlib
-import io
-import pickle
-import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
 from trainables.models.config import Weights
+from trainables.models.weight_files import State, states_of
 
-WRAPPERS = ("state_dict", "model", "model_state_dict")  # the keys under which training scripts save a state_dict
+COUNTER = "num_batches_tracked"  # BatchNorm counts its batches since PyTorch 0.4.1; files from before have no such
+# Parts of names that PyTorch's wrappers put into them: compiling, sharding and checkpointing of activations.
+WRAPPER_PARTS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+# Parts of the names of tensors that a network does without: thop's counts, the count of averaged weights, weights of
+# a loss, and auxiliary heads of a torchvision network that is built without them.
+HARMLESS_PARTS = frozenset({"total_ops", "total_params", "n_averaged", "criterion", "aux1", "aux2", "AuxLogits"})
 
 
 def sealed(weights: Weights) -> Weights:
@@ -32,33 +32,39 @@ def sealed(weights: Weights) -> Weights:
 def load_weights(model: nn.Module, weights: Weights) -> None:
     """Loads a file of weights into a network.
 
-    The file's names may begin with `module.`, which PyTorch's wrappers add, and may lack the prefix that the names have
-    in Temper because of the normalization of pixels.
+    The forms that people have are taken: safetensors and `torch.save`; a state_dict by itself or under one of the keys
+    of `trainables.models.weight_files.WRAPPERS`, averaged weights before plain ones, as timm does; names with the
+    prefixes of DataParallel, DistributedDataParallel, `torch.compile` and Lightning, or with any other that all of them
+    share, on either side; numbers of 16 or 64 bits; no `num_batches_tracked`; shared tensors that are stored once; and
+    extra tensors that are known to do no harm.
 
     Raises:
-        InvalidInput: the file cannot be read, has changed since it was hashed, or holds other tensors than the network.
+        InvalidInput: the file cannot be read, has changed since it was hashed, holds other tensors than the network, or
+            tensors that are not finite.
     """
-    state = _tensors(_read(weights), weights.path)
-    wanted = model.state_dict()
-    for candidate in (state, _without(state, "module.")):
-        for prefix in ("", "1.", "2."):  # as is, Sequential(PixelNorm, network), Sequential(PixelNorm, Repeat, network)
-            renamed = {prefix + name: value for name, value in candidate.items()}
-            if renamed.keys() == wanted.keys():
-                if wrong := [name for name, value in renamed.items() if value.shape != wanted[name].shape]:
-                    shapes = ", ".join(f"{n} {tuple(renamed[n].shape)} for {tuple(wanted[n].shape)}" for n in wrong[:3])
-                    raise InvalidInput(f"pretrained.path: {weights.path}: tensors of another shape: {shapes}")
-                model.load_state_dict(renamed)
+    states = states_of(_read(weights), weights.path)
+    wanted = model.state_dict(keep_vars=True)
+    for state in states:
+        for renamed in _renamings(state, wanted):
+            fitted = _completed(renamed, wanted)
+            if fitted.keys() == wanted.keys():
+                _check_shapes(fitted, wanted, weights.path)
+                model.load_state_dict(
+                    {name: _checked(name, fitted[name], wanted[name], weights.path) for name in wanted}
+                )
                 return
-    missing, extra = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    raise InvalidInput(
-        f"pretrained.path: {weights.path} holds other tensors than the network: "
-        f"missing {', '.join(missing[:3]) or 'none'}, unknown {', '.join(extra[:3]) or 'none'}"
-    )
+    raise InvalidInput(f"pretrained.path: {weights.path} {_other_tensors(states[0], wanted)}")
 
 
 def _read(weights: Weights) -> bytes:
+    path = Path(weights.path)
+    if path.is_dir():
+        raise InvalidInput(
+            f"pretrained.path: {weights.path}: is a folder, expected a file; a trial of a run keeps its weights in "
+            "checkpoint/<epoch>/weights.safetensors"
+        )
     try:
-        content = Path(weights.path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"pretrained.path: {weights.path}: {error.strerror}") from None
     if weights.sha256 is not None and hashlib.sha256(content).hexdigest() != weights.sha256:
@@ -66,26 +72,79 @@ def _read(weights: Weights) -> bytes:
     return content
 
 
-def _tensors(content: bytes, path: str) -> dict[str, Tensor]:
-    try:
-        found: Any = load_safetensors(content)
-    except SafetensorError:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it warns of unknown pickle protocols, but then raises an error too
-                found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            reason = str(error).splitlines()[0]
-            raise InvalidInput(
-                f"pretrained.path: {path}: neither safetensors nor a state_dict of plain tensors ({reason})"
-            ) from error
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InvalidInput(f"pretrained.path: {path}: holds no state_dict, expected names and tensors")
-    return dict(found)
+def _renamings(state: State, wanted: Mapping[str, Tensor]) -> Iterator[State]:
+    """Yields a state under the names that it may have in the network; those with the least changes come first."""
+    parts = {part for name in wanted for part in name.split(".")}
+    wrappers, harmless = WRAPPER_PARTS - parts, HARMLESS_PARTS - parts
+    kept = {name: value for name, value in state.items() if harmless.isdisjoint(name.split("."))}
+    plain = {_without(name, wrappers): value for name, value in kept.items()}
+    inside = {_without(name, wrappers | {"module"}): value for name, value in kept.items()}  # parts in DataParallel
+    for candidate in (plain, inside) if "module" not in parts else (plain,):
+        for shared in _shared_prefixes(tuple(candidate)):
+            for prefix in _shared_prefixes(tuple(wanted)):
+                yield {prefix + name[len(shared) :]: value for name, value in candidate.items()}
 
 
-def _without(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items()}
+def _without(name: str, parts: Collection[str]) -> str:
+    return ".".join(part for part in name.split(".") if part not in parts)
+
+
+def _shared_prefixes(names: Sequence[str]) -> list[str]:
+    """Returns the beginnings that all names share, up to a dot; "" is the first of them."""
+    prefixes = [""]
+    while names:
+        first, dot, _ = names[0][len(prefixes[-1]) :].partition(".")
+        longer = prefixes[-1] + first + dot
+        if not dot or not all(name.startswith(longer) for name in names):
+            break
+        prefixes.append(longer)
+    return prefixes
+
+
+def _completed(state: State, wanted: Mapping[str, Tensor]) -> State:
+    """Adds what a file may lack: BatchNorm's counters, and names of a shared tensor, which is stored under one."""
+    complete, names = dict(state), {id(wanted[name]): name for name in state if name in wanted}
+    for name in wanted.keys() - state.keys():
+        if name.rpartition(".")[2] == COUNTER:
+            complete[name] = torch.zeros((), dtype=torch.long)
+        elif id(wanted[name]) in names:
+            complete[name] = state[names[id(wanted[name])]]
+    return complete
+
+
+def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: str) -> None:
+    wrong = [name for name in wanted if state[name].shape != wanted[name].shape]
+    if not wrong:
+        return
+    shapes = ", ".join(f"{n} {tuple(state[n].shape)} for {tuple(wanted[n].shape)}" for n in wrong[:3])
+    lengths = {(state[name].shape[:1], wanted[name].shape[:1]) for name in wrong}
+    in_length_alone = all(state[name].shape[1:] == wanted[name].shape[1:] for name in wrong)
+    hint = ""
+    if len(wrong) <= 2 and len(lengths) == 1 and in_length_alone:  # weight and bias of the last layer
+        (theirs,), (ours,) = lengths.pop()
+        hint = f"; it seems to be of a network of {theirs} classes, expected {ours}"
+    raise InvalidInput(f"pretrained.path: {path}: tensors of another shape: {shapes}{hint}")
+
+
+def _checked(name: str, value: Tensor, wanted: Tensor, path: str) -> Tensor:
+    """Returns a tensor in the network's data type. Raises InvalidInput if it is not finite, or not of real numbers."""
+    if wanted.is_floating_point() and not value.is_floating_point():
+        raise InvalidInput(f"pretrained.path: {path}: {name} is of {value.dtype}, expected floating-point numbers")
+    cast = value.detach().to(wanted.dtype)
+    if not bool(torch.isfinite(cast).all()):
+        bad = int((~torch.isfinite(cast)).sum())
+        raise InvalidInput(f"pretrained.path: {path}: {name} has {bad} of {cast.numel()} numbers that are not finite")
+    return cast
+
+
+def _other_tensors(state: State, wanted: Mapping[str, Tensor]) -> str:
+    """Says which tensors are missing and which are unknown, under the names by which the fewest are."""
+    closest = min(_renamings(state, wanted), key=lambda one: len(one.keys() ^ wanted.keys()))
+    if not closest.keys() & wanted.keys():
+        closest = state
+    complete = _completed(closest, wanted)
+    missing, extra = sorted(wanted.keys() - complete.keys()), sorted(complete.keys() - wanted.keys())
+    return (
+        "holds other tensors than the network: "
+        f"missing {', '.join(missing[:3]) or 'none'}, unknown {', '.join(extra[:3]) or 'none'}"
+    )

@@ -38,6 +38,20 @@ def test_a_live_search_and_its_record_show_the_same_hypervolume(tmp_path: Path, 
     assert (shown[0] == shown[1]) == bool(constraints)  # the second proposal breaks either constraint, or gains
 
 
+def test_a_proposal_that_is_no_better_than_chance_adds_nothing() -> None:
+    live = Hypervolume(base="base", reference="pgd", compute="train_flops")
+    level = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.03, "answers_one_class": 0, "clean_accuracy": 0.9}
+    good = {"robust_accuracy": 0.5, "train_flops": 1e8, **level}
+    ended = [("base", good | {"robust_accuracy": 0.0}), ("pgd", good | {"train_flops": 1e10})]
+    ended += [("proposed", good), ("proposed", good | {"answers_one_class": 1, "robust_accuracy": 0.9})]
+    for name, metrics in ended:
+        proposal = Proposal(cast(Any, SimpleNamespace(id=name)), cast(Any, name), None, 0)
+        live.ended(proposal, Outcome(FINISHED, metrics, 1.0))
+    assert live.finished == 2
+    assert live.of_first(2) == live.of_first(1)
+    assert (live.of_first(1) or 0) > 0
+
+
 def test_there_is_none_before_base_and_reference_have_finished() -> None:
     live = Hypervolume(base="base", reference="pgd", compute="train_flops")
     metrics = {"robust_accuracy": 0.5, "train_flops": 1e9}

@@ -1,6 +1,7 @@
 """What a person reads while a search runs."""
 
 import time
+from typing import Any, cast
 
 import pytest
 
@@ -44,6 +45,30 @@ def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     assert status[-1] == "4 of 10 done, most robust proposal 0.600 for 5e+10 FLOPs, about 8 s left"
     assert progress.busy == 37.0
     assert lines[0].index("recipe") == lines[3].index("dense")
+
+
+LEVEL = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.03, "answers_one_class": 0}
+
+
+def test_a_base_that_learnt_nothing_is_said_when_it_ends_and_a_proposal_is_marked() -> None:
+    lines: list[str] = []
+    tally = Tally(REFERENCE.id)
+    progress = Progress(tally, 10, 2, 14, time.perf_counter(), lines.append)
+    nothing = {"robust_accuracy": 0.16, "clean_accuracy": 0.16, "train_flops": 1e9, **LEVEL}
+    blind = {**LEVEL, "robust_accuracy": 0.6, "clean_accuracy": 0.9, "train_flops": 1e9, "zero_gradient_share": 0.5}
+    for role, metrics in (("base", nothing), ("baseline", blind), ("proposed", nothing), ("proposed", blind)):
+        proposal = Proposal(base_recipe(STUDY), cast(Any, role), role, 0)
+        for listener in (tally, progress):
+            listener.ended(proposal, Outcome(FINISHED, metrics, 1.0))
+    assert len(lines) == 6
+    assert lines[1] == (
+        "warning: base has learnt nothing: its clean accuracy of 0.160 is not 2 standard errors above the chance level "
+        "of 0.100 ± 0.030"
+    )
+    assert lines[3].startswith("warning: baseline: 50.0% of the attack's gradients are zero")
+    assert lines[4].endswith("; has learnt nothing")
+    assert lines[5].endswith("; 50.0% of the attack's gradients are zero, so it could not move those images")
+    assert tally.best == blind
 
 
 def test_a_file_gets_plain_lines_and_a_terminal_a_status_too(

@@ -2,12 +2,14 @@
 
 from errno import ENOSPC
 from os import strerror
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from search.failures import ending_of, storage_watched, tells_of_full_storage
+from search.events import Outcome
+from search.failures import ending_of, error_of, storage_watched, tells_of_full_storage
 from search.running.callbacks import HangCallback
 from trainables.errors import StorageFull
 from trainables.execution.ending import Ending, EndKind
@@ -28,6 +30,59 @@ LOW = "out of memory: Ray ended its process, since its node ran low"
 )  # fmt: skip
 def test_a_failure_is_told_in_one_line(error: str, kind: EndKind, reason: str) -> None:
     assert ending_of(error) == Ending(kind, reason)
+
+
+TRACEBACK = """\x1b[36mray::RecipeTrainable.train()\x1b[39m (pid=7, ip=10.0.0.1)
+  File "/x/tune/trainable.py", line 331, in train
+    result = self.step()
+             ^^^^^^^^^^^
+  File "/x/model.py", line 12, in forward
+    raise wrong
+"""
+FIRST, SECOND = "Failure # 1 (occurred at 2026-11-27_00-00-00)\n", "Failure # 2 (occurred at 2026-11-27_00-00-09)\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (f"{TRACEBACK}ValueError: no", "ValueError: no"),
+        (f"{TRACEBACK}ValueError: several\n  lines\nNone\n", "ValueError: several"),
+        (f"{TRACEBACK}RuntimeError: Error(s) in X:\n\tsize mismatch", "RuntimeError: Error(s) in X: size mismatch"),
+        (f"{TRACEBACK}AssertionError", "AssertionError without a message, raised in /x/model.py, line 12"),
+        (f"{TRACEBACK}KeyError: None", "KeyError: None"),
+        ("None", "failed without a message"),
+        (f"{FIRST}None\n", "failed without a message"),
+        (f"{FIRST}{TRACEBACK}IndexError: 1\n{SECOND}None\n", "IndexError: 1"),
+        (f"{FIRST}{TRACEBACK}IndexError: 1\n{SECOND}{TRACEBACK}KeyError: 2\n", "KeyError: 2"),
+        ("The actor died unexpectedly.\n\tclass_name: X\nWorker exit type: KILLED", "Worker exit type: KILLED"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_what_was_raised_and_never_none(error: str, reason: str) -> None:
+    assert ending_of(error) == Ending(EndKind.LOST, reason)
+
+
+def test_an_earlier_failure_for_lack_of_memory_is_not_the_reason_of_a_later_one() -> None:
+    error = f"{FIRST}ray.exceptions.OutOfMemoryError: killed\n{SECOND}{TRACEBACK}KeyError: 2\n"
+    assert ending_of(error) == Ending(EndKind.LOST, "KeyError: 2")
+
+
+def test_errors_are_read_from_the_drivers_own_file_or_else_from_tune(tmp_path: Path) -> None:
+    here = tmp_path / "error.txt"
+    trial = SimpleNamespace(error_file=str(here), get_error=lambda: None)
+    assert error_of(trial) == ""
+    here.write_text("ValueError: no\n")
+    assert error_of(trial) == "ValueError: no\n"
+    assert error_of(SimpleNamespace(get_error=lambda: "its worker failed 2 times")) == "its worker failed 2 times"
+
+
+@pytest.mark.parametrize("kind", EndKind)
+def test_only_a_complete_trial_has_no_reason(kind: EndKind) -> None:
+    for nothing in (None, ""):
+        reason = Outcome(Ending(kind, nothing), None, 0.0).reason
+        assert (reason is None) == (kind is EndKind.FINISHED)
+        assert reason != ""
+    assert Ending(EndKind.OUT_OF_MEMORY).reason == "out of memory, without a message"
+    assert Outcome(Ending(kind, "why"), None, 0.0).reason == "why"
 
 
 def test_a_full_storage_is_told_wherever_it_was_met() -> None:

@@ -1,13 +1,18 @@
 """A user's own trained weights: every usual form of file, and what is refused."""
 
+import argparse
+import io
+import math
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import nn
 from torchvision.models import resnet18
 
@@ -67,6 +72,218 @@ def test_a_torchvision_network_need_not_know_of_the_normalization(shape: tuple[i
     load_weights(ours, Weights(path=str(tmp_path / "resnet.pt")))
     x = torch.rand(2, *shape)
     assert torch.allclose(ours(x), theirs(x.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def theirs_and_ours(kind: str = "small") -> tuple[nn.Module, nn.Module]:
+    """Two networks of one architecture with different weights, in eval mode."""
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        made.append(build(Network(name=kind), SHAPE).eval())
+    return made[0], made[1]
+
+
+State = dict[str, torch.Tensor]
+
+
+def prefixed(prefix: str) -> Callable[[State], Any]:
+    return lambda state: {prefix + name: value for name, value in state.items()}
+
+
+def moved(state: State, by: float) -> State:
+    return {name: value + by for name, value in state.items()}
+
+
+FORMS: dict[str, Callable[[State], Any]] = {
+    "data parallel": prefixed("module."),
+    "compiled": prefixed("_orig_mod."),
+    "compiled in data parallel": prefixed("module._orig_mod."),
+    "data parallel, then compiled": prefixed("_orig_mod.module."),
+    "averaged model of data parallel": lambda state: (
+        prefixed("module.module.")(state) | {"n_averaged": torch.tensor(7)}
+    ),
+    "sharded": prefixed("_fsdp_wrapped_module."),
+    "lightning": lambda state: {
+        "state_dict": prefixed("model.")(state),
+        "epoch": 3,
+        "hyper_parameters": {"lr": 0.1},
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1.0)}}}],
+    },
+    "lightning with weights of its loss": lambda state: {
+        "state_dict": prefixed("net.")(state) | {"criterion.weight": torch.ones(10)}
+    },
+    "somebody's own prefix": prefixed("detector.backbone."),
+    "each layer compiled": lambda state: {
+        f"{name.rpartition('.')[0]}._orig_mod.{name.rpartition('.')[2]}": value for name, value in state.items()
+    },
+    "a part in data parallel": lambda state: {
+        name.replace("1.", "1.module.", 1) if name.startswith("1.") else name: value for name, value in state.items()
+    },
+    "kuangliu's": lambda state: {"net": prefixed("module.")(state), "acc": 91.2, "epoch": 3},
+    "wrapped twice": lambda state: {"checkpoint": {"model": state}, "loss": torch.tensor(0.3)},
+    "of timm": lambda state: {
+        "arch": "small",
+        "state_dict": moved(state, 1.0),
+        "args": argparse.Namespace(lr=0.1),
+        "metric": np.float64(91.2),
+        "state_dict_ema": state,
+    },
+    "of torchvision's scripts": lambda state: {
+        "model": moved(state, 1.0),
+        "model_ema": prefixed("module.")(state) | {"n_averaged": torch.tensor(7)},
+        "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": []},
+    },
+    "averaged parameters without buffers": lambda state: {
+        "model": state,
+        "ema": {name: value + 1 for name, value in state.items() if "running" not in name},
+    },
+    "double precision": lambda state: {name: value.double() for name, value in state.items()},
+    "before PyTorch counted batches": lambda state: {
+        name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
+    },
+    "counted by thop": lambda state: (
+        state | {"total_ops": torch.zeros(1), "total_params": torch.zeros(1), "4.total_ops": torch.zeros(1)}
+    ),
+    "with heads that the network has not": lambda state: (
+        state | {"aux1.fc.weight": torch.zeros(2, 2), "AuxLogits.conv0.conv.weight": torch.zeros(2, 2)}
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_that_people_have_are_loaded(form: str, tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    torch.save(FORMS[form](dict(theirs.state_dict())), tmp_path / "weights.pt")
+    x = torch.rand(4, *SHAPE)
+    assert not torch.equal(ours(x), theirs(x))
+    load_weights(ours, Weights(path=str(tmp_path / "weights.pt")))
+    assert torch.equal(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_numbers_of_16_bits_are_loaded_into_numbers_of_32(dtype: torch.dtype, tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    half = {
+        name: value.to(dtype) if value.is_floating_point() else value for name, value in theirs.state_dict().items()
+    }
+    save_file({name: value.contiguous() for name, value in half.items()}, tmp_path / "weights.safetensors")
+    load_weights(ours, Weights(path=str(tmp_path / "weights.safetensors")))
+    for name, value in ours.state_dict().items():
+        assert value.dtype == theirs.state_dict()[name].dtype
+        assert torch.equal(value, half[name].to(value.dtype))
+
+
+class Tied(nn.Module):
+    """Two layers that share their weight, behind a wrapper of the user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+        self.net[3].weight = self.net[1].weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.net(x)
+        return out
+
+
+def test_a_shared_tensor_may_be_stored_once_and_the_networks_own_prefix_may_be_missing(tmp_path: Path) -> None:
+    theirs, ours = Tied(), Tied()
+    state = {name.removeprefix("net."): value for name, value in theirs.state_dict().items()}
+    del state["3.weight"]
+    save_file(state, tmp_path / "weights.safetensors")
+    load_weights(ours, Weights(path=str(tmp_path / "weights.safetensors")))
+    x = torch.rand(2, 8)
+    assert torch.equal(ours(x), theirs(x))
+    assert ours.net[3].weight is ours.net[1].weight
+
+
+def test_a_networks_own_names_are_never_taken_for_a_wrappers(tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        return nn.ModuleDict({"module": nn.Linear(2, 2), "aux1": nn.Linear(2, 2), "criterion": nn.Linear(2, 2)})
+
+    theirs, ours = network(), network()
+    torch.save(theirs.state_dict(), tmp_path / "weights.pt")
+    load_weights(ours, Weights(path=str(tmp_path / "weights.pt")))
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_refused_by_the_tensors_name(number: float, tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    state = theirs.state_dict()
+    state["4.weight"][0] = number
+    before = {name: value.clone() for name, value in ours.state_dict().items()}
+    torch.save({"net": state}, tmp_path / "weights.pt")
+    with pytest.raises(InvalidInput, match=r"weights.pt: 4.weight has 288 of 9216 numbers that are not finite"):
+        load_weights(ours, Weights(path=str(tmp_path / "weights.pt")))
+    assert all(torch.equal(value, before[name]) for name, value in ours.state_dict().items())
+
+
+def test_numbers_too_large_for_the_network_and_whole_numbers_are_refused(tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    wide = {name: value.double() for name, value in theirs.state_dict().items()}
+    wide["1.weight"][0] = 1e300
+    torch.save(wide, tmp_path / "wide.pt")
+    with pytest.raises(InvalidInput, match=r"1.weight has 9 of 288 numbers that are not finite"):
+        load_weights(ours, Weights(path=str(tmp_path / "wide.pt")))
+    torch.save(theirs.state_dict() | {"1.weight": torch.ones(32, 1, 3, 3, dtype=torch.int8)}, tmp_path / "int8.pt")
+    with pytest.raises(InvalidInput, match=r"1.weight is of torch.int8, expected floating-point numbers"):
+        load_weights(ours, Weights(path=str(tmp_path / "int8.pt")))
+
+
+def test_another_number_of_classes_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    torch.save(resnet18(num_classes=1000).state_dict(), tmp_path / "imagenet.pt")
+    ours = build(Network(name="torchvision:resnet18"), (3, 32, 32), classes=37)
+    with pytest.raises(InvalidInput, match=r"imagenet.pt: .* a network of 1000 classes, expected 37"):
+        load_weights(ours, Weights(path=str(tmp_path / "imagenet.pt")))
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def saved(content: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def tensors_file() -> bytes:
+    return save({"weight": torch.zeros(100, 100)})
+
+
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is empty, expected weights"),
+    "a pointer of Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+    "a web page": (lambda: b"\n<!DOCTYPE html><html><body>404", "is a web page, not weights"),
+    "text": (lambda: b"I am no weights\n" * 9, "neither safetensors nor a state_dict"),
+    "cut": (lambda: cut(saved({"weight": torch.zeros(100, 100)})), "it is cut short: its end is missing"),
+    "cut safetensors": (lambda: cut(tensors_file()), "is a damaged or cut safetensors file"),
+    "cut to a header": (lambda: tensors_file()[:20], "is a damaged or cut safetensors file"),
+    "a pickled network": (
+        lambda: saved(nn.Linear(2, 2)), "an object of torch.nn.modules.linear.Linear, .* network.state_dict",
+    ),
+    "no tensors": (lambda: saved({"epoch": 3, "state_dict": {}}), "holds no state_dict"),
+    "a list": (lambda: saved([torch.zeros(2)]), "holds no state_dict"),
+    "an optimizer alone": (
+        lambda: saved({"optimizer": {"state": {0: {"momentum_buffer": torch.zeros(2)}}}}), "holds no state_dict",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_no_file_of_weights_is_refused_by_the_files_name(kind: str, tmp_path: Path) -> None:
+    make, message = REFUSED[kind]
+    path = tmp_path / "weights.pt"
+    path.write_bytes(make())
+    with pytest.raises(InvalidInput, match=rf"weights.pt: .*{message}"):
+        load_weights(small(0), sealed(Weights(path=str(path))))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"is a folder, expected a file; a trial of a run keeps its weights in"):
+        sealed(Weights(path=str(tmp_path)))
 
 
 class Hostile:
