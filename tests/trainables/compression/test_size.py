@@ -1,0 +1,76 @@
+"""Bit operations and bytes of every kind of layer with weights, against counts by hand."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainables.compression.compressor import FLOAT, Compressors
+from trainables.compression.config import Quantization
+from trainables.compression.size import forward_bitops, stored_bytes
+
+X, Y = torch.rand(6, 1, 8, 8), torch.arange(6)
+W4A8 = Quantization(weight_bits=4, activation_bits=8)
+
+
+class Tokens(nn.Module):
+    """Eight tokens of width 8: a layer for the rows of an image, attention, and a layer for the scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.scores = nn.Linear(8, 8), nn.Linear(8, 10)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.inner(x[:, 0])
+        mixed, _ = self.attention(rows, rows, rows, need_weights=False)
+        scores: Tensor = self.scores(mixed.mean(1))
+        return scores
+
+
+class Sequence(nn.Module):
+    """Convolutions over rows of pixels, of one dimension and transposed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(8, 6, 3, padding=1, bias=False), nn.ConvTranspose1d(6, 4, 1, bias=False)
+        self.scores = nn.Linear(4, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.scores(self.second(self.first(x[:, 0])).mean(2))
+        return scores
+
+
+def quantized(model: nn.Module) -> tuple[nn.Module, Compressors]:
+    torch.manual_seed(0)
+    compressors = Compressors([W4A8], seed=0)
+    compressors.step(1, model, X, Y)
+    return model, compressors
+
+
+def test_sequences_count_at_their_bits() -> None:
+    macs = [8 * 8 * 6 * 3, 8 * 6 * 4, 4 * 10]
+    assert forward_bitops(Sequence(), X[:1], Compressors([], seed=0)) == FLOAT**2 * sum(macs)
+    model, compressors = quantized(Sequence())
+    assert forward_bitops(model, X[:1], compressors) == 64 * macs[0] + 32 * macs[1] + 64 * macs[2]
+
+
+def test_attention_counts_weights_at_their_bits_and_products_of_activations_in_floating_point() -> None:
+    rows, products, projection, scores = 8 * 8 * 8, 2 * 8 * 8 * 8, 8 * 8 * 8, 80
+    everything = rows + products + 4 * projection + scores
+    assert forward_bitops(Tokens(), X[:1], Compressors([], seed=0)) == FLOAT**2 * everything
+    model, compressors = quantized(Tokens())
+    # The first and the last layer have 8 bits; the input of the output projection stays in floating point.
+    expected = 64 * (rows + scores) + FLOAT**2 * products + 32 * 3 * projection + 4 * FLOAT * projection
+    assert forward_bitops(model, X[:1], compressors) == expected
+
+
+@pytest.mark.parametrize("kind", [Tokens, Sequence])
+def test_bytes_are_those_of_weights_at_their_bits_and_of_the_rest(kind: type[nn.Module]) -> None:
+    dense = stored_bytes(kind(), Compressors([], seed=0))
+    assert dense == 4 * sum(parameter.numel() for parameter in kind().parameters())
+    model, compressors = quantized(kind())
+    outer = {Tokens: 64 + 80, Sequence: 8 * 6 * 3 + 40}[kind]  # weights of 8 bits
+    inner = {Tokens: 4 * 64, Sequence: 24}[kind]  # weights of 4 bits
+    ends = (".share", ".scale", ".zero_point")
+    ranges = 4 * sum(tensor.numel() for name, tensor in model.state_dict().items() if name.endswith(ends))
+    assert stored_bytes(model, compressors) == dense - 3 * outer - 3.5 * inner + ranges
