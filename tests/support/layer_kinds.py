@@ -221,18 +221,3 @@ def images(count: int, seed: int = 1) -> Tensor:
 
 def labels(count: int) -> Tensor:
     return torch.arange(count).remainder(CLASSES)
-
-
-# `load_compressed` and `build` take neither tensors of five dimensions nor normalizations without a gain, and reading
-# the weight of a spectral norm in train mode changes its state.
-NOT_LOADED = (
-    "conv3d",
-    "transposed 3d",
-    "batch normalization without gain",
-    "twice, two normalizations",
-    "spectral norm",
-)
-
-
-def loadable() -> list[str]:
-    return [kind for kind in KINDS if kind not in NOT_LOADED]

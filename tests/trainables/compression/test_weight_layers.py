@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrize
 
-from tests.support.layer_kinds import KINDS, HeadFirst, Images, Rows, Twice, images, labels, loadable, trained_a_little
+from tests.support.layer_kinds import KINDS, HeadFirst, Images, Rows, Twice, images, labels, trained_a_little
 from trainables.compression.compressor import Compressors
 from trainables.compression.config import Bits, Quantization
 from trainables.compression.quantization import Quantizer
@@ -50,7 +50,7 @@ def scores(model: nn.Module, x: Tensor) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize("kind", loadable())
+@pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize(("weight_bits", "activation_bits"), [(4, 4), (8, 32), (32, 6)])
 def test_every_kind_is_quantized_trained_saved_and_loaded(kind: str, weight_bits: Bits, activation_bits: Bits) -> None:
     model, methods = trained_a_little(kind), [Quantization(weight_bits=weight_bits, activation_bits=activation_bits)]
