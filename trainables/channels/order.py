@@ -3,11 +3,13 @@
 Groups of channels are formed, and random importances drawn, in this order, so that it decides what a seed removes.
 """
 
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.channels.running import looked_at
 
@@ -29,9 +31,16 @@ def layers_backwards(model: nn.Module, example: Tensor) -> list[nn.Module]:
 
     with looked_at(model), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         model.requires_grad_(True)
+        # torch-pruning ran the image without its batch first, and with it only where that failed. Recorded ledgers hold
+        # the FLOPs of that, and are reproduced; so a second run after one that worked is not counted.
+        uncounted: AbstractContextManager[object] = nullcontext()
+        with suppress(Exception):
+            model(example[0])
+            uncounted = _disable_current_modes()
         hooks = [layer.register_forward_hook(note) for layer in model.modules() if isinstance(layer, LAYERS)]
         try:
-            scores = model(example)
+            with uncounted:
+                scores = model(example)
         finally:
             for hook in hooks:
                 hook.remove()
