@@ -49,9 +49,10 @@ def load_weights(model: nn.Module, weights: Weights) -> None:
             fitted = _completed(renamed, wanted)
             if fitted.keys() == wanted.keys():
                 _check_shapes(fitted, wanted, weights.path)
-                model.load_state_dict(
-                    {name: _checked(name, fitted[name], wanted[name], weights.path) for name in wanted}
-                )
+                ready = model.state_dict()  # with the versions of the network's layers, which mnasnet asks for
+                for name in wanted:
+                    ready[name] = _checked(name, fitted[name], wanted[name], weights.path)
+                model.load_state_dict(ready)
                 return
     raise InvalidInput(f"pretrained.path: {weights.path} {_other_tensors(states[0], wanted)}")
 

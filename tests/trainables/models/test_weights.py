@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import mnasnet0_5, resnet18
 
 from trainables.attacks.config import NFGSM
 from trainables.checkpoints.trained_model import TrainedModel
@@ -171,6 +171,15 @@ def test_numbers_of_16_bits_are_loaded_into_numbers_of_32(dtype: torch.dtype, tm
     for name, value in ours.state_dict().items():
         assert value.dtype == theirs.state_dict()[name].dtype
         assert torch.equal(value, half[name].to(value.dtype))
+
+
+def test_networks_that_ask_for_the_versions_of_their_layers_are_loaded(tmp_path: Path) -> None:
+    theirs = mnasnet0_5(num_classes=10).eval()
+    save_file({name: value.contiguous() for name, value in theirs.state_dict().items()}, tmp_path / "m.safetensors")
+    ours = build(Network(name="torchvision:mnasnet0_5"), (3, 32, 32)).eval()
+    load_weights(ours, Weights(path=str(tmp_path / "m.safetensors")))
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(ours(x), theirs(x), atol=1e-4)
 
 
 class Tied(nn.Module):
