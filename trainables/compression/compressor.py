@@ -70,6 +70,14 @@ class Compressor(Protocol):
         """
         return FLOAT, FLOAT
 
+    def left_as_is(self) -> Mapping[str, str]:
+        """Returns what the last step left as it was although the method is for such layers: name to reason.
+
+        A reason completes "it is left as it is: ". Layers that make the scores are not told, since no method that makes
+        layers narrower can change them.
+        """
+        return {}
+
     def deploy(self, model: nn.Module) -> None:
         """Replaces the method's modules, in place, by ones that ONNX has operators for.
 
@@ -138,6 +146,10 @@ class Compressors:
         """Returns the bits of a layer's weights and of its input, each the fewest that any method gives."""
         told = [compressor.bits(layer) for _, _, compressor in self._parts]
         return min([FLOAT, *(weight for weight, _ in told)]), min([FLOAT, *(inputs for _, inputs in told)])
+
+    def left_as_is(self) -> dict[str, str]:
+        """Returns what the methods left as it was in their last steps: name of a layer or tensor to the reason."""
+        return {name: reason for _, _, compressor in self._parts for name, reason in compressor.left_as_is().items()}
 
     def deploy(self, model: nn.Module) -> None:
         """Calls `Compressor.deploy` of every method, from the last to the first."""

@@ -1,9 +1,12 @@
 """Implements channel pruning: channels are taken out of the network's tensors, so that its compute falls."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from trainables.channels.groups import SCORES
 from trainables.compression.compressor import Compressor
 from trainables.compression.config import ChannelPruning
 from trainables.compute.flops import forward_flops
@@ -39,6 +42,7 @@ class ChannelPruner(Compressor):
         self.pruning, self._seed = pruning, seed
         self._first: dict[str, int] = {}  # numbers of units before the first step, which the ratio is relative to
         self._flops = 0.0  # FLOPs of one forward pass before the first step
+        self._left: dict[str, str] = {}  # layer to the reason why the last step left it as it is
 
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """Removes the channels of a step, in place.
@@ -55,6 +59,7 @@ class ChannelPruner(Compressor):
             count = pruning.taylor_examples
             _accumulate_gradients(model, x[:count], y[:count])
         prunable = analyse(model, x[:1])
+        self._left = {one.layer: one.reason for one in prunable.left_alone if one.reason != SCORES}
         ranked = self._ranked(number, prunable)
         if number == 1:
             self._first = totals(ranked, together=pruning.scope == "global")
@@ -73,6 +78,10 @@ class ChannelPruner(Compressor):
         prunable.remove(model, units)
         model.zero_grad(set_to_none=True)
         to_channels_last(model)
+
+    def left_as_is(self) -> Mapping[str, str]:
+        """Returns the layers whose channels the last step could not remove, with the reasons."""
+        return self._left
 
     def _ranked(self, number: int, prunable: Prunable) -> dict[str, Tensor]:
         """Returns the values of what can be removed, by group; groups that hold nothing to measure are left out."""

@@ -27,7 +27,13 @@ from trainables.compression.quantized_layers import (
     not_finite,
     store_weight,
 )
-from trainables.compression.weight_layers import inputs_of, transposed_groups, weighted_layers, weights_of
+from trainables.compression.weight_layers import (
+    inputs_of,
+    left_in_floating_point,
+    transposed_groups,
+    weighted_layers,
+    weights_of,
+)
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
 
@@ -68,6 +74,7 @@ class Quantizer(Compressor):
             seed: not used, because quantization draws nothing.
         """
         self._quantization = quantization
+        self._left: dict[str, str] = {}  # weight or input to the reason why it stays in floating point
 
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """Adds quantizers, and fits their ranges: of activations to some of these images, of weights to the weights.
@@ -81,6 +88,12 @@ class Quantizer(Compressor):
         weights = [(name, weight) for name, layer in layers.items() for weight in weights_of(layer)]
         inputs = [name for name in layers if name in samples]
         self._add_quantizers(model, self._place(model, weights, inputs, order), samples)
+        few = self._quantization.weight_bits < FLOAT, self._quantization.activation_bits < FLOAT
+        self._left = left_in_floating_point(model, weights=few[0], inputs=few[1])
+
+    def left_as_is(self) -> Mapping[str, str]:
+        """Returns the weights and inputs of layers that the step left in floating point, with the reasons."""
+        return self._left
 
     def attach(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Adds quantizers whose ranges are loaded afterwards."""

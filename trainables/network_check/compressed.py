@@ -14,8 +14,10 @@ from trainables.compression.config import Compression, Quantization, UserCompres
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, load_compressed
 from trainables.network_check.error_words import in_words
+from trainables.network_check.findings import Finding, note
 from trainables.network_check.scores import same_scores
 
+LISTED = 4  # names that are shown of all that have one reason
 RELOADED = 1e-5  # how far scores may be apart after saving and loading, as a share of the largest score
 
 
@@ -85,6 +87,21 @@ def check_compressed(
             f"two networks of one seed differ, expected draws by the seed {seed} alone",
         )
     return model, compressors
+
+
+def left_as_is(compressors: Compressors) -> list[Finding]:
+    """Returns a note on the layers that compression leaves as they are, by the reason why; none if there are none."""
+    layers: dict[str, list[str]] = {}
+    for layer, reason in compressors.left_as_is().items():
+        layers.setdefault(reason, []).append(layer)
+    told = [f"{_listed(names)} ({reason})" for reason, names in layers.items()]
+    return [note(f"left as they are: {'; '.join(told)}")] if told else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Lists the first names, and how many there are."""
+    rest = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _unlike(epoch: int, *, compressed: bool) -> str:

@@ -192,3 +192,13 @@ def _noting(forward: object, seen: list[int]) -> object:
         return forward(self, x)  # type: ignore[operator]
 
     return noted
+
+
+def test_what_compression_leaves_as_it_is_is_listed_with_the_reason() -> None:
+    told = [finding.text for finding in check_network(subject("Recurrent", PRUNED, ROUNDED), silent).findings]
+    left = [text for text in told if text.startswith("left as they are: ")]
+    assert len(left) == 2
+    assert re.search(r"rows.* \(.+\)", left[0])
+    assert "rows.weight_hh_l0 (belongs to a recurrent layer (nn.LSTM), whose weights are left)" in left[1].replace(
+        "rows.weight_ih_l0, ", ""
+    )
