@@ -15,7 +15,7 @@ from trainables.recipe.recipe import Recipe
 
 FIRST = [
     *SMALL,
-    "first=[{pruning_ratio: 0.7, perturbation: n_fgsm, epsilon: 0.2}, {perturbation: pgd, attack_steps: 3}]",
+    "first=[{pruning_ratio: 0.7, perturbation: n_fgsm, epsilon: 0.02}, {perturbation: pgd, attack_steps: 3}]",
 ]
 
 
@@ -31,7 +31,7 @@ def test_what_is_wanted_first_is_proposed_first_and_the_rest_of_it_is_sampled() 
         assert isinstance(log.searcher.suggest(f"t{number}"), dict)
         made.append(log.proposals[-1].recipe)
     assert made[0].compression.model_dump()["pruning_ratio"] == 0.7
-    assert made[0].perturbation.model_dump() == {"kind": "n_fgsm", "epsilon": 0.2, "warm_up": 0.0}
+    assert made[0].perturbation.model_dump() == {"kind": "n_fgsm", "epsilon": 0.02, "warm_up": 0.0}
     assert made[1].perturbation.model_dump()["steps"] == 3
     assert 1 <= made[1].schedule.epochs <= 2
 
