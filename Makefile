@@ -42,7 +42,9 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.searching
 
 # The smallest model of each of torchvision's families through all that Temper does with one: writes docs/networks.md.
+# A quarter of an hour, and as much again for the tests of the families that `make test-slow` leaves out.
 networks: install
+	$(BIN)/python -m pytest -m families
 	$(BIN)/python -m tests.benchmarks.networks
 
 # 500 generated networks, each taken through to the end or refused in words; goes on where it was stopped.

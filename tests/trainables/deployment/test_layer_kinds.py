@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 from torchvision.models import get_model
 
@@ -138,8 +139,15 @@ def test_pytorchs_fused_attention_is_as_it_was_after_an_export() -> None:
             torch.backends.mha.set_fastpath_enabled(True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+# Run in every check; the others by `make networks`.
+PECULIAR = ("googlenet", "mnasnet0_5", "shufflenet_v2_x0_5")
+
+
+def marked(name: str) -> ParameterSet:
+    return pytest.param(name, marks=pytest.mark.slow if name in PECULIAR else pytest.mark.families)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in FAMILIES])
 def test_networks_of_torchvision_are_quantized_and_exported(name: str) -> None:
     torch.manual_seed(0)
     with warnings.catch_warnings():

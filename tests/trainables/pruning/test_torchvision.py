@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -45,8 +46,21 @@ def train(model: nn.Module, x: Tensor) -> None:
     model.zero_grad(set_to_none=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+# Run in every check; the others by `make networks`.
+PECULIAR = (
+    "densenet121",
+    "googlenet",
+    "mnasnet0_5",
+    "shufflenet_v2_x0_5",
+    "swin_t",
+)
+
+
+def marked(name: str) -> ParameterSet:
+    return pytest.param(name, marks=pytest.mark.slow if name in PECULIAR else pytest.mark.families)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in FAMILIES])
 def test_the_smallest_of_a_family_is_pruned_trained_and_loaded_to_equal_scores(name: str) -> None:
     side, share = FAMILIES[name]
     x = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0))
