@@ -225,9 +225,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return None
 
     def _next_proposal(self) -> Proposal | None:
-        if self._known.state(self._base) is not State.COMPLETE or not self._left or not self._fits("proposed"):
-            return None
-        if not self._may_ask():
+        possible = self._known.state(self._base) is State.COMPLETE and self._left and self._fits("proposed")
+        if not possible or not self._may_ask():
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:

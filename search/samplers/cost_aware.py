@@ -69,8 +69,7 @@ class CostAwareSampler(Sampler):
 
     Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. The gain is divided by
     compute^a, where a is the share of the budget that is left: cheap recipes come first, later those that gain most
-    (cost cooling, arXiv 2003.10870). A proposal that still runs counts as if it had reached its predicted accuracy, so
-    that the next one is sought elsewhere.
+    (cost cooling, arXiv 2003.10870). Running proposals count with their predicted accuracy: others are sought elsewhere.
     """
 
     considers_compute = True
@@ -273,10 +272,10 @@ class CostAwareSampler(Sampler):
         if self._study.halving is not None:
             shares |= set([share for share in early if share >= self._study.halving.grace][:1])
         seen = [Observation(known.features, share, known.scores[share]) for share in sorted(shares)]
-        learnt = learnt_nothing(known.metrics) is None
-        if known.metrics and learnt:
+        nothing = learnt_nothing(known.metrics) is not None
+        if known.metrics and not nothing:
             seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
-        elif not learnt or (outcome is not None and outcome.state is State.PRUNED and not stopped):
+        elif nothing or (outcome is not None and outcome.state is State.PRUNED and not stopped):
             # It diverged, overfitted or learnt nothing, which counts as no robustness at all.
             seen.append(Observation(known.features, 1.0, 0.0))
         return seen
@@ -284,8 +283,7 @@ class CostAwareSampler(Sampler):
     def _front(self, base: Mapping[str, float]) -> list[_Known]:
         """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.
 
-        A proposal that is dominated now stays dominated, because the base's numbers do not change, so only the newest
-        ones are compared.
+        What is dominated stays so, since the base's numbers do not change, so only the newest ones are compared.
         """
         front: list[_Known] = []
         for one in sorted(
