@@ -69,7 +69,7 @@ class CostAwareSampler(Sampler):
 
     Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. The gain is divided by
     compute^a, where a is the share of the budget that is left: cheap recipes come first, later those that gain most
-    (cost cooling, arXiv 2003.10870). Running proposals count with their predicted accuracy: others are sought elsewhere.
+    (cost cooling, arXiv 2003.10870). Running proposals count as predicted, so that others are sought elsewhere.
     """
 
     considers_compute = True
