@@ -39,8 +39,11 @@ def test_an_end_is_told_apart(monkeypatch: pytest.MonkeyPatch, raised: Exception
     assert raised is None or str(raised) in found["reason"]
 
 
+MENDED = (48, 74)  # once ended in a defect: normalizations that do not take the channels that stay
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", [*range(5), *MENDED])
 def test_a_network_goes_through_or_is_refused_in_words(number: int) -> None:
     set_conditions(1)
     found = outcome(number, load_splits(DATA))

@@ -13,7 +13,7 @@ from trainables.channels.groups import Group, KeptNumber
 from trainables.channels.operators import Key, Port
 from trainables.channels.running import passed
 from trainables.pruning.removal import Removal
-from trainables.pruning.verification import WholePass, difference
+from trainables.pruning.verification import Differs, WholePass, difference
 
 TRIALS = 200  # number after which no more groups are tried; not a time, so that all machines prune alike
 
@@ -50,10 +50,10 @@ def problem(
     wholes = [
         (training, WholePass(seen.ports, _removed(groups), made.setdefault(training, {}))) for training in seen.modes
     ]
-    scores = [passed(model, example, whole, training=training) for training, whole in wholes]
     try:
+        scores = [passed(model, example, whole, training=training) for training, whole in wholes]
         removal = remove(model, seen.ports, groups)
-    except ValueError as error:
+    except (Differs, ValueError) as error:
         return str(error)
     try:
         found = (

@@ -86,7 +86,10 @@ class WholePass(Passing):
         if "normalized_shape" in arguments:
             arguments["normalized_shape"] = (len(kept), *arguments["normalized_shape"][1:])
         arguments["input"] = value
-        narrow = call.function(**arguments)
+        try:
+            narrow = call.function(**arguments)
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise Differs("a normalization does not take the channels that stay") from error
         spread = torch.full_like(whole, torch.nan)
         return spread.index_copy_(call.axis, there, narrow)
 
