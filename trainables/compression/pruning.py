@@ -109,7 +109,11 @@ class ChannelPruner(Compressor):
         low, high = 0.0, MOST
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            removal = prunable.remove(model, self._units(middle, prunable, ranked))
+            try:
+                removal = prunable.remove(model, self._units(middle, prunable, ranked))
+            except ValueError:  # what cannot be removed is too much
+                high = middle
+                continue
             enough = forward_flops(model, example) <= mac_ratio * self._flops
             removal.undo()
             low, high = (low, middle) if enough else (middle, high)

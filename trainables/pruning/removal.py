@@ -33,7 +33,7 @@ class Removal:
             numbers: new values of numbers that modules keep, by the module's and the attribute's name.
 
         Raises:
-            ValueError: the groups of a convolution would have different numbers of channels.
+            ValueError: the groups of a convolution would have different numbers of channels, or a layer none.
         """
         self._model = model
         self._sizes = [(module, _numbers(module)) for module in model.modules()]
@@ -70,6 +70,8 @@ def _narrowed(ports: Mapping[Key, Port], removed: Mapping[Key, Tensor]) -> dict[
     for key, gone in removed.items():
         port = ports[key]
         kept = torch.tensor(sorted(set(range(port.size)) - set(gone.tolist())), dtype=torch.long)
+        if not len(kept):
+            raise ValueError("a layer would lose all of its channels")
         for slot in port.slots:
             by_tensor.setdefault(id(slot.tensor), []).append((slot, kept, port.size))
     fresh: dict[int, Tensor] = {}
