@@ -1,6 +1,7 @@
 """Puts searcher, scheduler, trainable and callbacks together, and runs a study with them on Ray Tune."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -109,7 +110,7 @@ def tune_study(
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),
         ),
     )
-    with interrupts.heard():
+    with interrupts.heard(), counting or nullcontext():
         tuner.fit()
 
 

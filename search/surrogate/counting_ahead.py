@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class CountingAhead(Listener):
     A cost-aware sampler asks for the compute of a thousand candidates at once. Counting their networks takes up to a
     minute where they are large, in which the driver would hear nothing from its trials. What is counted here is kept by
     the cost model, so the sampler should be asked when this is `ready`.
+
+    Use it as a context manager around the search. Leaving it waits for the network that is being counted and counts no
+    other: Python aborts a process that ends while another of its threads is inside PyTorch.
     """
 
     def __init__(self, study: Study, fixed: FixedRecipes, costs: Callable[[Recipe], float]) -> None:
@@ -34,10 +38,19 @@ class CountingAhead(Listener):
         """
         self._study, self._fixed, self._costs = study, fixed, costs
         self._thread: threading.Thread | None = None
+        self._left = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._left.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         if self._thread is None and outcome.state is State.COMPLETE and proposal.recipe == self._fixed.base.recipe:
-            self._thread = threading.Thread(target=self._count, name="counting-ahead", daemon=True)
+            self._thread = threading.Thread(target=self._count, name="counting-ahead")
             self._thread.start()
 
     def ready(self) -> bool:
@@ -48,6 +61,8 @@ class CountingAhead(Listener):
         rng = np.random.default_rng(self._study.seed)
         drawn = (propose(RandomChooser(rng), self._study, self._fixed) for _ in range(DRAWN))
         for recipe in (self._fixed.reference.recipe, *drawn):
+            if self._left.is_set():
+                return
             try:
                 self._costs(recipe)
             except Exception:  # the sampler meets it again, in the driver's own thread, which says so

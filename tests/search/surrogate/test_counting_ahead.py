@@ -64,3 +64,26 @@ def test_a_base_that_was_lost_starts_nothing(kind: EndKind) -> None:
     counting.ended(BASE, Outcome(Ending(kind, "gone"), None, 1.0))
     time.sleep(0.05)
     assert not counting.ready()
+
+
+def test_leaving_waits_for_the_network_that_is_counted_and_counts_no_other() -> None:
+    counting_one, go_on, counted = threading.Event(), threading.Event(), []
+
+    def costs(recipe: Recipe) -> float:
+        counting_one.set()
+        go_on.wait(30)
+        counted.append(recipe)
+        return 1.0
+
+    with CountingAhead(STUDY, FIXED, costs) as counting:
+        counting.ended(BASE, Outcome(FINISHED, {}, 1.0))
+        assert counting_one.wait(30)
+        threading.Timer(0.1, go_on.set).start()
+    assert counting.ready()
+    assert counted == [FIXED.reference.recipe]
+
+
+def test_leaving_before_the_base_has_finished_waits_for_nothing() -> None:
+    with CountingAhead(STUDY, FIXED, lambda recipe: 1.0) as counting:
+        pass
+    assert not counting.ready()
