@@ -112,6 +112,7 @@ def test_the_node_that_is_cut_off_is_named_and_not_those_that_miss_its_file() ->
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="hides a folder from a node by a mount of its own")
 def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +147,7 @@ def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="gives a node another checkout by a mount of its own")
 def test_doctor_finds_an_open_cluster_and_gives_a_node_with_another_source_its_own(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
