@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 STUDY_FOLDER = "TEMPER_STUDY_FOLDER"  # the folder of the study's file; processes that this one starts inherit it
+WORKING_FOLDER = "TEMPER_WORKING_FOLDER"  # where a process works that was started elsewhere: see `go_to_work`
 OURS = frozenset({"analysis", "cluster", "search", "trainables"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 _STANDARD = Path(os.__file__).parent
@@ -29,9 +30,17 @@ def user_folders() -> list[Path]:
     return list(dict.fromkeys([*([Path(told)] if told else []), Path.cwd()]))
 
 
-def look_beside(study: Path) -> None:
-    """Lets a study's modules be found beside its file, in this process and in all that it starts."""
-    os.environ[STUDY_FOLDER] = str(study.absolute().parent)
+def look_beside(study: Path | None) -> None:
+    """Lets a study's modules be found beside its file, in this process and in all that it starts; None: no longer."""
+    os.environ.pop(STUDY_FOLDER, None)
+    if study is not None:
+        os.environ[STUDY_FOLDER] = str(study.absolute().parent)
+
+
+def go_to_work() -> None:
+    """Goes to the working directory of the search, in a process that was started in another folder to be shielded."""
+    if (folder := os.environ.get(WORKING_FOLDER)) is not None:
+        os.chdir(folder)
 
 
 def spec_of(module: str) -> ModuleSpec | None:

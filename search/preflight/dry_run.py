@@ -38,14 +38,17 @@ def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object], 
         check_resources_here(study)
     try:
         splits = load_splits(study.data)
-    except InvalidInput:
-        say(dry_run(study))
+    except InvalidInput as error:
+        say(_plan(study, None, error)[0])
         raise
     if try_network:
         check_studys_network(study, splits, say)
     else:
         say(NOT_TRIED)
-    say(dry_run(study))
+    text, problem = _plan(study, splits, None)
+    say(text)
+    if problem is not None:
+        raise problem
 
 
 def dry_run(study: Study) -> str:
@@ -53,18 +56,35 @@ def dry_run(study: Study) -> str:
 
     Where the data is not on this machine, the plan goes without FLOPs and says why.
     """
+    try:
+        return _plan(study, load_splits(study.data), None)[0]
+    except InvalidInput as error:
+        return _plan(study, None, error)[0]
+
+
+def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> tuple[str, InvalidInput | None]:
+    """Return the plan of a study as text, and why its FLOPs cannot be planned.
+
+    Args:
+        study: the study.
+        splits: its data; None: it cannot be had.
+        problem: why it cannot be had.
+    """
     protocol, fixed = study.protocol, FixedRecipes.of(study)
     lines = [
         f"{study.name}: {study.description}",
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]
-    try:
-        splits = load_splits(study.data)
-        lines += [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
-    except InvalidInput as error:
-        lines += [*_without_flops(study, fixed), f"FLOPs cannot be planned: {error}"]
-    return "\n".join([*lines, _where(study)])
+    planned: list[str] = []
+    if splits is not None:
+        try:
+            planned = [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
+        except InvalidInput as error:
+            problem = error
+    if problem is not None:
+        planned = [*_without_flops(study, fixed), f"FLOPs cannot be planned: {problem}"]
+    return "\n".join([*lines, *planned, _where(study)]), problem
 
 
 def _with_flops(works: Sequence[Work]) -> list[str]:
