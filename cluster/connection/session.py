@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
-from cluster.connection.runtime_env import runtime_env
+from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
 
@@ -114,6 +114,7 @@ def session(
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 _temp_dir=str(folder),
+                runtime_env=shielded(folder),
             )
             yield
         finally:

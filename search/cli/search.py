@@ -12,6 +12,7 @@ from cluster.connection.session import Target
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.study.loading import load, shipped
 from search.study.study import Study
+from trainables.errors import InvalidInput
 
 INTERRUPTED = 130
 
@@ -50,8 +51,12 @@ def search(
     if dry_run:
         from search.preflight.dry_run import show_plan
 
-        show_plan(loaded, try_network=not no_try, say=click.echo)
+        show_plan(loaded, try_network=not no_try, say=click.echo, address=address)
         return
+    if address is None:
+        from search.preflight.study_check import check_resources_here
+
+        check_resources_here(loaded)
     prepare(address)
     from analysis.run.trials import read_run
     from search.recipes.fixed import FixedRecipes
@@ -104,12 +109,19 @@ def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bo
 def validate(study: str, settings: tuple[str, ...], tries: bool) -> None:
     """Check STUDY and list everything that is wrong with it."""
     loaded = load(study, settings)
+    from search.preflight.study_check import check_resources_here, check_study  # late: it imports Optuna
+
+    proposals = check_study(loaded)
+    try:
+        check_resources_here(loaded)
+    except InvalidInput as error:
+        click.echo(f"note: {error}")  # the study may be for a cluster
     if tries:
         from search.preflight.network_check import check_studys_network
         from trainables.data.splits import load_splits
 
         check_studys_network(loaded, load_splits(loaded.data), click.echo)
-    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {loaded.budget.trials} proposals)")
+    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {proposals} proposals)")
 
 
 @click.command()

@@ -15,8 +15,8 @@ from cluster.placement.placement import ACCELERATOR, slots
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.network_check import NOT_TRIED, check_studys_network
 from search.preflight.workload import Work, timed, workload
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.record.provenance import PACKAGES
 from search.remote.user_modules import user_modules
 from search.study.study import Study

@@ -8,6 +8,7 @@ import yaml
 
 from analysis.run.format import FORMAT
 from search.events import Listener, Outcome, Proposal
+from search.recipes.finite_space import planned_recipes
 from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
@@ -65,7 +66,7 @@ class Record(Listener):
                 "base": fixed.base.recipe.id,
                 "reference": fixed.reference.recipe.id,
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
-                "planned_recipes": fixed.planned,
+                "planned_recipes": planned_recipes(study, fixed),
                 "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
                 "grid": grid_record(study, fixed),
                 "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},

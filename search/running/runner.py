@@ -20,8 +20,9 @@ from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.compressor_check import try_user_compressors
+from search.recipes.finite_space import planned_recipes
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.record.driver_session import driver_session
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
@@ -207,7 +208,7 @@ def _run(
             begin(record)
             resumes, before = hours_before is not None, hours_before or 0.0
             closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
-            total = fixed.planned
+            total = planned_recipes(study, fixed)
             widest = max(len(one.name) for one in fixed)
             tally, hypervolume = Tally(fixed.reference.recipe.id), Hypervolume.of(study, fixed)
             progress = Progress(tally, total, at_once, widest, started, terminal.line, terminal.status)

@@ -11,7 +11,7 @@ from search.study.resources import Resources
 from search.study.space import Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
-from trainables.config import Frozen
+from trainables.config import Frozen, Seed
 from trainables.data.config import Data
 from trainables.evaluation.config import Evaluation, Scoring, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
@@ -140,7 +140,7 @@ class Study(Frozen):
     augmentation: Augmentation = Augmentation()
     keep: Literal["last", "best"] = "last"
     precision: Precision = "float32"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _has_one_base(self) -> Self:
@@ -161,6 +161,8 @@ class Study(Frozen):
                 )
         if self.budget.trials and self.space is None:
             raise ValueError(f"budget.trials: got {self.budget.trials} without a space, expected a space or 0")
+        if self.first and self.space is None:
+            raise ValueError("first: got proposals without a space, expected a space or none")
         if self.grid is not None:
             known = [BASE, *(baseline.name for baseline in self.baselines)]
             for arm in self.grid.arms:
