@@ -38,17 +38,25 @@ def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object]) 
         check_studys_network(study, splits, say)
     else:
         say(NOT_TRIED)
-    say(dry_run(study))
+    text, problem = _plan(study)
+    say(text)
+    if problem is not None:
+        raise problem
 
 
 def dry_run(study: Study) -> str:
     """Return the plan of a study as text: its recipes, the training FLOPs of each, and where they would run.
 
-    Where the data is not on this machine, the plan goes without FLOPs and says why.
+    Where the data is not on this machine, or the FLOPs cannot be counted, the plan goes without FLOPs and says why.
     """
-    protocol, fixed = study.protocol, FixedRecipes.of(study)
+    return _plan(study)[0]
+
+
+def _plan(study: Study) -> tuple[str, InvalidInput | None]:
+    """Return the plan of a study as text, and why it goes without FLOPs; None if it does not."""
+    protocol, fixed, problem = study.protocol, FixedRecipes.of(study), None
     lines = [
-        f"{study.name}: {study.description}",
+        f"{study.name}: {study.description}" if study.description else study.name,
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]
@@ -57,7 +65,8 @@ def dry_run(study: Study) -> str:
         lines += [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
     except InvalidInput as error:
         lines += [*_without_flops(study, fixed), f"FLOPs cannot be planned: {error}"]
-    return "\n".join([*lines, _where(study)])
+        problem = error
+    return "\n".join([*lines, _where(study)]), problem
 
 
 def _with_flops(works: Sequence[Work]) -> list[str]:

@@ -19,7 +19,7 @@ NUMBERS = (TRACED, 1, 3)  # numbers of images that are tried
 # are rounded to few bits, single values fall on the other side of an edge, which made 0.013 at most (nine networks).
 FAR, FAR_ROUNDED = 1e-3, 0.1
 _OTHERWISE = "it draws random numbers, or PyTorch's exporter writes one of its operators otherwise"
-_ADVICE = "it may read the number of images as a plain number; x.flatten(1) or x.reshape(len(x), -1) keep it free"
+_ADVICE = "it may keep the number of images as a plain number: use x.shape[0] in place of len(x) or int(x.shape[0])"
 
 
 def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple[int, ...]) -> None:

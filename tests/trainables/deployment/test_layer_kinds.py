@@ -111,8 +111,18 @@ class FixedNumber(nn.Module):
 )
 def test_a_network_that_fixes_the_number_of_images_is_refused(use: Callable[[Tensor, int], Tensor], words: str) -> None:
     torch.manual_seed(0)
-    with pytest.raises(InvalidInput, match=f"cannot be written as ONNX, since ({words}).*number of images"):
+    advice = r"number of images .* use x\.shape\[0\] in place of len\(x\)"
+    with pytest.raises(InvalidInput, match=f"cannot be written as ONNX, since ({words}).*{advice}"):
         to_onnx(FixedNumber(use), SHAPE, NOTHING)
+
+
+def test_a_network_that_follows_the_advice_on_the_number_of_images_is_exported() -> None:
+    def shaped(x: Tensor, n: int) -> Tensor:
+        return x.reshape(x.shape[0], 3, 8, 8) + torch.zeros(1, 3, 8, 8).expand(x.shape[0], -1, -1, -1)
+
+    torch.manual_seed(0)
+    model = FixedNumber(shaped)
+    assert apart(to_onnx(model, SHAPE, NOTHING), model, images(3), integer=True) < 1e-5
 
 
 @pytest.mark.parametrize(
