@@ -40,6 +40,12 @@ def pick(run: Run, how: str) -> list[Trial]:
     return chosen if how == "all" else [_cheapest_at_parity(run, chosen)]
 
 
+def first_pick(run: Run) -> str | None:
+    """Return the choice to offer first: "knee", or "all" where no proposal is on the frontier; None if it is empty."""
+    roles = {trial.role for trial in frontier(run)}
+    return "knee" if roles & set(OURS) else "all" if roles else None
+
+
 def _knee(trials: Sequence[Trial], compute: str) -> Trial:
     plane = np.array([[metric(trial, compute), metric(trial, "robust_accuracy")] for trial in trials])
     usable = np.isfinite(plane).all(axis=1) & (plane[:, 0] > 0)

@@ -74,6 +74,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         tables=tables,
         rungs=rung_rows(rung_table(run)),
         trials=[_trial(trial) for trial in run.trials],
+        found=run.info.get("network_findings", []),  # older runs have no such key
         unreadable=run.unreadable,
         provenance=json.dumps(run.info["provenance"], indent=1),
     )

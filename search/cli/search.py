@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -131,11 +131,15 @@ def studies() -> None:
         click.echo(f"{name:22s} {load(name).description}")
 
 
-def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Callable[[Any], object]:
-    """Return what is called with a study's data before its search begins: the try, or a word on it."""
+def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Callable[[Any], Sequence[str]]:
+    """Return what is called with a study's data before its search begins: the try, or a word that there is none."""
     from search.preflight.network_check import NOT_TRIED, check_studys_network
 
-    return (lambda splits: check_studys_network(study, splits, say)) if tries else lambda _: say(NOT_TRIED)
+    def untried(_: object) -> Sequence[str]:
+        say(NOT_TRIED)
+        return (NOT_TRIED,)
+
+    return (lambda splits: check_studys_network(study, splits, say)) if tries else untried
 
 
 def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:
@@ -153,6 +157,7 @@ def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None
 
 def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
     """Run a search until it ends or Ctrl-C interrupts it, then print its result and the commands to go on with."""
+    from analysis.export.selection import first_pick
     from search.failures import storage_watched
     from search.running import runner
 
@@ -171,7 +176,10 @@ def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
     click.echo(f"\n{sentence}\n")
     click.echo(f"Report   {folder}/report.html")
     click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
-    click.echo(f"Next     temper export {folder} --pick knee --format yaml")
+    if (
+        choice := first_pick(run)
+    ) is not None:  # of an empty frontier nothing can be exported, and the verdict says why
+        click.echo(f"Next     temper export {folder} --pick {choice} --format yaml")
 
 
 def _command() -> str:

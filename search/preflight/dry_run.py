@@ -54,7 +54,7 @@ def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object], 
 def dry_run(study: Study) -> str:
     """Return the plan of a study as text: its recipes, the training FLOPs of each, and where they would run.
 
-    Where the data is not on this machine, the plan goes without FLOPs and says why.
+    Where the data is not on this machine, or the FLOPs cannot be counted, the plan goes without FLOPs and says why.
     """
     try:
         return _plan(study, load_splits(study.data), None)[0]
@@ -72,7 +72,7 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     """
     protocol, fixed = study.protocol, FixedRecipes.of(study)
     lines = [
-        f"{study.name}: {study.description}",
+        f"{study.name}: {study.description}" if study.description else study.name,
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]

@@ -28,7 +28,7 @@ FLOAT = 32  # bits of numbers that are not quantized
 NOT_TRIED = "network not tried (--no-try): what does not work with it shows in its trials"
 
 
-def check_studys_network(study: Study, splits: Splits, say: Callable[[str], object]) -> None:
+def check_studys_network(study: Study, splits: Splits, say: Callable[[str], object]) -> tuple[str, ...]:
     """Do once, on a few images, all that a study will do with its network, and print what was found.
 
     Args:
@@ -36,12 +36,16 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
         splits: its data.
         say: prints a line.
 
+    Returns:
+        What was found, as lines of text: warnings, and notes such as on layers that are left as they are.
+
     Raises:
         InvalidInput: the search could not run; each message names the layer, the reason and what to do.
     """
-    checked = check_network(subject_of(study, splits), say)
-    for line in lines_of(checked):
+    lines = lines_of(check_network(subject_of(study, splits), say))
+    for line in lines:
         say(line)
+    return tuple(lines[:-1])
 
 
 def lines_of(checked: CheckedNetwork) -> list[str]:
@@ -189,7 +193,8 @@ def recipes_of(study: Study) -> dict[str, Recipe]:
     Ways differ in loss, loop, optimizer, averaging and precision. Those of the space are looked for in a few proposals.
     """
     fixed = FixedRecipes.of(study)
-    named = {f"{one.role} {one.name}": one.recipe for one in (fixed.base, *fixed.baselines)}
+    named: dict[str, Recipe] = {fixed.base.role: fixed.base.recipe}
+    named |= {f"{one.role} {one.name}": one.recipe for one in fixed.baselines}
     if study.space is not None and study.budget.trials:
         rng = np.random.default_rng(study.seed)
         named |= {f"proposal {number}": propose(RandomChooser(rng), study, fixed) for number in range(PROPOSALS)}

@@ -41,6 +41,7 @@ class Record(Listener):
         data_fingerprint: str,
         device: str,
         past_trials: Sequence[PastTrial] = (),
+        found: Sequence[str] = (),
     ) -> None:
         """Write study.yaml and run.json, once, before any trial runs.
 
@@ -51,6 +52,7 @@ class Record(Listener):
             data_fingerprint: hash of the data, from its splits.
             device: PyTorch's name of the device that proposals train on.
             past_trials: proposals of earlier runs from which the sampler learns.
+            found: what was found when the network was tried, a line each, for the report.
         """
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
         halving = study.halving
@@ -73,6 +75,7 @@ class Record(Listener):
                 "parity_margin": study.parity_margin,
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
+                "network_findings": list(found),
                 "warm_start": list(past_trials),
                 "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),

@@ -73,7 +73,7 @@ def search(
     started: float,
     terminal: Terminal,
     past_trials: Sequence[PastTrial] = (),
-    check: Callable[[Splits], object] | None = None,
+    check: Callable[[Splits], Sequence[str]] | None = None,
 ) -> Timing:
     """Run every recipe of a study into a new run directory.
 
@@ -86,7 +86,8 @@ def search(
         terminal: prints lines and the status line.
         past_trials: proposals of earlier runs from which the sampler learns; they are recorded, so that a resumed
             search learns from them too.
-        check: is given the data before Ray starts, and raises InvalidInput if the study's network would not work.
+        check: is given the data before Ray starts, and raises InvalidInput if the study's network would not work; what
+            it returns stands in the report.
 
     Returns:
         How long it took.
@@ -103,13 +104,18 @@ def search(
     model = build(study.model, splits.train.images.shape[1:], classes=splits.classes)
     if study.pretrained is not None:
         load_weights(model, study.pretrained)
-    if check is not None:
-        check(splits)
+    found = check(splits) if check is not None else ()
 
     def begin(record: Record) -> None:
         device = study.resources.of("proposed").device
         record.begin(
-            study, fixed, command=command, data_fingerprint=splits.fingerprint(), device=device, past_trials=past_trials
+            study,
+            fixed,
+            command=command,
+            data_fingerprint=splits.fingerprint(),
+            device=device,
+            past_trials=past_trials,
+            found=found,
         )
 
     return _run(

@@ -1,6 +1,7 @@
 """Deployment: writes a trained network as an ONNX file, and runs that file.
 
 - `onnx_export`: writes the file
+- `decompositions`: computes operators that PyTorch's exporter does not write by ones that it does
 - `batchnorm_folding`: folds batch normalization into a quantized graph, so that runtimes compute in integers
 - `onnx_check`: compares the file with the network on several numbers of images
 - `onnx_runtime`: runs the file, compares it with PyTorch and measures its latency

@@ -13,11 +13,13 @@ from trainables.compression.quantized_layers import RoundedInput
 from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
 
-NUMBERS = (1, 3)  # numbers of images that are tried; the file is traced with two
+TRACED = 2  # number of images that the operators are recorded for
+NUMBERS = (TRACED, 1, 3)  # numbers of images that are tried
 # Largest difference of scores, as a share of their range: sums in another order differ by 1e-6 of it, and where inputs
 # are rounded to few bits, single values fall on the other side of an edge, which made 0.013 at most (nine networks).
 FAR, FAR_ROUNDED = 1e-3, 0.1
-_ADVICE = "it may read the number of images as a plain number; x.flatten(1) or x.reshape(len(x), -1) keep it free"
+_OTHERWISE = "it draws random numbers, or PyTorch's exporter writes one of its operators otherwise"
+_ADVICE = "it may keep the number of images as a plain number: use x.shape[0] in place of len(x) or int(x.shape[0])"
 
 
 def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple[int, ...]) -> None:
@@ -34,6 +36,7 @@ def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple
     deployed = OnnxModel(content, integer=False)
     far = FAR_ROUNDED if any(isinstance(module, RoundedInput) for module in model.modules()) else FAR
     for number in NUMBERS:
+        advice = _OTHERWISE if number == TRACED else _ADVICE
         images = torch.rand(number, *image_shape, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             expected = model(images).numpy()
@@ -42,7 +45,7 @@ def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple
         except InvalidInput as error:
             raise InvalidInput(
                 f"model.name: the network cannot be written as ONNX, since its file fails on {number} images "
-                f"({_ADVICE}): {error}"
+                f"({advice}): {error}"
             ) from error
         if scores.shape != expected.shape:
             difference = f"an output of shape {scores.shape} instead of {expected.shape}"
@@ -52,7 +55,7 @@ def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple
             continue
         raise InvalidInput(
             f"model.name: the network cannot be written as ONNX, since its file gives {difference} for {number} images "
-            f"({_ADVICE})"
+            f"({advice})"
         )
 
 

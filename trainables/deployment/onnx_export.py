@@ -3,24 +3,23 @@
 import copy
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
-from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from trainables.compression.compressor import Compressors
 from trainables.compression.quantized_layers import StoredBytes, StoredFloats
 from trainables.deployment.batchnorm_folding import fold_batchnorm
-from trainables.deployment.onnx_check import check_numbers_of_images
+from trainables.deployment.decompositions import Decomposed
+from trainables.deployment.onnx_check import TRACED, check_numbers_of_images
 from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput
 
-_ADAPTIVE = functional.adaptive_avg_pool2d
 OPSET = 20  # version of ONNX's operators, the newest that PyTorch's tracing exporter writes
 
 
@@ -42,8 +41,10 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     compressors.deploy(model)
     _store_computed_weights(model)
-    with _traceable_attention(), patch.object(functional, "adaptive_avg_pool2d", adaptive_avg_pool2d):
-        content = fold_batchnorm(_traced(model, image_shape))
+    with _traceable_attention():
+        with Decomposed():
+            content = _traced(model, image_shape)
+        content = fold_batchnorm(content)
         check_numbers_of_images(content, model, image_shape)
     return content
 
@@ -61,10 +62,12 @@ def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
         warnings.filterwarnings("ignore", category=TracerWarning)
         # Recurrent layers: the file is run on other numbers of images afterwards.
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
+        # Instance normalization without kept statistics takes the images' own, in eval mode too.
+        warnings.filterwarnings("ignore", "ONNX export mode is set to TrainingMode.EVAL", UserWarning)
         try:
             torch.onnx.export(
                 model,
-                (torch.zeros(2, *image_shape),),  # two images, since an axis of size 1 could be taken for a fixed one
+                (torch.zeros(TRACED, *image_shape),),  # several, since an axis of size 1 could be taken for a fixed one
                 content,  # type: ignore[arg-type]  # dynamo=False takes a buffer; the annotation is of dynamo=True
                 dynamo=False,
                 opset_version=OPSET,
@@ -77,29 +80,6 @@ def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
             reason = lines[0].split("  [Caused by")[0] or type(error).__name__
             raise InvalidInput(f"model.name: the network cannot be written as ONNX ({reason})") from error
     return content.getvalue()
-
-
-def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
-    """Computes `torch.nn.functional.adaptive_avg_pool2d` by operators that ONNX has, whatever the sizes.
-
-    The exporter writes it only where each output length divides the input length, but VGG and AlexNet pool the 1 × 1
-    that is left of small images to 7 × 7. The means over bins are products with constant matrices.
-    """
-    height, width = int(x.shape[-2]), int(x.shape[-1])
-    given = output_size if isinstance(output_size, Sequence) else (output_size, output_size)
-    rows, columns = (length if wanted is None else int(wanted) for length, wanted in zip((height, width), given))
-    if height % rows == 0 and width % columns == 0:
-        return _ADAPTIVE(x, (rows, columns))
-    return _means(height, rows) @ x @ _means(width, columns).T
-
-
-def _means(length: int, bins: int) -> Tensor:
-    """Returns the matrix (bins, length) that takes the mean of each bin; bins overlap as PyTorch's do."""
-    matrix = torch.zeros(bins, length)
-    for number in range(bins):
-        first, end = number * length // bins, -(-(number + 1) * length // bins)
-        matrix[number, first:end] = 1 / (end - first)
-    return matrix
 
 
 class _Constant(nn.Module):

@@ -4,6 +4,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -62,8 +63,13 @@ def build(
     else:
         try:
             model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
-        except ValueError as error:
-            raise InvalidInput(f"model.name: {network.name}: {error}") from error
+        except InvalidInput:
+            raise
+        except Exception as error:  # torchvision's constructors raise whatever their checks do, such as AssertionError
+            raise InvalidInput(
+                f"model.name: {network.name}: cannot be built for images of shape {image_shape} "
+                f"({str(error) or type(error).__name__})"
+            ) from error
     if isinstance(model, nn.Module) and network.name not in NETWORKS:
         model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
@@ -101,11 +107,18 @@ def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> lis
 
 def _of_torchvision(name: str, classes: int) -> nn.Module:
     """Builds a network of torchvision's without weights, and without the auxiliary classifiers that some have."""
-    from torchvision.models import get_model  # late, so that trials start sooner: see `data.sources`
+    from torchvision import models  # late, so that trials start sooner: see `data.sources`
 
+    known = models.list_models(module=models) + models.list_models(module=models.quantization)
+    if name not in known:  # those that detect, segment or take videos are not built either: some load weights
+        such_as = "".join(f", such as {near}" for near in get_close_matches(name, known, n=1))
+        raise InvalidInput(
+            f"model.name: torchvision:{name} is none of torchvision's networks that classify images, expected one of "
+            f"torchvision.models.list_models(torchvision.models){such_as}"
+        )
     # Without `init_weights` these two warn that its default will change to False.
     settings = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    made: nn.Module = get_model(name, weights=None, num_classes=classes, **settings)
+    made: nn.Module = models.get_model(name, weights=None, num_classes=classes, **settings)
     return made
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from trainables.channels.groups import Group
+from trainables.channels.groups import Group, Member
+from trainables.channels.operators import Key
 
 LEAST = 0.05  # share of the units of a group that stays, whatever their rank, where groups are ranked together
 EVERYTHING = ""  # name of the scope that is the whole network
@@ -37,7 +38,8 @@ def chosen(
             that would lose all stays whole, as in torch-pruning.
 
     Returns:
-        Numbers of the units by group; groups that lose none are left out.
+        Numbers of the units by group; groups that lose none are left out. A layer that has only some units of a group,
+        as one of several whose outputs are concatenated, keeps its most valuable one if the others are all chosen.
     """
     if together:
         # The most valuable of each group are moved out of the ranking, so that no group loses all.
@@ -55,7 +57,8 @@ def chosen(
             count = len(values) - int(first[name] * (1 - ratio))
             if 0 < count < len(values):
                 lost[name] = torch.topk(values, count, largest=False)[1]
-    return {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
+    gone_by_group = {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
+    return _with_something_left(groups, ranked, gone_by_group)
 
 
 def _protected(values: Tensor, before: int) -> Tensor:
@@ -63,3 +66,29 @@ def _protected(values: Tensor, before: int) -> Tensor:
     values = values.clone()
     values[torch.topk(values, least)[1]] = torch.inf
     return values
+
+
+def _with_something_left(
+    groups: Mapping[str, Group], ranked: Mapping[str, Tensor], lost: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Returns the units that can go without a layer losing all of its channels; arguments as of `chosen`."""
+    kept = {name: ~torch.isin(torch.arange(groups[name].units), gone) for name, gone in lost.items()}
+    members: dict[Key, list[tuple[str, Member]]] = {}  # by port, with the group that each belongs to
+    for name in lost:
+        for member in groups[name].members:
+            members.setdefault(member.port.key, []).append((name, member))
+    for several in members.values():
+        removed = sum(int((~kept[name][member.units]).sum()) for name, member in several)
+        if removed < several[0][1].port.size:
+            continue
+        _, name, place = max(_most_valuable(name, member, groups[name], ranked[name]) for name, member in several)
+        kept[name][groups[name].in_all_parts(torch.tensor([place]))] = True
+    units = {name: (~stays).nonzero().flatten() for name, stays in kept.items()}
+    return {name: gone for name, gone in units.items() if len(gone)}
+
+
+def _most_valuable(name: str, member: Member, group: Group, values: Tensor) -> tuple[float, str, int]:
+    """Returns the value of a layer's most valuable unit, the name of its group, and its place in each of its parts."""
+    places = member.units % (group.units // group.parts)
+    best = int(places[values[places].argmax()])
+    return float(values[best]), name, best

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from analysis.export.recipes import render
-from analysis.export.selection import pick
+from analysis.export.selection import first_pick, pick
 from analysis.run.trials import Run, read_run
 from tests.support.run_directories import INFO, add, start, worked_example
 from trainables.errors import InvalidInput
@@ -62,6 +62,18 @@ def test_nothing_on_the_frontier_and_unknown_words_are_refused(tmp_path: Path) -
         render([], run, "yaml")
     with pytest.raises(InvalidInput, match="expected one of yaml"):
         render([], run, "xml")
+
+
+def test_the_choice_that_is_offered_first_always_finds_something(tmp_path: Path) -> None:
+    assert first_pick(worked_example(tmp_path / "whole")) == "knee"
+    start(tmp_path / "few")
+    assert first_pick(read_run(Folder(str(tmp_path / "few")))) is None
+    add(tmp_path / "few", "pgd", role="baseline", name="pgd_at_20", robust=0.5, flops=1e10)
+    run = read_run(Folder(str(tmp_path / "few")))
+    assert first_pick(run) == "all"
+    assert [trial.id for trial in pick(run, "all")] == ["pgd"]
+    with pytest.raises(InvalidInput, match="nothing to export"):
+        pick(run, "knee")
 
 
 def test_one_record_is_a_mapping_and_several_are_a_list(tmp_path: Path) -> None:

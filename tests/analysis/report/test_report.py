@@ -43,10 +43,19 @@ def test_a_run_is_reported_with_and_without_finished_trials(tmp_path: Path, tria
     assert "plotly" in draw_frontier_html(table, run.info)
 
 
+def test_the_report_says_what_was_found_in_the_network_and_nothing_for_older_runs(tmp_path: Path) -> None:
+    found = "note: left as they are: lstm (the state of a recurrent layer keeps its width)"
+    for name, info in (("older", {}), ("newer", {"network_findings": [found]}), ("nothing", {"network_findings": []})):
+        start(tmp_path / name, **info)
+        write_report(read_run(Folder(str(tmp_path / name))))
+        page = (tmp_path / name / "report.html").read_text()
+        assert (found in page) == ("<h2>Network</h2>" in page) == (name == "newer")
+
+
 def test_texts_of_a_run_cannot_script_the_report(tmp_path: Path) -> None:
-    texts = [f"<script>alert({number})</script>" for number in range(5)]
-    study, name, command, baseline, reason = texts
-    start(tmp_path, study=study, name=name, provenance={"command": command})
+    texts = [f"<script>alert({number})</script>" for number in range(6)]
+    study, name, command, baseline, reason, found = texts
+    start(tmp_path, study=study, name=name, provenance={"command": command}, network_findings=[found])
     add(tmp_path, "pgd", role="baseline", name=baseline, robust=0.8)
     add(tmp_path, "lost", state="fail", reason=reason, number=1)
     write_report(read_run(Folder(str(tmp_path))))

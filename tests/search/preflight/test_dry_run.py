@@ -1,10 +1,12 @@
 """What a plan says of operators whose FLOPs nobody knows."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from search.preflight.dry_run import dry_run
+from search.preflight.dry_run import dry_run, show_plan
 from search.study.loading import load
+from trainables.errors import InvalidInput
 
 SMALL = ["data.train_size=200", "data.validation_size=100", f"model.name={__name__}:network"]
 NAME = "tempertest::doubled"
@@ -32,6 +34,18 @@ def network(image_shape: tuple[int, ...], classes: int) -> nn.Module:
 
 def test_a_plan_is_refused_without_the_flops_of_an_operator() -> None:
     assert f"FLOPs cannot be planned: model: runs {NAME}, whose FLOPs are unknown" in dry_run(load("digits", SMALL))
+
+
+def test_a_plan_without_flops_is_shown_and_refused_even_if_the_network_is_not_tried() -> None:
+    said: list[object] = []
+    with pytest.raises(InvalidInput, match=f"runs {NAME}, whose FLOPs are unknown"):
+        show_plan(load("digits", SMALL), try_network=False, say=said.append)
+    assert f"FLOPs cannot be planned: model: runs {NAME}" in str(said[-1])
+
+
+def test_a_study_without_a_description_is_named_alone() -> None:
+    first, *_ = dry_run(load("digits", [*SMALL[:2], "description=''"])).splitlines()
+    assert first == "digits"
 
 
 def test_a_plan_says_the_share_of_operators_that_it_may_leave_out() -> None:

@@ -154,5 +154,27 @@ def test_unknown_networks_and_depths_are_refused() -> None:
         Network(name="resnet")
     with pytest.raises(InvalidInput, match="got depth 12, expected 6 n"):
         build(Network(name="wide_resnet", depth=12), CIFAR)
-    with pytest.raises(InvalidInput, match="nosuch"):
-        build(Network(name="torchvision:nosuch"), CIFAR)
+    with pytest.raises(InvalidInput, match=r"torchvision:resnet_18 is none of torchvision's .*, such as resnet18"):
+        build(Network(name="torchvision:resnet_18"), CIFAR)
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "fasterrcnn_resnet50_fpn", "swin3d_t"])
+def test_networks_that_classify_no_images_are_refused_before_they_load_weights(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"torchvision:{name} is none of torchvision's networks that classify"):
+        build(Network(name=f"torchvision:{name}"), CIFAR)
+
+
+def test_torchvisions_own_checks_are_told_with_the_network_and_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"vit_b_32 does not take images of shape \(3, 32, 32\) \(Wrong image height"
+    ):
+        build(Network(name="torchvision:vit_b_32"), CIFAR)
+
+    def refuse(*_: object, **__: object) -> nn.Module:
+        raise AssertionError("Input shape indivisible by patch size!")
+
+    monkeypatch.setattr("torchvision.models.get_model", refuse)
+    with pytest.raises(
+        InvalidInput, match=r"vit_b_32: cannot be built for images of shape \(3, 32, 32\) \(Input shape"
+    ):
+        build(Network(name="torchvision:vit_b_32"), CIFAR)

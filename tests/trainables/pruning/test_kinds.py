@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.support.kinds import CLASSES, KINDS
 from trainables.checkpoints.tensors import pack_model
-from trainables.compression.config import ChannelPruning
+from trainables.compression.config import ChannelPruning, Scope
 from trainables.compression.pruning import ChannelPruner
 from trainables.models.build import first_output, load_compressed
 from trainables.pruning.analysis import analyse
@@ -135,3 +135,28 @@ def test_two_matrices_of_one_module_are_two_groups() -> None:
             return scores
 
     assert {name: group.units for name, group in analyse(Matrices(), X[:1]).groups.items()} == {"one": 20, "two": 18}
+
+
+@pytest.mark.parametrize("scope", ["global", "uniform"])
+def test_every_one_of_several_layers_that_are_concatenated_keeps_a_channel(scope: Scope) -> None:
+    class Concatenated(nn.Module):
+        """Two layers, one of them with small weights, whose outputs go on together."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 12, 3)
+            self.both, self.head = nn.Conv2d(16, 32, 3, groups=16), nn.Linear(32, CLASSES)
+            with torch.no_grad():
+                self.one.weight.mul_(1e-3)
+                self.both.weight[:8].mul_(1e-3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            both: Tensor = self.both(torch.cat([self.one(x), self.other(x)], 1))
+            scores: Tensor = self.head(both.relu().mean((2, 3)))
+            return scores
+
+    torch.manual_seed(0)
+    model = Concatenated()
+    ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope=scope, importance="l1"), seed=0).step(1, model, X, Y)
+    assert (model.one.out_channels, model.other.out_channels, model.both.out_channels) == (1, 8, 18)
+    assert scores(model).isfinite().all()
