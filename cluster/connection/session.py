@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
+from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.runtime_env import runtime_env
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
@@ -90,8 +91,9 @@ def session(
                 "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
             )
         try:
-            with _code(beside) as environment:
+            with _code(beside) as environment, INTERRUPTS.deferred():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+                INTERRUPTS.listen_again()
         except ray.exceptions.AuthenticationError as error:
             raise InvalidInput(
                 f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
@@ -107,14 +109,16 @@ def session(
         return
     with session_folder() as folder:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder),
-            )
+            with INTERRUPTS.deferred():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                )
+                INTERRUPTS.listen_again()
             yield
         finally:
             ray.shutdown()

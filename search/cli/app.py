@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
 from search.cli.recordings import record, simulate
 from search.cli.results import export, report, reproduce, status
@@ -19,7 +20,8 @@ from trainables.errors import TemperError
 def temper() -> None:
     """Find compressed networks that are as robust as full adversarial training, for less compute.
 
-    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded, 130 interrupted.
+    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded;
+    130, 143, 129 after Ctrl-C, SIGTERM, SIGHUP.
     """
 
 
@@ -43,6 +45,7 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line, and exit with the code that belongs to the error, if there was one."""
+    INTERRUPTS.listen()
     sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
 
 
@@ -57,8 +60,8 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
         except click.ClickException as error:
             error.show()
             return error.exit_code
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort) as interrupt:
             click.echo("Interrupted.", err=True)
-            return INTERRUPTED
+            return interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED
 
     return guarded

@@ -37,7 +37,7 @@ def read(data: Data, split: Split) -> Arrays:
     elif data.name == "image_folder":
         assert data.path is not None
         assert data.image_size is not None
-        arrays = _image_folder(Path(data.path) / split, data.image_size)
+        arrays = _image_folder(Path(data.path).expanduser() / split, data.image_size)
     else:
         arrays = _NAMED[data.name](split)
     return _checked(arrays, data.name)
