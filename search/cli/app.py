@@ -9,6 +9,7 @@ import click
 
 from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
+from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
 from search.cli.results import export, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
@@ -46,7 +47,13 @@ for command in (
 def main() -> NoReturn:
     """Run the command line, and exit with the code that belongs to the error, if there was one."""
     INTERRUPTS.listen()
-    sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
+    OUTPUTS.make_tolerant()
+    code = _guard(temper.main)(standalone_mode=False) or 0
+    unprinted = OUTPUTS.failure()
+    if unprinted is not None and not code:
+        click.echo(f"standard output cannot be written ({unprinted.strerror})", err=True)
+        code = 1
+    sys.exit(code)
 
 
 def _guard(command: Callable[..., Any]) -> Callable[..., Any]:

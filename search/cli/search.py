@@ -11,6 +11,7 @@ import click
 from cluster.connection.interrupts import INTERRUPTS, Interrupted, end_descendants
 from cluster.connection.session import Target
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
+from search.cli.output import OUTPUTS
 from search.study.loading import load, shipped
 from search.study.study import Study
 
@@ -160,6 +161,7 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     from search.failures import storage_watched
 
     folder = lease.run
+    OUTPUTS.excuse()
     INTERRUPTS.farewell = lambda: click.echo(_interrupted(folder), err=True)
     lease.on_lost = lambda: _give_up(lease)
     try:
