@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,14 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
                 shutil.copy(what, folder / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
         yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit()), **told}}
+
+
+def temper_version() -> str | None:
+    """Returns the installed package's version; None where the code is not installed, as on nodes that Ray ships to."""
+    try:
+        return version("temper-search")
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> tuple[str, ...]:

@@ -62,13 +62,17 @@ def search(
     from analysis.run.trials import read_run
     from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
+    from search.resume.comparison import check_run
     from search.samplers.warm_start import past_trials_of
     from trainables.storage import Folder
 
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
         _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
-    past_trials = past_trials_of([read_run(Folder(run)) for run in warm_start], loaded, FixedRecipes.of(loaded))
+    earlier = [read_run(Folder(run)) for run in warm_start]
+    for run in earlier:
+        check_run(run, lambda text: click.echo(text, err=True))
+    past_trials = past_trials_of(earlier, loaded, FixedRecipes.of(loaded))
     if name is None:
         lease = run_directory.open_unnamed_run(storage, loaded)
     else:

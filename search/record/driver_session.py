@@ -9,9 +9,10 @@ from signal import SIGINT
 
 from analysis.run.sessions import BEGAN, ENDED, SESSIONS, End, session_numbers
 from cluster.connection.interrupts import SIGNALS, Interrupted
+from cluster.connection.runtime_env import temper_version
 from search.events import Listener
 from search.failures import ending_of
-from search.record.provenance import now, temper_version
+from search.record.provenance import now
 from trainables.storage import Folder
 
 NOTHING_LEFT = "nothing was left to run"
