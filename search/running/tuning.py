@@ -10,6 +10,7 @@ from ray import tune
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.object_cache import ObjectCache
 from search.events import Listener
+from search.failures import why_unwritable
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
@@ -92,6 +93,7 @@ def tune_study(
         has_place=capacity.has_place,
         hours_before=hours_before,
         may_ask=(lambda: True) if counting is None else counting.ready,
+        why_unwritable=partial(why_unwritable, folder),
     )
     searcher.replay(past)
     tuner = tune.Tuner(
