@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,14 @@ def shielded(folder: Path) -> dict[str, Any] | None:
     (empty / "README").write_text("Workers are started here.\n")  # Ray refuses to send an empty folder
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {"working_dir": str(empty), "env_vars": {"PYTHONPATH": path, WORKING_FOLDER: str(here)}}
+
+
+def temper_version() -> str | None:
+    """Returns the installed package's version; None where the code is not installed, as on nodes that Ray ships to."""
+    try:
+        return version("temper-search")
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> tuple[str, ...]:

@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 
 import click
 
+from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
+from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
 from search.cli.results import export, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
@@ -19,7 +21,8 @@ from trainables.errors import TemperError
 def temper() -> None:
     """Find compressed networks that are as robust as full adversarial training, for less compute.
 
-    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded, 130 interrupted.
+    Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded;
+    130, 143, 129 after Ctrl-C, SIGTERM, SIGHUP.
     """
 
 
@@ -43,7 +46,14 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line, and exit with the code that belongs to the error, if there was one."""
-    sys.exit(_guard(temper.main)(standalone_mode=False) or 0)
+    INTERRUPTS.listen()
+    OUTPUTS.make_tolerant()
+    code = _guard(temper.main)(standalone_mode=False) or 0
+    unprinted = OUTPUTS.failure()
+    if unprinted is not None and not code:
+        click.echo(f"standard output cannot be written ({unprinted.strerror})", err=True)
+        code = 1
+    sys.exit(code)
 
 
 def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,8 +67,8 @@ def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
         except click.ClickException as error:
             error.show()
             return error.exit_code
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort) as interrupt:
             click.echo("Interrupted.", err=True)
-            return INTERRUPTED
+            return interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED
 
     return guarded

@@ -4,9 +4,13 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from cluster.connection.runtime_env import LOCK, checkout
 from search.study.study import Study
 from trainables.user_code import references, source_files
+
+DATA, MODULE = "data", "module "  # name of the data's part, and what the names of the modules' parts begin with
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
@@ -24,12 +28,18 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
     lock = root / LOCK
     parts = {
         "study": _hash(canonical),
-        "data": data,
+        DATA: data,
         "code of trainables/": _hash(_source(root / "trainables")),
         "requirements.lock": _hash(lock.read_bytes()) if lock.exists() else "none",
     }
-    for reference in references(study).values():
-        parts |= {f"module {name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
+    return parts | module_hashes(study)
+
+
+def module_hashes(configuration: BaseModel) -> dict[str, str]:
+    """Return the hash of each source file of the user's modules that a study or a recipe names, by the part's name."""
+    parts: dict[str, str] = {}
+    for reference in references(configuration).values():
+        parts |= {f"{MODULE}{name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
     return parts
 
 

@@ -24,6 +24,7 @@ from search.recipes.finite_space import planned_recipes
 from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
 from search.record.driver_session import driver_session
+from search.record.lease import Lease
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
 from search.remote.user_modules import user_modules
@@ -66,7 +67,7 @@ class Timing:
 
 def search(
     study: Study,
-    folder: Folder,
+    lease: Lease,
     *,
     target: Target,
     command: str,
@@ -79,7 +80,7 @@ def search(
 
     Args:
         study: the study to run.
-        folder: the new run's folder, from `open_run`.
+        lease: holds the new run, from `open_run`.
         target: the cluster to run on.
         command: the command as it was typed, for the record.
         started: `time.perf_counter()` when the command began.
@@ -121,7 +122,7 @@ def search(
     return _run(
         study,
         fixed,
-        folder,
+        lease,
         splits,
         begin,
         target=target,
@@ -132,13 +133,13 @@ def search(
     )
 
 
-def resume(folder: Folder, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
+def resume(lease: Lease, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
     """Go on with a search whose driver was interrupted or killed.
 
     Finished trials stay as they are; trials that ran continue from their checkpoints.
 
     Args:
-        folder: the run's folder.
+        lease: holds the run.
         target: as for `search`.
         command: as for `search`.
         force: go on even if code, data or study have changed since the run began.
@@ -152,6 +153,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
         InvalidInput: the folder is no run, code, data or study have changed, or a checkpoint that is needed is gone.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = lease.run
     run = read_run(folder)
     study = read_study(folder)
     fixed = FixedRecipes.of(study)
@@ -171,7 +173,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
     return _run(
         study,
         fixed,
-        folder,
+        lease,
         splits,
         begin,
         target=target,
@@ -188,7 +190,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
 def _run(
     study: Study,
     fixed: FixedRecipes,
-    folder: Folder,
+    lease: Lease,
     splits: Splits,
     begin: Callable[[Record], None],
     *,
@@ -203,6 +205,7 @@ def _run(
 ) -> Timing:
     """Run what is left of a study. `hours_before` are the hours of earlier drivers, None for a new run."""
     try_user_compressors(study, splits)
+    folder = lease.run
     try:
         with ExitStack() as stack:
             stack.enter_context(session(target, beside=user_modules(study)))
@@ -210,7 +213,7 @@ def _run(
             capacity = capacity_of(study, fixed, splits, terminal.line)
             at_once = capacity.slots
             check_shared(folder)
-            record = Record(folder, next_order(past))
+            record = Record(folder, next_order(past), lease.check)
             begin(record)
             resumes, before = hours_before is not None, hours_before or 0.0
             closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
@@ -235,6 +238,7 @@ def _run(
                     trained,
                     capacity=capacity,
                     hours_before=before,
+                    still_held=lease.check,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:

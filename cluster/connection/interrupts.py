@@ -1,0 +1,116 @@
+"""Turns Ctrl-C, SIGTERM and SIGHUP into one exception, which is raised only where it does no harm."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+SIGNALS = {signal.SIGINT: "Ctrl-C (SIGINT)", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+ONCE_SECONDS = 2.0  # signals within so short a time are one request: some senders signal a process and its group
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised in place of KeyboardInterrupt; `code` is the exit code that shells expect, `reason` names the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+        self.reason = SIGNALS[signal.Signals(number)]
+
+
+class Interrupts:
+    """The signals that ask this process to end.
+
+    The first one raises Interrupted at once or, while a `deferred` context lasts, at the next `check` or at its end.
+    Another one, some seconds later, ends the process and all that it started without waiting for anything.
+
+    Attributes:
+        farewell: is called before the process ends in that way.
+    """
+
+    def __init__(
+        self,
+        leave: Callable[[int], object] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create it without listening to any signal yet; `leave` ends the process, `clock` returns seconds."""
+        self.farewell: Callable[[], object] = lambda: None
+        self._leave, self._clock = leave, clock
+        self._depth, self._first, self._received, self._raised = 0, 0.0, 0, False
+        self._listening = False
+
+    def listen(self) -> None:
+        """Handle the signals from now on. Those that this process was told to ignore, as by nohup, stay ignored.
+
+        Ray sets a handler of its own when it starts, which aborts; so this is called again afterwards.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._listening = True
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
+
+    def listen_again(self) -> None:
+        """Handle the signals again if they were handled before something else took them."""
+        if self._listening:
+            self.listen()
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Raise nothing while the context lasts, except in `check`; a signal that came meanwhile is raised at its end.
+
+        Code of Ray's sometimes swallows an exception that a signal raises, or leaves processes behind.
+        """
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        if not self._depth:
+            self.check()
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal came and was not raised yet."""
+        if self._received and not self._raised:
+            self._raised = True
+            raise Interrupted(self._received)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if not self._received:
+            self._received, self._first = number, self._clock()
+        elif self._clock() - self._first > ONCE_SECONDS:
+            self.farewell()
+            end_descendants()
+            self._leave(128 + number)
+        if not self._depth:
+            self.check()
+
+
+INTERRUPTS = Interrupts()  # of this process, as signals are
+
+
+def end_descendants() -> None:
+    """Kill every process that this one has started, and those that they have started, as Linux lists them."""
+    for pid in reversed(descendants(os.getpid())):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process, parents before their children; empty where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(0), [])
+        found += below
+        todo += below
+    return found
