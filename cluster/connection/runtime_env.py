@@ -55,7 +55,7 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
 def shielded(folder: Path) -> dict[str, Any] | None:
     """Returns the runtime environment of a local session that is started where modules have names of Temper's packages.
 
-    Ray puts the working directory first on the path of every worker, where a `search.py` would then be taken for
+    Ray puts the working directory first on the path of every worker, where a module "search" would then be taken for
     Temper's package. Workers are therefore started in an empty folder, and go back once Temper's code is imported.
 
     Args:
