@@ -39,13 +39,14 @@ with session(Target(), cpus=1):
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder for temporary files with a short path, as Ray's sockets need it."""
+    """A folder for temporary files with a short path, as Ray's sockets need it, and the only one that is looked at."""
     with (
         tempfile.TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True) as place,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("TMPDIR", place)
         patch.setattr(tempfile, "tempdir", None)
+        patch.setattr(module, "ELSEWHERE", ())  # other sessions of this machine have their folders there
         yield Path(place)
     tempfile.tempdir = None
 
@@ -184,9 +185,10 @@ def test_a_folder_too_long_for_rays_sockets_is_not_taken(
 ) -> None:
     (temporary / name).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / name))
-    assert module.session_place() == Path("/tmp")
+    monkeypatch.setattr(module, "ELSEWHERE", (str(temporary),))
+    assert module.session_place() == temporary
     with session_folder() as folder:
-        assert folder.parent == Path("/tmp")
+        assert folder.parent == temporary
 
 
 def test_without_any_fit_folder_each_is_named_with_its_reason(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
