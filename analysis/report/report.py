@@ -75,6 +75,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         rungs=rung_rows(rung_table(run)),
         trials=[_trial(trial) for trial in run.trials],
         unreadable=run.unreadable,
+        left_out=run.left_out,
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
 
