@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -40,7 +40,7 @@ class Interrupts:
         """Create it without listening to any signal yet; `leave` ends the process, `clock` returns seconds."""
         self.farewell: Callable[[], object] = lambda: None
         self._leave, self._clock = leave, clock
-        self._depth, self._first, self._received, self._raised = 0, 0.0, 0, False
+        self._depth, self._first, self._received = 0, 0.0, 0
         self._listening = False
 
     def listen(self) -> None:
@@ -64,7 +64,7 @@ class Interrupts:
     def deferred(self) -> Iterator[None]:
         """Raise nothing while the context lasts, except in `check`; a signal that came meanwhile is raised at its end.
 
-        Code of Ray's sometimes swallows an exception that a signal raises, or leaves processes behind.
+        Code of Ray's sometimes swallows an exception that a signal raises.
         """
         self._depth += 1
         try:
@@ -75,30 +75,39 @@ class Interrupts:
             self.check()
 
     def check(self) -> None:
-        """Raise Interrupted if a signal came and was not raised yet."""
-        if self._received and not self._raised:
-            self._raised = True
+        """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""
+        if self._received:
             raise Interrupted(self._received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if not self._received:
             self._received, self._first = number, self._clock()
+            if not self._depth:
+                self.check()
         elif self._clock() - self._first > ONCE_SECONDS:
             self.farewell()
-            end_descendants()
+            end(descendants(os.getpid()))
             self._leave(128 + number)
-        if not self._depth:
-            self.check()
 
 
 INTERRUPTS = Interrupts()  # of this process, as signals are
 
 
-def end_descendants() -> None:
-    """Kill every process that this one has started, and those that they have started, as Linux lists them."""
-    for pid in reversed(descendants(os.getpid())):
+def end(processes: Iterable[int]) -> None:
+    """Kill processes; those that have ended already do not matter."""
+    for pid in processes:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+
+
+def started_with(text: str) -> list[int]:
+    """Return the processes below this one whose command line contains a text, and all that those have started."""
+    found: list[int] = []
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):
+            if text in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
+                found += [pid, *descendants(pid)]
+    return list(dict.fromkeys(found))
 
 
 def descendants(pid: int) -> list[int]:

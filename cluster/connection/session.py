@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
-from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.runtime_env import runtime_env
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
@@ -129,19 +129,22 @@ def session(
         return
     with session_folder() as folder:
         try:
-            with INTERRUPTS.deferred():
-                ray.init(
-                    address="local",
-                    num_cpus=cpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _temp_dir=str(folder),
-                )
-                INTERRUPTS.listen_again()
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+            INTERRUPTS.listen_again()
             yield
         finally:
+            started = started_with(str(folder))
             ray.shutdown()
+            end(
+                started
+            )  # what a start that was interrupted left, and workers that would see only later that Ray is gone
 
 
 @contextmanager
