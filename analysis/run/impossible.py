@@ -40,8 +40,9 @@ def _problems(record: Mapping[str, Any], outcome: Mapping[str, Any]) -> Iterator
             yield f"{name} {value!r}, expected a number from 0 to 1"
         elif name.endswith(_UNSIGNED) and value < 0:
             yield f"{name} {value!r}, expected a number from 0"
-    bits, examples = outcome.get("robust_correct"), outcome.get("examples")
-    if bits and (not _whole(examples) or not 0 < examples <= 4 * len(bits) or 4 * len(bits) - examples >= 8):
+    bits: Any = outcome.get("robust_correct")
+    examples: Any = outcome.get("examples")
+    if bits and not (_whole(examples) and (examples + 7) // 8 == len(bits) // 2):
         yield f"examples {examples!r}, expected the number of images that robust_correct has bits for"
 
 
@@ -49,5 +50,5 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(value: object) -> bool:
+def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -46,7 +46,7 @@ class Interrupts:
     def listen(self) -> None:
         """Handle the signals from now on. Those that this process was told to ignore, as by nohup, stay ignored.
 
-        Ray sets a handler of its own when it starts, which aborts; so this is called again afterwards.
+        Ray sets handlers of its own when it starts, see `exits`.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -54,11 +54,6 @@ class Interrupts:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
-
-    def listen_again(self) -> None:
-        """Handle the signals again if they were handled before something else took them."""
-        if self._listening:
-            self.listen()
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -69,10 +64,31 @@ class Interrupts:
         self._depth += 1
         try:
             yield
+        except Exception:
+            if self._received:  # the error follows from the signal, which processes of Ray's have got as well
+                raise Interrupted(self._received) from None
+            raise
         finally:
             self._depth -= 1
         if not self._depth:
             self.check()
+
+    @contextmanager
+    def exits(self) -> Iterator[None]:
+        """Take SystemExit in this context for the signal of its number, since Ray's handler raises that for SIGTERM.
+
+        The signals are handled here again once the context ends.
+        """
+        try:
+            yield
+        except SystemExit as error:
+            if not self._listening or error.code != signal.SIGTERM:
+                raise
+            self._received, self._first = self._received or int(signal.SIGTERM), self._clock()
+            self.listen()
+            raise Interrupted(self._received) from None
+        if self._listening:
+            self.listen()
 
     def check(self) -> None:
         """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""

@@ -111,9 +111,8 @@ def session(
                 "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
             )
         try:
-            with _code(beside) as environment, INTERRUPTS.deferred():
+            with _code(beside) as environment, INTERRUPTS.exits():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
-                INTERRUPTS.listen_again()
         except ray.exceptions.AuthenticationError as error:
             raise InvalidInput(
                 f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
@@ -129,22 +128,20 @@ def session(
         return
     with session_folder() as folder:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder),
-            )
-            INTERRUPTS.listen_again()
+            with INTERRUPTS.exits():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                )
             yield
         finally:
             started = started_with(str(folder))
             ray.shutdown()
-            end(
-                started
-            )  # what a start that was interrupted left, and workers that would see only later that Ray is gone
+            end(started)  # what an interrupted start left, and workers that would see only later that Ray is gone
 
 
 @contextmanager

@@ -62,6 +62,36 @@ def test_while_it_is_deferred_it_is_raised_in_a_check_or_at_the_end(interrupts: 
     assert done == ["inner", "outer"]
 
 
+def test_an_error_that_follows_from_the_signal_is_not_told_instead_of_it(interrupts: Interrupts) -> None:
+    def work(signalled: bool) -> None:
+        with interrupts.deferred():
+            if signalled:
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise ConnectionError("Ray is gone")
+
+    with pytest.raises(ConnectionError):
+        work(False)
+    with pytest.raises(Interrupted):
+        work(True)
+
+
+def test_what_rays_handler_raises_for_a_signal_is_the_signal_and_is_handled_here_again(interrupts: Interrupts) -> None:
+    def ray_starts(code: int | None) -> None:
+        with interrupts.exits():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if code is not None:
+                sys.exit(code)
+
+    with pytest.raises(SystemExit):
+        ray_starts(1)
+    ray_starts(None)
+    assert signal.getsignal(signal.SIGTERM) == interrupts._receive
+    with pytest.raises(Interrupted) as raised:
+        ray_starts(15)
+    assert raised.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == interrupts._receive
+
+
 def test_a_check_raises_it_again_where_it_was_swallowed(interrupts: Interrupts) -> None:
     interrupts.check()
     with pytest.raises(Interrupted):
