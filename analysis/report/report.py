@@ -76,6 +76,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         trials=[_trial(trial) for trial in run.trials],
         found=run.info.get("network_findings", []),  # older runs have no such key
         unreadable=run.unreadable,
+        left_out=run.left_out,
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -40,13 +40,13 @@ class Interrupts:
         """Create it without listening to any signal yet; `leave` ends the process, `clock` returns seconds."""
         self.farewell: Callable[[], object] = lambda: None
         self._leave, self._clock = leave, clock
-        self._depth, self._first, self._received, self._raised = 0, 0.0, 0, False
+        self._depth, self._first, self._received = 0, 0.0, 0
         self._listening = False
 
     def listen(self) -> None:
         """Handle the signals from now on. Those that this process was told to ignore, as by nohup, stay ignored.
 
-        Ray sets a handler of its own when it starts, which aborts; so this is called again afterwards.
+        Ray sets handlers of its own when it starts, see `exits`.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -55,50 +55,75 @@ class Interrupts:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
 
-    def listen_again(self) -> None:
-        """Handle the signals again if they were handled before something else took them."""
-        if self._listening:
-            self.listen()
-
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Raise nothing while the context lasts, except in `check`; a signal that came meanwhile is raised at its end.
 
-        Code of Ray's sometimes swallows an exception that a signal raises, or leaves processes behind.
+        Code of Ray's sometimes swallows an exception that a signal raises.
         """
         self._depth += 1
         try:
             yield
+        except Exception:
+            if self._received:  # the error follows from the signal, which processes of Ray's have got as well
+                raise Interrupted(self._received) from None
+            raise
         finally:
             self._depth -= 1
         if not self._depth:
             self.check()
 
+    @contextmanager
+    def exits(self) -> Iterator[None]:
+        """Take SystemExit in this context for the signal of its number, since Ray's handler raises that for SIGTERM.
+
+        The signals are handled here again once the context ends.
+        """
+        try:
+            yield
+        except SystemExit as error:
+            if not self._listening or error.code != signal.SIGTERM:
+                raise
+            self._received, self._first = self._received or int(signal.SIGTERM), self._clock()
+            self.listen()
+            raise Interrupted(self._received) from None
+        if self._listening:
+            self.listen()
+
     def check(self) -> None:
-        """Raise Interrupted if a signal came and was not raised yet."""
-        if self._received and not self._raised:
-            self._raised = True
+        """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""
+        if self._received:
             raise Interrupted(self._received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if not self._received:
             self._received, self._first = number, self._clock()
+            if not self._depth:
+                self.check()
         elif self._clock() - self._first > ONCE_SECONDS:
             self.farewell()
-            end_descendants()
+            end(descendants(os.getpid()))
             self._leave(128 + number)
-        if not self._depth:
-            self.check()
 
 
 INTERRUPTS = Interrupts()  # of this process, as signals are
 
 
-def end_descendants() -> None:
-    """Kill every process that this one has started, and those that they have started, as Linux lists them."""
-    for pid in reversed(descendants(os.getpid())):
+def end(processes: Iterable[int]) -> None:
+    """Kill processes; those that have ended already do not matter."""
+    for pid in processes:
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+
+
+def started_with(text: str) -> list[int]:
+    """Return the processes below this one whose command line contains a text, and all that those have started."""
+    found: list[int] = []
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):
+            if text in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
+                found += [pid, *descendants(pid)]
+    return list(dict.fromkeys(found))
 
 
 def descendants(pid: int) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
-from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
@@ -111,9 +111,8 @@ def session(
                 "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
             )
         try:
-            with _code(beside) as environment, INTERRUPTS.deferred():
+            with _code(beside) as environment, INTERRUPTS.exits():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
-                INTERRUPTS.listen_again()
         except ray.exceptions.AuthenticationError as error:
             raise InvalidInput(
                 f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
@@ -129,7 +128,7 @@ def session(
         return
     with session_folder() as folder:
         try:
-            with INTERRUPTS.deferred():
+            with INTERRUPTS.exits():
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -139,10 +138,11 @@ def session(
                     _temp_dir=str(folder),
                     runtime_env=shielded(folder),
                 )
-                INTERRUPTS.listen_again()
             yield
         finally:
+            started = started_with(str(folder))
             ray.shutdown()
+            end(started)  # what an interrupted start left, and workers that would see only later that Ray is gone
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cluster.connection.interrupts import INTERRUPTS, Interrupted, end_descendants
+from cluster.connection.interrupts import INTERRUPTS, Interrupted, descendants, end
 from cluster.connection.session import Target
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.cli.output import OUTPUTS
@@ -226,7 +226,7 @@ def _command() -> str:
 
 
 def _leave(code: int) -> NoReturn:
-    end_descendants()
+    end(descendants(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # Ray's threads may not join after an interrupt

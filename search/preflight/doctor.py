@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
-from cluster.doctor.findings import Access, findings, is_public
+from cluster.doctor.findings import Access, findings, is_public, slowed
 from cluster.doctor.node_report import Report, report, this_process
 from cluster.doctor.per_node import ask_nodes
 from cluster.doctor.shared_storage import unshared
@@ -71,6 +71,8 @@ def examine(
         apart = unshared(Folder(storage))
         say(table(nodes))
         say(_in_words(access, nodes, storage, len(apart)))
+        for line in slowed(this_process(PACKAGES), nodes):
+            say(f"slower     {line}")
         found = findings(
             this_process(PACKAGES),
             nodes,

@@ -62,6 +62,8 @@ def check_run(run: Run, say: Callable[[str], object], *, force: bool = False, da
     Raises:
         InvalidInput: something of the user's has changed.
     """
+    for line in run.left_out:
+        say(f"{run.folder}/{line}")
     try:
         study = read_study(run.folder)
     except InvalidInput as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.connection.interrupts import Interrupted, Interrupts, descendants, end_descendants
+from cluster.connection.interrupts import Interrupted, Interrupts, descendants, end, started_with
 from tests.support.faults import until
 
 NUMBERS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -62,13 +62,43 @@ def test_while_it_is_deferred_it_is_raised_in_a_check_or_at_the_end(interrupts: 
     assert done == ["inner", "outer"]
 
 
-def test_a_check_raises_it_once(interrupts: Interrupts) -> None:
-    with interrupts.deferred():
-        interrupts.check()
+def test_an_error_that_follows_from_the_signal_is_not_told_instead_of_it(interrupts: Interrupts) -> None:
+    def work(signalled: bool) -> None:
+        with interrupts.deferred():
+            if signalled:
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise ConnectionError("Ray is gone")
+
+    with pytest.raises(ConnectionError):
+        work(False)
+    with pytest.raises(Interrupted):
+        work(True)
+
+
+def test_what_rays_handler_raises_for_a_signal_is_the_signal_and_is_handled_here_again(interrupts: Interrupts) -> None:
+    def ray_starts(code: int | None) -> None:
+        with interrupts.exits():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if code is not None:
+                sys.exit(code)
+
+    with pytest.raises(SystemExit):
+        ray_starts(1)
+    ray_starts(None)
+    assert signal.getsignal(signal.SIGTERM) == interrupts._receive
+    with pytest.raises(Interrupted) as raised:
+        ray_starts(15)
+    assert raised.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == interrupts._receive
+
+
+def test_a_check_raises_it_again_where_it_was_swallowed(interrupts: Interrupts) -> None:
+    interrupts.check()
+    with pytest.raises(Interrupted):
         os.kill(os.getpid(), signal.SIGHUP)
+    for _ in range(2):
         with pytest.raises(Interrupted):
             interrupts.check()
-        interrupts.check()
 
 
 def test_two_signals_in_a_row_are_one_and_a_later_one_ends_the_process_and_what_it_started(
@@ -99,6 +129,9 @@ def test_children_of_children_are_ended_too() -> None:
     child = subprocess.Popen([sys.executable, "-c", code])
     (grandchild,) = until(lambda: descendants(child.pid), lambda: child.poll() is None)
     assert {child.pid, grandchild} <= set(descendants(os.getpid()))
-    end_descendants()
+    assert not started_with("no such text")
+    mine = started_with("time.sleep(600)")
+    assert mine == [child.pid, grandchild]
+    end(mine)
     child.wait(10)
     until(lambda: grandchild not in descendants(1), lambda: True, seconds=10)
