@@ -93,6 +93,18 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif not kind.left_out:
             self.uncounted[kind.name] += numbers
 
+    def charge_to_outer(self) -> None:
+        """Adds what was counted to every counter in whose context this is called, as if it ran now."""
+        for outer in _get_current_dispatch_mode_stack():
+            if isinstance(outer, FlopCounter):
+                outer.flops += self.flops
+                outer.numbers += self.numbers
+                outer.uncounted += self.uncounted
+                for own in self.by_layer.values():
+                    there = outer.by_layer.setdefault(outer._layers[-1] if outer._layers else "", {})
+                    for name, flops in own.items():
+                        there[name] = there.get(name, 0.0) + flops
+
     def _leave(self) -> None:
         self._layers.pop()
 
