@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cluster.connection.runtime_env import LOCK, checkout
+from search.remote.user_modules import files_to_ship
 from search.study.study import Study
 from trainables.user_code import references, source_files
 
@@ -12,14 +13,15 @@ from trainables.user_code import references, source_files
 def fingerprint(study: Study, data: str) -> dict[str, str]:
     """Return the hash of each part that a run's numbers depend on, by the part's name.
 
-    The parts are the study, its data, the lock of the dependencies, the source of trainables/, and each source file of
-    the user's modules.
+    The parts are the study, its data, the lock of the dependencies, the source of trainables/, each source file of the
+    user's modules, and the files that the study ships.
 
     Args:
         study: the study, as resolved.
         data: fingerprint of the data, from its splits.
     """
-    canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True).encode()
+    content = study.model_dump(mode="json", exclude=None if study.ship else {"ship"})  # as before there was that key
+    canonical = json.dumps(content, sort_keys=True).encode()
     root = checkout()
     lock = root / LOCK
     parts = {
@@ -30,6 +32,9 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
     }
     for reference in references(study).values():
         parts |= {f"module {name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
+    for name, place in files_to_ship(study).items():
+        files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
+        parts[f"file {name}"] = _hash(b"".join(one.read_bytes() for one in files))
     return parts
 
 
