@@ -42,10 +42,11 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
         if (root / LOCK).exists():
             shutil.copy(root / LOCK, folder / LOCK)
         for name, what in (beside or {}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(what, bytes):
                 (folder / name).write_bytes(what)
             elif what.is_dir():
-                shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
                 shutil.copy(what, folder / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
@@ -55,7 +56,7 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
 def shielded(folder: Path) -> dict[str, Any] | None:
     """Returns the runtime environment of a local session that is started where modules have names of Temper's packages.
 
-    Ray puts the working directory first on the path of every worker, where a module "search" would then be taken for
+    Ray puts the working directory first on the path of every worker, where a file search.py would be taken for
     Temper's package. Workers are therefore started in an empty folder, and go back once Temper's code is imported.
 
     Args:

@@ -1,6 +1,7 @@
 """Defines the `temper` command. It holds no logic of its own; heavy imports wait until a command needs them."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
@@ -15,10 +16,13 @@ from search.cli.results import export, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
 from trainables.errors import TemperError
 
+DEBUG = "--debug"
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="temper-search")
-def temper() -> None:
+@click.option(DEBUG, is_flag=True, help="Show the whole stack of an error; it may stand anywhere in the command.")
+def temper(debug: bool) -> None:
     """Find compressed networks that are as robust as full adversarial training, for less compute.
 
     Exit codes: 0 done, 1 unexpected error, 2 bad input, 3 no trial succeeded;
@@ -48,7 +52,8 @@ def main() -> NoReturn:
     """Run the command line, and exit with the code that belongs to the error, if there was one."""
     INTERRUPTS.listen()
     OUTPUTS.make_tolerant()
-    code = _guard(temper.main)(standalone_mode=False) or 0
+    arguments = [one for one in sys.argv[1:] if one != DEBUG]
+    code = _guard(temper.main, debug=DEBUG in sys.argv)(args=arguments, standalone_mode=False) or 0
     unprinted = OUTPUTS.failure()
     if unprinted is not None and not code:
         click.echo(f"standard output cannot be written ({unprinted.strerror})", err=True)
@@ -56,12 +61,14 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _guard(command: Callable[..., Any]) -> Callable[..., Any]:
+def _guard(command: Callable[..., Any], *, debug: bool) -> Callable[..., Any]:
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except TemperError as error:
+            if debug:
+                traceback.print_exc()
             click.echo(str(error), err=True)
             return error.exit_code
         except click.ClickException as error:

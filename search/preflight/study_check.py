@@ -6,6 +6,7 @@ from cluster.placement.placement import Placement
 from search.recipes.finite_space import planned_proposals
 from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
+from search.remote.user_modules import files_to_ship
 from search.study.study import Study
 from trainables.errors import InvalidInput
 
@@ -17,10 +18,11 @@ def check_study(study: Study) -> int:
         The most proposals that the study can make.
 
     Raises:
-        InvalidInput: a proposal of `first` does not lie in the space.
+        InvalidInput: a proposal of `first` does not lie in the space, or a file of `ship` is not there.
     """
     fixed = FixedRecipes.of(study)
     check_first(study, fixed)
+    files_to_ship(study)
     return planned_proposals(study, fixed)
 
 

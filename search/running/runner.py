@@ -1,5 +1,6 @@
 """Runs or resumes a study on Ray Tune, then derives the report, study.db and TensorBoard curves from its record."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from analysis.pareto.parity import verdict
 from analysis.run.sessions import hours_spent
 from analysis.run.trials import Run, read_run
 from analysis.tables.rungs import rung_lines
-from cluster.connection.session import Target, session
+from cluster.connection.session import IN_A_JOB, Target, session
 from cluster.doctor.shared_storage import check_shared
 from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
@@ -27,7 +28,7 @@ from search.record.driver_session import driver_session
 from search.record.lease import Lease
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
-from search.remote.user_modules import user_modules
+from search.remote.user_modules import try_shipped_copy, user_modules
 from search.resume.corrupt_files import corrupt_files
 from search.resume.fingerprint import differences, fingerprint
 from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
@@ -208,7 +209,10 @@ def _run(
     folder = lease.run
     try:
         with ExitStack() as stack:
-            stack.enter_context(session(target, beside=user_modules(study)))
+            beside = user_modules(study)
+            if target.address is not None and IN_A_JOB not in os.environ:
+                try_shipped_copy(study, beside)
+            stack.enter_context(session(target, beside=beside))
             curves = stack.enter_context(LiveCurves(folder, study.objectives))
             capacity = capacity_of(study, fixed, splits, terminal.line)
             at_once = capacity.slots

@@ -1,5 +1,6 @@
 """Defines the study, which describes one search as its YAML file says it, with every default."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -19,6 +20,7 @@ from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
+from trainables.user_modules import OURS
 
 BASE = "base"  # name of the ordinary base, where names of baselines stand too
 
@@ -115,6 +117,8 @@ class Study(Frozen):
         keep: the epoch of every recipe whose weights are kept.
         precision: precision of the passes of training; recipes with quantization train in float32 in any case.
         seed: seed of the search and of its recipes.
+        ship: files and folders beside the study that its functions read, by their paths from its folder. They are sent
+            to other machines with the modules, and lie there beside them.
     """
 
     name: Name
@@ -141,6 +145,18 @@ class Study(Frozen):
     keep: Literal["last", "best"] = "last"
     precision: Precision = "float32"
     seed: Seed = 0
+    ship: tuple[str, ...] = ()
+
+    @field_validator("ship")
+    @classmethod
+    def _stays_beside(cls, ship: tuple[str, ...]) -> tuple[str, ...]:
+        for one in ship:
+            parts = PurePosixPath(one).parts
+            if not parts or one.startswith(("/", "~")) or ".." in parts or "\\" in one:
+                raise ValueError(f"got {one!r}, expected a path from the study's folder, to what lies in it")
+            if parts[0] in OURS:
+                raise ValueError(f"got {one!r}, expected another name than that of Temper's packages")
+        return ship
 
     @model_validator(mode="after")
     def _has_one_base(self) -> Self:
