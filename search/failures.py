@@ -10,12 +10,13 @@ from errno import EDQUOT, EIO, ENOSPC, ENOTCONN, EROFS, ESTALE
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import StorageFull, TemperError
+from trainables.errors import MachineFault, StorageFull, TemperError
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
 _BROKEN = tuple(map(os.strerror, (EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
+_NEVER_RAN = "The actor never ran"  # by which Ray says that a trial's process ended before it began
 PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
@@ -81,6 +82,11 @@ def storage_fault(error: str) -> str | None:
     return next((message for message in (*_FULL, *_BROKEN) if message in error), None)
 
 
+def start_fault(error: str) -> str | None:
+    """Return what an error says of a process that never ran, in Ray's words; None where it says nothing of the kind."""
+    return next((line.strip() for line in error.splitlines() if _NEVER_RAN in line), None)
+
+
 def why_unwritable(folder: Folder) -> str | None:
     """Return what is wrong with the storage of a run, in the system's words; None where a file can be written there.
 
@@ -96,7 +102,7 @@ def why_unwritable(folder: Folder) -> str | None:
 
 @contextmanager
 def storage_watched(folder: Folder) -> Iterator[None]:
-    """Raise StorageFull, which says what to do, in place of any error in this context that the storage caused.
+    """Raise an error that says what to do in place of any error in this context that the machine caused.
 
     Errors are recognized by their text, because Tune hands on those of its callbacks as text, or else by trying to
     write into the run's folder.
@@ -106,16 +112,21 @@ def storage_watched(folder: Folder) -> Iterator[None]:
 
     Raises:
         StorageFull: the storage is full, or cannot be written any more.
+        MachineFault: a trial's process could not be started.
     """
     try:
         yield
-    except TemperError as error:
-        if not isinstance(error, StorageFull):
-            raise
-        raise _stopped(folder, storage_fault(str(error)) or str(error)) from None
     except Exception as error:
-        told = (storage_fault(str(one)) for one in _chain(error))
-        fault = next((one for one in told if one is not None), None) or why_unwritable(folder)
+        if isinstance(error, TemperError) and not isinstance(error, MachineFault):
+            raise
+        texts = [str(one) for one in _chain(error)]
+        if unstarted := next(filter(None, map(start_fault, texts)), None):
+            raise MachineFault(
+                f"{folder}: the process of a trial could not be started ({unstarted.rstrip('.')}); does the memory "
+                "suffice? Free some, or allow fewer trials at once with resources.max_concurrent. What finished is "
+                f"kept: `temper resume {folder}` goes on with it."
+            ) from None
+        fault = next(filter(None, map(storage_fault, texts)), None) or why_unwritable(folder)
         if fault is None:
             raise
         raise _stopped(folder, fault) from None

@@ -27,5 +27,9 @@ class NoTrialSucceeded(TemperError):
     exit_code = 3
 
 
-class StorageFull(TemperError):
-    """Raised where the storage has no room left for a file of the run."""
+class MachineFault(TemperError):
+    """Raised where a search ends by a fault of its machine, which is no trial's: it goes on once the fault is gone."""
+
+
+class StorageFull(MachineFault):
+    """Raised where the storage has no room left for a file of the run, or cannot be written any more."""

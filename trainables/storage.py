@@ -98,7 +98,7 @@ class Folder:
         see the file empty for a moment.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written, or is full; no part of the file is left then.
             ValueError: the folder is not local, and its storage has no such operation that Arrow offers.
         """
         local = self.local
@@ -109,8 +109,12 @@ class Folder:
             file = os.open(local / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             return False
-        with os.fdopen(file, "wb") as stream:
-            stream.write(content)
+        try:
+            with os.fdopen(file, "wb") as stream:
+                stream.write(content)
+        except OSError:
+            (local / name).unlink()
+            raise
         return True
 
     def read(self, name: str) -> bytes:

@@ -44,7 +44,9 @@ class Interrupts:
         self._listening = False
 
     def listen(self) -> None:
-        """Handle the signals from now on. Those that this process was told to ignore, as by nohup, stay ignored.
+        """Handle the signals from now on. SIGHUP stays ignored where this process was told so, as by nohup.
+
+        SIGINT does not: shells have background commands ignore it, but who sends it to one by hand wants it to end.
 
         Ray sets handlers of its own when it starts, see `exits`.
         """
@@ -52,7 +54,7 @@ class Interrupts:
             return
         self._listening = True
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
 
     @contextmanager

@@ -87,12 +87,7 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
 
     found = find_spec("trainables")
     root = Path(found.origin).parent.parent if found is not None and found.origin else None
-    memory = None
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        memory = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        pass  # not Linux
+    memory = free_memory()
     try:
         load: float | None = os.getloadavg()[0]
     except OSError:
@@ -108,6 +103,30 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
         "gpus": cards(),
         "free_memory": memory,
     }
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Returns the bytes that new processes can have, of the machine or of the container; None where nothing tells.
+
+    Args:
+        root: the folder that has proc/ and sys/, for tests.
+    """
+    free = []
+    try:
+        lines = dict(line.split(":", 1) for line in (root / "proc/meminfo").read_text().splitlines())
+        free.append(int(lines["MemAvailable"].split()[0]) * 1024)
+    except (OSError, KeyError):
+        pass  # not Linux
+    groups = root / "sys/fs/cgroup"
+    for limit, used in (  # control groups of version 2, then 1; a container sees its own at the top
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free.append(max(0, int((groups / limit).read_text()) - int((groups / used).read_text())))
+        except (OSError, ValueError):
+            continue  # no such group, or `max`: no limit
+    return min(free, default=None)
 
 
 def source_hash(root: Path) -> str:

@@ -156,11 +156,13 @@ def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Cal
 
 def _resume(folder: "Folder", started: float, target: Target, *, force: bool) -> None:
     from analysis.run.trials import read_info
+    from search.failures import storage_watched
     from search.monitoring.progress import Terminal
     from search.record.lease import acquire
 
     read_info(folder)  # refuses what is no run, in which no lease is to be left
-    lease = acquire(folder, say=click.echo)
+    with storage_watched(folder):
+        lease = acquire(folder, say=click.echo)
     _watch(
         lease,
         started,

@@ -67,7 +67,8 @@ class Lease:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._renew()
+        with suppress(OSError):  # the claim is written; what follows says better that the storage is full
+            self._renew()
         self._thread = threading.Thread(target=self._keep, name="temper-lease", daemon=True)
         self._thread.start()
         return self
@@ -195,6 +196,9 @@ def _await_end(
     until, beats = elapsed() + seconds, _beats(names)
     while elapsed() < until:
         sleep(min(1.0, beat / 2))
+        if place.local is not None:  # a client of NFS lists anew what it has changed, else up to a minute later
+            place.write("look", b"")
+            place.delete("look")
         names = place.names()
         if RELEASED in names or state_of(holder) == GONE:
             return

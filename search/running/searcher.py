@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.events import Asked, Listener, Outcome, Proposal
-from search.failures import storage_fault
+from search.failures import start_fault, storage_fault
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import RememberedTrial
@@ -20,7 +20,7 @@ from search.running.trial_results import outcome_of
 from search.samplers.sampler import Candidate, Sampler, SearchState
 from search.study.resources import Role
 from search.study.study import BASE, Study
-from trainables.errors import StorageFull, TemperError
+from trainables.errors import MachineFault, StorageFull, TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
@@ -132,10 +132,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._report(self._running[trial_id], Report.of_result(result), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell all how a trial ended. Raises StorageFull where it failed since the storage is full or broken."""
+        """Tell all how a trial ended. Raises MachineFault where it failed by no fault of its own, as of a full disk."""
         failure = (self._why_failed(trial_id) or UNEXPLAINED) if error else None
         if failure is not None and (fault := storage_fault(failure.detail or "") or self._why_unwritable()):
             raise StorageFull(fault)
+        if failure is not None and (fault := start_fault(failure.detail or "")):
+            raise MachineFault(fault)
         report = Report.of_result(result) if result else None
         outcome = outcome_of(report, self._study.objectives, failure=failure, stopped=self._why_stopped(trial_id))
         proposal = self._running.pop(trial_id)

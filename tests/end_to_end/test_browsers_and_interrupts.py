@@ -15,26 +15,36 @@ from tests.support.command import SMALL, start_search, temper
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("later", [0.0, 0.7, 1.9])  # moments after the first result, s
-def test_ctrl_c_is_exit_130_and_says_what_is_kept(tmp_path: Path, later: float) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "reason", "later"),  # `later`: moments after the first result, s
+    [
+        (signal.SIGINT, 130, "Ctrl-C (SIGINT)", 0.0),
+        (signal.SIGTERM, 143, "SIGTERM", 0.7),
+        (signal.SIGHUP, 129, "SIGHUP", 1.9),
+    ],
+)
+def test_a_signal_ends_the_search_with_its_exit_code_and_says_what_is_kept(
+    tmp_path: Path, number: int, code: int, reason: str, later: float
+) -> None:
     process = start_search(tmp_path, "cut", [])
     assert process.stdout is not None
     for line in process.stdout:
         if line.lstrip().startswith("1/"):
             break
     time.sleep(later)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     try:
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, output
+    assert process.returncode == code, output
+    assert "Traceback" not in output
     assert "temper resume" in output
     assert not (tmp_path / "cut" / ".tune").exists()
     assert temper("report", str(tmp_path / "cut")).returncode == 0
     told = temper("status", str(tmp_path / "cut")).stdout.splitlines()
     assert told[-2].startswith("interrupted ")
-    assert told[-2].endswith(f" on {socket.gethostname()}: Ctrl-C (SIGINT)")
+    assert told[-2].endswith(f" on {socket.gethostname()}: {reason}")
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")

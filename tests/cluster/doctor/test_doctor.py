@@ -14,7 +14,7 @@ import pytest
 
 import trainables
 from cluster.doctor.findings import CLOCK_SECONDS, Access, findings, is_public, slowed
-from cluster.doctor.node_report import Gpu, Report, source_hash
+from cluster.doctor.node_report import Gpu, Report, free_memory, source_hash
 from cluster.doctor.shared_storage import DRIVER, Unshared, judge
 from tests.support.checkout import ROOT, importable
 from tests.support.command import SMALL, temper
@@ -67,6 +67,26 @@ def test_a_busy_node_and_workers_at_another_niceness_are_told_and_are_no_finding
     ]
     assert slowed(replace(DRIVERS, niceness=15), [nice]) == []
     assert problems(nice) == problems(busy) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:  8 kB\n"}, 8192),
+        ({"proc/meminfo": "MemAvailable: 8 kB\n", "memory.max": "5000\n", "memory.current": "1000\n"}, 4000),
+        ({"proc/meminfo": "MemAvailable: 8 kB\n", "memory.max": "max\n", "memory.current": "1000\n"}, 8192),
+        ({"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "900"}, 0),
+        ({}, None),
+    ],
+)
+def test_free_memory_is_the_machines_or_what_the_container_may_have(
+    files: dict[str, str], free: int | None, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        place = tmp_path / (name if name.startswith("proc") else f"sys/fs/cgroup/{name}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+    assert free_memory(tmp_path) == free
 
 
 def test_a_clock_is_only_wrong_where_the_round_trip_cannot_explain_it() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from search.events import Outcome
-from search.failures import ending_of, error_of, storage_fault, storage_watched, why_unwritable
+from search.failures import ending_of, error_of, start_fault, storage_fault, storage_watched, why_unwritable
 from search.running.callbacks import HangCallback
-from trainables.errors import InvalidInput, StorageFull
+from trainables.errors import InvalidInput, MachineFault, StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
@@ -120,6 +120,15 @@ def test_an_error_that_does_not_say_so_is_one_of_the_storage_where_that_cannot_b
         raise EOFError("Ran out of input")  # what Tune says of its own file that was cut
     with pytest.raises(InvalidInput), storage_watched(folder):
         raise InvalidInput("space: got 1")
+
+
+def test_a_process_that_could_not_be_started_is_a_fault_of_the_machine(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path / "one"))
+    ray = "ray.exceptions.ActorDiedError: died.\nThe actor never ran - it was cancelled before it started running."
+    told = r"could not be started \(The actor never ran - .* running\); does the memory suffice\?.*temper resume"
+    with pytest.raises(MachineFault, match=told), storage_watched(folder):
+        raise RuntimeError(ray)
+    assert start_fault("ValueError: no") is None
 
 
 class Tune:

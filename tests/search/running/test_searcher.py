@@ -17,7 +17,7 @@ from tests.support.recipes import propose
 from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result, searcher
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
-from trainables.errors import InvalidInput, StorageFull
+from trainables.errors import InvalidInput, MachineFault, StorageFull
 from trainables.execution.ending import FINISHED, Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.losses.config import Loss
@@ -283,13 +283,13 @@ def test_all_problems_of_a_study_come_at_once() -> None:
         load("digits", ["reference=foo"])
 
 
-def test_a_trial_that_died_of_the_storage_is_no_failed_one() -> None:
-    study, problem = load("digits"), ["Read-only file system"]
+def test_a_trial_that_died_of_the_storage_or_the_machine_is_no_failed_one() -> None:
+    study, problem, ending = load("digits"), ["Read-only file system"], ["EOFError: Ran out of input"]
     log = Log(study)
     searching = searcher(
         study,
         log,
-        why_failed=lambda _: Ending(EndKind.LOST, "EOFError: Ran out of input"),
+        why_failed=lambda _: Ending(EndKind.LOST, ending[0]),
         why_unwritable=lambda: problem[0] if problem else None,
     )
     assert isinstance(searching.suggest("t1"), dict)
@@ -297,5 +297,10 @@ def test_a_trial_that_died_of_the_storage_is_no_failed_one() -> None:
         searching.on_trial_complete("t1", error=True)
     assert log.outcomes == []
     problem.clear()
+    ending[0] = "The actor never ran - it was cancelled before it started running."
+    with pytest.raises(MachineFault, match="never ran"):
+        searching.on_trial_complete("t1", error=True)
+    assert log.outcomes == []
+    ending[0] = "EOFError: Ran out of input"
     searching.on_trial_complete("t1", error=True)
     assert [one.reason for one in log.outcomes] == ["EOFError: Ran out of input"]

@@ -1,0 +1,60 @@
+"""The folder of a new run: whose it is, what is left of drivers that died early, and names that nobody chose."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from search.record.holder import this_process
+from search.record.lease import Held
+from search.record.run_directory import open_run, open_unnamed_run
+from search.study.loading import load
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+
+def test_of_two_searches_of_one_name_the_second_is_refused_and_leaves_the_first_ones_folder(tmp_path: Path) -> None:
+    with open_run(str(tmp_path), "same") as lease:
+        with pytest.raises(Held, match=rf"same: process {os.getpid()} on .* works on it"):
+            open_run(str(tmp_path), "same")
+        lease.run.write_json("run.json", {})
+    assert sorted(lease.run.names()) == ["lease", "run.json"]
+    with pytest.raises(InvalidInput, match="exists already; choose another --name"):
+        open_run(str(tmp_path), "same")
+
+
+def test_what_a_driver_left_that_died_before_its_search_began_is_removed(tmp_path: Path) -> None:
+    place = Folder(str(tmp_path)).child("new")
+    place.write("study.yaml", b"name: dig")
+    place.child("tensorboard").write("events", b"...")
+    place.child("lease", "1").write_json("claim.json", this_process() | {"pid": 2**30})
+    with open_run(str(tmp_path), "new", lambda text: None) as lease:
+        assert lease.term == 2
+        assert lease.run.names() == ["lease"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_searches_that_begin_at_once_without_a_name_get_names_of_their_own(tmp_path: Path) -> None:
+    study, names, start = load("digits"), list[str](), threading.Barrier(6)
+
+    def begin() -> None:
+        start.wait()
+        names.append(open_unnamed_run(str(tmp_path), study).run.name)
+
+    threads = [threading.Thread(target=begin) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(names)) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_storage_in_the_home_folder_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with open_run("~/runs", "one") as lease:
+        assert lease.run.local == tmp_path / "runs" / "one"
+        assert str(lease.run) == f"{tmp_path}/runs/one"
+    with pytest.raises(InvalidInput, match=r"~nobody-of-that-name/runs: no home folder of that user is known"):
+        Folder("~nobody-of-that-name/runs")
