@@ -149,6 +149,8 @@ _TYPES = {
 def _expected(kind: str, context: dict[str, Any], message: str) -> str:
     if kind in _BOUNDS:
         return "a number " + _BOUNDS[kind].format(**context)
+    if kind == "too_short":
+        return f"at least {context['min_length']} in the list"
     return _TYPES.get(kind.split("_")[0], message[:1].lower() + message[1:])
 
 

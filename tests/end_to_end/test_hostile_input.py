@@ -84,7 +84,10 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("reference", ["os:mkdir", "shutil:rmtree", "numpy:load", "torch.hub:load", "os.path:exists"])
 def test_a_study_calls_no_function_but_those_of_the_working_directory(reference: str) -> None:
     for key in ("data", "model"):
-        with pytest.raises(InvalidInput, match=f"{key}.name: got '{reference}', expected a module in the working dir"):
+        with pytest.raises(
+            InvalidInput,
+            match=f"{key}.name: got '{reference}', expected a module in the study's folder",
+        ):
             load_and_use(key, reference)
 
 

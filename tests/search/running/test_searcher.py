@@ -274,7 +274,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
         "baselines.0.perturbation.stps: unknown key, did you mean steps?",
         "budget.trails: unknown key, did you mean trials?",
         "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function",
-        "seed: got 'x', expected a whole number",
+        "seed: got 'x', expected a whole number from 0 to 9223372036854775807",
         "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
         "space.schedule.epochs: got low 30 above high 20, expected low <= high",
         "threat_model.epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)",
