@@ -2,17 +2,21 @@
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENOSPC
+from errno import EDQUOT, EIO, ENOSPC, ENOTCONN, EROFS, ESTALE
 from pathlib import Path
 from typing import Any
 
-from trainables.errors import StorageFull
+from trainables.errors import StorageFull, TemperError
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
+_BROKEN = tuple(map(os.strerror, (EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
+PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
 # The words by which Ray's errors say that a process was ended because its node ran low on memory.
@@ -72,32 +76,76 @@ def _raised(lines: list[str]) -> str | None:
     return raised
 
 
-def tells_of_full_storage(error: str) -> bool:
-    """Return whether an error says that there was no room to write a file."""
-    return any(message in error for message in _FULL)
+def storage_fault(error: str) -> str | None:
+    """Return what an error says is wrong with a storage, in the system's words: full, or broken; None otherwise."""
+    return next((message for message in (*_FULL, *_BROKEN) if message in error), None)
+
+
+def why_unwritable(folder: Folder) -> str | None:
+    """Return what is wrong with the storage of a run, in the system's words; None where a file can be written there.
+
+    A trial whose storage was full often dies of what follows from it, which does not say so.
+    """
+    try:
+        folder.write(".probe", bytes(PROBE_BYTES))
+        folder.delete(".probe")
+    except OSError as error:
+        return storage_fault(str(error)) or error.strerror or str(error)
+    return None
 
 
 @contextmanager
 def storage_watched(folder: Folder) -> Iterator[None]:
-    """Raise StorageFull, which says what to do, in place of any error in this context that a full storage caused.
+    """Raise StorageFull, which says what to do, in place of any error in this context that the storage caused.
 
-    Errors are recognized by their text, because Tune hands on those of its callbacks as text.
+    Errors are recognized by their text, because Tune hands on those of its callbacks as text, or else by trying to
+    write into the run's folder.
 
     Args:
         folder: the run's folder, which the message names.
 
     Raises:
-        StorageFull: the storage is full.
+        StorageFull: the storage is full, or cannot be written any more.
     """
     try:
         yield
-    except Exception as error:
-        if not any(tells_of_full_storage(str(one)) for one in _chain(error)):
+    except TemperError as error:
+        if not isinstance(error, StorageFull):
             raise
-        raise StorageFull(
-            f"{folder}: the storage is full. What finished is kept, and every epoch that was written; "
-            f"free some space, then `temper resume {folder}` goes on with it."
-        ) from None
+        raise _stopped(folder, storage_fault(str(error)) or str(error)) from None
+    except Exception as error:
+        told = (storage_fault(str(one)) for one in _chain(error))
+        fault = next((one for one in told if one is not None), None) or why_unwritable(folder)
+        if fault is None:
+            raise
+        raise _stopped(folder, fault) from None
+
+
+def _stopped(folder: Folder, fault: str) -> StorageFull:
+    """Return the error that says where a storage is full or broken, and what to do."""
+    if fault not in _FULL:
+        problem, todo = f"the storage cannot be written ({fault})", "when it can be written again"
+    elif why_unwritable(folder) is None and _full_temporary() is not None:
+        problem, todo = f"the folder for temporary files, {_full_temporary()}, is full", "free some space there, then"
+    else:
+        problem, todo = "the storage is full", "free some space, then"
+    goes_on = f"`temper resume {folder}` goes on with it" if _has_begun(folder) else "begin the search again"
+    return StorageFull(
+        f"{folder}: {problem}. What finished is kept, and every epoch that was written; {todo} {goes_on}."
+    )
+
+
+def _full_temporary() -> str | None:
+    place = tempfile.gettempdir()
+    return place if shutil.disk_usage(place).free < PROBE_BYTES else None
+
+
+def _has_begun(folder: Folder) -> bool:
+    try:
+        folder.read_json("run.json")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,6 +8,7 @@ import torch
 from pydantic import ConfigDict
 
 from analysis.run.format import check_format
+from search.resume.comparison import compare
 from trainables.config import Frozen, parse, read_yaml
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput, TemperError
@@ -28,6 +29,7 @@ class Exported(Frozen):
         recipe: the recipe.
         evaluation: how it was scored.
         environment: machine, versions and data that decide whether its numbers can be repeated bitwise.
+        fingerprint: hashes of the data and of the user's modules; empty in exports of versions before 0.3.0.
         metrics: its final numbers.
     """
 
@@ -36,10 +38,11 @@ class Exported(Frozen):
     recipe: Recipe
     evaluation: Evaluation
     environment: dict[str, Any]
+    fingerprint: dict[str, str] = {}
     metrics: dict[str, float]
 
 
-def reproduce(path: str) -> str:
+def reproduce(path: str, *, force: bool = False) -> str:
     """Train an exported recipe again, its base included, and compare its numbers with the exported ones.
 
     On the same machine, with the same number of threads and the same versions, all numbers must be equal. Elsewhere
@@ -47,12 +50,14 @@ def reproduce(path: str) -> str:
 
     Args:
         path: the file that `temper export` wrote.
+        force: train it even if the data or the user's modules have changed.
 
     Returns:
         The comparison, one line for each number.
 
     Raises:
-        InvalidInput: the file is missing, is no single exported recipe, or is of a later version.
+        InvalidInput: the file is missing, is no single exported recipe, or is of a later version; or the data or the
+            user's modules have changed.
         TemperError: the numbers differ by more than that.
     """
     exported = _read(path)
@@ -61,6 +66,9 @@ def reproduce(path: str) -> str:
         device = "cpu"
     set_conditions(threads)
     splits = load_splits(exported.recipe.data)
+    found = compare(exported.fingerprint, exported.recipe, splits.fingerprint())
+    if not force:
+        found.refuse(path)
     pipeline = run(exported.recipe, exported.evaluation, splits, torch.device(device))
     if pipeline.reason is not None:
         raise TemperError(f"{path}: {pipeline.reason}; the export has finished numbers")

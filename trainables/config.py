@@ -47,7 +47,8 @@ def parse(model: type[Model], data: object, *, where: str = "") -> Model:
 def read_yaml(text: str | bytes, where: str) -> Any:
     """Reads plain data from YAML that a stranger may have written.
 
-    Tags that would build objects are refused, and so are references that multiply to a huge document.
+    Tags that would build objects are refused, and so are references that multiply to a huge document, and keys that one
+    group has twice, of which YAML readers silently take the last.
 
     Args:
         text: content of a file, or a single value.
@@ -60,6 +61,8 @@ def read_yaml(text: str | bytes, where: str) -> Any:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None and _size(root, {}) > MOST_NODES:
             raise InvalidInput(f"{where}: its references make more than {MOST_NODES:,} values of it")
+        if root is not None and (twice := _twice(root)):
+            raise InvalidInput(*(f"{where}: {one}" for one in twice))
         return yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
@@ -78,6 +81,29 @@ def _size(node: Any, known: dict[int, int]) -> int:
         inner = sum(_size(part, known) for part in parts)
         known[id(node)] = min(1 + inner, MOST_NODES + 1)
     return known[id(node)]
+
+
+def _twice(root: yaml.Node) -> list[str]:
+    """Returns a line for each key that stands twice in one group, with the lines of both."""
+    problems: dict[str, None] = {}
+    waiting: list[tuple[yaml.Node, str]] = [(root, "")]
+    looked_at: set[int] = set()
+    while waiting:
+        node, path = waiting.pop()
+        if isinstance(node, yaml.ScalarNode) or id(node) in looked_at:
+            continue
+        looked_at.add(id(node))
+        lines: dict[str, int] = {}
+        for number, entry in enumerate(node.value):
+            key, value = entry if isinstance(entry, tuple) else (None, entry)
+            name = f"{path}{number if key is None else key.value}"
+            if isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    problems[f"{name}: stands twice, in lines {lines[key.value]} and {line}, expected it once"] = None
+                lines.setdefault(key.value, line)
+            waiting.append((value, f"{name}."))
+    return list(problems)
 
 
 def _line(model: type[BaseModel], problem: Any) -> str:
@@ -170,5 +196,6 @@ def _described(owners: list[type[BaseModel]], location: tuple[int | str, ...]) -
 
 
 PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1, description="a whole number from 0 to 9223372036854775807")]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")]

@@ -1,6 +1,7 @@
 """Reads and writes folders on local disk, NFS or object storage; all access to a run directory goes through here."""
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,8 +19,8 @@ class Folder:
     """One folder on a local or remote filesystem; it is cheap to copy and to send to another process.
 
     Attributes:
-        uri: the storage as the user wrote it: a path or an `s3://`, `gs://`, … URI, with Arrow's options after a `?` if
-            any, e.g. `s3://bucket/runs?endpoint_override=minio.example:9000`.
+        uri: the storage as the user wrote it: a path, whose leading `~` is expanded, or an `s3://`, `gs://`, … URI,
+            with Arrow's options after a `?` if any, e.g. `s3://bucket/runs?endpoint_override=minio.example:9000`.
         parts: names of the folders on the way from there to this folder.
     """
 
@@ -27,10 +28,15 @@ class Folder:
     parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuses (InvalidInput) a URI with a password, which would appear in the run's files and in messages."""
+        """Expands a leading `~`, and refuses (InvalidInput) a URI with a password, which would appear in messages."""
         user, at, _ = self.uri.partition("://")[2].partition("/")[0].rpartition("@")
         if at and ":" in user:
             raise InvalidInput("storage: got a URI with a password, expected none: set it as the cloud's own tools do")
+        if self.uri.startswith("~"):
+            expanded = os.path.expanduser(self.uri)
+            if expanded == self.uri:
+                raise InvalidInput(f"{self.uri}: no home folder of that user is known; write the path in full")
+            object.__setattr__(self, "uri", expanded)
 
     def child(self, *parts: str) -> "Folder":
         """Returns a folder below this one. Raises InvalidInput for a part that would lead out of this folder."""
@@ -85,6 +91,28 @@ class Folder:
                 system.delete_file(staging)
             raise
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Makes one local file unless there is one of that name, and returns whether it did.
+
+        Of several processes that try at once, also on other machines through NFS, exactly one succeeds. A reader may
+        see the file empty for a moment.
+
+        Raises:
+            OSError: the folder cannot be written.
+            ValueError: the folder is not local, and its storage has no such operation that Arrow offers.
+        """
+        local = self.local
+        if local is None:
+            raise ValueError(f"{self}: files can be created exclusively in local folders only")
+        local.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(local / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        with os.fdopen(file, "wb") as stream:
+            stream.write(content)
+        return True
+
     def read(self, name: str) -> bytes:
         """Returns the content of one file. Raises FileNotFoundError."""
         system, folder = self._resolve()
@@ -116,6 +144,12 @@ class Folder:
         system, folder = self._resolve()
         moment: datetime | None = system.get_file_info(f"{folder}/{name}").mtime
         return None if moment is None else moment.astimezone(UTC)
+
+    def delete(self, name: str) -> None:
+        """Deletes one file, if it exists."""
+        system, folder = self._resolve()
+        with suppress(FileNotFoundError):
+            system.delete_file(f"{folder}/{name}")
 
     def remove(self) -> None:
         """Deletes the folder and everything in it, if it exists."""

@@ -21,6 +21,7 @@ from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
+from trainables.user_modules import go_to_work
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             splits: the data of the run.
             cache: keeps finished bases and teachers: `put(id, TrainedModel)`, `take(id, recover)`.
         """
+        go_to_work()
         self._setting, self._splits, self._shelf = setting, splits, cache
         self._take(config)
 

@@ -1,16 +1,12 @@
 """Finds and imports the user's functions, which a study names as `module:function`.
 
-They come from the working directory, or from a module that the user has said to trust.
+They come from the study's folder or the working directory, or from a module that the user has said to trust.
 """
 
-import importlib
 import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -18,12 +14,25 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from trainables.errors import InvalidInput
+from trainables.user_errors import reported
+from trainables.user_modules import (
+    INSTALLED,
+    OURS,
+    imported,
+    imported_names,
+    modules_beside,
+    place_of,
+    source_of,
+    spec_of,
+    user_folders,
+)
 
 
 def known(name: str, names: tuple[str, ...]) -> str:
     """Checks that a name is one of `names`, or has the form `module:function`; raises ValueError if not."""
     if name not in names and not is_reference(name):
-        raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function")
+        hint = ", a module's name in Python's letters, digits and _" if ":" in name else ""
+        raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function{hint}")
     return name
 
 
@@ -72,7 +81,7 @@ def _is_users(name: str) -> bool:
 
 
 def source_files(reference: str) -> dict[str, Path]:
-    """Lists the source files of a user's function: its whole top-level package, or its one file. Imports nothing.
+    """Lists the source files of a user's function and of the modules beside it that it imports. Imports nothing.
 
     Args:
         reference: `package.module:function`.
@@ -84,7 +93,7 @@ def source_files(reference: str) -> dict[str, Path]:
     place = top_level(reference)
     if place is None:
         return {}
-    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    files = [path for one in modules_beside(place) for path in source_of(one)]
     return {path.relative_to(place.parent).as_posix(): path for path in files}
 
 
@@ -93,22 +102,18 @@ def top_level(reference: str) -> Path | None:
 
     None if there is no such module, or it lies in no file.
     """
-    spec = _top_level_spec(reference)
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin) if spec.has_location and spec.origin is not None else None
+    spec = spec_of(reference.partition(":")[0])
+    return None if spec is None else place_of(spec)
 
 
 def lies_here(path: Path) -> bool:
-    """Returns whether a file or folder is in the working directory, by its path or once links are resolved."""
-    here = Path.cwd()  # has no symbolic links in it, but the paths that Python imports from may have some
-    return here in (*path.parents, *path.resolve().parents)
+    """Returns whether a file or folder lies in one of the user's folders, by its path or once links are resolved."""
+    # The working directory has no symbolic links in it, but the paths that Python imports from may have some.
+    return any(folder in (*path.parents, *path.resolve().parents) for folder in user_folders())
 
 
 def is_trusted(module: str) -> bool:
-    """Returns whether a study may call functions of a module: it lies in the working directory, or TRUSTED names it.
+    """Returns whether a study may call functions of a module: it lies in a folder of the user, or TRUSTED names it.
 
     A study may come from a stranger, so it may not call whatever happens to be installed. Nothing is imported here.
     """
@@ -116,24 +121,15 @@ def is_trusted(module: str) -> bool:
     if top in os.environ.get(TRUSTED, "").split(","):
         return True
     try:
-        spec = _top_level_spec(module)
+        spec = spec_of(module)
     except (ImportError, ValueError):
         return False
-    origin = Path(spec.origin) if spec is not None and spec.origin is not None else None
-    if origin is None:
-        return spec is None  # a module that does not exist passes, because importing it gives the better message
-    installed = {"site-packages", "dist-packages"} & set(origin.parts)
-    return lies_here(origin) and not installed and top not in sys.stdlib_module_names
-
-
-def _top_level_spec(reference: str) -> ModuleSpec | None:
-    """Finds a top-level module just as importing it will.
-
-    The working directory is added to sys.path, because the installed `temper` command lacks it.
-    """
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that a folder there cannot replace one of Temper's packages
-    return find_spec(reference.partition(":")[0].partition(".")[0])
+    if spec is None:
+        return True  # a module that does not exist passes, because importing it gives the better message
+    place = place_of(spec)
+    if place is None or top in OURS:
+        return False
+    return lies_here(place) and not INSTALLED & set(place.parts) and Path(os.__file__).parent not in place.parents
 
 
 def user_function(reference: str, where: str) -> Callable[..., Any]:
@@ -147,18 +143,47 @@ def user_function(reference: str, where: str) -> Callable[..., Any]:
         InvalidInput: there is no such module or function, the module is not trusted, or importing it fails.
     """
     module, _, name = reference.partition(":")
+    got = f"{where}: got {reference!r}"
+    if module.endswith(".py"):
+        raise InvalidInput(f"{got}, expected {module.removesuffix('.py')}:{name}, without the ending of the file")
     if not is_trusted(module):
-        raise InvalidInput(
-            f"{where}: got {reference!r}, expected a module in the working directory, or one that you trust: "
-            f"set {TRUSTED}={module.partition('.')[0]}"
-        )
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({error})") from error
+        raise InvalidInput(f"{got}, {_untrusted(module.partition('.')[0])}")
+    if clash := _clash(reference):
+        raise InvalidInput(f"{got}, {clash}")
+    with reported(f"{got}, which cannot be imported"):
+        try:
+            found = imported(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # a module that theirs imports
+            looked = " and ".join(map(str, user_folders()))
+            raise InvalidInput(f"{got}, which cannot be imported ({error}); looked in {looked}") from None
+    function = getattr(found, name, None)
+    if function is None:
+        raise InvalidInput(f"{got}, which cannot be imported: {found.__file__ or module} has no {name}")
     if not callable(function):
-        raise InvalidInput(f"{where}: got {reference!r}, expected a function")
+        raise InvalidInput(f"{got}, expected a function")
     return cast(Callable[..., Any], function)
+
+
+def _untrusted(top: str) -> str:
+    if top in OURS:
+        return f"but {top} is one of Temper's packages, expected another name for the module"
+    return (
+        f"expected a module in the study's folder or the working directory, or one that you trust: set {TRUSTED}={top}"
+    )
+
+
+def _clash(reference: str) -> str:
+    """Returns what is wrong if the user's code imports a module beside it that is named as one of Temper's packages."""
+    place = top_level(reference)
+    if place is None or (place.parent / "trainables" / "user_code.py").exists():  # a checkout holds the packages
+        return ""
+    for path in modules_beside(place):
+        for name in sorted(imported_names(path) & OURS):
+            if (place.parent / f"{name}.py").exists() or (place.parent / name / "__init__.py").exists():
+                return f"but {path.name} imports {name}, which is one of Temper's packages: rename yours"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Writes the models of finished trials as ONNX files, and says of each how large, how faithful and how fast it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from analysis.run.trials import Run, Trial
@@ -14,8 +14,12 @@ from trainables.deployment.onnx_runtime import OnnxModel, agreement, require_onn
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
+ACCURACY_TOLERANCE = 0.01  # of clean accuracy, 0–1, beside two images
 
-def write_models(run: Run, trials: Sequence[Trial], output: str) -> Iterator[str]:
+
+def write_models(
+    run: Run, trials: Sequence[Trial], output: str, check: Callable[[str], object] = lambda fingerprint: None
+) -> Iterator[str]:
     """Write an ONNX file for each trial, and yield a line about each file.
 
     Args:
@@ -23,13 +27,14 @@ def write_models(run: Run, trials: Sequence[Trial], output: str) -> Iterator[str
         trials: the finished trials to write.
         output: the file to write. For several trials, or if it is a folder already, it is a folder, in which files are
             named by trial.
+        check: is given the fingerprint of the data, and raises if they are not those of the run.
 
     Yields:
         Size of the file, its agreement with PyTorch on the validation images, and its latency, in words.
 
     Raises:
         InvalidInput: the optional packages are missing, a trial's last checkpoint is gone, its network has no ONNX
-            form, or the file cannot be written.
+            form, the file has another accuracy than was recorded, or it cannot be written.
     """
     require_onnx()
     place = Path(output)
@@ -40,23 +45,25 @@ def write_models(run: Run, trials: Sequence[Trial], output: str) -> Iterator[str
         key = recipe.data.model_dump_json()
         if key not in data:
             data[key] = load_splits(recipe.data)
+            check(data[key].fingerprint())
         path = place if folder is None else folder / f"{trial.id}.onnx"
-        yield _write_model(run, trial.id, recipe, data[key], path)
+        yield _write_model(run, trial, recipe, data[key], path)
 
 
-def _write_model(run: Run, trial_id: str, recipe: Recipe, splits: Splits, path: Path) -> str:
-    checkpoint = run.folder.child("trials", trial_id, "checkpoint")
+def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: Path) -> str:
+    checkpoint = run.folder.child("trials", trial.id, "checkpoint")
     weights = read_result(checkpoint, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
     if weights is None:
         raise InvalidInput(f"{checkpoint}: no whole checkpoint of the last epoch in it, expected the trained weights")
     model, images = rebuild(recipe, splits, weights), splits.validation.images
     content = to_onnx(model, images.shape[1:], Compressors(recipe.methods, seed=recipe.seed))
+    deployed = OnnxModel(content, threads=1)
+    _check_accuracy(run, trial, deployed, splits)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     except OSError as error:
         raise InvalidInput(f"--output: {path}: {error.strerror}") from error
-    deployed = OnnxModel(content, threads=1)
     took = deployed.latency(images[:1])
     parts = [
         f"{path}: {len(content):,} bytes",
@@ -66,3 +73,21 @@ def _write_model(run: Run, trial_id: str, recipe: Recipe, splits: Splits, path: 
     if recipe.quantization is not None:
         parts.append("its robustness was measured on the fake-quantized model in PyTorch")
     return "; ".join(parts)
+
+
+def _check_accuracy(run: Run, trial: Trial, deployed: OnnxModel, splits: Splits) -> None:
+    """Refuse a file whose clean accuracy is not the one that the run recorded: its network was built otherwise.
+
+    Other kernels than those of the training move a few images that lie at a boundary, hence the tolerance.
+    """
+    recorded = trial.metrics.get("clean_accuracy")
+    if recorded is None:
+        return
+    examples = (run.info.get("evaluation") or {}).get("examples")
+    images, labels = splits.validation.images[:examples], splits.validation.labels[:examples]
+    found = deployed.accuracy(images, labels)
+    if abs(found - recorded) > ACCURACY_TOLERANCE + 2 / len(labels):
+        raise InvalidInput(
+            f"{run.folder}/trials/{trial.id}: the exported network labels {found:.1%} of the validation images right, "
+            f"the run recorded {recorded:.1%}: the code or the data that make the network have changed since"
+        )

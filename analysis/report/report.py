@@ -19,20 +19,21 @@ from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from analysis.tables.grid import grid_table
 from analysis.tables.rungs import rung_rows, rung_table
-from analysis.tables.trials import curves, finished
+from analysis.tables.trials import curves, finished, recipes
 from trainables.evaluation.remarks import remarks
 
 
 def write_report(run: Run) -> None:
-    """Rebuild trials.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
+    """Rebuild trials.parquet, recipes.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
 
     If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv.
     """
     table = finished(run)
     members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
-    buffer = io.BytesIO()
-    curves(run).to_parquet(buffer)
-    run.folder.write("trials.parquet", buffer.getvalue())
+    for name, rows in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
+        buffer = io.BytesIO()
+        rows.to_parquet(buffer)
+        run.folder.write(name, buffer.getvalue())
     run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
     run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
@@ -76,6 +77,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         trials=[_trial(trial) for trial in run.trials],
         found=run.info.get("network_findings", []),  # older runs have no such key
         unreadable=run.unreadable,
+        left_out=run.left_out,
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.run.format import check_format
+from analysis.run.impossible import impossible
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
@@ -74,12 +75,14 @@ class Run:
         info: content of run.json.
         trials: its trials, in the order of proposing.
         unreadable: names of trial folders whose recipe.json is torn.
+        left_out: a line for each trial that is left out since its record has a value that no search writes.
     """
 
     folder: Folder
     info: dict[str, Any]
     trials: tuple[Trial, ...]
     unreadable: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def finished(self, trial_id: str) -> Trial | None:
         """Return the complete trial of this id; None if there is none."""
@@ -118,13 +121,20 @@ def read_run(folder: Folder) -> Run:
         InvalidInput: the folder holds no run, or one of a format that this version cannot read.
     """
     info = read_info(folder)
-    trials, unreadable = [], []
+    trials, unreadable, left_out = [], [], []
     for name in folder.child("trials").names():
         try:
             trials.append(_read_trial(folder.child("trials", name)))
+        except _Impossible as problem:
+            left_out.append(f"trials/{name}: left out, it has {problem}")
         except (OSError, ValueError, KeyError, TypeError):
             unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
-    return Run(folder, info, tuple(sorted(trials, key=lambda trial: trial.number)), tuple(unreadable))
+    trials.sort(key=lambda trial: trial.number)
+    return Run(folder, info, tuple(trials), tuple(unreadable), tuple(left_out))
+
+
+class _Impossible(Exception):
+    """Raised for a trial whose record has a value that no search writes."""
 
 
 def _read_trial(folder: Folder) -> Trial:
@@ -135,6 +145,8 @@ def _read_trial(folder: Folder) -> Trial:
         outcome = folder.read_json("outcome.json")
     except (OSError, ValueError):
         outcome = {}  # it has not ended, or the file is torn
+    if (problem := impossible(record, outcome)) is not None:
+        raise _Impossible(problem)
     bits = outcome.get("robust_correct")
     correct = np.unpackbits(np.frombuffer(bytes.fromhex(bits), np.uint8))[: outcome["examples"]] if bits else None
     return Trial(

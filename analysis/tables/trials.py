@@ -1,10 +1,11 @@
-"""Makes the tables of a run's trials: one with a row for each finished trial, and one for each trial and epoch."""
+"""Makes the tables of a run's trials: with a row for each finished trial, for each recipe, or for each epoch."""
 
 import pandas as pd
 
 from analysis.pareto.frontier import frontier, ratio
 from analysis.run.summary import summary
 from analysis.run.trials import Run
+from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import State
 
 
@@ -31,6 +32,40 @@ def finished(run: Run) -> pd.DataFrame:
     ]
     columns = None if rows else ["id", "role", "name", "recipe", "on_frontier"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def recipes(run: Run) -> pd.DataFrame:
+    """Return one row for each recipe, ended or not, in the order of proposing: what was chosen, and what came of it.
+
+    Returns:
+        Columns id, number, role, name, recipe (in words), state, reason, started, ended, seconds; `param.NAME` for each
+        parameter that a sampler chose, empty for fixed recipes and where it was not asked for; every final metric,
+        empty where the recipe has not finished; on_frontier (bool).
+    """
+    kept = {trial.id for trial in frontier(run)}
+    rows = [
+        {
+            "id": trial.id,
+            "number": trial.number,
+            "role": trial.role,
+            "name": trial.name,
+            "recipe": summary(trial.recipe),
+            "state": trial.state.value,
+            "reason": trial.reason,
+            "started": trial.started,
+            "ended": trial.ended,
+            "seconds": trial.seconds,
+        }
+        | {f"param.{name}": value for name, value in trial.params.items()}
+        | trial.metrics
+        | {"on_frontier": trial.id in kept}
+        for trial in run.trials
+    ]
+    table = pd.DataFrame(rows)
+    params = sorted(name for name in table.columns if name.startswith("param."))
+    metrics = [name for name in table.columns if name in METRICS]
+    first = [name for name in table.columns if name not in (*params, *metrics, "on_frontier")]
+    return table[[*first, *params, *metrics, *(["on_frontier"] if rows else [])]]
 
 
 def curves(run: Run) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Connection: starts Ray on this machine, joins a cluster, or submits a search to one as a job.
 
+- `interrupts`: turns Ctrl-C, SIGTERM and SIGHUP into one exception
 - `session`: starts a local Ray session, or joins a cluster
 - `session_folder`: makes the temporary folder of a local session, and removes those that killed sessions left
 - `authentication`: finds out whether a cluster asks for a token

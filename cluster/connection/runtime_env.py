@@ -6,11 +6,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import trainables
 from trainables.user_code import TRUSTED
+from trainables.user_modules import WORKING_FOLDER
 
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
@@ -40,14 +42,46 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
         if (root / LOCK).exists():
             shutil.copy(root / LOCK, folder / LOCK)
         for name, what in (beside or {}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(what, bytes):
                 (folder / name).write_bytes(what)
             elif what.is_dir():
-                shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
                 shutil.copy(what, folder / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
         yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit()), **told}}
+
+
+def shielded(folder: Path) -> dict[str, Any] | None:
+    """Returns the runtime environment of a local session that is started where modules have names of Temper's packages.
+
+    Ray puts the working directory first on the path of every worker, where a file search.py would be taken for
+    Temper's package. Workers are therefore started in an empty folder, and go back once Temper's code is imported.
+
+    Args:
+        folder: a folder of this session, in which the empty one is made.
+
+    Returns:
+        The runtime environment; None where no such module lies in the working directory, since it costs a second.
+    """
+    here, root = Path.cwd(), checkout()
+    named = [name for name in PACKAGES if (here / f"{name}.py").exists() or (here / name / "__init__.py").exists()]
+    if here == root or not named:
+        return None
+    empty = folder / "start"
+    empty.mkdir()
+    (empty / "README").write_text("Workers are started here.\n")  # Ray refuses to send an empty folder
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"working_dir": str(empty), "env_vars": {"PYTHONPATH": path, WORKING_FOLDER: str(here)}}
+
+
+def temper_version() -> str | None:
+    """Returns the installed package's version; None where the code is not installed, as on nodes that Ray ships to."""
+    try:
+        return version("temper-search")
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> tuple[str, ...]:

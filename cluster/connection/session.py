@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
-from cluster.connection.runtime_env import runtime_env
+from cluster.connection.interrupts import INTERRUPTS, end, started_with
+from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
 
@@ -31,13 +32,31 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Variables that lead a local session to another cluster, or give it that cluster's settings.
+_OF_ANOTHER_CLUSTER = (
+    "RAY_ADDRESS",
+    "RAY_API_SERVER_ADDRESS",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_GCS_SERVER_PORT",
+    "RAY_NAMESPACE",
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV",
+    "RAY_OVERRIDE_LABELS",
+    "RAY_OVERRIDE_RESOURCES",
+    "RAY_REDIS_ADDRESS",
+    "RAY_RUNTIME_ENV",
+    "RAY_TMPDIR",
+    "RAY_USE_TLS",
+    "RAY_object_spilling_config",
+    IN_A_JOB,
+)
 
 
 def prepare_environment(address: str | None) -> None:
     """Sets the environment variables that Ray reads when it is imported; call it before anything imports Ray.
 
-    A local session gets a token of its own, which only this process and its children know, and its workers run at this
-    process's niceness: at Ray's default of 15, two other busy processes slow a search down by seven to twelve times.
+    A local session heeds no variable that belongs to another cluster. It gets a token of its own, which only this
+    process and its children know, and its workers run at this process's niceness: at Ray's default of 15, two other
+    busy processes slow a search down by seven to twelve times.
     For a cluster, the user's RAY_AUTH_MODE and token are left as they are where they are set.
 
     Args:
@@ -46,6 +65,8 @@ def prepare_environment(address: str | None) -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address is None:
+        for name in _OF_ANOTHER_CLUSTER:
+            os.environ.pop(name, None)
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_worker_niceness", str(os.nice(0)))
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -90,7 +111,7 @@ def session(
                 "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
             )
         try:
-            with _code(beside) as environment:
+            with _code(beside) as environment, INTERRUPTS.exits():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
         except ray.exceptions.AuthenticationError as error:
             raise InvalidInput(
@@ -107,17 +128,21 @@ def session(
         return
     with session_folder() as folder:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder),
-            )
+            with INTERRUPTS.exits():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                    runtime_env=shielded(folder),
+                )
             yield
         finally:
+            started = started_with(str(folder))
             ray.shutdown()
+            end(started)  # what an interrupted start left, and workers that would see only later that Ray is gone
 
 
 @contextmanager

@@ -12,15 +12,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "temper-ray-"  # short: Ray puts sockets in the folder, whose paths must not exceed 107 bytes
+from trainables.errors import InvalidInput
+
+PREFIX = "temper-ray-"
 LOCK = "temper.lock"
+ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")  # where the folder for temporary files does not fit
+LONGEST = 19  # characters of the folder's place: Ray's sockets below it have paths of 107 bytes at most, 103 on macOS
+ROOM = 64_000_000  # bytes that a session's logs take at most, and room for what else is written there
 
 
 @contextmanager
 def session_folder() -> Iterator[Path]:
     """Makes a session's folder and removes it afterwards; folders that this user's killed sessions left go first."""
     remove_abandoned()
-    folder, lock = _locked_folder()
+    folder, lock = _locked_folder(session_place())
     try:
         yield folder
     finally:
@@ -29,12 +34,49 @@ def session_folder() -> Iterator[Path]:
             os.close(lock)
 
 
+def session_place() -> Path:
+    """Finds the folder in which a session's folder is made: that for temporary files, or another one where it is unfit.
+
+    Raises:
+        InvalidInput: none is short enough for Ray's sockets, can be written and has room.
+    """
+    unfit = []
+    for place in _places():
+        reason = _why_unfit(place)
+        if reason is None:
+            return place
+        unfit.append(f"{place} {reason}")
+    raise InvalidInput(
+        f"TMPDIR: no folder is fit for Ray's temporary files: {'; '.join(unfit)}; set TMPDIR to a folder that can be "
+        f"written, has {ROOM / 1e6:.0f} MB free and a path of at most {LONGEST} characters"
+    )
+
+
+def _places() -> list[Path]:
+    """Lists the folders that a session's folder may be made in, the wanted one first."""
+    with suppress(OSError):  # no folder for temporary files can be written
+        return list(dict.fromkeys(map(Path, (tempfile.gettempdir(), *ELSEWHERE))))
+    return list(map(Path, ELSEWHERE))
+
+
+def _why_unfit(place: Path) -> str | None:
+    if len(os.fsencode(place)) > LONGEST:
+        return "has too long a path"
+    try:
+        free = shutil.disk_usage(place).free
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return f"cannot be used ({error.strerror})"
+    return f"has {free / 1e6:.0f} MB free" if free < ROOM else None
+
+
 def remove_abandoned() -> None:
     """Removes the folders of this user's sessions whose process is gone, which is so where their lock can be taken.
 
     A folder without a lock file is left alone, because nothing says whether its session is still running.
     """
-    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
+    for folder in sorted(folder for place in _places() for folder in place.glob(f"{PREFIX}*")):
         try:
             if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
                 continue
@@ -47,10 +89,10 @@ def remove_abandoned() -> None:
         os.close(lock)
 
 
-def _locked_folder() -> tuple[Path, int | None]:
+def _locked_folder(place: Path) -> tuple[Path, int | None]:
     """Makes a new folder and locks it; the second value is the lock's descriptor, None on a disk without locks."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         lock = None
         try:
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,5 +1,6 @@
 """Collects a report from every node of a cluster: its versions, source, cards, free memory and clock."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -41,6 +42,9 @@ class Report:
         accelerator: Ray's label of the cards' type; None where there is no label.
         slots_cpus: CPUs that Ray places work on.
         free_memory: bytes that new processes can have; None where that is not known.
+        cpus: CPUs that the machine has; None where that is not known.
+        load: processes that ran or waited for a CPU in the last minute, on average; None where that is not known.
+        niceness: niceness of Ray's workers there, 0 unless something else was asked for; None where it is not known.
         skew: seconds that the node's clock is ahead of the driver's.
         skew_error: seconds that `skew` may be wrong by, half of a round trip.
     """
@@ -54,6 +58,9 @@ class Report:
     accelerator: str | None = None
     slots_cpus: float = 0.0
     free_memory: int | None = None
+    cpus: int | None = None
+    load: float | None = None
+    niceness: int | None = None
     skew: float = 0.0
     skew_error: float = 0.0
 
@@ -86,7 +93,14 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
         memory = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):
         pass  # not Linux
+    try:
+        load: float | None = os.getloadavg()[0]
+    except OSError:
+        load = None
     return {
+        "cpus": os.cpu_count(),
+        "load": load,
+        "niceness": os.nice(0),
         "name": socket.gethostname(),
         "versions": {"python": sys.version.split()[0]} | {package: installed(package) for package in packages},
         "source": str(root) if root else None,

@@ -23,7 +23,7 @@ export TEMPER_ADDRESS="$ip:$base" TEMPER_BASE=$base TEMPER_TEMP="/tmp/temper-$SL
 # The token, in a folder that only this user can read, on the file system that all nodes share.
 private=$(mktemp --directory "$HOME/.temper-$SLURM_JOB_ID-XXXXXX")
 python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$private/token"
-export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$private/token"
+export RAY_AUTH_MODE=token RAY_worker_niceness=0 RAY_AUTH_TOKEN_PATH="$private/token"
 unset RAY_AUTH_TOKEN  # it would come before the file
 export AUTOSCALER_METRIC_PORT=$((base + 10)) DASHBOARD_METRIC_PORT=$((base + 11))
 

@@ -2,6 +2,7 @@
 
 - `app`: the command itself, and how errors become exit codes
 - `search`, `results`, `cluster`, `recordings`: its subcommands
+- `output`: makes printing never end a command
 - `options`: options that several of them share
 """
 

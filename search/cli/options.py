@@ -12,6 +12,8 @@ SETTING = click.option(
 
 NO_TRY = click.option("--no-try", is_flag=True, help="Do not try the network on a few images before anything runs.")
 
+FORCE = click.option("--force", is_flag=True, help="Go on even if data or the user's own modules have changed.")
+
 
 def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command that say on which cluster the search runs."""

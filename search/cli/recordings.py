@@ -2,23 +2,27 @@
 
 import click
 
-from search.cli.options import SETTING, prepare
+from search.cli.options import FORCE, SETTING, prepare
 
 
 @click.command()
 @click.argument("run")
 @click.option("--output", required=True, metavar="FILE", help="The recording to write.")
-def record(run: str, output: str) -> None:
+@FORCE
+def record(run: str, output: str, force: bool) -> None:
     """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
     from pathlib import Path
 
     from analysis.run.trials import read_run
+    from search.resume.comparison import check_run
     from search.simulation import recording
     from search.study.loading import read_study
     from trainables.storage import Folder
 
     folder = Folder(run)
-    made = recording.record(read_run(folder), read_study(folder))
+    found = read_run(folder)
+    check_run(found, lambda text: click.echo(text, err=True), force=force)
+    made = recording.record(found, read_study(folder))
     recording.write(made, Path(output))
     epochs = sum(len(curve.rows) for curve in made.curves.values())
     click.echo(f"{output}: {len(made.curves)} recipes, {epochs} epochs, {Path(output).stat().st_size / 1e3:.0f} kB")

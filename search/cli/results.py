@@ -1,8 +1,10 @@
 """Defines the commands that read a run directory or an export: `temper status`, `export`, `reproduce`, `report`."""
 
+from typing import Any
+
 import click
 
-from search.cli.options import prepare
+from search.cli.options import FORCE, prepare
 
 
 @click.command()
@@ -22,7 +24,8 @@ def status(run: str) -> None:
 @click.option("--pick", type=click.Choice(["knee", "parity", "max-robust", "all"]), default="knee", show_default=True)
 @click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
 @click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
-def export(run: str, pick: str, form: str, output: str | None) -> None:
+@FORCE
+def export(run: str, pick: str, form: str, output: str | None, force: bool) -> None:
     """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
@@ -31,33 +34,45 @@ def export(run: str, pick: str, form: str, output: str | None) -> None:
     if (form == "onnx") != (output is not None):
         raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
     found = read_run(Folder(run))
+    _compare(found, force=force)
     picked = selection.pick(found, pick)
     if output is None:
         click.echo(recipes.render(picked, found, form), nl=False)
         return
     from analysis.export.onnx_models import write_models
 
-    for line in write_models(found, picked, output):
+    for line in write_models(found, picked, output, check=lambda data: _compare(found, force=force, data=data)):
         click.echo(line)
 
 
 @click.command()
 @click.argument("recipe")
-def reproduce(recipe: str) -> None:
+@FORCE
+def reproduce(recipe: str, force: bool) -> None:
     """Train one exported RECIPE (YAML or JSON) again, without Ray, and compare its numbers."""
     from search.reproduce import reproduce as again
 
-    click.echo(again(recipe))
+    click.echo(again(recipe, force=force))
 
 
 @click.command()
 @click.argument("run")
-def report(run: str) -> None:
+@FORCE
+def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
     prepare(None)
+    from analysis.run.trials import read_run
     from search.running import runner
     from trainables.storage import Folder
 
     folder = Folder(run)
+    _compare(read_run(folder), force=force)
     sentence = runner.conclude(runner.derive(folder))
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
+
+
+def _compare(run: Any, *, force: bool, data: str | None = None) -> None:
+    """Refuse a run whose user's code or data have changed; what is only to be known goes to standard error."""
+    from search.resume.comparison import check_run
+
+    check_run(run, lambda text: click.echo(text, err=True), force=force, data=data)

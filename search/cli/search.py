@@ -4,14 +4,21 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cluster.connection.interrupts import INTERRUPTS, Interrupted, descendants, end
 from cluster.connection.session import Target
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
+from search.cli.output import OUTPUTS
 from search.study.loading import load, shipped
 from search.study.study import Study
+from trainables.errors import InvalidInput
+
+if TYPE_CHECKING:  # both import pyarrow, for which `temper validate` need not wait
+    from search.record.lease import Lease
+    from trainables.storage import Folder
 
 INTERRUPTED = 130
 
@@ -50,30 +57,40 @@ def search(
     if dry_run:
         from search.preflight.dry_run import show_plan
 
-        show_plan(loaded, try_network=not no_try, say=click.echo)
+        show_plan(loaded, try_network=not no_try, say=click.echo, address=address)
         return
+    if address is None:
+        from search.preflight.study_check import check_resources_here
+
+        check_resources_here(loaded)
     prepare(address)
     from analysis.run.trials import read_run
     from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
+    from search.resume.comparison import check_run
     from search.samplers.warm_start import past_trials_of
     from trainables.storage import Folder
 
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
         _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
-    past_trials = past_trials_of([read_run(Folder(run)) for run in warm_start], loaded, FixedRecipes.of(loaded))
-    folder = run_directory.open_run(storage, name or run_directory.default_name(loaded))
+    earlier = [read_run(Folder(run)) for run in warm_start]
+    for run in earlier:
+        check_run(run, lambda text: click.echo(text, err=True))
+    past_trials = past_trials_of(earlier, loaded, FixedRecipes.of(loaded))
+    if name is None:
+        lease = run_directory.open_unnamed_run(storage, loaded)
+    else:
+        lease = run_directory.open_run(storage, name, click.echo)
     from search.monitoring.progress import Terminal
-    from search.running import runner  # after whatever can be refused without PyTorch and Ray
 
     terminal = Terminal()
     _watch(
-        folder,
+        lease,
         started,
-        lambda: runner.search(
+        lambda runner: runner.search(
             loaded,
-            folder,
+            lease,
             target=Target(address, allow_unauthenticated),
             command=_command(),
             started=started,
@@ -104,12 +121,19 @@ def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bo
 def validate(study: str, settings: tuple[str, ...], tries: bool) -> None:
     """Check STUDY and list everything that is wrong with it."""
     loaded = load(study, settings)
+    from search.preflight.study_check import check_resources_here, check_study  # late: it imports Optuna
+
+    proposals = check_study(loaded)
+    try:
+        check_resources_here(loaded)
+    except InvalidInput as error:
+        click.echo(f"note: {error}")  # the study may be for a cluster
     if tries:
         from search.preflight.network_check import check_studys_network
         from trainables.data.splits import load_splits
 
         check_studys_network(loaded, load_splits(loaded.data), click.echo)
-    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {loaded.budget.trials} proposals)")
+    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {proposals} proposals)")
 
 
 @click.command()
@@ -130,32 +154,47 @@ def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Cal
     return (lambda splits: check_studys_network(study, splits, say)) if tries else untried
 
 
-def _resume(folder: Any, started: float, target: Target, *, force: bool) -> None:
+def _resume(folder: "Folder", started: float, target: Target, *, force: bool) -> None:
+    from analysis.run.trials import read_info
     from search.monitoring.progress import Terminal
-    from search.running import runner
+    from search.record.lease import acquire
 
+    read_info(folder)  # refuses what is no run, in which no lease is to be left
+    lease = acquire(folder, say=click.echo)
     _watch(
-        folder,
+        lease,
         started,
-        lambda: runner.resume(
-            folder, target=target, command=_command(), force=force, started=started, terminal=Terminal()
+        lambda runner: runner.resume(
+            lease, target=target, command=_command(), force=force, started=started, terminal=Terminal()
         ),
     )
 
 
-def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
-    """Run a search until it ends or Ctrl-C interrupts it, then print its result and the commands to go on with."""
+def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None:
+    """Run a search until it ends or a signal interrupts it, then print its result and the commands to go on with.
+
+    Args:
+        lease: holds the run.
+        started: `time.perf_counter()` when the command began.
+        search: is given the module that runs searches, once what Ray and PyTorch need was imported, and runs one.
+    """
     from analysis.export.selection import first_pick
     from search.failures import storage_watched
-    from search.running import runner
 
-    with storage_watched(folder):
-        try:
-            timing = search()
-        except KeyboardInterrupt:
-            click.echo(f"\nInterrupted. What finished is kept: `temper resume {folder}` goes on with it.", err=True)
-            _leave(INTERRUPTED)
-        run = runner.derive(folder)
+    folder = lease.run
+    OUTPUTS.excuse()
+    INTERRUPTS.farewell = lambda: click.echo(_interrupted(folder), err=True)
+    lease.on_lost = lambda: _give_up(lease)
+    try:
+        with lease, storage_watched(folder):
+            from search.running import runner  # takes seconds, in which the lease is renewed already
+
+            timing = search(runner)
+            run = runner.derive(folder)
+    except KeyboardInterrupt as interrupt:
+        with INTERRUPTS.deferred():
+            click.echo(f"\n{_interrupted(folder)}", err=True)
+            _leave(interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED)
     sentence = runner.conclude(run)
     click.echo(
         f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
@@ -170,11 +209,24 @@ def _watch(folder: Any, started: float, search: Callable[[], Any]) -> None:
         click.echo(f"Next     temper export {folder} --pick {choice} --format yaml")
 
 
+def _interrupted(folder: "Folder") -> str:
+    if folder.exists("run.json"):
+        return f"Interrupted. What finished is kept: `temper resume {folder}` goes on with it."
+    return "Interrupted before the search began: nothing was written."
+
+
+def _give_up(lease: "Lease") -> None:
+    """End this process at once, since another driver has gone on with its run; nothing more may be written."""
+    click.echo(lease.words, err=True)
+    _leave(1)
+
+
 def _command() -> str:
     return " ".join(["temper", *sys.argv[1:]])
 
 
 def _leave(code: int) -> NoReturn:
+    end(descendants(os.getpid()))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # Ray's threads may not join after an interrupt

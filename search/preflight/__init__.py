@@ -1,5 +1,6 @@
 """Preflight: plans and prices a search before it starts.
 
+- `study_check`: checks what can be checked of a study without Ray and its data
 - `network_check`: does once, on a few images, all that a study will do with its network
 - `workload`: plans the FLOPs of every recipe that a study will run
 - `dry_run`: says that plan in words

@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
-from cluster.doctor.findings import Access, findings, is_public
+from cluster.doctor.findings import Access, findings, is_public, slowed
 from cluster.doctor.node_report import Report, report, this_process
 from cluster.doctor.per_node import ask_nodes
 from cluster.doctor.shared_storage import unshared
@@ -15,8 +15,8 @@ from cluster.placement.placement import ACCELERATOR, slots
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.network_check import NOT_TRIED, check_studys_network
 from search.preflight.workload import Work, timed, workload
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.record.provenance import PACKAGES
 from search.remote.user_modules import user_modules
 from search.study.study import Study
@@ -71,6 +71,8 @@ def examine(
         apart = unshared(Folder(storage))
         say(table(nodes))
         say(_in_words(access, nodes, storage, len(apart)))
+        for line in slowed(this_process(PACKAGES), nodes):
+            say(f"slower     {line}")
         found = findings(
             this_process(PACKAGES),
             nodes,

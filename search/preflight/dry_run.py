@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from search.preflight.network_check import NOT_TRIED, check_studys_network
+from search.preflight.study_check import check_resources_here, check_study
 from search.preflight.workload import Work, workload
+from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study
 from trainables.compute.flops import uncounted_shares
@@ -17,28 +19,33 @@ from trainables.estimation.flops_planner import CPU
 from trainables.training.initial_network import initial_network
 
 
-def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object]) -> None:
+def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object], address: str | None = None) -> None:
     """Try the network of a study, and print the plan of the study.
 
     Args:
         study: the study.
         try_network: try its network on a few images; if not, that is said.
         say: prints lines of text.
+        address: address of the cluster that the search would join; None: it would run on this machine.
 
     Raises:
-        InvalidInput: the search could not run here: its network does not work, its data is not on this machine or its
-            FLOPs cannot be planned. In the two latter cases the plan is printed before.
+        InvalidInput: the search could not run here: its network does not work, what it wants first is not in its space,
+            this machine has too few CPUs, its data is not on this machine or its FLOPs cannot be planned. In the last
+            cases the plan is printed before.
     """
+    check_study(study)
+    if address is None:
+        check_resources_here(study)
     try:
         splits = load_splits(study.data)
-    except InvalidInput:
-        say(dry_run(study))
+    except InvalidInput as error:
+        say(_plan(study, None, error)[0])
         raise
     if try_network:
         check_studys_network(study, splits, say)
     else:
         say(NOT_TRIED)
-    text, problem = _plan(study)
+    text, problem = _plan(study, splits, None)
     say(text)
     if problem is not None:
         raise problem
@@ -49,24 +56,35 @@ def dry_run(study: Study) -> str:
 
     Where the data is not on this machine, or the FLOPs cannot be counted, the plan goes without FLOPs and says why.
     """
-    return _plan(study)[0]
+    try:
+        return _plan(study, load_splits(study.data), None)[0]
+    except InvalidInput as error:
+        return _plan(study, None, error)[0]
 
 
-def _plan(study: Study) -> tuple[str, InvalidInput | None]:
-    """Return the plan of a study as text, and why it goes without FLOPs; None if it does not."""
-    protocol, fixed, problem = study.protocol, FixedRecipes.of(study), None
+def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> tuple[str, InvalidInput | None]:
+    """Return the plan of a study as text, and why its FLOPs cannot be planned.
+
+    Args:
+        study: the study.
+        splits: its data; None: it cannot be had.
+        problem: why it cannot be had.
+    """
+    protocol, fixed = study.protocol, FixedRecipes.of(study)
     lines = [
         f"{study.name}: {study.description}" if study.description else study.name,
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
         f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
     ]
-    try:
-        splits = load_splits(study.data)
-        lines += [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
-    except InvalidInput as error:
-        lines += [*_without_flops(study, fixed), f"FLOPs cannot be planned: {error}"]
-        problem = error
-    return "\n".join([*lines, _where(study)]), problem
+    planned: list[str] = []
+    if splits is not None:
+        try:
+            planned = [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
+        except InvalidInput as error:
+            problem = error
+    if problem is not None:
+        planned = [*_without_flops(study, fixed), f"FLOPs cannot be planned: {problem}"]
+    return "\n".join([*lines, *planned, _where(study)]), problem
 
 
 def _with_flops(works: Sequence[Work]) -> list[str]:
@@ -117,8 +135,8 @@ def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:
     ]
     for name, count in Counter(one.name for one in fixed if one.role == "grid").items():
         lines.append(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
-    if study.budget.trials:
-        lines.append(f"  proposed  {study.budget.trials} recipes out of the space, each from the base")
+    if trials := planned_proposals(study, fixed):
+        lines.append(f"  proposed  {trials} recipes out of the space, each from the base")
     return lines
 
 

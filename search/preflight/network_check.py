@@ -208,7 +208,13 @@ def recipes_of(study: Study) -> dict[str, Recipe]:
 
 
 def leftover_of(study: Study, examples: int) -> str:
-    """Return which last batch of training would have one image, and what to do; empty if none has."""
+    """Return which batches of training have one image, and what to do; empty if none has.
+
+    A last batch of one image is joined to the batch before (`trainables.training.batches`), so only a batch size of 1
+    makes them, or a single training image.
+    """
+    if examples == 1:
+        return "data: leaves 1 training image, expected at least 2"
     sizes = {"pretraining.batch_size": study.pretraining.batch_size} if study.pretraining else {}
     sizes |= {
         f"baselines.{number}.schedule.batch_size": one.schedule.batch_size for number, one in enumerate(study.baselines)
@@ -218,9 +224,6 @@ def leftover_of(study: Study, examples: int) -> str:
         sizes |= {f"grid.arms.{number}.schedule.batch_size": one.batch_size for number, one in arms if one is not None}
     searched = study.space.schedule.batch_size if study.space is not None else ()
     for where, size in (*sizes.items(), *(("space.schedule.batch_size", size) for size in searched)):
-        if examples % size == 1:
-            return (
-                f"{where}: batches of {size} leave a last one of 1 of the {examples} training images, expected at "
-                "least 2 there: change it, or data.train_size"
-            )
+        if size == 1:
+            return f"{where}: got 1, expected at least 2"
     return ""

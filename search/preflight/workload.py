@@ -10,6 +10,7 @@ import torch
 
 from search.recipes.choosers import RandomChooser
 from search.recipes.compressor_check import try_user_compressors
+from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.recipes.proposals import propose
 from search.study.study import Study
@@ -76,7 +77,7 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
         after = names.get(before.id) if before is not None else None
         flops, epochs = planning.own_flops(one.recipe), one.recipe.schedule.epochs
         work.append(Work(one.role, one.name, one.recipe, len(several), flops, epochs, after, _is_about(one.recipe)))
-    trials = study.budget.trials
+    trials = planned_proposals(study, fixed)
     if not trials:
         return tuple(work)
     rng = np.random.default_rng(study.seed)

@@ -1,11 +1,8 @@
 """Makes recipes out of the parameters that a sampler chooses from a study's conditional space."""
 
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol, TypeVar, cast
-
-import optuna
 
 from search.recipes.fixed import FixedRecipes
 from search.study.space import (
@@ -23,7 +20,7 @@ from search.study.study import BASE, Study
 from trainables.attacks.config import PERTURBATION, Perturbation, attack_config
 from trainables.compression.config import Bits, ChannelPruning, Compression, NoCompression, Quantization
 from trainables.config import Frozen
-from trainables.errors import InvalidInput, TemperError
+from trainables.errors import TemperError
 from trainables.recipe.compatibility import unfit
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule, Shape
@@ -43,36 +40,6 @@ class Chooser(Protocol):
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-
-def check_first(study: Study, fixed: FixedRecipes) -> None:
-    """Check the proposals that a study wants first (`first`) against its space.
-
-    Raises:
-        InvalidInput: parameters are unknown or out of range; it lists every problem.
-    """
-    problems = []
-    for number, params in enumerate(study.first):
-        asked = optuna.create_study(directions=["maximize"] * len(study.objectives))
-        asked.enqueue_trial(params)
-        trial = asked.ask()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a value out of range, which is reported below
-            propose(trial, study, fixed)
-        for name, value in params.items():
-            if name not in trial.params:
-                known = ", ".join(sorted(trial.params))
-                problems.append(f"first.{number}.{name}: no such parameter in this proposal, expected some of {known}")
-                continue
-            distribution = trial.distributions[name]
-            try:
-                optuna.trial.create_trial(
-                    params={name: value}, distributions={name: distribution}, values=[0.0] * len(study.objectives)
-                )
-            except ValueError:
-                problems.append(f"first.{number}.{name}: got {value!r}, expected a value of {distribution}")
-    if problems:
-        raise InvalidInput(*problems)
 
 
 def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:

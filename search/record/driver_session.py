@@ -5,11 +5,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from signal import SIGINT
 
 from analysis.run.sessions import BEGAN, ENDED, SESSIONS, End, session_numbers
+from cluster.connection.interrupts import SIGNALS, Interrupted
+from cluster.connection.runtime_env import temper_version
 from search.events import Listener
 from search.failures import ending_of
-from search.record.provenance import now, temper_version
+from search.record.provenance import now
 from trainables.storage import Folder
 
 NOTHING_LEFT = "nothing was left to run"
@@ -72,10 +75,9 @@ def driver_session(
     try:
         yield closing
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
         with suppress(OSError):  # e.g. of a full storage: the error that ended the session is the one to report
-            if interrupted:
-                end(End.INTERRUPTED, "Ctrl-C (SIGINT)")
+            if isinstance(error, KeyboardInterrupt):
+                end(End.INTERRUPTED, error.reason if isinstance(error, Interrupted) else SIGNALS[SIGINT])
             else:
                 end(End.FAILED, ending_of(str(error) or type(error).__name__).detail or "")
         raise

@@ -5,11 +5,11 @@ import platform
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cluster.connection.runtime_env import LOCK, checkout, commit
+from cluster.connection.runtime_env import LOCK, checkout, commit, temper_version
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas", "scikit-learn")
 
@@ -48,14 +48,6 @@ def provenance(command: str) -> dict[str, Any]:
         | {name: version(name) for name in PACKAGES},
         "hardware": {"machine": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
     }
-
-
-def temper_version() -> str | None:
-    """Return the installed package's version; None where the code is not installed, as on nodes that Ray ships to."""
-    try:
-        return version("temper-search")
-    except PackageNotFoundError:
-        return None
 
 
 def now() -> str:

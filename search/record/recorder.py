@@ -1,6 +1,6 @@
 """Writes the files of a run directory from which all others are derived: study.yaml, run.json and trials/."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -8,6 +8,7 @@ import yaml
 
 from analysis.run.format import FORMAT
 from search.events import Listener, Outcome, Proposal
+from search.recipes.finite_space import planned_recipes
 from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
@@ -24,12 +25,14 @@ class Record(Listener):
     Attributes:
         folder: the run's folder.
         endings: number of trials that have ended, which is the `order` of the next one.
+        still_held: is called before each file is written, and raises if another driver has taken the run.
     """
 
     live_only: ClassVar[bool] = True  # what was written is not written again
 
     folder: Folder
     endings: int = 0
+    still_held: Callable[[], object] = lambda: None
 
     def begin(
         self,
@@ -53,6 +56,7 @@ class Record(Listener):
             past_trials: proposals of earlier runs from which the sampler learns.
             found: what was found when the network was tried, a line each, for the report.
         """
+        self.still_held()
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
         halving = study.halving
         self.folder.write_json(
@@ -67,7 +71,7 @@ class Record(Listener):
                 "base": fixed.base.recipe.id,
                 "reference": fixed.reference.recipe.id,
                 "baselines": {one.recipe.id: one.name for one in fixed if one.role == "baseline"},
-                "planned_recipes": fixed.planned,
+                "planned_recipes": planned_recipes(study, fixed),
                 "constraints": [one.model_dump() | {"text": str(one)} for one in study.constraints],
                 "grid": grid_record(study, fixed),
                 "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
@@ -119,6 +123,7 @@ class Record(Listener):
         self.endings += 1
 
     def _trial(self, proposal: Proposal) -> Folder:
+        self.still_held()
         return self.folder.child("trials", proposal.recipe.id)
 
 

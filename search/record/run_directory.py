@@ -1,59 +1,96 @@
 """Opens the directory of a new run, or finds the one that an earlier search of the same name began."""
 
+import itertools
 import re
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from analysis.run.trials import read_info
+from search.record.lease import LEASES, Held, Lease, acquire
 from search.study.loading import read_study
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
+_LEFT_BEHIND = {LEASES, "study.yaml", "tensorboard", ".tune"}  # by a driver that died before it wrote run.json
 
-def open_run(storage: str, name: str) -> Folder:
-    """Return the folder of a new run, after checking that it is new and can be written. Nothing is left in it.
+
+class _Taken(InvalidInput):
+    """Raised where a run of that name exists already."""
+
+
+def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text: None) -> Lease:
+    """Claim the folder of a new run for this driver; of several that try at once, all but one are refused.
+
+    What a driver left behind that died before its search began is removed.
+
+    Args:
+        storage: folder or URI that holds runs.
+        name: name of the run.
+        say: prints a line, if there is to wait.
+
+    Returns:
+        The lease, which has the folder as `run`, and removes it at its end if the search has not begun by then.
 
     Raises:
-        InvalidInput: the name cannot be a folder's, the run exists, or the storage cannot be written.
+        InvalidInput: the name cannot be a folder's, the run exists, another driver holds it, or the storage cannot be
+            written.
     """
     folder = _run_folder(storage, name)
+    taken = _Taken(f"{folder}: exists already; choose another --name, or remove it")
     try:
-        if folder.exists():
-            raise InvalidInput(f"{folder}: exists already; choose another --name, or remove it")
-        folder.write("study.yaml", b"")
-        folder.remove()
+        if set(folder.names()) - _LEFT_BEHIND:
+            raise taken
+        lease = acquire(folder, say=say)
+        left = set(folder.names()) - {LEASES}
+        if left - _LEFT_BEHIND:  # another driver began and ended in between
+            raise taken
+        for found in left:
+            folder.delete(found) if found == "study.yaml" else folder.child(found).remove()
     except OSError as error:
         raise InvalidInput(
             f"{folder}: cannot be written ({error.strerror or error}); choose another --storage"
         ) from None
+    return lease
+
+
+def open_unnamed_run(storage: str, study: Study) -> Lease:
+    """Claim the folder of a new run that was given no name; searches that begin in the same second get other names.
+
+    Raises:
+        InvalidInput: the storage cannot be written.
+    """
+    wanted = default_name(study)
+    for number in itertools.count(1):
+        name = wanted if number == 1 else f"{wanted}-{number}"
+        with suppress(_Taken, Held):
+            if not _run_folder(storage, name).exists():
+                return open_run(storage, name)
+    raise AssertionError("numbers have no end")
+
+
+def begun_run(storage: str, name: str, study: Study) -> Folder | None:
+    """Return the folder of the run of that name if a search of this study has begun it, else None.
+
+    Raises:
+        InvalidInput: the name cannot be a folder's, or the run is of another study or of a later version of Temper.
+    """
+    folder = _run_folder(storage, name)
+    if not folder.exists("run.json"):
+        return None
+    read_info(folder)
+    if read_study(folder) != study:
+        raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
     return folder
+
+
+def default_name(study: Study) -> str:
+    """Return the name of a run that was given none: the study's name and the local time."""
+    return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _run_folder(storage: str, name: str) -> Folder:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
         raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
     return Folder(storage).child(name)
-
-
-def begun_run(storage: str, name: str, study: Study) -> Folder | None:
-    """Return the folder of the run of that name if a search of this study has begun it, else None.
-
-    A driver that died before it wrote run.json leaves a folder without a trial, which is removed.
-
-    Raises:
-        InvalidInput: the name cannot be a folder's, or the run is of another study or of a later version of Temper.
-    """
-    folder = _run_folder(storage, name)
-    if folder.exists("run.json"):
-        read_info(folder)
-        if read_study(folder) != study:
-            raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
-        return folder
-    if set(folder.names()) <= {"study.yaml", "tensorboard"}:
-        folder.remove()
-    return None
-
-
-def default_name(study: Study) -> str:
-    """Return the name of a run that was given none: the study's name and the local time."""
-    return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"

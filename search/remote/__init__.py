@@ -2,5 +2,6 @@
 
 - `submission`: submits, follows and fetches a search
 - `archive`: turns files of a run into text that a job can print, and back
-- `user_modules`: finds the user's modules, which are shipped to the cluster
+- `user_modules`: finds the user's modules and files, which are shipped to the cluster
+- `shipped_copy`: imports them as they are shipped, to see whether a file is missing
 """

@@ -8,7 +8,7 @@ import yaml
 
 from cluster.connection.jobs import Jobs
 from search.remote import archive
-from search.remote.user_modules import user_modules
+from search.remote.user_modules import try_shipped_copy, user_modules
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -35,11 +35,13 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
     run = Folder(storage).child(name)
     content = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode()
+    beside = user_modules(study)
+    try_shipped_copy(study, beside)
     command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]
     Jobs(address).submit(
         name,
         [*command, *options],
-        {STUDY: content, **user_modules(study)},
+        {STUDY: content, **beside},
         {"study": study.name, "run": str(run)},
     )
 

@@ -3,5 +3,6 @@
 - `history`: reads the trials of the run directory back as proposals and outcomes
 - `replay`: tells listeners what happened before
 - `fingerprint`: finds out whether code, data and study are still the same
+- `comparison`: compares what is the user's, for every command that reads a run
 - `corrupt_files`: lists the files that a kill left incomplete
 """

@@ -8,6 +8,7 @@ from trainables.execution.ending import State
 def corrupt_files(run: Run) -> list[str]:
     """Return a line for each file that a kill, or a full or broken disk, has left torn, and say what follows."""
     lines = [f"trials/{name}/recipe.json: torn or missing; as if it had never begun" for name in run.unreadable]
+    lines += [f"{line}; as if it had never begun" for line in run.left_out]
     for trial in run.trials:
         if trial.state is not State.RUNNING:
             continue

@@ -4,32 +4,48 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from cluster.connection.runtime_env import LOCK, checkout
+from search.remote.user_modules import files_to_ship
 from search.study.study import Study
 from trainables.user_code import references, source_files
+
+DATA, MODULE = "data", "module "  # name of the data's part, and what the names of the modules' parts begin with
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
     """Return the hash of each part that a run's numbers depend on, by the part's name.
 
-    The parts are the study, its data, the lock of the dependencies, the source of trainables/, and each source file of
-    the user's modules.
+    The parts are the study, its data, the lock of the dependencies, the source of trainables/, each source file of the
+    user's modules, and the files that the study ships.
 
     Args:
         study: the study, as resolved.
         data: fingerprint of the data, from its splits.
     """
-    canonical = json.dumps(study.model_dump(mode="json"), sort_keys=True).encode()
+    content = study.model_dump(mode="json", exclude=None if study.ship else {"ship"})  # as before there was that key
+    canonical = json.dumps(content, sort_keys=True).encode()
     root = checkout()
     lock = root / LOCK
     parts = {
         "study": _hash(canonical),
-        "data": data,
+        DATA: data,
         "code of trainables/": _hash(_source(root / "trainables")),
         "requirements.lock": _hash(lock.read_bytes()) if lock.exists() else "none",
     }
-    for reference in references(study).values():
-        parts |= {f"module {name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
+    parts |= module_hashes(study)
+    for name, place in files_to_ship(study).items():
+        files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
+        parts[f"file {name}"] = _hash(b"".join(one.read_bytes() for one in files))
+    return parts
+
+
+def module_hashes(configuration: BaseModel) -> dict[str, str]:
+    """Return the hash of each source file of the user's modules that a study or a recipe names, by the part's name."""
+    parts: dict[str, str] = {}
+    for reference in references(configuration).values():
+        parts |= {f"{MODULE}{name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
     return parts
 
 

@@ -7,5 +7,5 @@
 - `budget`: tells how much of the budget is spent
 - `capacity`: tells how many trials of each role the cluster has room for
 - `trial_results`: makes a trial's outcome out of its last report
-- `callbacks`: Tune's callbacks for epochs that hang, for Ctrl-C and for memory
+- `callbacks`: Tune's callbacks for epochs that hang, for searches that must end and for memory
 """

@@ -1,10 +1,7 @@
-"""Defines Ray Tune callbacks, which kill trials that hang, handle Ctrl-C, and drop statistics that nobody reads."""
+"""Defines Ray Tune callbacks: for trials that hang, for a search that must end, and for statistics nobody reads."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -74,36 +71,23 @@ class HangCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
 
 
 class InterruptCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types
-    """Turns Ctrl-C into a KeyboardInterrupt between two steps of Tune's loop.
+    """Asks between two steps of Tune's loop whether the search must end: for a signal, or since its run is lost.
 
-    Raised at any other moment, it is sometimes swallowed by Ray's code. A second Ctrl-C is raised at once, in case the
-    loop hangs.
+    An exception that is raised at any other moment is sometimes swallowed by Ray's code.
     """
 
-    def __init__(self) -> None:
-        self._asked = False
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Catch Ctrl-C while the context lasts. It has no effect outside of the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def __init__(self, checks: Sequence[Callable[[], object]]) -> None:
+        """Create the callback; each of `checks` raises, or ends the process, if the search must end."""
+        self._checks = checks
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed. Tune calls this about ten times a second."""
-        if self._asked:
-            raise KeyboardInterrupt
+        """Ask. Tune calls this about ten times a second."""
+        for check in self._checks:
+            check()
 
-    def _note(self, *_: Any) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the checks out of a pickle. Tune pickles each callback, and reads that only to restore a tuner."""
+        return {}
 
 
 class ForgetCallback(tune.Callback):  # type: ignore[misc]  # Ray ships no types

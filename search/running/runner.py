@@ -1,5 +1,6 @@
 """Runs or resumes a study on Ray Tune, then derives the report, study.db and TensorBoard curves from its record."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from analysis.pareto.parity import verdict
 from analysis.run.sessions import hours_spent
 from analysis.run.trials import Run, read_run
 from analysis.tables.rungs import rung_lines
-from cluster.connection.session import Target, session
+from cluster.connection.session import IN_A_JOB, Target, session
 from cluster.doctor.shared_storage import check_shared
 from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
@@ -20,12 +21,14 @@ from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.compressor_check import try_user_compressors
+from search.recipes.finite_space import planned_recipes
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.record.driver_session import driver_session
+from search.record.lease import Lease
 from search.record.recorder import Record
 from search.record.study_database import write_study_database
-from search.remote.user_modules import user_modules
+from search.remote.user_modules import try_shipped_copy, user_modules
 from search.resume.corrupt_files import corrupt_files
 from search.resume.fingerprint import differences, fingerprint
 from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
@@ -65,7 +68,7 @@ class Timing:
 
 def search(
     study: Study,
-    folder: Folder,
+    lease: Lease,
     *,
     target: Target,
     command: str,
@@ -78,7 +81,7 @@ def search(
 
     Args:
         study: the study to run.
-        folder: the new run's folder, from `open_run`.
+        lease: holds the new run, from `open_run`.
         target: the cluster to run on.
         command: the command as it was typed, for the record.
         started: `time.perf_counter()` when the command began.
@@ -120,7 +123,7 @@ def search(
     return _run(
         study,
         fixed,
-        folder,
+        lease,
         splits,
         begin,
         target=target,
@@ -131,13 +134,13 @@ def search(
     )
 
 
-def resume(folder: Folder, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
+def resume(lease: Lease, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
     """Go on with a search whose driver was interrupted or killed.
 
     Finished trials stay as they are; trials that ran continue from their checkpoints.
 
     Args:
-        folder: the run's folder.
+        lease: holds the run.
         target: as for `search`.
         command: as for `search`.
         force: go on even if code, data or study have changed since the run began.
@@ -151,6 +154,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
         InvalidInput: the folder is no run, code, data or study have changed, or a checkpoint that is needed is gone.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder = lease.run
     run = read_run(folder)
     study = read_study(folder)
     fixed = FixedRecipes.of(study)
@@ -170,7 +174,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
     return _run(
         study,
         fixed,
-        folder,
+        lease,
         splits,
         begin,
         target=target,
@@ -187,7 +191,7 @@ def resume(folder: Folder, *, target: Target, command: str, force: bool, started
 def _run(
     study: Study,
     fixed: FixedRecipes,
-    folder: Folder,
+    lease: Lease,
     splits: Splits,
     begin: Callable[[Record], None],
     *,
@@ -202,18 +206,22 @@ def _run(
 ) -> Timing:
     """Run what is left of a study. `hours_before` are the hours of earlier drivers, None for a new run."""
     try_user_compressors(study, splits)
+    folder = lease.run
     try:
         with ExitStack() as stack:
-            stack.enter_context(session(target, beside=user_modules(study)))
+            beside = user_modules(study)
+            if target.address is not None and IN_A_JOB not in os.environ:
+                try_shipped_copy(study, beside)
+            stack.enter_context(session(target, beside=beside))
             curves = stack.enter_context(LiveCurves(folder, study.objectives))
             capacity = capacity_of(study, fixed, splits, terminal.line)
             at_once = capacity.slots
             check_shared(folder)
-            record = Record(folder, next_order(past))
+            record = Record(folder, next_order(past), lease.check)
             begin(record)
             resumes, before = hours_before is not None, hours_before or 0.0
             closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
-            total = fixed.planned
+            total = planned_recipes(study, fixed)
             widest = max(len(one.name) for one in fixed)
             tally, hypervolume = Tally(fixed.reference.recipe.id), Hypervolume.of(study, fixed)
             progress = Progress(tally, total, at_once, widest, started, terminal.line, terminal.status)
@@ -234,6 +242,7 @@ def _run(
                     trained,
                     capacity=capacity,
                     hours_before=before,
+                    still_held=lease.check,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:

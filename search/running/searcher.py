@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.events import Asked, Listener, Outcome, Proposal
-from search.failures import tells_of_full_storage
+from search.failures import storage_fault
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import RememberedTrial
@@ -33,11 +33,11 @@ UNEXPLAINED = Ending(EndKind.LOST, "failed without a message")
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Suggests recipes to Ray Tune: the study's fixed recipes, and the proposals of a sampler.
 
-    A fixed recipe is suggested once its base and its teacher have finished. Fixed recipes go first, but most proposals
-    need only the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not
-    finished is held back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends
-    without weights, the proposal is forgotten and no longer counts in the budget. Where the length of pretraining is
-    searched, a base runs when a proposal first needs it.
+    A fixed recipe is suggested once its base and its teacher have finished, before proposals. Most proposals need only
+    the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not finished is
+    held back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends without
+    weights, the proposal is forgotten, and does not count in the budget. Where the length of pretraining is searched,
+    a base runs when a proposal first needs it.
 
     The searcher's state follows from the recipes proposed and their outcomes, so it is never saved.
     """
@@ -54,6 +54,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         has_place: Callable[[Mapping[Role, int], Role], bool] = lambda running, role: True,
         hours_before: float = 0.0,
         may_ask: Callable[[], bool] = lambda: True,
+        why_unwritable: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Create a searcher that has suggested nothing yet.
 
@@ -69,6 +70,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 trials of each role that run or wait for room.
             hours_before: hours for which earlier drivers worked on the run, for a budget of hours.
             may_ask: returns whether the sampler can be asked without a long pause; until then nothing is proposed.
+            why_unwritable: returns what is wrong with the run's storage, None where it can be written.
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
@@ -76,7 +78,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
         self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
-        self._may_ask = may_ask
+        self._may_ask, self._why_unwritable = may_ask, why_unwritable
         self._waiting: list[Fixed] = list(fixed)
         self._base = fixed.base.recipe.id
         self._held: list[Candidate] = []
@@ -130,15 +132,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._report(self._running[trial_id], Report.of_result(result), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the sampler and all listeners how a trial ended.
-
-        Raises:
-            StorageFull: the trial failed because the storage is full. It does not count as failed, since it can be
-                resumed.
-        """
+        """Tell all how a trial ended. Raises StorageFull where it failed since the storage is full or broken."""
         failure = (self._why_failed(trial_id) or UNEXPLAINED) if error else None
-        if failure is not None and tells_of_full_storage(failure.detail or ""):
-            raise StorageFull(failure.detail or "")
+        if failure is not None and (fault := storage_fault(failure.detail or "") or self._why_unwritable()):
+            raise StorageFull(fault)
         report = Report.of_result(result) if result else None
         outcome = outcome_of(report, self._study.objectives, failure=failure, stopped=self._why_stopped(trial_id))
         proposal = self._running.pop(trial_id)

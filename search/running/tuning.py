@@ -1,14 +1,16 @@
 """Puts searcher, scheduler, trainable and callbacks together, and runs a study with them on Ray Tune."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
 from ray import tune
 
+from cluster.connection.interrupts import INTERRUPTS
 from cluster.object_cache import ObjectCache
 from search.events import Listener
+from search.failures import why_unwritable
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
 from search.recipes.fixed import FixedRecipes
@@ -43,6 +45,7 @@ def tune_study(
     *,
     capacity: Capacity,
     hours_before: float,
+    still_held: Callable[[], object],
 ) -> None:
     """Run what is left of a study on Ray Tune, and wait until it has ended. Ray must have been started.
 
@@ -57,6 +60,7 @@ def tune_study(
         trained: finished recipes that are the base or the teacher of others, by id.
         capacity: the cluster's room, and where each role's trials go.
         hours_before: hours for which earlier drivers worked on this run.
+        still_held: is called all the time, and raises or ends the process if another driver has taken the run.
     """
     setting = Setting(
         evaluation=study.protocol,
@@ -70,7 +74,7 @@ def tune_study(
         cache.put(recipe_id, one)
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, cache=cache)
     judge = None if study.halving is None else Judge(study.halving, study.objectives)
-    halving, interrupts, hangs = ParetoHalving(judge), InterruptCallback(), HangCallback(study.budget.epoch_timeout)
+    halving, hangs = ParetoHalving(judge), HangCallback(study.budget.epoch_timeout)
 
     def fetch(recipe: Recipe) -> TrainedModel:
         again = partial(recover, recipe, setting.trials, splits, setting.teachers)
@@ -89,6 +93,7 @@ def tune_study(
         has_place=capacity.has_place,
         hours_before=hours_before,
         may_ask=(lambda: True) if counting is None else counting.ready,
+        why_unwritable=partial(why_unwritable, folder),
     )
     searcher.replay(past)
     tuner = tune.Tuner(
@@ -104,13 +109,13 @@ def tune_study(
         run_config=tune.RunConfig(
             name=TUNE_STATE,
             storage_path=str(folder.anchored()),
-            callbacks=[interrupts, hangs, ForgetCallback()],
+            callbacks=[InterruptCallback([INTERRUPTS.check, still_held]), hangs, ForgetCallback()],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),
         ),
     )
-    with interrupts.heard(), counting or nullcontext():
+    with INTERRUPTS.deferred(), counting or nullcontext():
         tuner.fit()
 
 

@@ -111,7 +111,7 @@ class CostAwareSampler(Sampler):
     def ask(self, search: SearchState) -> Candidate | None:
         number = self._asks.take()
         if self._first:
-            seed = ASKS * self._study.seed + number
+            seed = (ASKS * self._study.seed + number) % 2**32  # Optuna draws what is missing, and takes no larger one
             recipe, chooser = self._chosen(completed(self._first.pop(0), self._study, self._fixed, seed))
             return replace(self._candidate(recipe, chooser, number), distributions=chooser.distributions)
         rng = np.random.default_rng(ASKS * self._study.seed + number)

@@ -11,6 +11,8 @@ from search.samplers.sampler import ASKS
 from search.study.study import Study
 from trainables.errors import TemperError
 
+SEEDS = 2**32  # Optuna's samplers take smaller seeds only
+
 
 class Grid(optuna.samplers.BruteForceSampler):
     """Proposes every combination of a finite space, each once, in random order."""
@@ -69,7 +71,7 @@ def optuna_sampler(
     """
     shared = shared or IntersectionSearchSpace()
     population = study.sampler.population
-    seed, startup = ASKS * study.seed + ask, study.sampler.startup_trials
+    seed, startup = (ASKS * study.seed + ask) % SEEDS, study.sampler.startup_trials
     with warnings.catch_warnings():
         # Options of TPE, the GP and the quasi-random sampler are marked as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -90,7 +92,7 @@ def optuna_sampler(
                 return Grid(seed=seed)
             case "quasi_random":
                 return optuna.samplers.QMCSampler(
-                    qmc_type="sobol", scramble=True, seed=study.seed, warn_independent_sampling=False
+                    qmc_type="sobol", scramble=True, seed=study.seed % SEEDS, warn_independent_sampling=False
                 )
             case other:
                 raise TemperError(f"{other}: not a sampler of Optuna's")

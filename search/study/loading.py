@@ -11,6 +11,7 @@ from search.study.user_functions import check_user_functions
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
+from trainables.user_modules import look_beside
 
 
 def shipped() -> dict[str, Path]:
@@ -22,6 +23,8 @@ def shipped() -> dict[str, Path]:
 def load(study: str, settings: Sequence[str] = ()) -> Study:
     """Read a shipped study by its name, or any study by its path, change it, and validate it.
 
+    Functions of the user's that it names are looked for beside its file first, from now on.
+
     Args:
         study: name of a shipped study, or path of a YAML file.
         settings: changes, each as `path.to.key=value`.
@@ -31,6 +34,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
             file of weights that it names is missing, or an attack or a compression method of the user cannot be made.
     """
     path = shipped().get(study, Path(study))
+    look_beside(None if study in shipped() else path)
     try:
         data = read_yaml(path.read_bytes(), study)
     except OSError as error:

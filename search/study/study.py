@@ -1,5 +1,6 @@
 """Defines the study, which describes one search as its YAML file says it, with every default."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -11,7 +12,7 @@ from search.study.resources import Resources
 from search.study.space import Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
-from trainables.config import Frozen
+from trainables.config import Frozen, Seed
 from trainables.data.config import Data
 from trainables.evaluation.config import Evaluation, Scoring, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
@@ -19,6 +20,7 @@ from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
+from trainables.user_modules import OURS
 
 BASE = "base"  # name of the ordinary base, where names of baselines stand too
 
@@ -115,6 +117,8 @@ class Study(Frozen):
         keep: the epoch of every recipe whose weights are kept.
         precision: precision of the passes of training; recipes with quantization train in float32 in any case.
         seed: seed of the search and of its recipes.
+        ship: files and folders beside the study that its functions read, by their paths from its folder. They are sent
+            to other machines with the modules, and lie there beside them.
     """
 
     name: Name
@@ -140,7 +144,19 @@ class Study(Frozen):
     augmentation: Augmentation = Augmentation()
     keep: Literal["last", "best"] = "last"
     precision: Precision = "float32"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+    ship: tuple[str, ...] = ()
+
+    @field_validator("ship")
+    @classmethod
+    def _stays_beside(cls, ship: tuple[str, ...]) -> tuple[str, ...]:
+        for one in ship:
+            parts = PurePosixPath(one).parts
+            if not parts or one.startswith(("/", "~")) or ".." in parts or "\\" in one:
+                raise ValueError(f"got {one!r}, expected a path from the study's folder, to what lies in it")
+            if parts[0] in OURS:
+                raise ValueError(f"got {one!r}, expected another name than that of Temper's packages")
+        return ship
 
     @model_validator(mode="after")
     def _has_one_base(self) -> Self:
@@ -161,6 +177,8 @@ class Study(Frozen):
                 )
         if self.budget.trials and self.space is None:
             raise ValueError(f"budget.trials: got {self.budget.trials} without a space, expected a space or 0")
+        if self.first and self.space is None:
+            raise ValueError("first: got proposals without a space, expected a space or none")
         if self.grid is not None:
             known = [BASE, *(baseline.name for baseline in self.baselines)]
             for arm in self.grid.arms:

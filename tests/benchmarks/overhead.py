@@ -75,9 +75,9 @@ def main() -> None:
     trials = parser.parse_args().trials
     study, meter, started = load("digits", [*SETTINGS, f"budget.trials={trials}"]), Meter(), time.perf_counter()
     with tempfile.TemporaryDirectory() as storage:
-        folder = run_directory.open_run(storage, "overhead")
-        timing = runner.search(study, folder, target=Target(), command=sys.argv[0], started=started, terminal=meter)
-        seconds = [one.seconds for one in read_run(folder).trials if one.role == "proposed"]
+        with run_directory.open_run(storage, "overhead") as lease:
+            timing = runner.search(study, lease, target=Target(), command=sys.argv[0], started=started, terminal=meter)
+        seconds = [one.seconds for one in read_run(lease.run).trials if one.role == "proposed"]
     first, last, count = meter.readings[0], meter.readings[-1], len(meter.readings) - 1
     wall, cpu = last.clock - first.clock, last.cpu - first.cpu
     grown = np.polyfit(np.arange(count + 1), [one.resident for one in meter.readings], 1)[0]

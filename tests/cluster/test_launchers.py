@@ -291,6 +291,7 @@ def slurm(place: Path, *arguments: str, job: int) -> subprocess.CompletedProcess
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_a_slurm_job_searches_resumes_and_hands_on_its_exit_code(tmp_path: Path) -> None:
     settings = [part for setting in SMALL for part in ("--set", setting)]

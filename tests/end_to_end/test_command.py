@@ -11,9 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from analysis.export.recipes import render
 from analysis.run.trials import read_run
-from search.record.run_directory import begun_run
+from search.record.run_directory import begun_run, open_run
 from search.study.loading import load
 from tests.support.command import SMALL, temper
+from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
 GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
@@ -44,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_is_as_designed(run: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
         "study.yaml", "run.json", "trials", "study.db", "trials.parquet", "frontier.json", "frontier.csv",
-        "figures", "report.html", "tensorboard", "grid.csv", "sessions",
+        "figures", "report.html", "tensorboard", "grid.csv", "sessions", "recipes.parquet",
     }  # fmt: skip
     assert len(list((run / "trials").iterdir())) == 14  # 2 bases, 4 baselines, 4 proposals, 4 cells
     for trial in (run / "trials").iterdir():
@@ -235,6 +236,10 @@ def test_a_run_that_died_before_its_first_trial_begins_anew_and_other_folders_st
     Folder(storage).child("torn").write("study.yaml", b"name: dig")
     Folder(storage).child("mine").write("thesis.tex", b"...")
     assert begun_run(storage, "torn", study) is begun_run(storage, "mine", study) is None
+    with open_run(storage, "torn") as lease:
+        assert lease.run.names() == ["lease"]
+    with pytest.raises(InvalidInput, match="exists already"):
+        open_run(storage, "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

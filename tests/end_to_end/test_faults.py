@@ -14,7 +14,7 @@ import pytest
 from tests.support.command import SMALL, start_search, temper, trial_processes
 from tests.support.faults import SETTINGS, Row, check, outcomes, reference_of, running, seconds_to_recover, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 Measured = Callable[[Row], None]
 ALONE = [*SETTINGS, "resources.max_concurrent=1"]
 

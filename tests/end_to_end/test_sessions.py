@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from analysis.run.status import Phase, status_of
 from analysis.run.trials import read_run
 from tests.support.command import SMALL, start_search, temper
@@ -11,6 +13,7 @@ from tests.support.faults import outcomes, until
 from trainables.storage import Folder
 
 
+@pytest.mark.slow
 def test_a_killed_search_is_dead_and_goes_on_with_the_hours_that_it_has_left(tmp_path: Path) -> None:
     run, folder = tmp_path / "killed", Folder(str(tmp_path / "killed"))
     process = start_search(tmp_path, "killed", [*SMALL, "budget.hours=5"])

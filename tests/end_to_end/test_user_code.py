@@ -31,13 +31,11 @@ def test_a_search_of_a_users_network_is_resumed_unless_a_file_of_its_package_has
     (package / "__init__.py").write_text("")
     (package / "small.py").write_text(NETWORK)
     (package / "layers.py").write_text("from torch.nn import Flatten as flat\n")
-    search = ("search", "digits", "--name", "own")
-    begun = installed_temper(*search, settings=SETTINGS, cwd=tmp_path)
+    begun = installed_temper("search", "digits", "--name", "own", settings=SETTINGS, cwd=tmp_path)
     assert begun.returncode == 0, begun.stdout + begun.stderr
-    for arguments, settings in ((("resume", "runs/own"), []), ((*search, "--or-resume"), SETTINGS)):
-        again = installed_temper(*arguments, settings=settings, cwd=tmp_path)
-        assert again.returncode == 0, again.stdout + again.stderr
-        assert "2 recipes have ended before, 0 continue" in again.stdout
+    again = installed_temper("resume", "runs/own", cwd=tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "2 recipes have ended before, 0 continue" in again.stdout
     (package / "layers.py").write_text("from torch.nn import Flatten as flat  # changed\n")
     refused = installed_temper("resume", "runs/own", cwd=tmp_path)
     assert refused.returncode == 2

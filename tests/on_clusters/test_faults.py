@@ -21,7 +21,7 @@ from tests.support.faults import (
 )
 from tests.support.hosts import Hosts, require_hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
 HEAD, LEFT, RIGHT = 0, 1, 2
 
 

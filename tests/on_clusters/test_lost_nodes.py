@@ -12,7 +12,7 @@ from tests.support.command import start_search
 from tests.support.faults import SETTINGS, check, outcomes, until
 from tests.support.heads import drain_command
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 # Trials that are still there when a node goes.
 LONG = [*SETTINGS, "baselines.0.schedule.epochs=60", "resources.cpu=2"]
 

@@ -45,6 +45,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_four_trials_share_a_card_and_none_lands_on_a_node_of_another_type(
     cluster: tuple[str, dict[str, str]],
 ) -> None:
@@ -67,6 +68,7 @@ def test_four_trials_share_a_card_and_none_lands_on_a_node_of_another_type(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_share_is_measured_on_a_card_of_the_right_type_and_a_failure_takes_a_whole_one(
     cluster: tuple[str, dict[str, str]],
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_share_is_measured_on_a_card_of_the_right_type_and_a_failure_takes_a_w
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_search_puts_each_role_where_the_study_says(cluster: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     address, ids = cluster
     resources = (
@@ -117,6 +120,7 @@ def test_a_search_puts_each_role_where_the_study_says(cluster: tuple[str, dict[s
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
     cluster: tuple[str, dict[str, str]], tmp_path: Path
 ) -> None:
@@ -131,6 +135,7 @@ def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_node_that_joins_a_search_is_given_trials(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

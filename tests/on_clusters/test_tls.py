@@ -10,7 +10,7 @@ import pytest
 from tests.support.faults import SETTINGS, changes, check, outcomes
 from tests.support.hosts import ROOT, Hosts, require_hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(400)]
 SCRIPT = ROOT / "cluster" / "launchers" / "certificates.sh"
 PLACE = "/tmp/ray/tls"  # on each host its own
 TLS = {

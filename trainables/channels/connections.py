@@ -27,6 +27,7 @@ class Seen:
     Attributes:
         ports: every end of a weighted operator by its key, and every dimension of other tensors that met a value.
         makers: keys of the ports whose channels an operator makes, in the order of their first use.
+        mixing: keys of the ports of operators that are replaced by made-up numbers, so that no value of theirs is read.
         links: pairs of ports and of their channels (n, 2) that belong together.
         loose: keys of ports of parameters and buffers that no weighted operator holds.
         touched: ids of the parameters and buffers that were used outside of weighted operators.
@@ -37,6 +38,7 @@ class Seen:
 
     ports: dict[Key, Port] = field(default_factory=dict)
     makers: list[Key] = field(default_factory=list)
+    mixing: set[Key] = field(default_factory=set)
     links: list[tuple[Key, Key, Tensor]] = field(default_factory=list)
     loose: set[Key] = field(default_factory=set)
     touched: set[int] = field(default_factory=set)

@@ -143,6 +143,8 @@ class _Probe(Passing):
             if port is not None:
                 known = seen.ports.setdefault(port.key, port)
                 more = tuple(slot for slot in port.slots if not any(_same(slot, other) for other in known.slots))
+                if call.mixes:
+                    seen.mixing.add(port.key)
                 if more:  # another layer that uses the same tensor has others beside it
                     seen.ports[port.key] = replace(known, slots=known.slots + more)
         if call.mixes and call.out is not None and call.out.key not in seen.makers and call.out.size <= MOST_CHANNELS:

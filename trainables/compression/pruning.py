@@ -12,8 +12,9 @@ from trainables.compression.config import ChannelPruning
 from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, to_channels_last
-from trainables.pruning.analysis import Prunable, analyse
+from trainables.pruning.analysis import analyse
 from trainables.pruning.importance import unit_scores
+from trainables.pruning.prunable import Prunable
 from trainables.pruning.selection import chosen, ranks, totals
 
 MOST = 0.95  # largest channel ratio

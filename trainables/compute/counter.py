@@ -1,7 +1,7 @@
 """Counts the FLOPs of whatever PyTorch runs in a context, by the rules in `operators`."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -10,9 +10,10 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+from torch.utils._pytree import tree_map_only
 
+from trainables.compute.meta_outputs import is_repeatable, run_on_meta
 from trainables.compute.operators import Rule, rule_of
 from trainables.compute.uncounted import is_left_out, is_view
 
@@ -68,11 +69,21 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 made = func.decompose(*args, **kwargs)
             if made is not NotImplemented:
                 return made
-        on_meta = [value.is_meta for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        on_meta = [value.is_meta for value in _tensors((*args, *kwargs.values()))]
         if any(on_meta) and (not all(on_meta) or kind.moves):
             args, kwargs = _to_meta(args), _to_meta(kwargs)
-        out = func(*args, **kwargs)
-        numbers = sum(value.numel() for value in tree_leaves(out) if isinstance(value, Tensor))
+        outer = _get_current_dispatch_mode_stack()
+        counters = [mode for mode in outer if isinstance(mode, FlopCounter)]
+        if any(on_meta) and kind.repeatable and len(counters) == len(outer):
+            out, ran = run_on_meta(func, args, kwargs)
+        else:
+            out, ran = func(*args, **kwargs), True
+        for counter in (self, *(() if ran else counters)):  # an operator that runs is seen by the outer counters
+            counter._add(kind, out, args)
+        return out
+
+    def _add(self, kind: "_Kind", out: Any, args: tuple[Any, ...]) -> None:
+        numbers = sum(value.numel() for value in _tensors((out,)))
         self.numbers += numbers if kind.computes else 0
         if kind.rule is not None:
             flops = kind.rule(out, *args)
@@ -81,7 +92,18 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             own[kind.name] = own.get(kind.name, 0.0) + flops
         elif not kind.left_out:
             self.uncounted[kind.name] += numbers
-        return out
+
+    def charge_to_outer(self) -> None:
+        """Adds what was counted to every counter in whose context this is called, as if it ran now."""
+        for outer in _get_current_dispatch_mode_stack():
+            if isinstance(outer, FlopCounter):
+                outer.flops += self.flops
+                outer.numbers += self.numbers
+                outer.uncounted += self.uncounted
+                for own in self.by_layer.values():
+                    there = outer.by_layer.setdefault(outer._layers[-1] if outer._layers else "", {})
+                    for name, flops in own.items():
+                        there[name] = there.get(name, 0.0) + flops
 
     def _leave(self) -> None:
         self._layers.pop()
@@ -98,6 +120,7 @@ class _Kind:
         left_out: the count leaves it out by definition.
         computes: it gives numbers of its own, not another view of its argument's.
         moves: it moves a tensor to a device, so that it would fail for a tensor without values.
+        repeatable: equal calls on `meta` have equal outputs, which can be remembered.
     """
 
     name: str
@@ -106,13 +129,26 @@ class _Kind:
     left_out: bool
     computes: bool
     moves: bool
+    repeatable: bool
 
 
 @cache
 def _kind_of(operator: Any) -> _Kind:
     name, rule = operator.name().partition(".")[0], rule_of(operator)
     implicit = rule is None and torch._C._dispatch_has_kernel_for_dispatch_key(operator.name(), IMPLICIT)
-    return _Kind(name, rule, implicit, is_left_out(operator), not is_view(operator), name == "aten::_to_copy")
+    moves, repeatable = name == "aten::_to_copy", is_repeatable(operator)
+    return _Kind(name, rule, implicit, is_left_out(operator), not is_view(operator), moves, repeatable)
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Returns the tensors among the arguments or outputs of an operator, which may lie in lists."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, tuple | list):
+            found += _tensors(value)
+    return found
 
 
 @contextmanager

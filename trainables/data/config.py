@@ -28,7 +28,7 @@ class Data(Frozen):
     image_size: PositiveInt | None = None
     train_size: Annotated[int, Field(ge=10)] | None = None
     validation_size: Annotated[int, Field(ge=10)]
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="a whole number from 0 to 4294967295")] = 0
 
     @field_validator("name")
     @classmethod

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.data.checks import check_classes, check_left
 from trainables.data.config import Data
+from trainables.data.image_folder import class_names
+from trainables.data.memory_mapping import chunks, mapped_file, open_mapped, taken
 from trainables.data.sources import read
 from trainables.errors import InvalidInput
 
@@ -43,6 +47,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles images that are memory-mapped as the name of their file, which other processes open themselves."""
+        file = mapped_file(self.images)
+        if file is None:
+            return type(self), (self.images, self.labels)
+        return _opened, (file, self.images.shape, str(self.images.dtype), self.labels)
+
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Returns images and labels on a device.
 
@@ -67,7 +78,8 @@ class Splits:
         """Returns 16 hex digits of the SHA-256 of every pixel and label."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation):
-            digest.update(part.images.tobytes())
+            for some in chunks(part.images):
+                digest.update(part.images[some].tobytes())
             digest.update(part.labels.tobytes())
         return digest.hexdigest()[:16]
 
@@ -81,22 +93,22 @@ def load_splits(data: Data) -> Splits:
     from sklearn.model_selection import train_test_split  # late, so that trials start sooner: see `sources`
 
     images, labels = read(data, "train")
+    names = class_names(Path(data.path)) if data.path is not None else ()
     wanted = data.validation_size + (data.train_size or 1)
-    if wanted > len(labels):
+    if len(labels) and wanted > len(labels):
         raise InvalidInput(
             f"data: got train_size {data.train_size} + validation_size {data.validation_size}, "
             f"expected at most {len(labels)} together ({data.name})"
         )
-    try:
-        train, validation = train_test_split(
-            np.arange(len(labels)), test_size=data.validation_size, random_state=data.split_seed, stratify=labels
-        )
-    except ValueError as error:
-        raise InvalidInput(f"data: {data.name} cannot be split class by class ({error})") from error
+    check_classes(labels, data.validation_size, data.name, names)
+    train, validation = train_test_split(
+        np.arange(len(labels)), test_size=data.validation_size, random_state=data.split_seed, stratify=labels
+    )
     train = train[: data.train_size]
+    check_left(labels, train, data.name, names)
     return Splits(
-        Examples(np.ascontiguousarray(images[train]), np.ascontiguousarray(labels[train])),
-        Examples(np.ascontiguousarray(images[validation]), np.ascontiguousarray(labels[validation])),
+        Examples(taken(images, train), np.ascontiguousarray(labels[train])),
+        Examples(taken(images, validation), np.ascontiguousarray(labels[validation])),
     )
 
 
@@ -113,9 +125,28 @@ def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tu
     """
     if data.name in _PIXELS:
         return _PIXELS[data.name]
-    pixels = train.images.astype(np.float64)
-    means, deviations = pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3)).clip(min=1e-3)
+    means, deviations = _moments(train.images)
+    deviations = deviations.clip(min=1e-3)
     return tuple(means.round(4).tolist()), tuple(deviations.round(4).tolist())
+
+
+def _moments(images: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns means and standard deviations of each channel; memory-mapped images are read a part at a time."""
+    if mapped_file(images) is None:
+        pixels = images.astype(np.float64)
+        return pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))
+    sums, squares = np.zeros(images.shape[1]), np.zeros(images.shape[1])
+    for part in chunks(images):
+        pixels = images[part].astype(np.float64)
+        sums += pixels.sum(axis=(0, 2, 3))
+        squares += (pixels**2).sum(axis=(0, 2, 3))
+    count = images.size // images.shape[1]
+    means = sums / count
+    return means, np.sqrt((squares / count - means**2).clip(min=0))
+
+
+def _opened(path: str, shape: tuple[int, ...], dtype: str, labels: NDArray[np.int64]) -> Examples:
+    return Examples(open_mapped(path, shape, dtype), labels)
 
 
 def tensor_of(array: NDArray[Any]) -> Tensor:

@@ -79,6 +79,12 @@ class OnnxModel:
             ) from error
         return np.asarray(scores, np.float32)
 
+    def accuracy(self, images: Images, labels: NDArray[np.int64]) -> float:
+        """Returns the share of images (n, channels, height, width), 0–1, that the file gives their labels (n,)."""
+        parts = range(0, len(images), BATCH)
+        found = [self.scores(images[start : start + BATCH]).argmax(1) for start in parts]
+        return float((np.concatenate(found) == labels).mean())
+
     def latency(self, images: Images, *, calls: int = 200, warm_up: int = 20) -> Latency:
         """Measures the time of calls on the same images (n, channels, height, width), after `warm_up` untimed calls."""
         taken = []

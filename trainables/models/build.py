@@ -1,9 +1,11 @@
 """Builds networks, with the normalization of pixels inside, so that attacks work on images in [0, 1]."""
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from trainables.models.config import NETWORKS, Network
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.user_code import is_reference, user_function
+from trainables.user_errors import reported
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -56,7 +59,7 @@ def build(
     """
     model: nn.Module
     if is_reference(network.name) and not network.name.startswith("torchvision:"):
-        model = user_function(network.name, "model.name")(image_shape=image_shape, classes=classes)
+        model = _of_user(network.name, image_shape, classes)
     else:
         try:
             model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
@@ -71,6 +74,23 @@ def build(
         model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
     return to_channels_last(model)
+
+
+def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
+    """Calls the user's function that makes a network. Raises InvalidInput: it takes other arguments, or fails."""
+    function = user_function(name, "model.name")
+    called = f"model.name: {name}: cannot be built", f"it is called with image_shape={image_shape}, classes={classes}"
+    with suppress(ValueError):  # the function has no signature, as some built-in ones
+        signature = inspect.signature(function)
+        try:
+            signature.bind(image_shape=image_shape, classes=classes)
+        except TypeError as error:
+            raise InvalidInput(
+                f"model.name: {name} takes {signature} ({error}), expected a function of image_shape and classes, by "
+                "these names"
+            ) from None
+    with reported(*called):
+        return function(image_shape=image_shape, classes=classes)
 
 
 def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:

@@ -58,7 +58,7 @@ def load_weights(model: nn.Module, weights: Weights) -> None:
 
 
 def _read(weights: Weights) -> bytes:
-    path = Path(weights.path)
+    path = Path(weights.path).expanduser()
     if path.is_dir():
         raise InvalidInput(
             f"pretrained.path: {weights.path}: is a folder, expected a file; a trial of a run keeps its weights in "

@@ -2,17 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 from torch import nn
 
-from trainables.errors import InvalidInput, TemperError
-from trainables.user_code import lies_here
-
-_OURS = Path(__file__).parents[2]  # the folder that Temper's packages lie in
-_PACKAGES = ("trainables", "search", "cluster", "analysis")
-LONGEST = 300  # characters of an exception's message that are shown
+from trainables.errors import InvalidInput
+from trainables.user_errors import described, users_line
 
 
 @contextmanager
@@ -38,14 +33,6 @@ def in_words(problem: str, advice: str = "") -> Iterator[None]:
         raise InvalidInput(f"{problem} {told}" + (f"; {advice}" if advice else "")) from error
 
 
-def described(error: BaseException) -> str:
-    """Returns the kind of an exception and the first line of its message."""
-    if isinstance(error, TemperError):
-        return str(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:LONGEST]}" if lines else f"{type(error).__name__} without a message"
-
-
 def location(error: BaseException) -> str:
     """Returns where an exception was raised: the innermost layer, and the user's innermost line; empty if neither.
 
@@ -54,12 +41,10 @@ def location(error: BaseException) -> str:
     """
     frames, traceback = [], error.__traceback__
     while traceback is not None:
-        frames.append((traceback.tb_frame, traceback.tb_lineno))
+        frames.append(traceback.tb_frame)
         traceback = traceback.tb_next
-    layer = _layer([frame for frame, _ in frames])
-    lines = [(Path(frame.f_code.co_filename), line) for frame, line in frames]
-    users = [f"{path.name} line {line}" for path, line in lines if _is_users(path)]
-    told = ([f" in layer {layer}"] if layer else []) + ([users[-1]] if users else [])
+    layer, line = _layer(frames), users_line(error)
+    told = ([f" in layer {layer}"] if layer else []) + ([line] if line else [])
     return "" if not told else ", ".join(told) if layer else f" in {told[0]}"
 
 
@@ -71,11 +56,3 @@ def _layer(frames: list[FrameType]) -> str:
     outermost, innermost = running[0], running[-1]
     names = [name for name, module in outermost.named_modules() if module is innermost]
     return f"{names[0]} ({type(innermost).__name__})" if names and names[0] else type(innermost).__name__
-
-
-def _is_users(path: Path) -> bool:
-    """Returns whether a source file is the user's: in the working directory, no package's and not Temper's."""
-    if not path.is_file() or {"site-packages", "dist-packages"} & set(path.parts):
-        return False
-    ours = _OURS in path.parents and path.relative_to(_OURS).parts[0] in _PACKAGES
-    return lies_here(path.resolve()) and not ours

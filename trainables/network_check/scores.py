@@ -82,7 +82,7 @@ def check_train_mode(model: nn.Module, x: Tensor, classes: int, name: str, lefto
         x: at least two images (n, channels, height, width).
         classes: number of classes.
         name: the key and the name of the network, for messages.
-        leftover: says which last batch of the study has one image; empty: none has.
+        leftover: says which batches of the study have one image; empty: none has.
 
     Returns:
         A note if the network cannot be trained on one image, which no batch of the study has.

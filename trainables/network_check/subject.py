@@ -50,7 +50,7 @@ class Subject:
         forms: compressed forms to check.
         attacks: attacks to check, by the study's key.
         recipes: recipes to train for one batch, by what the study calls them.
-        leftover: says which last batch of training has one image; empty: none has.
+        leftover: says which batches of training have one image; empty: none has.
     """
 
     network: Network

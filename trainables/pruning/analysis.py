@@ -1,62 +1,29 @@
 """Finds what can be pruned in a network, and says of every other layer why it is left as it is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.channels.connections import COMPUTED, Seen
 from trainables.channels.groups import MIXED, SCORES, Group, KeptNumber, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
+from trainables.compute.counter import FlopCounter
 from trainables.models.module_sizes import keeps_groups
-from trainables.pruning.removal import Removal
-from trainables.pruning.trials import problem, remove, settled
+from trainables.pruning.prunable import LeftAlone, Prunable
+from trainables.pruning.remembered import architecture, recalled, remember
+from trainables.pruning.trials import settled
 
 # The layers that a report speaks of.
 WEIGHTED = (_ConvNd, nn.Linear, nn.Bilinear, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
 REMEMBERED = 100  # architectures whose groups are not tried again in one process
 _SETTLED: dict[str, dict[str, tuple[KeptNumber, ...] | str]] = {}  # by architecture and group: its numbers, or why not
 _WEIGHTS = ("weight", "weight_ih_l0", "weight_ih")  # names of a layer's first weight
-
-
-@dataclass(frozen=True)
-class LeftAlone:
-    """A layer whose output channels are not pruned.
-
-    Attributes:
-        layer: its name in the network.
-        reason: why, in words that complete "it is left as it is: ".
-    """
-
-    layer: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Prunable:
-    """What can be pruned in a network.
-
-    Attributes:
-        seen: what the network showed when it was run.
-        groups: the groups that can lose units, by the name of their first layer, in the order of `layers_backwards`.
-        left_alone: the layers whose output channels stay, by order of definition.
-    """
-
-    seen: Seen
-    groups: Mapping[str, Group]
-    left_alone: tuple[LeftAlone, ...]
-
-    def remove(self, model: nn.Module, units: Mapping[str, Tensor]) -> Removal:
-        """Removes these units of these groups from the network that was analysed, until the removal is undone."""
-        return remove(model, self.seen.ports, [(self.groups[name], those) for name, those in units.items()])
-
-    def problem(self, model: nn.Module, units: Mapping[str, Tensor], example: Tensor) -> str | None:
-        """Returns what removing these units would break, in words; None if the rest of the network stays the same."""
-        return problem(model, self.seen, [(self.groups[name], those) for name, those in units.items()], example, {})
 
 
 def analyse(model: nn.Module, example: Tensor) -> Prunable:
@@ -66,8 +33,20 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
         model: the network, in any mode; it is left as it was.
         example: one image (1, channels, height, width) on the network's device.
     """
+    known = recalled(model, example)
+    if known is not None:
+        return known
+    with FlopCounter() as counter:
+        layers = layers_backwards(model, example)
+    with _disable_current_modes():  # nothing of what follows has FLOPs, and a counter would slow it down
+        prunable = _analysed(model, example, layers)
+        remember(model, example, prunable, counter)
+    return prunable
+
+
+def _analysed(model: nn.Module, example: Tensor, layers: Sequence[nn.Module]) -> Prunable:
+    """Finds the groups; `layers` are the convolutions and linear layers from the scores backwards."""
     seen = probe(model, example)
-    layers = layers_backwards(model, example)
     names = {module: name for name, module in model.named_modules()}
     keys: dict[Key, str] = {}
     for layer in layers:
@@ -113,7 +92,7 @@ def _settled_once(
     model: nn.Module, seen: Seen, groups: Mapping[str, Group], example: Tensor
 ) -> tuple[list[Group], dict[Key, str]]:
     """Divides groups as `settled` does, and remembers it for other networks of the same architecture and sizes."""
-    key = _architecture(model, example)
+    key = architecture(model, example)
     known = _SETTLED.get(key)
     if known is None or known.keys() != groups.keys():
         proven, reasons = settled(model, seen, list(groups.values()), example)
@@ -126,19 +105,6 @@ def _settled_once(
         [replace(group, numbers=told) for name, group in groups.items() if not isinstance(told := known[name], str)],
         {group.root: told for name, group in groups.items() if isinstance(told := known[name], str)},
     )
-
-
-def _architecture(model: nn.Module, example: Tensor) -> str:
-    """Returns a text that is equal for networks of the same classes, settings, shapes and shared tensors."""
-    parts = [str(tuple(example.shape))]
-    first: dict[int, str] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        parts.append(f"{name} {type(module).__module__}.{type(module).__qualname__} {id(type(module))}")
-        settings = ((one, value) for one, value in sorted(vars(module).items()) if one[0] != "_" and one != "training")
-        parts += [f"{one}={value!r}" for one, value in settings if not isinstance(value, Tensor)]
-        for one, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
-            parts.append(f"{one} {tuple(tensor.shape)} {first.setdefault(id(tensor), f'{name}.{one}')}")
-    return "\n".join(parts)
 
 
 def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[Key, str]) -> tuple[LeftAlone, ...]:

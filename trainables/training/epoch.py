@@ -17,6 +17,7 @@ from trainables.errors import TemperError
 from trainables.losses.distillation import SoftLoss
 from trainables.losses.losses import TrainingLoss
 from trainables.recipe.schedule import Augmentation
+from trainables.training.batches import batch_sizes, part_slices
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,20 @@ class Trainer:
         Args:
             x: images (n, channels, height, width).
             y: labels (n,).
-            size: examples per batch; the last batch may be smaller.
+            size: examples per batch; for the last one see `batch_sizes`.
 
         Yields:
             Augmented images (batch, channels, height, width) in channels-last memory, labels (batch,), and the
             positions of the examples in x (batch,).
         """
-        for index in torch.split(torch.randperm(len(x), generator=self.generator, device=x.device), size):
+        order = torch.randperm(len(x), generator=self.generator, device=x.device)
+        for index in torch.split(order, batch_sizes(len(x), size)):
             images = augment(x[index], self.augmentation, self.generator)
             yield images.contiguous(memory_format=torch.channels_last), y[index], index
 
-    def parts(self, examples: int) -> list[slice]:
-        """Returns the parts that a batch of so many examples is split into."""
-        size = math.ceil(examples / self.micro_batches)
-        return [slice(first, min(first + size, examples)) for first in range(0, examples, size)]
+    def parts(self, examples: int, batch_size: int) -> list[slice]:
+        """Returns the parts that a batch of so many examples is split into; a whole batch has `batch_size`."""
+        return part_slices(examples, self.micro_batches, batch_size)
 
     def update(self, step: int, losses: Iterable[tuple[Tensor, float]]) -> tuple[float, bool]:
         """Computes the gradient of a batch and, if its losses are finite, updates the weights.
@@ -138,7 +139,7 @@ def train_epoch(
         loss: the loss to minimise; it also gives the target of the attack.
         attack: returns the attack of a step from its number; `perturb` runs it.
         first_step: number of the epoch's first step.
-        batch_size: images per step; the last batch may be smaller.
+        batch_size: images per step; for the last batch see `batch_sizes`.
         soft: adds a teacher's soft labels for the images x to the loss; None: there is no teacher.
     """
     trainer.model.train()
@@ -146,7 +147,7 @@ def train_epoch(
 
     def losses(number: int, batch: tuple[Tensor, Tensor, Tensor]) -> Iterator[tuple[Tensor, float]]:
         chosen, examples = attack(number), len(batch[1])
-        for part in trainer.parts(examples):
+        for part in trainer.parts(examples, batch_size):
             images, labels, index = (one[part] for one in batch)
             target = loss.target(trainer.model, images, labels) if chosen.passes else labels
             adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
@@ -186,7 +187,7 @@ def free_epoch(
         y: labels (n,).
         perturbation: its epsilon bounds the perturbation and is the length of its steps.
         first_step: number of the epoch's first step; a replay is a step.
-        batch_size: images per step; the last batch may be smaller.
+        batch_size: images per step; for the last batch see `batch_sizes`.
         replays: number of times that each batch is trained on, m in the paper.
     """
     trainer.model.train()
@@ -194,7 +195,7 @@ def free_epoch(
 
     def losses(images: Tensor, labels: Tensor, shift: Tensor) -> Iterator[tuple[Tensor, float]]:
         """Yields the loss of each part of a batch, and updates the part's perturbation after its backward pass."""
-        for part in trainer.parts(len(labels)):
+        for part in trainer.parts(len(labels), batch_size):
             adversarial = (images[part] + shift[part]).clamp(0, 1).requires_grad_(True)
             if float((adversarial - images[part]).abs().amax().detach()) > perturbation.epsilon + ROUNDING:
                 raise TemperError(f"free training left its bound of {perturbation.epsilon:.4g}")
@@ -208,7 +209,7 @@ def free_epoch(
             trainer.charge(trainer.cost.free_step(), len(logits))
             tally.add(value, logits, labels[part])
 
-    carried = torch.zeros_like(x[:batch_size])
+    carried = torch.zeros_like(x[: max(batch_sizes(len(x), batch_size))])
     for images, labels, _ in trainer.batches(x, y, batch_size):
         for _ in range(replays):
             tally.rate, finite = trainer.update(step, losses(images, labels, carried[: len(images)]))

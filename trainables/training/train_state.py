@@ -1,6 +1,5 @@
 """Compresses and trains the network of a recipe in progress, and holds its optimizer and its averaged weights."""
 
-import math
 from collections.abc import Mapping
 
 from safetensors.torch import load as load_tensors
@@ -18,6 +17,7 @@ from trainables.losses.losses import loss_of
 from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
+from trainables.training.batches import batch_sizes
 from trainables.training.epoch import EpochResult, Trainer, free_epoch, train_epoch
 from trainables.training.initial_network import InitialNetwork
 from trainables.training.optimization import average_of, learning_rate, optimizer_of
@@ -92,7 +92,7 @@ class TrainState:
         """
         recipe, schedule = self._recipe, self._recipe.schedule
         replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
-        batches = math.ceil(len(self._labels) / schedule.batch_size) * replays
+        batches = len(batch_sizes(len(self._labels), schedule.batch_size)) * replays
         first, total = (epoch - 1) * batches, schedule.epochs * batches
         average = self.average
         trainer = Trainer(

@@ -45,7 +45,7 @@ def trained() -> dict[str, Pipeline]:
 
 def saved(root: Path, pipelines: dict[str, Pipeline]) -> Run:
     """A run directory that holds these."""
-    start(root)
+    start(root, evaluation=QUICK.model_dump())
     for number, (name, pipeline) in enumerate(pipelines.items()):
         folder = Folder(str(root)).child("trials", name)
         recipe = pipeline.recipe.model_dump(mode="json")
@@ -81,6 +81,22 @@ def test_several_go_into_a_folder_and_best_weights_are_taken(trained: dict[str, 
     checkpoint.write("weights.safetensors", b"")  # torn: the last whole checkpoint is of another epoch
     with pytest.raises(InvalidInput, match=r"trials/best/checkpoint: no whole checkpoint of the last epoch"):
         list(write_models(run, [trial(run, "best")], str(folder)))
+
+
+def test_a_file_without_the_recorded_accuracy_is_refused_and_not_written(
+    trained: dict[str, Pipeline], tmp_path: Path
+) -> None:
+    run, file = saved(tmp_path / "run", trained), tmp_path / "model.onnx"
+    place = Folder(str(tmp_path / "run")).child("trials", "best")
+    outcome = place.read_json("outcome.json")
+    right = outcome["metrics"]["clean_accuracy"]
+    outcome["metrics"]["clean_accuracy"] = right - 0.3
+    place.write_json("outcome.json", outcome)
+    wrong = trial(read_run(run.folder), "best")
+    told = rf"trials/best: the exported network labels {100 * right:.1f}% of .* right, the run recorded "
+    with pytest.raises(InvalidInput, match=told):
+        list(write_models(run, [wrong], str(file)))
+    assert not file.exists()
 
 
 def test_a_place_that_cannot_be_written_is_refused(trained: dict[str, Pipeline], tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_what_cannot_be_submitted_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_submitted_search_is_followed_and_its_report_comes_back(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_cluster_that_asks_for_no_token_is_joined_only_when_told(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from cluster.connection import session_folder as module
 from cluster.connection.session_folder import LOCK, remove_abandoned, session_folder
 from tests.support.checkout import ROOT
+from trainables.errors import InvalidInput
 
 HOLD = """
 import time
@@ -38,13 +39,14 @@ with session(Target(), cpus=1):
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
-    """A folder for temporary files with a short path, as Ray's sockets need it."""
+    """A folder for temporary files with a short path, as Ray's sockets need it, and the only one that is looked at."""
     with (
         tempfile.TemporaryDirectory(prefix="t-", dir="/tmp", ignore_cleanup_errors=True) as place,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("TMPDIR", place)
         patch.setattr(tempfile, "tempdir", None)
+        patch.setattr(module, "ELSEWHERE", ())  # other sessions of this machine have their folders there
         yield Path(place)
     tempfile.tempdir = None
 
@@ -175,3 +177,28 @@ def test_a_killed_driver_s_ray_folder_is_removed_by_the_next_session(temporary: 
     another = start(SEARCH)
     assert told(another) == "begun"
     kill(another)
+
+
+@pytest.mark.parametrize("name", ["x" * 115, "x" * 15])
+def test_a_folder_too_long_for_rays_sockets_is_not_taken(
+    temporary: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / name))
+    monkeypatch.setattr(module, "ELSEWHERE", (str(temporary),))
+    assert module.session_place() == temporary
+    with session_folder() as folder:
+        assert folder.parent == temporary
+
+
+def test_without_any_fit_folder_each_is_named_with_its_reason(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ELSEWHERE", ("/nowhere", "/proc"))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    assert module.session_place() == temporary
+    monkeypatch.setattr(module, "ROOM", 10**18)
+    with pytest.raises(InvalidInput) as refused:
+        module.session_place()
+    told = str(refused.value)
+    assert told.startswith(f"TMPDIR: no folder is fit for Ray's temporary files: {temporary} has ")
+    assert "/nowhere cannot be used (No such file or directory)" in told
+    assert "/proc cannot be used (" in told

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import trainables
-from cluster.doctor.findings import CLOCK_SECONDS, Access, findings, is_public
+from cluster.doctor.findings import CLOCK_SECONDS, Access, findings, is_public, slowed
 from cluster.doctor.node_report import Gpu, Report, source_hash
 from cluster.doctor.shared_storage import DRIVER, Unshared, judge
 from tests.support.checkout import ROOT, importable
@@ -53,6 +53,20 @@ def test_equal_nodes_are_sound_wherever_their_checkout_lies() -> None:
 )
 def test_each_difference_is_one_finding_at_its_node(change: dict[str, object], said: str) -> None:
     assert problems(replace(SOUND, name="there/3", **change)) == [("there/3", said)]  # type: ignore[arg-type]
+
+
+def test_a_busy_node_and_workers_at_another_niceness_are_told_and_are_no_findings() -> None:
+    nice = replace(SOUND, name="nice/3", niceness=15, load=0.5, cpus=2)
+    busy = replace(SOUND, name="busy/4", niceness=0, load=7.8, cpus=2)
+    quiet = replace(SOUND, name="quiet/5", niceness=0, load=2.9, cpus=2)
+    told = slowed(replace(DRIVERS, niceness=0), [nice, busy, quiet, SOUND])
+    assert told == [
+        "nice/3 runs trials at niceness 15, so that other processes go first; start Ray there with "
+        "RAY_worker_niceness=0",
+        "busy/4 is busy: 7.8 processes want its 2 CPUs",
+    ]
+    assert slowed(replace(DRIVERS, niceness=15), [nice]) == []
+    assert problems(nice) == problems(busy) == []
 
 
 def test_a_clock_is_only_wrong_where_the_round_trip_cannot_explain_it() -> None:
@@ -112,6 +126,7 @@ def test_the_node_that_is_cut_off_is_named_and_not_those_that_miss_its_file() ->
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="hides a folder from a node by a mount of its own")
 def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +161,7 @@ def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="gives a node another checkout by a mount of its own")
 def test_doctor_finds_an_open_cluster_and_gives_a_node_with_another_source_its_own(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -124,6 +124,7 @@ def test_the_dashboard_asks_for_all_that_temper_tells_and_for_nothing_that_is_no
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_prometheus_finds_a_running_search(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     token = secrets.token_hex(32)
     with head(tmp_path_factory.mktemp("ray"), token) as ports:

@@ -9,6 +9,7 @@ from tests.support.command import SMALL, temper
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_doctor_examines_this_machine_times_the_study_and_estimates(tmp_path: Path) -> None:
     done = temper("doctor", "digits", "--price", "2", settings=SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -23,6 +24,7 @@ def test_doctor_examines_this_machine_times_the_study_and_estimates(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_doctor_without_a_study_times_nothing(tmp_path: Path) -> None:
     done = temper("doctor", "--storage", str(tmp_path / "runs"))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -93,11 +93,15 @@ def test_one_recipe_of_each_way_of_training_is_tried() -> None:
     assert {recipe.precision for recipe in recipes_of(study).values()} == {"bf16-mixed"}
 
 
-def test_a_last_batch_of_one_image_is_found_wherever_it_is_asked_for() -> None:
-    study = load("digits", ["space.schedule.batch_size=[32, 50]"])
-    assert leftover_of(study, 64) == ""
-    assert leftover_of(study, 65).startswith("pretraining.batch_size: batches of 64 leave a last one of 1 of the 65")
-    assert leftover_of(study, 151).startswith("space.schedule.batch_size: batches of 50 leave")
+def test_batches_of_one_image_are_found_wherever_they_are_asked_for() -> None:
+    assert leftover_of(load("digits"), 65) == ""
+    assert leftover_of(load("digits"), 1) == "data: leaves 1 training image, expected at least 2"
+    assert leftover_of(load("digits", ["space.schedule.batch_size=[32, 1]"]), 64).startswith(
+        "space.schedule.batch_size: got 1"
+    )
+    assert leftover_of(load("digits", ["baselines.1.schedule.batch_size=1"]), 64).startswith(
+        "baselines.1.schedule.batch_size: got 1"
+    )
 
 
 def test_a_study_that_works_is_said_to_be_tried() -> None:

@@ -15,8 +15,8 @@ from search.preflight.workload import workload
 from search.recipes.baselines import started_recipes
 from search.recipes.choosers import RandomChooser
 from search.recipes.compressor_check import try_user_compressors
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.study.loading import load
 from search.surrogate.cost_model import CostModel
 from tests.support.checkout import ROOT

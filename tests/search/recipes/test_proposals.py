@@ -3,8 +3,8 @@
 import optuna
 import pytest
 
+from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
-from search.recipes.proposals import check_first
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -41,10 +41,41 @@ def test_what_is_not_in_the_space_is_refused_with_every_problem() -> None:
     with pytest.raises(InvalidInput) as caught:
         check_first(study, FixedRecipes.of(study))
     ratio, steps = caught.value.problems
-    assert ratio.startswith("first.0.pruning_ratio: got 0.95, expected a value of FloatDistribution")
+    assert ratio == "first.0.pruning_ratio: got 0.95, expected a number from 0.3 to 0.8 in steps of 0.05"
     assert steps.startswith(
         "first.0.attack_steps: no such parameter in this proposal, expected some of epochs, epsilon"
     )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        ("perturbation: nonsense", "perturbation: got 'nonsense', expected one of n_fgsm, pgd"),
+        ("perturbation: [pgd]", "expected"),
+        ("scope: 3", "scope: got 3, expected one of global, uniform"),
+        ("epochs: two", "epochs: got 'two', expected a whole number from 1 to 2"),
+        ("epochs: 1.5", "epochs: got 1.5, expected a whole number from 1 to 2"),
+        ("epochs: null", "epochs: got None, expected a whole number"),
+        ("epochs: 99", "epochs: got 99, expected a whole number"),
+        ('pruning_ratio: "0.5"', "pruning_ratio: got '0.5', expected a number from 0.3 to 0.8 in steps of 0.05"),
+        ("pruning_ratio: 0.33", "pruning_ratio: got 0.33, expected a number"),
+        ("nothing: 1", "nothing: no such parameter in this proposal, expected some of attack_steps, epochs"),
+    ],
+)
+def test_each_wanted_value_is_refused_in_words(wanted: str, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^first\.0\.") as refused:
+        check(wanted)
+    assert problem in str(refused.value)
+
+
+def check(wanted: str) -> None:
+    study = load("digits", [*SMALL, f"first=[{{{wanted}}}]"])
+    check_first(study, FixedRecipes.of(study))
+
+
+def test_what_depends_on_a_draw_may_be_wanted() -> None:
+    for wanted in ("attack_steps: 3", "scope: uniform", "pruning_ratio: 0.3", "pruning_ratio: 0.45", "epochs: 2.0"):
+        check(wanted)
 
 
 def drawn(study: Study, count: int) -> list[tuple[Recipe, set[str]]]:

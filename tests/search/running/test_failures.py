@@ -1,6 +1,6 @@
 """What a failure is said to be, how a hung trial is ended, and what is torn in a run directory."""
 
-from errno import ENOSPC
+from errno import ENOSPC, EROFS
 from os import strerror
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from search.events import Outcome
-from search.failures import ending_of, error_of, storage_watched, tells_of_full_storage
+from search.failures import ending_of, error_of, storage_fault, storage_watched, why_unwritable
 from search.running.callbacks import HangCallback
-from trainables.errors import StorageFull
+from trainables.errors import InvalidInput, StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
@@ -85,17 +85,41 @@ def test_only_a_complete_trial_has_no_reason(kind: EndKind) -> None:
     assert Outcome(Ending(kind, "why"), None, 0.0).reason == "why"
 
 
-def test_a_full_storage_is_told_wherever_it_was_met() -> None:
-    folder = Folder("runs/one")
+def test_a_full_storage_is_told_wherever_it_was_met(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path / "one"))
+    folder.write_json("run.json", {})
     behind = RuntimeError("Tune stopped")
     behind.__cause__ = OSError(ENOSPC, strerror(ENOSPC))
-    with pytest.raises(StorageFull, match=r"one: the storage is full.*temper resume runs/one"), storage_watched(folder):
+    with (
+        pytest.raises(StorageFull, match=r"one: the storage is full.*temper resume .*/one` goes"),
+        storage_watched(folder),
+    ):
         raise behind
     with pytest.raises(StorageFull), storage_watched(folder):
         raise RuntimeError(f"Traceback …\nOSError: [Errno 28] Error writing: {strerror(ENOSPC)}")
     with pytest.raises(RuntimeError, match="else"), storage_watched(folder):
         raise RuntimeError("something else")
-    assert not tells_of_full_storage("No such file or directory")
+    assert storage_fault("No such file or directory") is None
+    assert storage_fault("OSError: [Errno 30] Read-only file system: 'x'") == "Read-only file system"
+
+
+def test_an_error_that_does_not_say_so_is_one_of_the_storage_where_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(str(tmp_path / "one"))
+    assert why_unwritable(folder) is None
+    assert folder.names() == []
+
+    def refuse(*_: Any) -> None:
+        raise OSError(EROFS, strerror(EROFS))
+
+    monkeypatch.setattr(Folder, "write", refuse)
+    assert why_unwritable(folder) == strerror(EROFS)
+    told = r"one: the storage cannot be written \(Read-only file system\).*begin the search again"
+    with pytest.raises(StorageFull, match=told), storage_watched(folder):
+        raise EOFError("Ran out of input")  # what Tune says of its own file that was cut
+    with pytest.raises(InvalidInput), storage_watched(folder):
+        raise InvalidInput("space: got 1")
 
 
 class Tune:

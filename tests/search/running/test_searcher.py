@@ -14,10 +14,10 @@ from search.running.trial_results import outcome_of
 from search.study.loading import load, shipped
 from tests.support.command import SMALL
 from tests.support.recipes import propose
-from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result
+from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result, searcher
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, StorageFull
 from trainables.execution.ending import FINISHED, Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.losses.config import Loss
@@ -281,3 +281,21 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     ]
     with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
         load("digits", ["reference=foo"])
+
+
+def test_a_trial_that_died_of_the_storage_is_no_failed_one() -> None:
+    study, problem = load("digits"), ["Read-only file system"]
+    log = Log(study)
+    searching = searcher(
+        study,
+        log,
+        why_failed=lambda _: Ending(EndKind.LOST, "EOFError: Ran out of input"),
+        why_unwritable=lambda: problem[0] if problem else None,
+    )
+    assert isinstance(searching.suggest("t1"), dict)
+    with pytest.raises(StorageFull, match="Read-only"):
+        searching.on_trial_complete("t1", error=True)
+    assert log.outcomes == []
+    problem.clear()
+    searching.on_trial_complete("t1", error=True)
+    assert [one.reason for one in log.outcomes] == ["EOFError: Ran out of input"]

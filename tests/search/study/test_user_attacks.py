@@ -96,7 +96,7 @@ def test_every_attack_that_cannot_be_had_is_told_with_its_key(users_folder: Path
     )
     assert second == "grid.arms.0.perturbation.kind: got 'theirs:three', expected a function"
     assert third.startswith("space.perturbation.kind.1: got 'nosuch:attack', which cannot be imported")
-    assert fourth.startswith("space.perturbation.kind.2: got 'json:loads', expected a module in the working directory")
+    assert fourth.startswith("space.perturbation.kind.2: got 'json:loads', expected a module in the study's folder")
 
 
 def test_the_free_loop_does_not_replay_it() -> None:

@@ -153,7 +153,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
         ("(np.zeros((40, 1, 4, 4)), np.arange(39) % 2)", r"labels \(39,\)"),
         ("(np.zeros((40, 1, 4, 4)), np.zeros(40))", "float64 labels"),
         ("(np.full((40, 1, 4, 4), 255.0), np.arange(40) % 2)", r"pixels outside \[0, 1\]"),
-        ("(np.full((40, 1, 4, 4), np.nan), np.arange(40) % 2)", r"pixels outside \[0, 1\]"),
+        ("(np.full((40, 1, 4, 4), np.nan), np.arange(40) % 2)", "gave pixels that are nan, first in image 0"),
         ("(np.zeros((40, 1, 4, 4)), np.arange(40) % 2 - 1)", "gave the label -1"),
         ("(np.zeros((40, 1, 4, 4)), np.arange(40))", "cannot be split class by class"),
     ],

@@ -1,0 +1,141 @@
+"""Turns Ctrl-C, SIGTERM and SIGHUP into one exception, which is raised only where it does no harm."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+SIGNALS = {signal.SIGINT: "Ctrl-C (SIGINT)", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+ONCE_SECONDS = 2.0  # signals within so short a time are one request: some senders signal a process and its group
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised in place of KeyboardInterrupt; `code` is the exit code that shells expect, `reason` names the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+        self.reason = SIGNALS[signal.Signals(number)]
+
+
+class Interrupts:
+    """The signals that ask this process to end.
+
+    The first one raises Interrupted at once or, while a `deferred` context lasts, at the next `check` or at its end.
+    Another one, some seconds later, ends the process and all that it started without waiting for anything.
+
+    Attributes:
+        farewell: is called before the process ends in that way.
+    """
+
+    def __init__(
+        self,
+        leave: Callable[[int], object] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create it without listening to any signal yet; `leave` ends the process, `clock` returns seconds."""
+        self.farewell: Callable[[], object] = lambda: None
+        self._leave, self._clock = leave, clock
+        self._depth, self._first, self._received = 0, 0.0, 0
+        self._listening = False
+
+    def listen(self) -> None:
+        """Handle the signals from now on. Those that this process was told to ignore, as by nohup, stay ignored.
+
+        Ray sets handlers of its own when it starts, see `exits`.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._listening = True
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Raise nothing while the context lasts, except in `check`; a signal that came meanwhile is raised at its end.
+
+        Code of Ray's sometimes swallows an exception that a signal raises.
+        """
+        self._depth += 1
+        try:
+            yield
+        except Exception:
+            if self._received:  # the error follows from the signal, which processes of Ray's have got as well
+                raise Interrupted(self._received) from None
+            raise
+        finally:
+            self._depth -= 1
+        if not self._depth:
+            self.check()
+
+    @contextmanager
+    def exits(self) -> Iterator[None]:
+        """Take SystemExit in this context for the signal of its number, since Ray's handler raises that for SIGTERM.
+
+        The signals are handled here again once the context ends.
+        """
+        try:
+            yield
+        except SystemExit as error:
+            if not self._listening or error.code != signal.SIGTERM:
+                raise
+            self._received, self._first = self._received or int(signal.SIGTERM), self._clock()
+            self.listen()
+            raise Interrupted(self._received) from None
+        if self._listening:
+            self.listen()
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""
+        if self._received:
+            raise Interrupted(self._received)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if not self._received:
+            self._received, self._first = number, self._clock()
+            if not self._depth:
+                self.check()
+        elif self._clock() - self._first > ONCE_SECONDS:
+            self.farewell()
+            end(descendants(os.getpid()))
+            self._leave(128 + number)
+
+
+INTERRUPTS = Interrupts()  # of this process, as signals are
+
+
+def end(processes: Iterable[int]) -> None:
+    """Kill processes; those that have ended already do not matter."""
+    for pid in processes:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def started_with(text: str) -> list[int]:
+    """Return the processes below this one whose command line contains a text, and all that those have started."""
+    found: list[int] = []
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):
+            if text in Path(f"/proc/{pid}/cmdline").read_text(errors="replace"):
+                found += [pid, *descendants(pid)]
+    return list(dict.fromkeys(found))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process, parents before their children; empty where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found, todo = [], [pid]
+    while todo:
+        below = children.get(todo.pop(0), [])
+        found += below
+        todo += below
+    return found

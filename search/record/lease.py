@@ -1,0 +1,229 @@
+"""Lets one driver at a time hold a run, by a lease that it renews with new files and loses when it dies.
+
+lease/<term>/ is claimed by one driver; terms are numbered from 1. The holder writes beat-<n> there every few seconds,
+and `released` when it ends. Another driver may claim the next term once this one was released, its process is gone, or
+no new beat was seen for the length of a lease, by the clock of the one who watches: clocks are never compared.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from search.record.claim import claim, claims
+from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process, words
+from trainables.errors import InvalidInput, TemperError
+from trainables.storage import Folder
+
+LEASES, RELEASED = "lease", "released"
+BEAT_SECONDS = 5.0  # from one renewal to the next
+LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
+SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
+_BEAT = re.compile(r"beat-(\d+)")
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a laptop sleeps
+
+
+class Lost(TemperError):
+    """Raised in a driver that has lost its run to another one."""
+
+
+class Held(InvalidInput):
+    """Raised where another driver holds a run."""
+
+
+def elapsed() -> float:
+    """Return a time in seconds that no change of the machine's clock moves."""
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass
+class Lease:
+    """A run that this process holds. As a context it renews itself from a thread, and is released at the end.
+
+    Where no run.json was written by then, the search has not begun, and its folder is removed.
+
+    Attributes:
+        run: the run's folder.
+        term: number of the term.
+        lost: who holds the run now, in words, once another driver has taken it; None while this one holds it.
+        on_lost: is called once, in whichever thread notices that the run is lost.
+    """
+
+    run: Folder
+    term: int
+    beat: float = BEAT_SECONDS
+    length: float = LEASE_SECONDS
+    lost: str | None = None
+    on_lost: Callable[[], object] = field(default=lambda: None)
+    _renewed: float = field(default_factory=elapsed)
+    _number: int = 0
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._renew()
+        self._thread = threading.Thread(target=self._keep, name="temper-lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self.length)
+        if self.lost is None:
+            with suppress(OSError):  # e.g. of a full storage: this process is soon gone, which serves as well
+                self._release()
+
+    def check(self) -> None:
+        """Check that this driver still holds the run; call it before anything is written.
+
+        The storage is asked only where the last renewal is so old that another driver may have claimed the run.
+
+        Raises:
+            Lost: another driver has claimed it.
+        """
+        if self.lost is None and elapsed() - self._renewed > self.length / 2:
+            self._look()
+        if self.lost is not None:
+            raise Lost(self.words)
+
+    @property
+    def words(self) -> str:
+        """What happened where the run was lost, for people."""
+        return (
+            f"{self.run}: {self.lost} has gone on with this run, since this driver gave no sign of life for "
+            f"{self.length:.0f} s; it ends, and writes nothing more"
+        )
+
+    @property
+    def _place(self) -> Folder:
+        return self.run.child(LEASES, str(self.term))
+
+    def _release(self) -> None:
+        if not self.run.exists("run.json"):
+            self.run.remove()
+            return
+        self._place.write(RELEASED, b"")
+        self._delete_beats(keep=0)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self.beat):
+            with suppress(OSError):  # tried again at the next beat; until somebody claims the run, it is this driver's
+                self._look()
+                if self.lost is None:
+                    self._renew()
+            if self.lost is not None:
+                return
+
+    def _renew(self) -> None:
+        asked = elapsed()
+        self._number += 1
+        self._place.write(f"beat-{self._number}", b"")
+        self._renewed = asked
+        self._delete_beats(keep=1)
+
+    def _delete_beats(self, keep: int) -> None:
+        for number in _beats(self._place.names()):
+            if number <= self._number - keep:
+                self._place.delete(f"beat-{number}")
+
+    def _look(self) -> None:
+        """Find out whether another driver has claimed a later term."""
+        later = _latest(self.run)
+        if later > self.term and self.lost is None:
+            self.lost = words(_holder(self.run.child(LEASES, str(later))))
+            self.on_lost()
+
+
+def acquire(
+    run: Folder,
+    *,
+    say: Callable[[str], object] = lambda text: None,
+    beat: float = BEAT_SECONDS,
+    length: float = LEASE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Lease:
+    """Claim a run for this driver.
+
+    Where the last driver's end is not known, it is watched for up to the length of a lease.
+
+    Args:
+        run: the run's folder.
+        say: prints a line, if there is to wait.
+        beat: seconds from one renewal of a lease to the next.
+        length: seconds without a renewal after which a lease is lost.
+        sleep: waits for so many seconds.
+
+    Raises:
+        Held: another driver holds the run, or was quicker to claim it.
+        OSError: the storage cannot be written.
+    """
+    last = _latest(run)
+    if last:
+        _await_end(run, last, say, beat, length, sleep)
+    mine = run.child(LEASES, str(last + 1))
+    content = json.dumps(this_process() | {"when": datetime.now(UTC).isoformat(timespec="milliseconds")}).encode()
+    if not claim(mine, content) or _latest(run) != last + 1:
+        raise Held(f"{run}: {words(_holder(mine))} has just begun to work on it")
+    return Lease(run, last + 1, beat, length)
+
+
+def _await_end(
+    run: Folder, term: int, say: Callable[[str], object], beat: float, length: float, sleep: Callable[[float], None]
+) -> None:
+    """Return once the holder of a term has ended or is dead; raise Held where it lives."""
+    place = run.child(LEASES, str(term))
+    holder = _holder(place)
+    state = state_of(holder)
+    names = place.names()
+    if RELEASED in names or state == GONE:
+        return
+    who = f"{run}: {words(holder)}"
+    if state == RUNNING:
+        raise Held(f"{who} works on it; wait until it ends, or end it")
+    seconds = SILENT_BEATS * beat if _age(place, names) > length else length
+    what = "is stopped" if state == STOPPED else "may still work on it"
+    say(f"{who} {what}; waiting up to {seconds:.0f} s for a sign of life")
+    until, beats = elapsed() + seconds, _beats(names)
+    while elapsed() < until:
+        sleep(min(1.0, beat / 2))
+        names = place.names()
+        if RELEASED in names or state_of(holder) == GONE:
+            return
+        if _beats(names) != beats:
+            raise Held(f"{who} works on it; wait until it ends, or end it")
+
+
+def _age(place: Folder, names: list[str]) -> float:
+    """Return how long ago a lease was renewed, in seconds by this machine's clock; 0 where that is not known.
+
+    It only shortens how long a holder is watched, so a clock that is wrong does no harm.
+    """
+    moments = [moment for name in names if _BEAT.fullmatch(name) and (moment := place.modified(name)) is not None]
+    return (datetime.now(UTC) - max(moments)).total_seconds() if moments else 0.0
+
+
+def _latest(run: Folder) -> int:
+    """Return the number of the last term that a driver has claimed, 0 without any."""
+    place = run.child(LEASES)
+    terms = sorted((int(name) for name in place.names() if name.isdigit()), reverse=True)
+    return next((term for term in terms if claims(place.child(str(term)))), 0)
+
+
+def _beats(names: list[str]) -> list[int]:
+    return [int(found[1]) for found in map(_BEAT.fullmatch, names) if found]
+
+
+def _holder(place: Folder) -> dict[str, Any]:
+    """Read who claimed a term; empty where the claim is torn."""
+    with suppress(OSError, ValueError, TypeError):
+        return dict(place.read_json(claims(place)[0]))
+    return {}

@@ -1,0 +1,38 @@
+"""The tidy table of recipes: parameters and final numbers in one row."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.report.report import write_report
+from analysis.run.trials import read_run
+from analysis.tables.trials import recipes
+from tests.support.run_directories import worked_example
+from trainables.storage import Folder
+
+
+def test_each_recipe_has_one_row_with_its_parameters_and_its_final_numbers(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    assert run.trials
+    trial = next(one for one in run.trials if one.role == "proposed" and one.metrics)
+    trial.params.update({"epochs": 3, "scope": "global"})
+    write_report(run)
+    table = pd.read_parquet(io.BytesIO(Folder(str(run.folder)).read("recipes.parquet")))
+    assert table["id"].tolist() == [one.id for one in run.trials]
+    row = table.set_index("id").loc[trial.id]
+    assert (row["param.epochs"], row["param.scope"]) == (3, "global")
+    assert row["robust_accuracy"] == trial.metrics["robust_accuracy"]
+    assert row["train_flops"] == trial.metrics["train_flops"]
+    assert table["param.epochs"].notna().sum() == 1
+    assert set(table["state"]) == {one.state.value for one in run.trials}
+    unfinished = table[table["state"] != "complete"]
+    assert unfinished["robust_accuracy"].isna().all()
+    assert not unfinished["on_frontier"].any()
+    assert list(table.columns)[:3] == ["id", "number", "role"]
+    assert read_run(run.folder).trials
+
+
+def test_a_run_without_trials_has_an_empty_table(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    assert len(recipes(type(run)(**{**vars(run), "trials": []}))) == 0

@@ -1,0 +1,41 @@
+"""What of a study can be known without Ray and the data."""
+
+import os
+
+import pytest
+
+from search.preflight.study_check import check_resources_here
+from search.study.loading import load
+from search.study.study import Study
+from tests.support.command import SMALL
+from trainables.errors import InvalidInput
+
+
+def study(*settings: str) -> Study:
+    return load("digits", [*SMALL, *settings])
+
+
+def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    check_resources_here(study("resources.cpu=4"))
+    with pytest.raises(InvalidInput, match=r"^resources.cpu: got 5 CPUs a trial, expected at most this machine's 4"):
+        check_resources_here(study("resources.cpu=5"))
+    with pytest.raises(InvalidInput, match=r"^resources.roles.baseline.cpu: got 8 CPUs .*[^\n]$"):
+        check_resources_here(study("resources.roles={baseline: {cpu: 8}}"))
+    check_resources_here(study("resources={cpu: 64, pending: 1}"))  # an autoscaler is to bring the node
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "quasi_random", "random", "cost_aware"])
+def test_a_large_seed_is_good_for_every_sampler(sampler: str) -> None:
+    from tests.support.searcher import Log
+
+    log = Log(study(f"seed={2**63 - 1}", f"sampler.kind={sampler}", "first=[{epochs: 1}]"))
+    for number in range(4):
+        assert log.searcher.suggest(f"t{number}") is not None
+
+
+def test_a_seed_that_no_generator_takes_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"^seed: got 99999999999999999999, expected a whole number from 0 to 9"):
+        study("seed=99999999999999999999")
+    with pytest.raises(InvalidInput, match=r"^data.split_seed: got 4294967296, expected a whole number from 0 to 4294"):
+        study("data.split_seed=4294967296")

@@ -1,0 +1,154 @@
+"""One driver at a time holds a run: what a living, a dead, a stopped and a slow driver make of a second one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.record import lease as module
+from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process
+from search.record.lease import Held, Lease, Lost, acquire
+from tests.support.checkout import ROOT
+from tests.support.faults import until
+from trainables.storage import Folder
+
+HOLD = """
+import sys, time
+from search.record.lease import Lost, acquire
+from trainables.storage import Folder
+with acquire(Folder(sys.argv[1]), beat=0.1, length=1.0) as lease:
+    print("holds", flush=True)
+    while True:
+        time.sleep(0.05)
+        try:
+            lease.check()
+        except Lost as error:
+            print(error, flush=True)
+            break
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Folder:
+    folder = Folder(str(tmp_path / "run"))
+    folder.write_json("run.json", {})
+    return folder
+
+
+@pytest.fixture
+def driver(run: Folder) -> Iterator["subprocess.Popen[str]"]:
+    """Another process that holds the run, with a lease of a second."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(run)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holds\n"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def try_to_hold(run: Folder, said: Callable[[str], object] = lambda text: None) -> Lease:
+    return acquire(run, say=said, beat=0.1, length=1.0)
+
+
+def test_a_run_beside_whose_driver_another_one_begins_is_refused_at_once_in_words(
+    run: Folder, driver: "subprocess.Popen[str]"
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(Held, match=rf"run: process {driver.pid} on .* works on it; wait until it ends, or end it"):
+        try_to_hold(run)
+    assert time.monotonic() - began < 0.5
+    driver.kill()
+    driver.wait()
+    with try_to_hold(run) as lease:
+        assert lease.term == 2
+    assert run.child("lease", "2").names() == ["claim.json", "released"]
+
+
+def test_a_stopped_driver_loses_its_run_notices_and_writes_nothing_more(
+    run: Folder, driver: "subprocess.Popen[str]"
+) -> None:
+    driver.send_signal(signal.SIGSTOP)
+    until(lambda: state_of(holder(run)) == STOPPED, lambda: driver.poll() is None)
+    said: list[str] = []
+    with try_to_hold(run, said.append) as lease:
+        before = run.child("lease", "1").names()
+        driver.send_signal(signal.SIGCONT)
+        output, _ = driver.communicate(timeout=20)
+        assert driver.returncode == 0
+        assert f"process {os.getpid()} on" in output
+        assert "has gone on with this run" in output
+        assert run.child("lease", "1").names() == before
+        lease.check()
+    assert "is stopped; waiting up to" in said[0]
+
+
+def test_a_driver_elsewhere_is_known_by_its_beats_alone(
+    run: Folder, driver: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "state_of", lambda holder: None)  # as for a process on another machine
+    with pytest.raises(Held, match="works on it"):
+        try_to_hold(run)
+    driver.kill()
+    driver.wait()
+    assert try_to_hold(run).term == 2
+
+
+def test_a_clock_that_jumps_takes_no_run_from_a_living_driver(
+    run: Folder, driver: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "state_of", lambda holder: None)
+    monkeypatch.setattr(module, "_age", lambda *_: 3600.0)
+    with pytest.raises(Held):
+        try_to_hold(run)
+
+
+def test_of_two_that_go_on_with_a_dead_drivers_run_one_is_refused(run: Folder) -> None:
+    first = try_to_hold(run)
+    assert first.term == 1
+    ahead = run.child("lease", "2")
+    ahead.write_json("claim.json", this_process() | {"pid": 2**30})  # somebody who claimed it, and died before a beat
+    with try_to_hold(run) as third:
+        assert third.term == 3
+    with pytest.raises(Lost):
+        _outdated(first).check()
+
+
+def test_a_folder_in_which_no_search_began_is_removed_at_the_end(tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path / "new"))
+    with acquire(folder):
+        assert folder.exists("lease")
+    assert not folder.exists()
+
+
+def test_a_process_is_told_from_another_one_of_the_same_number() -> None:
+    me = this_process()
+    assert state_of(me) == RUNNING
+    assert state_of(me | {"started": 1}) == GONE
+    assert state_of(me | {"pid": 2**30}) == GONE
+    for other in ({"boot": "another"}, {"namespace": "another"}, {"pid": "?"}):
+        assert state_of(me | other) is None
+    assert state_of({}) is None
+
+
+def holder(run: Folder) -> dict[str, Any]:
+    return dict(json.loads(run.child("lease", "1").read("claim.json")))
+
+
+def _outdated(lease: Lease) -> Lease:
+    """The lease, last renewed long ago, as for a driver that was stopped."""
+    lease._renewed -= 1e6
+    return lease

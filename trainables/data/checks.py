@@ -1,0 +1,135 @@
+"""Checks images and labels before anything is trained on them, and says which image and which class is wrong."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.memory_mapping import chunks
+from trainables.errors import InvalidInput
+
+SHOWN = 8  # most classes that a message names
+COLOURS = (1, 3, 4)  # numbers of channels of pictures
+logger = logging.getLogger(__name__)
+
+
+def check_form(images: NDArray[Any], labels: NDArray[Any], name: str) -> None:
+    """Checks shapes and types.
+
+    Raises:
+        InvalidInput: they are not images (n, channels, height, width) and whole numbers (n,); it says what they seem to
+            be.
+    """
+    if images.ndim != 4 or labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput(
+            f"data.name: {name} gave images {images.shape} and {labels.dtype} labels {labels.shape}, "
+            f"expected (n, channels, height, width) and whole numbers (n,){_hint(images, labels)}"
+        )
+    if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)) and (
+        images.dtype != np.bool_
+    ):
+        raise InvalidInput(f"data.name: {name} gave images of {images.dtype}, expected numbers")
+    _, channels, height, width = images.shape
+    if width in COLOURS and channels == height and channels not in COLOURS:
+        raise InvalidInput(
+            f"data.name: {name} gave images {images.shape}, with the channels last, expected (n, channels, height, "
+            "width): images.transpose(0, 3, 1, 2)"
+        )
+
+
+def check_values(images: NDArray[np.float32], labels: NDArray[Any], name: str) -> None:
+    """Checks that pixels lie in [0, 1] and labels are not negative. Raises InvalidInput, which names the image."""
+    for part in chunks(images):
+        some = images[part]
+        finite = np.isfinite(some)
+        if not finite.all():
+            number = int(np.argwhere(~finite)[0][0])
+            raise InvalidInput(
+                f"data.name: {name} gave pixels that are {some[~finite][0]}, first in image {part.start + number}, "
+                "expected numbers in [0, 1]"
+            )
+        if some.size and not (some.min() >= 0 and some.max() <= 1):
+            wrong = np.argwhere((some < 0) | (some > 1))[0]
+            raise InvalidInput(
+                f"data.name: {name} gave pixels outside [0, 1], first {some[tuple(wrong)]:g} in image "
+                f"{part.start + int(wrong[0])}; bytes (uint8) are divided by 255 for you"
+            )
+    if len(labels) and labels.min() < 0:
+        raise InvalidInput(f"data.name: {name} gave the label {labels.min()}, expected class numbers from 0")
+
+
+def check_classes(labels: NDArray[np.int64], validation_size: int, name: str, names: Sequence[str] = ()) -> None:
+    """Checks that the labels of the training files can be split class by class into training and validation images.
+
+    A class number below the largest one that no image has is allowed, and said: a network has an output for it.
+
+    Args:
+        labels: class numbers (n,).
+        validation_size: number of images that validation takes.
+        name: name of the data set in messages.
+        names: names of the classes, if they have any.
+
+    Raises:
+        InvalidInput: there are fewer than two classes, more classes than images, a class of a single image, or one of
+            the two parts would have fewer images than classes.
+    """
+    if not len(labels):
+        raise InvalidInput(f"data.name: {name} gave no image, expected some of each class")
+    numbers, counts = np.unique(labels, return_counts=True)
+
+    def told(some: NDArray[Any]) -> str:
+        return _told(some, names)
+
+    if len(numbers) < 2:
+        raise InvalidInput(f"data: {name} has images of the {told(numbers)} alone, expected two classes at least")
+    if numbers[-1] >= len(labels):
+        raise InvalidInput(
+            f"data: {name} has the label {numbers[-1]} and {len(labels)} images, expected class numbers from 0 "
+            "without holes: numpy.unique(labels, return_inverse=True)[1] numbers them so"
+        )
+    if len(single := numbers[counts < 2]):
+        raise InvalidInput(
+            f"data: {name} cannot be split class by class: it has one image of the {told(single)}, expected two at "
+            "least, one to train and one to validate on"
+        )
+    for what, size in (("validation", validation_size), ("training", len(labels) - validation_size)):
+        if size < len(numbers):
+            raise InvalidInput(
+                f"data: {name} cannot be split class by class: validation_size {validation_size} of {len(labels)} "
+                f"images leaves {size} for {what}, expected one of each of the {len(numbers)} classes at least"
+            )
+    if len(holes := np.setdiff1d(np.arange(numbers[-1]), numbers)):
+        logger.warning("%s has no image of the %s: the network has outputs for it all the same", name, told(holes))
+
+
+def check_left(labels: NDArray[np.int64], train: NDArray[np.intp], name: str, names: Sequence[str] = ()) -> None:
+    """Says which classes have no training image left, because `train_size` takes only some of the images.
+
+    Args:
+        labels: class numbers of all images.
+        train: positions of the images that are trained on.
+        name: name of the data set in messages.
+        names: names of the classes, if they have any.
+    """
+    if len(missing := np.setdiff1d(labels, labels[train])):
+        logger.warning("%s: train_size leaves no training image of the %s", name, _told(missing, names))
+
+
+def _told(some: NDArray[Any], names: Sequence[str]) -> str:
+    shown = ", ".join(names[one] if one < len(names) else str(one) for one in some[:SHOWN])
+    return f"{'class' if len(some) == 1 else 'classes'} {shown}" + (" …" if len(some) > SHOWN else "")
+
+
+def _hint(images: NDArray[Any], labels: NDArray[Any]) -> str:
+    count = images.shape[:1]
+    if images.ndim == 3:
+        return "; images of one channel: images[:, None]"
+    if labels.ndim == 2 and labels.shape[0] in count and labels.shape[1] == 1:
+        return "; labels in a column: labels[:, 0]"
+    if labels.ndim == 2 and labels.shape[0] in count:
+        return "; labels as rows of 0 and 1: labels.argmax(1)"
+    if labels.shape == count and np.issubdtype(labels.dtype, np.floating):
+        return "; labels as fractions: labels.astype(int)"
+    return ""

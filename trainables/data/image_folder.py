@@ -1,0 +1,168 @@
+"""Reads a folder of images that holds train/ and test/, each with a folder for every class.
+
+Files and folders that no person put there as an image are passed over: those whose name begins with a dot, and
+`__MACOSX`. Class numbers follow the alphabetical order of the class folders of train/, in both splits.
+"""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.data.memory_mapping import new_array
+from trainables.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's; in any case
+UNREAD = ("thumbs.db", "desktop.ini")  # files of file managers, of which nothing need be said
+SHOWN = 8  # most files that a message names
+TRAIN, TEST = "train", "test"
+logger = logging.getLogger(__name__)
+
+
+def read_image_folder(root: Path, split: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Reads the images of one split, and opens no file of the other.
+
+    Each image is turned as its EXIF data say, brought to eight bits in red, green and blue, scaled so that its short
+    side has the wanted size, and cropped in the middle.
+
+    Args:
+        root: the folder that holds train/ and test/.
+        split: `train` or `test`.
+        size: height and width of the images, pixels.
+
+    Returns:
+        Images (n, 3, size, size) in [0, 1], and class numbers (n,).
+
+    Raises:
+        InvalidInput: a folder is missing or empty, or test/ has a class that train/ lacks; or some files cannot be
+            read, which the message names.
+    """
+    names = class_names(root)
+    files = [(path, number) for number, name in enumerate(names) for path in _images(root / split / name)]
+    if not files:
+        raise InvalidInput(f"data.path: {root / split}: holds no image, expected folders of {', '.join(ENDINGS)}")
+    images = new_array((len(files), 3, size, size), np.float32)
+    unreadable = []
+    for number, (path, _) in enumerate(files):
+        try:
+            images[number] = _pixels(path, size)
+        except Exception as error:  # Pillow's decoders raise many kinds: OSError, SyntaxError, ValueError, zlib.error
+            unreadable.append(f"data.path: {path}: cannot be read ({_reason(error)}); mend or remove the file")
+    if unreadable:
+        more = [f"data.path: … and {len(unreadable) - SHOWN} more files"] if len(unreadable) > SHOWN else []
+        raise InvalidInput(*unreadable[:SHOWN], *more)
+    return images, np.array([label for _, label in files], dtype=np.int64)
+
+
+def class_names(root: Path) -> tuple[str, ...]:
+    """Returns the names of the classes, by their number: the class folders of train/ in alphabetical order.
+
+    Raises:
+        InvalidInput: there is no folder with classes, a class of train/ has no image, or test/ has a class that train/
+            lacks.
+    """
+    names = _folders(root / TRAIN)
+    if not names:
+        raise InvalidInput(f"data.path: {root / TRAIN}: holds no folder of a class, expected one for each class")
+    if empty := [name for name in names if next(_images(root / TRAIN / name, say=False), None) is None]:
+        raise InvalidInput(
+            *(f"data.path: {root / TRAIN / name}: holds no image, expected one of {', '.join(ENDINGS)}; or remove it"
+              for name in empty)
+        )  # fmt: skip
+    if (root / TEST).is_dir():
+        other = _folders(root / TEST)
+        if unknown := sorted(set(other) - set(names)):
+            raise InvalidInput(
+                f"data.path: {root / TEST} has the {_classes(unknown)}, which {root / TRAIN} has not, expected the "
+                f"same classes in both; in {TRAIN}/: {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''}"
+            )
+        if missing := sorted(set(names) - set(other)):
+            logger.warning("%s has no folder for the %s of %s", root / TEST, _classes(missing), root / TRAIN)
+    return names
+
+
+def _classes(names: list[str]) -> str:
+    shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    return f"{'class' if len(names) == 1 else 'classes'} {shown}"
+
+
+def _folders(folder: Path) -> tuple[str, ...]:
+    try:
+        found = [one.name for one in os.scandir(folder) if one.is_dir() and not _is_hidden(one.name)]
+    except OSError as error:
+        raise InvalidInput(
+            f"data.path: {folder}: {error.strerror}; expected train/ and test/ with a folder a class"
+        ) from error
+    return tuple(sorted(found))
+
+
+def _images(folder: Path, *, say: bool = True) -> Iterator[Path]:
+    """Yields the images below a class's folder in a fixed order, and says how many other files are passed over."""
+    others: Counter[str] = Counter()
+    for place, names in sorted(_walked(folder)):
+        for name in sorted(names):
+            ending = Path(name).suffix.lower()
+            if ending in ENDINGS:
+                yield Path(place) / name
+            elif name.lower() not in UNREAD:
+                others[ending or "no ending"] += 1
+    if others and say:
+        told = ", ".join(f"{count} of {ending}" for ending, count in sorted(others.items()))
+        logger.warning("%s: files that are not read as images: %s", folder, told)
+
+
+def _walked(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields each folder below one, itself included, with the names of its files; links are followed once."""
+    seen = set()
+    for place, inner, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        inner[:] = [] if real in seen else [name for name in inner if not _is_hidden(name)]
+        if real not in seen:
+            yield place, [name for name in files if not _is_hidden(name)]
+        seen.add(real)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _pixels(path: Path, size: int) -> NDArray[np.float32]:
+    """Returns the pixels of a file (3, size, size) in [0, 1]."""
+    from PIL import Image, ImageOps
+    from torchvision.transforms import CenterCrop, Resize
+
+    with Image.open(path) as opened:
+        try:
+            upright = ImageOps.exif_transpose(opened)
+        except Exception:  # EXIF data that are damaged say nothing, and the pixels can be read all the same
+            upright = opened
+        image = CenterCrop(size)(Resize(size)(_eight_bits(upright)))
+    pixels: NDArray[Any] = np.asarray(image).transpose(2, 0, 1)
+    return (pixels / np.float32(255)).astype(np.float32, copy=False)
+
+
+def _eight_bits(image: "Image") -> "Image":
+    """Returns an image in red, green and blue of eight bits; more bits are scaled, which Pillow itself cuts off."""
+    from PIL import Image
+
+    if not image.mode.startswith(("I", "F")):
+        return image.convert("RGB")
+    values: NDArray[Any] = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    most = 1.0 if image.mode == "F" else 65535.0
+    if not (low >= 0 and high <= most):
+        raise ValueError(f"values {low:g} to {high:g} in mode {image.mode}, expected 0 to {most:g}")
+    return Image.fromarray((values * (255 / most)).round().astype(np.uint8)).convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).partition("\n")[0]
+    return "no image in a form that Pillow knows" if text.startswith("cannot identify") else text or repr(error)
