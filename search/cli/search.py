@@ -205,9 +205,7 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     click.echo(f"\n{sentence}\n")
     click.echo(f"Report   {folder}/report.html")
     click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
-    if (
-        choice := first_pick(run)
-    ) is not None:  # of an empty frontier nothing can be exported, and the verdict says why
+    if (choice := first_pick(run)) is not None:  # an empty frontier offers nothing; the verdict says why it is empty
         click.echo(f"Next     temper export {folder} --pick {choice} --format yaml")
 
 

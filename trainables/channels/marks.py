@@ -65,9 +65,9 @@ def read_numbers(images: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def write_marks(result: Tensor, axis: int, marked: Tensor) -> None:
-    """Sets NaN in these channels of these images."""
+    """Sets NaN in these channels of these images; in none where channels of all images lie in one dimension."""
     batch = batch_axis(result)
-    if batch is None:
+    if batch is None or batch == axis + result.dim():
         return
     shape = [1] * result.dim()
     mask = marked.to(result.device)

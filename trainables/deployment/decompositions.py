@@ -85,14 +85,27 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return x.transpose(-2, -1)
 
 
-def _adaptive(axes: int, pool: Callable[..., Tensor], reduced: Callable[[Tensor, int, int], Tensor]) -> Any:
-    """Returns adaptive pooling for any sizes; the exporter writes it only where output lengths divide input lengths.
+def avg_pool2d(x: Tensor, kernel_size: int | Sequence[int], *settings: Any, **named: Any) -> Tensor:
+    """Computes `torch.nn.functional.avg_pool2d`, to whose kernel the exporter takes plain numbers alone."""
+    kernel = [int(length) for length in kernel_size] if isinstance(kernel_size, Sequence) else kernel_size
+    return functional.avg_pool2d(x, kernel, *settings, **named)
 
-    VGG and AlexNet, for example, pool the 1 × 1 that is left of small images to 7 × 7.
+
+def _adaptive(
+    axes: int,
+    adaptive: Callable[..., Tensor],
+    pool: Callable[..., Tensor],
+    reduced: Callable[[Tensor, int, int], Tensor],
+) -> Any:
+    """Returns adaptive pooling for any sizes.
+
+    The exporter writes it only where it knows the input's lengths and output lengths divide them. VGG and AlexNet, for
+    example, pool the 1 × 1 that is left of small images to 7 × 7.
 
     Args:
         axes: number of the last dimensions that are pooled.
-        pool: PyTorch's function, for lengths that divide.
+        adaptive: PyTorch's function, for the whole of images.
+        pool: pooling with a kernel, for lengths that divide.
         reduced: pools a tensor along a dimension to a number of bins, for all others.
     """
 
@@ -102,9 +115,11 @@ def _adaptive(axes: int, pool: Callable[..., Tensor], reduced: Callable[[Tensor,
         # Lengths are plain numbers in the file, as the size of the images is; the exporter may not know them itself.
         lengths = [int(length) for length in x.shape[-axes:]]
         wanted = [length if bins is None else int(bins) for length, bins in zip(lengths, given, strict=True)]
-        if axes > 1 and not any(length % bins for length, bins in zip(lengths, wanted, strict=True)):
-            return pool(x, wanted)
-        for axis, bins in enumerate(wanted, -axes):  # of one axis always: the exporter loses the lengths of sequences
+        if set(wanted) == {1}:
+            return adaptive(x, 1)
+        if not any(length % bins for length, bins in zip(lengths, wanted, strict=True)):
+            return pool(x, [length // bins for length, bins in zip(lengths, wanted, strict=True)])
+        for axis, bins in enumerate(wanted, -axes):
             x = reduced(x, axis, bins)
         return x
 
@@ -138,17 +153,28 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.bilinear: bilinear,
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
+    functional.avg_pool2d: avg_pool2d,
     Tensor.mT.__get__: matrix_transpose,  # type: ignore[attr-defined]
     **{
-        pool: _adaptive(axes, pool, _means)
-        for axes, pool in enumerate(
-            (functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d), 1
+        adaptive: _adaptive(axes, adaptive, pool, _means)
+        for axes, (adaptive, pool) in enumerate(
+            (
+                (functional.adaptive_avg_pool1d, functional.avg_pool1d),
+                (functional.adaptive_avg_pool2d, functional.avg_pool2d),
+                (functional.adaptive_avg_pool3d, functional.avg_pool3d),
+            ),
+            1,
         )
     },
     **{
-        pool: _adaptive(axes, pool, _maxima)
-        for axes, pool in enumerate(
-            (functional.adaptive_max_pool1d, functional.adaptive_max_pool2d, functional.adaptive_max_pool3d), 1
+        adaptive: _adaptive(axes, adaptive, pool, _maxima)
+        for axes, (adaptive, pool) in enumerate(
+            (
+                (functional.adaptive_max_pool1d, functional.max_pool1d),
+                (functional.adaptive_max_pool2d, functional.max_pool2d),
+                (functional.adaptive_max_pool3d, functional.max_pool3d),
+            ),
+            1,
         )
     },
 }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from tests.support.kinds import Unused
 from trainables.channels.groups import groups_of
@@ -12,6 +13,7 @@ from trainables.channels.marks import bits_of, numbered, read_numbers
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
+from trainables.pruning.analysis import analyse
 
 X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -88,6 +90,27 @@ def test_two_layers_that_are_added_are_told_apart_from_two_that_are_joined() -> 
         roots: list[Key] = [(id(model.one.weight), 0), (id(model.two.weight), 0)]
         groups = groups_of(probe(model, X), roots, {})
         assert [[len(member.channels) for member in group.members] for group in groups] == expected
+
+
+def test_a_convolution_with_kernels_of_its_own_for_each_image_is_left_alone() -> None:
+    class Dynamic(nn.Module):
+        """A dynamic convolution (arXiv 1912.03458): all images lie in the channels, each in a group with its kernel."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.choose, self.kernels = nn.Conv2d(1, 8, 1), nn.Linear(8, 3), nn.Parameter(torch.rand(3, 576))
+            self.after, self.head = nn.Conv2d(8, 12, 1), nn.Linear(12, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.one(x)
+            kernels = (self.choose(x.mean((2, 3))).softmax(1) @ self.kernels).reshape(-1, 8, 3, 3)
+            mixed = conv2d(x.reshape(1, -1, *x.shape[2:]), kernels, padding=1, groups=len(x)).reshape(x.shape)
+            scores: Tensor = self.head(self.after(mixed).mean((2, 3)))
+            return scores
+
+    found = analyse(Dynamic(), X)
+    assert list(found.groups) == ["after"]
+    assert [one.layer for one in found.left_alone] == ["one", "choose", "head"]
 
 
 def test_numbers_are_spelled_and_read() -> None:

@@ -36,14 +36,23 @@ OPERATORS: dict[str, Operator] = {
     "interpolate": lambda x: functional.interpolate(x, size=(4, 12), mode="bilinear"),
     "interpolate by area": lambda x: functional.interpolate(x, size=(4, 12), mode="area"),
     "interpolate by area, scaled": lambda x: functional.interpolate(x, scale_factor=0.5, mode="area"),
+    "avg_pool2d": nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False),
+    "avg_pool2d of all pixels": lambda x: functional.avg_pool2d(x, x.size()[2:]),
+    "avg_pool2d of all pixels, by name": lambda x: functional.avg_pool2d(x, kernel_size=x.shape[-1], stride=1),
     "adaptive_avg_pool1d": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 7),
     "adaptive_avg_pool1d, even": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 27),
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d((4, 12)),
     "adaptive_avg_pool2d, one length": nn.AdaptiveAvgPool2d((None, 4)),
     "adaptive_avg_pool2d, even": nn.AdaptiveAvgPool2d(3),
     "adaptive_avg_pool2d of one pixel": lambda x: functional.adaptive_avg_pool2d(x[..., :1, :1], 7),
+    "adaptive_avg_pool2d of rows, whose number is read off": lambda x: functional.adaptive_avg_pool2d(
+        torch.split(torch.cat([x, x], 2), [x.shape[2], x.shape[2]], 2)[0], (None, 1)
+    ),
+    "adaptive_avg_pool2d of everything": nn.AdaptiveAvgPool2d(1),
     "adaptive_avg_pool3d": lambda x: functional.adaptive_avg_pool3d(x.unsqueeze(1), (3, 4, 9)),
     "adaptive_max_pool1d": lambda x: functional.adaptive_max_pool1d(x.flatten(2), 7),
+    "adaptive_max_pool1d of everything": lambda x: functional.adaptive_max_pool1d(x.flatten(2), 1),
+    "adaptive_max_pool2d, even": nn.AdaptiveMaxPool2d((3, 9)),
     "adaptive_max_pool2d": nn.AdaptiveMaxPool2d((4, 12)),
     "adaptive_max_pool3d": lambda x: functional.adaptive_max_pool3d(x.unsqueeze(1), (3, 4, 9)),
 }
