@@ -75,11 +75,9 @@ class Group:
 
     def removed(self, units: Tensor) -> dict[Key, Tensor]:
         """Returns by port the channels that go with these units."""
-        return {
-            member.port.key: gone
-            for member in self.members
-            if len(gone := member.channels[torch.isin(member.units, units)])
-        }
+        goes = torch.zeros(self.units, dtype=torch.bool)
+        goes[units] = True
+        return {member.port.key: gone for member in self.members if len(gone := member.channels[goes[member.units]])}
 
     def in_all_parts(self, positions: Tensor) -> Tensor:
         """Returns the units with these positions in each of the group's parts, ascending."""

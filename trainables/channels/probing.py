@@ -34,9 +34,9 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
                 reached[key] = reached[key] | images if key in reached else images
         return reached
 
-    def ran(mode: _Probe, training: bool) -> _Probe:
+    def ran(mode: _Probe, training: bool, images: Tensor = batch) -> _Probe:
         mode.calls = training * TRAINING
-        scores = passed(model, batch, mode, training=training)
+        scores = passed(model, images, mode, training=training)
         seen.classes = scores.shape[-1]
         seen.touched |= mode.touched
         if not training:
@@ -45,7 +45,8 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
 
     seen.modes, used = (False,), ran(_Probe(seen, tensors, others, {}, cache, first=True), False).used
     try:
-        if ran(_Probe(Seen(), tensors, others, {}, {}, first=True), True).used != used:
+        few = batch[:2]  # which layers are called does not depend on how many images there are
+        if ran(_Probe(Seen(), tensors, others, {}, {}, first=True), True, few).used != used:
             ran(_Probe(seen, tensors, others, {}, cache, first=True), True)
             seen.modes = (False, True)
     except Exception:  # a network that cannot be trained is refused elsewhere, in words

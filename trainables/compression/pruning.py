@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.channels.groups import SCORES
 from trainables.compression.compressor import Compressor
@@ -86,14 +87,15 @@ class ChannelPruner(Compressor):
 
     def _ranked(self, number: int, prunable: Prunable) -> dict[str, Tensor]:
         """Returns the values of what can be removed, by group; groups that hold nothing to measure are left out."""
-        with torch.random.fork_rng(devices=[]):  # random importance draws on the CPU
+        # Random importance draws on the CPU. Nothing here has FLOPs, and a counter would slow it down.
+        with torch.random.fork_rng(devices=[]), _disable_current_modes():
             torch.manual_seed(self._seed + SEEDS_APART * (number - 1))
             scores = {
                 name: found
                 for name, group in prunable.groups.items()
                 if (found := unit_scores(group, self.pruning.importance)) is not None
             }
-        return ranks({name: prunable.groups[name] for name in scores}, scores)
+            return ranks({name: prunable.groups[name] for name in scores}, scores)
 
     def _channel_ratio(
         self,
@@ -122,7 +124,8 @@ class ChannelPruner(Compressor):
 
     def _units(self, ratio: float, prunable: Prunable, ranked: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns the units that a channel ratio removes, by group."""
-        return chosen(prunable.groups, ranked, self._first, ratio, together=self.pruning.scope == "global")
+        with _disable_current_modes():
+            return chosen(prunable.groups, ranked, self._first, ratio, together=self.pruning.scope == "global")
 
 
 def _accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor) -> None:
