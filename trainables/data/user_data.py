@@ -46,7 +46,9 @@ def floats_of(images: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _array(part: Any) -> NDArray[Any]:
-    return part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else np.asanyarray(part)
+    if isinstance(part, torch.Tensor):
+        return part.detach().cpu().numpy()
+    return part if isinstance(part, np.memmap) else np.asarray(part)
 
 
 def _of_dataset(dataset: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
