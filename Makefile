@@ -48,9 +48,13 @@ networks: install
 	$(BIN)/python -m pytest -m families
 	$(BIN)/python -m tests.benchmarks.networks
 
-# 500 generated networks, each taken through to the end or refused in words; goes on where it was stopped.
+# Generated networks, studies and image folders, each taken through to the end or refused in words; goes on where it
+# was stopped. Hours on two cores.
 fuzz: install
 	$(BIN)/python -m tests.fuzz.networks
+	$(BIN)/python -m tests.fuzz.inputs studies
+	$(BIN)/python -m tests.fuzz.inputs folders
+	$(BIN)/python -m tests.fuzz.inputs searches
 
 lint: install
 	$(BIN)/ruff check .
