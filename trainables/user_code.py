@@ -93,7 +93,9 @@ def source_files(reference: str) -> dict[str, Path]:
     place = top_level(reference)
     if place is None:
         return {}
-    files = [path for one in modules_beside(place) for path in source_of(one)]
+    # What is installed imports much of what is installed beside it, and is its own affair.
+    modules = modules_beside(place) if lies_here(place) else [place]
+    files = [path for one in modules for path in source_of(one)]
     return {path.relative_to(place.parent).as_posix(): path for path in files}
 
 

@@ -22,7 +22,7 @@ from tests.support.command import temper
         (["digits", "--name", "a/b"], "expected letters, digits"),
         (["digits", "--name", ".."], "expected letters, digits"),
         (["digits", "--storage", "/proc/nowhere"], "cannot be written"),
-        (["digits", "--set", "resources.cpu=4096"], "resources: got 4096 CPU a trial"),
+        (["digits", "--set", "resources.cpu=4096"], "resources.cpu: got 4096 CPUs a trial"),
         (["digits", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers there"),
     ],
 )

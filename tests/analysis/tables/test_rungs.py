@@ -19,6 +19,11 @@ HALVING = {"ladders": [[0.25, 0.5]], "reduction_factor": 2.0, "shortest": 4, "tr
 STOP = "stopped at 25% of its schedule: not among the first 50% of 3 there"
 
 
+def _share(score: float) -> float:
+    """A score between 0 and 1, in the same order."""
+    return 1 / (1 + math.exp(-score))
+
+
 def read(root: Path) -> Run:
     return read_run(Folder(str(root)))
 
@@ -121,7 +126,7 @@ def test_the_figures_of_the_record_are_those_of_the_judge_that_saw_the_reports(t
     stops = {(bracket, share): 0 for bracket, ladder in enumerate(settings.ladders) for share in ladder}
     for number in range(60):
         epochs, worth = generator.randint(3, 10), generator.random()
-        name, scores = f"r{number}", [worth + generator.gauss(0, 0.3) for _ in range(epochs)]
+        name, scores = f"r{number}", [_share(worth + generator.gauss(0, 0.3)) for _ in range(epochs)]
         reason = None
         for epoch in range(1, epochs):
             reason = judge.report(name, number, epochs, {"epoch": epoch, "robust_accuracy": scores[epoch - 1]})

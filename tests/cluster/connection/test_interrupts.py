@@ -30,6 +30,7 @@ def interrupts(clock: list[float]) -> Iterator[Interrupts]:
     def leave(code: int) -> None:
         raise Left(code)
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     made = Interrupts(leave, lambda: clock[0])
     made.listen()
     try:
