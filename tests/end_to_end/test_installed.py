@@ -51,6 +51,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_installed_command_searches_and_submits_itself(
     environment: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

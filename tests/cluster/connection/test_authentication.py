@@ -12,6 +12,7 @@ from trainables.errors import InvalidInput
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("mode", ["token", "disabled"])
 def test_it_tells_a_head_that_asks_for_a_token_from_one_that_does_not(
