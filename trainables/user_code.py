@@ -16,10 +16,10 @@ from pydantic_core import CoreSchema, core_schema
 from trainables.errors import InvalidInput
 from trainables.user_errors import reported
 from trainables.user_modules import (
-    INSTALLED,
     OURS,
     imported,
     imported_names,
+    is_installed,
     modules_beside,
     place_of,
     source_of,
@@ -93,9 +93,7 @@ def source_files(reference: str) -> dict[str, Path]:
     place = top_level(reference)
     if place is None:
         return {}
-    # What is installed imports much of what is installed beside it, and is its own affair.
-    modules = modules_beside(place) if lies_here(place) else [place]
-    files = [path for one in modules for path in source_of(one)]
+    files = [path for one in modules_beside(place) for path in source_of(one)]
     return {path.relative_to(place.parent).as_posix(): path for path in files}
 
 
@@ -131,7 +129,7 @@ def is_trusted(module: str) -> bool:
     place = place_of(spec)
     if place is None or top in OURS:
         return False
-    return lies_here(place) and not INSTALLED & set(place.parts) and Path(os.__file__).parent not in place.parents
+    return lies_here(place) and not is_installed(place)
 
 
 def user_function(reference: str, where: str) -> Callable[..., Any]:

@@ -148,8 +148,15 @@ def _folder_first(place: Path) -> Iterator[None]:
             sys.path.append(folder)  # for imports inside of functions; last, so that nothing installed is replaced
 
 
+def is_installed(place: Path) -> bool:
+    """Returns whether a file or folder is an installed package's or the standard library's."""
+    return bool(INSTALLED & set(place.parts)) or _STANDARD in place.parents
+
+
 def modules_beside(place: Path) -> list[Path]:
     """Returns the modules beside a module that it imports, directly or through each other, itself first.
+
+    Of an installed module it is that module alone: what lies beside it is not the user's, and is very much.
 
     Args:
         place: a file, or the folder of a package.
@@ -158,7 +165,7 @@ def modules_beside(place: Path) -> list[Path]:
         Files, and folders of packages. They are found in the source, and nothing is imported.
     """
     found = [place]
-    for one in found:
+    for one in [] if is_installed(place) else found:
         for name in sorted(imported_names(one) - {one.stem}):
             spec = PathFinder.find_spec(name, [str(place.parent)])
             beside = None if spec is None or name in OURS else place_of(spec)

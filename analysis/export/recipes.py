@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from analysis.run.format import FORMAT
 from analysis.run.trials import Run, Trial
+from analysis.run.users_parts import users_parts
 from trainables.errors import InvalidInput
 
 FORMATS = ("yaml", "json", "csv")
@@ -28,7 +29,7 @@ def record(run: Run, trial: Trial) -> dict[str, Any]:
         "recipe": trial.recipe,
         "evaluation": run.info.get("evaluation"),
         "environment": run.info.get("environment"),
-        "fingerprint": _of_the_user(run.info.get("fingerprint", {})),
+        "fingerprint": users_parts(run.info.get("fingerprint", {})),
         "metrics": {name: _finite(value) for name, value in trial.metrics.items()},
     }
 
@@ -56,11 +57,6 @@ def render(trials: Sequence[Trial], run: Run, format: str) -> str:
     if format == "json":
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return yaml.dump(content, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=120)
-
-
-def _of_the_user(fingerprint: Mapping[str, str]) -> dict[str, str]:
-    """Return the parts of a run's fingerprint that are the user's: the data, and the modules of their functions."""
-    return {name: value for name, value in fingerprint.items() if name == "data" or name.startswith("module ")}
 
 
 def _finite(value: float | None) -> float | None:

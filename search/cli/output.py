@@ -11,7 +11,7 @@ import select
 import sys
 from contextlib import suppress
 from errno import EPIPE
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class _Tolerant(io.RawIOBase):
@@ -30,8 +30,8 @@ class _Tolerant(io.RawIOBase):
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
 
-    def write(self, data: object) -> int:
-        content = memoryview(data)  # type: ignore[arg-type]  # bytes, or what has a buffer of them
+    def write(self, data: Any) -> int:
+        content = memoryview(data)
         while self.failure is None:
             try:
                 return os.write(self._descriptor, content)

@@ -51,19 +51,11 @@ def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object], 
         raise problem
 
 
-def dry_run(study: Study) -> str:
-    """Return the plan of a study as text: its recipes, the training FLOPs of each, and where they would run.
-
-    Where the data is not on this machine, or the FLOPs cannot be counted, the plan goes without FLOPs and says why.
-    """
-    try:
-        return _plan(study, load_splits(study.data), None)[0]
-    except InvalidInput as error:
-        return _plan(study, None, error)[0]
-
-
 def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> tuple[str, InvalidInput | None]:
     """Return the plan of a study as text, and why its FLOPs cannot be planned.
+
+    The plan holds its recipes, the training FLOPs of each, and where they would run. Where the data is not on this
+    machine, or the FLOPs cannot be counted, it goes without FLOPs and says why.
 
     Args:
         study: the study.

@@ -40,7 +40,7 @@ def files_to_ship(study: Study) -> dict[str, Path]:
     """
     found, problems = {}, []
     for number, name in enumerate(study.ship):
-        place = next((folder / name for folder in user_folders() if (folder / name).exists()), None)
+        place = shipped_file(name)
         if place is None:
             looked = " and ".join(map(str, user_folders()))
             problems.append(f"ship.{number}: got {name!r}, expected a file or folder in {looked}")
@@ -49,6 +49,11 @@ def files_to_ship(study: Study) -> dict[str, Path]:
     if problems:
         raise InvalidInput(*problems)
     return found
+
+
+def shipped_file(name: str) -> Path | None:
+    """Return the file or folder that a study ships under a name; None where the user's folders have none."""
+    return next((folder / name for folder in user_folders() if (folder / name).exists()), None)
 
 
 def try_shipped_copy(study: Study, beside: Mapping[str, Path | bytes]) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from analysis.run.trials import Run
+from analysis.run.users_parts import DATA, FILE, users_parts
 from cluster.connection.runtime_env import temper_version
-from search.resume.fingerprint import DATA, MODULE, module_hashes
+from search.remote.user_modules import shipped_file
+from search.resume.fingerprint import file_hash, module_hashes
 from search.study.loading import read_study
 from trainables.errors import InvalidInput
 
@@ -33,7 +35,7 @@ class Comparison:
 
 
 def compare(recorded: Mapping[str, str], configuration: BaseModel, data: str | None = None) -> Comparison:
-    """Compare the user's parts of a fingerprint: the modules that were recorded, and the data where they were loaded.
+    """Compare the user's parts of a fingerprint: modules and shipped files, and the data where they were loaded.
 
     A module that was not recorded cannot matter unless one that was recorded has changed, so it is not looked at.
 
@@ -42,8 +44,11 @@ def compare(recorded: Mapping[str, str], configuration: BaseModel, data: str | N
         configuration: the study or recipe that names the user's functions.
         data: fingerprint of the data as they are now; None: they were not loaded, and are not compared.
     """
+    mine = users_parts(recorded)
     now = module_hashes(configuration) | ({} if data is None else {DATA: data})
-    mine = {name: value for name, value in recorded.items() if name == DATA or name.startswith(MODULE)}
+    for name in mine:
+        if name.startswith(FILE) and (place := shipped_file(name.removeprefix(FILE))) is not None:
+            now[name] = file_hash(place)
     here = {name: now.get(name, now.get(f"{name}.py")) for name in mine}  # before 0.2.0, names had no ending
     changed = [name for name, value in mine.items() if here[name] not in (None, value)]
     absent = [name for name in mine if here[name] is None and name != DATA]

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from analysis.run.users_parts import DATA, FILE, MODULE
 from cluster.connection.runtime_env import LOCK, checkout
 from search.remote.user_modules import files_to_ship
 from search.study.study import Study
 from trainables.user_code import references, source_files
-
-DATA, MODULE = "data", "module "  # name of the data's part, and what the names of the modules' parts begin with
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
@@ -35,10 +34,7 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         "requirements.lock": _hash(lock.read_bytes()) if lock.exists() else "none",
     }
     parts |= module_hashes(study)
-    for name, place in files_to_ship(study).items():
-        files = sorted(one for one in place.rglob("*") if one.is_file()) if place.is_dir() else [place]
-        parts[f"file {name}"] = _hash(b"".join(one.read_bytes() for one in files))
-    return parts
+    return parts | {f"{FILE}{name}": file_hash(place) for name, place in files_to_ship(study).items()}
 
 
 def module_hashes(configuration: BaseModel) -> dict[str, str]:
@@ -47,6 +43,14 @@ def module_hashes(configuration: BaseModel) -> dict[str, str]:
     for reference in references(configuration).values():
         parts |= {f"{MODULE}{name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
     return parts
+
+
+def file_hash(place: Path) -> str:
+    """Return the hash of a file that a study ships, or of all files of a folder with their names."""
+    if not place.is_dir():
+        return _hash(place.read_bytes())
+    files = sorted(one for one in place.rglob("*") if one.is_file())
+    return _hash(b"".join(f"{one.relative_to(place)}\n".encode() + one.read_bytes() for one in files))
 
 
 def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:

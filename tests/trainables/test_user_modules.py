@@ -15,7 +15,7 @@ from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.user_code import source_files, user_function
 from trainables.user_errors import reported
-from trainables.user_modules import OURS, STUDY_FOLDER, WORKING_FOLDER, go_to_work
+from trainables.user_modules import OURS, STUDY_FOLDER, WORKING_FOLDER, go_to_work, modules_beside
 
 NET = """
 from torch import nn
@@ -118,6 +118,17 @@ def test_what_it_imports_beside_itself_comes_before_installed_modules_and_is_its
     files = source_files("needs:f")
     assert set(files) == {"needs.py", "attr.py", "json.py", "own_blocks/__init__.py", "deepest.py"}
     assert files["deepest.py"] == folder / "deepest.py"
+
+
+def test_an_installed_module_is_its_own_source_alone(folder: Path) -> None:
+    files = source_files("json:loads")
+    assert files
+    assert {name.partition("/")[0] for name in files} == {"json"}
+    virtual = folder / ".venv" / "site-packages"  # an environment in the user's folder is no code of theirs either
+    virtual.mkdir(parents=True)
+    (virtual / "one.py").write_text("import other")
+    (virtual / "other.py").write_text("")
+    assert modules_beside(virtual / "one.py") == [virtual / "one.py"]
 
 
 def test_names_of_tempers_packages_are_refused_only_where_they_are_imported(folder: Path) -> None:

@@ -8,15 +8,16 @@ it had not been interrupted.
 
 import inspect
 import math
-import os
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from trainables.attacks.attack import Attack
 from trainables.attacks.config import UserAttack
 from trainables.errors import InvalidInput, TemperError
 from trainables.user_code import user_function
+from trainables.user_modules import user_folders
 
 KEY = "perturbation.kind"
 
@@ -32,7 +33,7 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
     Raises:
         InvalidInput: there is no such function, it does not take these arguments, it fails, or it returns no attack.
     """
-    function = _function(config.kind, where, os.getcwd())
+    function = _function(config.kind, where, tuple(user_folders()))
     arguments = {"epsilon": share * config.epsilon, "norm": config.norm, **config.settings}
     try:
         attack = function(**arguments)
@@ -87,12 +88,6 @@ def _unlike(attack: Any, config: UserAttack) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _function(reference: str, where: str, folder: str) -> Callable[..., Any]:
-    """Imports the user's function, once per working directory: that takes 60 µs, and every batch asks for it."""
-    try:
-        return user_function(reference, where)
-    except TemperError:
-        raise
-    except Exception as error:  # the user's module may raise anything when it is imported
-        problem = f"{type(error).__name__}: {error}"
-        raise InvalidInput(f"{where}: got {reference!r}, which cannot be imported ({problem})") from error
+def _function(reference: str, where: str, folders: tuple[Path, ...]) -> Callable[..., Any]:
+    """Imports the user's function, once for the folders that it is looked for in, since every batch asks for it."""
+    return user_function(reference, where)

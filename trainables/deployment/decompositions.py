@@ -154,7 +154,7 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
     functional.avg_pool2d: avg_pool2d,
-    Tensor.mT.__get__: matrix_transpose,  # type: ignore[attr-defined]
+    Tensor.mT.__get__: matrix_transpose,  # type: ignore[attr-defined]  # typed as a property
     **{
         adaptive: _adaptive(axes, adaptive, pool, _means)
         for axes, (adaptive, pool) in enumerate(

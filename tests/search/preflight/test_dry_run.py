@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search.preflight.dry_run import dry_run, show_plan
+from search.preflight.dry_run import show_plan
 from search.study.loading import load
+from tests.support.plans import plan_of
 from trainables.errors import InvalidInput
 
 SMALL = ["data.train_size=200", "data.validation_size=100", f"model.name={__name__}:network"]
@@ -33,7 +34,7 @@ def network(image_shape: tuple[int, ...], classes: int) -> nn.Module:
 
 
 def test_a_plan_is_refused_without_the_flops_of_an_operator() -> None:
-    assert f"FLOPs cannot be planned: model: runs {NAME}, whose FLOPs are unknown" in dry_run(load("digits", SMALL))
+    assert f"FLOPs cannot be planned: model: runs {NAME}, whose FLOPs are unknown" in plan_of(load("digits", SMALL))
 
 
 def test_a_plan_without_flops_is_shown_and_refused_even_if_the_network_is_not_tried() -> None:
@@ -44,18 +45,18 @@ def test_a_plan_without_flops_is_shown_and_refused_even_if_the_network_is_not_tr
 
 
 def test_a_study_without_a_description_is_named_alone() -> None:
-    first, *_ = dry_run(load("digits", [*SMALL[:2], "description=''"])).splitlines()
+    first, *_ = plan_of(load("digits", [*SMALL[:2], "description=''"])).splitlines()
     assert first == "digits"
 
 
 def test_a_plan_says_the_share_of_operators_that_it_may_leave_out() -> None:
-    text = dry_run(load("digits", [*SMALL, f"model.uncounted_operators=['{NAME}']"]))
+    text = plan_of(load("digits", [*SMALL, f"model.uncounted_operators=['{NAME}']"]))
     assert f"not counted, with the share of the numbers in a forward pass that it gives: {NAME} (86.5%)" in text
     assert "FLOPs cannot be planned" not in text
 
 
 def test_a_plan_that_counts_everything_says_nothing_of_it() -> None:
     counted = load("digits", SMALL[:2])
-    assert "not counted" not in dry_run(counted)
+    assert "not counted" not in plan_of(counted)
     allowed = load("digits", [*SMALL[:2], f"model.uncounted_operators=['{NAME}']"])
-    assert dry_run(allowed).count("nothing: the network runs none") == 1
+    assert plan_of(allowed).count("nothing: the network runs none") == 1

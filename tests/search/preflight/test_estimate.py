@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from search.preflight.dry_run import dry_run
 from search.preflight.estimate import HANDOVER_SECONDS, HOUR, START_SECONDS, Slots, estimate, seconds_of
 from search.preflight.workload import Work, timed, workload
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
+from tests.support.plans import plan_of
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning
 from trainables.data.splits import load_splits
@@ -128,9 +128,9 @@ def test_a_budget_of_flops_bounds_the_proposals() -> None:
 def test_a_plan_groups_a_grid_and_goes_without_flops_where_the_data_is_missing() -> None:
     grid = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
     small = load("digits", ["data.train_size=200", "data.validation_size=100", grid, "budget.trials=0"])
-    lines = dry_run(small).splitlines()
+    lines = plan_of(small).splitlines()
     assert any(line.split()[:4] == ["grid", "cut", "4", "recipes"] for line in lines)
     assert any(line.startswith("12 recipes, ") for line in lines)  # 2 bases, 6 baselines, 4 cells
-    missing = dry_run(load("digits", ["data={name: image_folder, path: /nowhere, image_size: 8, validation_size: 10}"]))
+    missing = plan_of(load("digits", ["data={name: image_folder, path: /nowhere, image_size: 8, validation_size: 10}"]))
     assert "FLOPs cannot be planned: " in missing
     assert "pgd_at_20" in missing

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from analysis.run.trials import Run, read_run
 from search.cli.app import temper
 from search.resume.comparison import check_run, compare
-from search.resume.fingerprint import fingerprint
+from search.resume.fingerprint import file_hash, fingerprint
 from search.study.loading import load, read_study
 from tests.support.checkout import ROOT
 from trainables.errors import InvalidInput
@@ -80,3 +80,15 @@ def test_a_module_that_is_newly_there_matters_only_through_one_that_imports_it()
     assert compare({}, study).changed == ()
     assert compare(fingerprint(study, "data"), study, "data").changed == ()
     assert compare(fingerprint(study, "data"), study, "other").changed == ("data",)
+
+
+def test_a_shipped_file_that_has_changed_or_is_gone_is_told_by_its_name(run: Run) -> None:
+    Path("widths").mkdir()
+    Path("widths", "first.json").write_text("8")
+    recorded = {**run.info["fingerprint"], "file widths": file_hash(Path("widths"))}
+    study = read_study(run.folder)
+    assert compare(recorded, study).changed == compare(recorded, study).absent == ()
+    Path("widths", "first.json").rename(Path("widths", "second.json"))
+    assert compare(recorded, study).changed == ("file widths",)
+    shutil.rmtree("widths")
+    assert compare(recorded, study).absent == ("file widths",)
