@@ -11,6 +11,8 @@ import pytest
 from search.events import Outcome
 from search.failures import ending_of, error_of, start_fault, storage_fault, storage_watched, why_unwritable
 from search.running.callbacks import HangCallback
+from search.study.loading import load
+from tests.support.searcher import Log, searcher
 from trainables.errors import InvalidInput, MachineFault, StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
@@ -170,3 +172,26 @@ def test_without_a_timeout_nobody_is_killed() -> None:
     tune = Tune(None)
     tune.hangs.on_trial_start(0, [], tune.trial("slow"))
     assert tune.step(1e9) == []
+
+
+def test_a_trial_that_died_of_the_storage_or_the_machine_is_no_failed_one() -> None:
+    study, problem, ending = load("digits"), ["Read-only file system"], ["EOFError: Ran out of input"]
+    log = Log(study)
+    searching = searcher(
+        study,
+        log,
+        why_failed=lambda _: Ending(EndKind.LOST, ending[0]),
+        why_unwritable=lambda: problem[0] if problem else None,
+    )
+    assert isinstance(searching.suggest("t1"), dict)
+    with pytest.raises(StorageFull, match="Read-only"):
+        searching.on_trial_complete("t1", error=True)
+    assert log.outcomes == []
+    problem.clear()
+    ending[0] = "The actor never ran - it was cancelled before it started running."
+    with pytest.raises(MachineFault, match="never ran"):
+        searching.on_trial_complete("t1", error=True)
+    assert log.outcomes == []
+    ending[0] = "EOFError: Ran out of input"
+    searching.on_trial_complete("t1", error=True)
+    assert [one.reason for one in log.outcomes] == ["EOFError: Ran out of input"]

@@ -11,13 +11,13 @@ from analysis.run.summary import summary
 from search.events import Outcome
 from search.recipes.fixed import FixedRecipes
 from search.running.trial_results import outcome_of
-from search.study.loading import load, shipped
+from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.recipes import propose
-from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result, searcher
+from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
-from trainables.errors import InvalidInput, MachineFault, StorageFull
+from trainables.errors import InvalidInput
 from trainables.execution.ending import FINISHED, Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.losses.config import Loss
@@ -254,53 +254,3 @@ def test_every_perturbation_loss_and_loop_has_words_of_its_own() -> None:
             made = kind(**{name: value for name, value in needed.items() if name in kind.model_fields})
             said.add(summary(plain | {group: made.model_dump(mode="json")}))
         assert len(said) == len(kinds) >= 2, group
-
-
-def test_every_shipped_study_is_valid() -> None:
-    paper = ["paper_cifar10", "paper_fashion_mnist", "paper_fashion_mnist_small"]
-    recorded = ["digits_recorded", "fashion_mnist_recorded"]
-    assert sorted(shipped()) == sorted(["digits", "fashion_mnist", "fashion_mnist_small", *paper, *recorded])
-    for name in shipped():
-        assert load(name).name == name
-
-
-def test_all_problems_of_a_study_come_at_once() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        load("digits", [
-            "space.compression.pruning_ratio.high=1.2", "threat_model.epsilon=8", "budget.trails=3", "reference=foo",
-            "baselines.0.perturbation.stps=3", "space.schedule.epochs.low=30", "model.name=resnet", "seed=x",
-        ])  # fmt: skip
-    assert sorted(caught.value.problems) == [
-        "baselines.0.perturbation.stps: unknown key, did you mean steps?",
-        "budget.trails: unknown key, did you mean trials?",
-        "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function",
-        "seed: got 'x', expected a whole number from 0 to 9223372036854775807",
-        "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
-        "space.schedule.epochs: got low 30 above high 20, expected low <= high",
-        "threat_model.epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)",
-    ]
-    with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
-        load("digits", ["reference=foo"])
-
-
-def test_a_trial_that_died_of_the_storage_or_the_machine_is_no_failed_one() -> None:
-    study, problem, ending = load("digits"), ["Read-only file system"], ["EOFError: Ran out of input"]
-    log = Log(study)
-    searching = searcher(
-        study,
-        log,
-        why_failed=lambda _: Ending(EndKind.LOST, ending[0]),
-        why_unwritable=lambda: problem[0] if problem else None,
-    )
-    assert isinstance(searching.suggest("t1"), dict)
-    with pytest.raises(StorageFull, match="Read-only"):
-        searching.on_trial_complete("t1", error=True)
-    assert log.outcomes == []
-    problem.clear()
-    ending[0] = "The actor never ran - it was cancelled before it started running."
-    with pytest.raises(MachineFault, match="never ran"):
-        searching.on_trial_complete("t1", error=True)
-    assert log.outcomes == []
-    ending[0] = "EOFError: Ran out of input"
-    searching.on_trial_complete("t1", error=True)
-    assert [one.reason for one in log.outcomes] == ["EOFError: Ran out of input"]
