@@ -4,13 +4,27 @@ from cluster.connection.session import prepare_environment
 
 prepare_environment(None)
 
-from collections.abc import Callable  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 
 import pytest  # noqa: E402
 
 from tests.support.faults import FAULT, Row, table, write  # noqa: E402
 from tests.support.order import longest_first  # noqa: E402
+from trainables.user_modules import STUDY_FOLDER  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _own_folders() -> Iterator[None]:
+    """Forgets after each test in which folders a user's modules were found, so that no other test finds them there."""
+    paths, told = sys.path[:], os.environ.get(STUDY_FOLDER)
+    yield
+    sys.path[:] = paths
+    os.environ.pop(STUDY_FOLDER, None)
+    if told is not None:
+        os.environ[STUDY_FOLDER] = told
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,10 @@ from pyarrow import fs
 
 from trainables.errors import InvalidInput
 
+LISTINGS = (
+    5  # times that a folder is looked for; one repetition sufficed in 300,000 listings beside a process that made it
+)
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -132,9 +136,19 @@ class Folder:
         return json.loads(self.read(name))
 
     def names(self) -> list[str]:
-        """Returns the sorted names of the files and folders in this folder; empty if there is no such folder."""
+        """Returns the sorted names of the files and folders in this folder; empty if there is no such folder.
+
+        A local folder that another process makes while Arrow looks for it is an error of Arrow's, so it is looked for
+        again.
+        """
         system, folder = self._resolve()
-        found = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        for left in reversed(range(LISTINGS)):
+            try:
+                found = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+                break
+            except FileNotFoundError:
+                if not left:
+                    raise
         return sorted(info.base_name for info in found if not info.base_name.endswith(".partial"))
 
     def exists(self, name: str = "") -> bool:

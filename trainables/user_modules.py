@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -53,7 +53,9 @@ def spec_of(module: str) -> ModuleSpec | None:
     for folder in user_folders():
         if (spec := _spec_in(folder, module)) is not None:
             return spec
-    return find_spec(module.partition(".")[0])
+    top = module.partition(".")[0]
+    # Not `importlib.util.find_spec`, which takes a module that is loaded already, though it may be an earlier study's.
+    return next((spec for finder in sys.meta_path if (spec := finder.find_spec(top, None)) is not None), None)
 
 
 def place_of(spec: ModuleSpec) -> Path | None:

@@ -23,7 +23,6 @@ def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     """A recorded run of a network of the user's, in a working directory that has the network's module."""
     shutil.copytree(ROOT / "tests" / "fixtures" / request.param, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("TEMPER_STUDY_FOLDER", raising=False)  # other tests read studies of their own folders
     monkeypatch.syspath_prepend(str(tmp_path / "here"))
     return read_run(Folder("run"))
 
