@@ -215,6 +215,23 @@ class Shared(nn.Module):
         return scores
 
 
+class Tied(nn.Module):
+    """Weights that layers make channels with and products, plain and transposed, read the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.up = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 12, 3, padding=1)
+        self.one, self.two, self.queries = nn.Linear(16, 14), nn.Linear(16, 14), nn.Linear(16, 18)
+        self.classes = nn.Embedding(CLASSES, 18)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.conv_transpose2d(self.up(self.first(x).relu()).relu(), self.up.weight, padding=1)
+        x = torch.mm(self.one(x.mean((2, 3))).relu(), self.one.weight).relu()
+        x = nn.functional.linear(self.two(x).relu(), self.two.weight.t())
+        scores: Tensor = self.queries(x) @ self.classes.weight.t()
+        return scores
+
+
 class Shuffled(nn.Module):
     """Channels that are split, joined and shuffled, as in ShuffleNet; each half of them must have equally many."""
 
@@ -287,6 +304,7 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
         },
     ),
     "shared": (Shared, {"head": SCORES}),
+    "tied to products": (Tied, {}),
     "shuffled": (Shuffled, {"stem": READS, "back": CODE, "head": SCORES}),
     "auxiliary head": (Auxiliary, {"head": SCORES, "extra": "no other layer reads its outputs"}),
     "buffered": (Buffered, {"second": CODE, "head": SCORES}),

@@ -27,6 +27,7 @@ class Seen:
     Attributes:
         ports: every end of a weighted operator by its key, and every dimension of other tensors that met a value.
         makers: keys of the ports whose channels an operator makes, in the order of their first use.
+        readers: keys of the ports whose channels an operator reads that makes others of them.
         mixing: keys of the ports of operators that are replaced by made-up numbers, so that no value of theirs is read.
         links: pairs of ports and of their channels (n, 2) that belong together.
         loose: keys of ports of parameters and buffers that no weighted operator holds.
@@ -38,6 +39,7 @@ class Seen:
 
     ports: dict[Key, Port] = field(default_factory=dict)
     makers: list[Key] = field(default_factory=list)
+    readers: set[Key] = field(default_factory=set)
     mixing: set[Key] = field(default_factory=set)
     links: list[tuple[Key, Key, Tensor]] = field(default_factory=list)
     loose: set[Key] = field(default_factory=set)

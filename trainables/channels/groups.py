@@ -4,7 +4,7 @@ A unit is a set of channels, of all the layers that they run through, that can o
 the units that begin in one layer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,17 +124,18 @@ def groups_of(seen: Seen, roots: Iterable[Key], fixed: Mapping[Key, str]) -> lis
             units = [numbers[int(one)] for one in component[first[index] + channels]]
             members.append(Member(ports[key], torch.from_numpy(channels), torch.tensor(units), key in makers))
         done |= {member.port.key for member in members if member.makes}
-        groups.append(_group(root, len(numbers), members, fixed))
+        groups.append(_group(root, len(numbers), members, fixed, seen.readers))
     return groups
 
 
-def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str]) -> Group:
+def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str], readers: Set[Key]) -> Group:
     parts = lowest_common_multiple([member.port.groups for member in members])
     told = [member.port.fixed or known.get(member.port.key, "") for member in members]
     fixed = SCORES if SCORES in told else next((reason for reason in told if reason), "")
     if not fixed and units == 1:
         fixed = MIXED
-    if not fixed and all(member.makes for member in members):
+    # A weight that one layer makes channels with, and a product reads them with, is one port for both.
+    if not fixed and all(member.makes and member.port.key not in readers for member in members):
         fixed = "no other layer reads its outputs"
     if not fixed and units % parts:
         fixed = f"its {units} channels cannot be divided into {parts} equal parts"

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+# Functions that multiply by a matrix, which may be a parameter; `mm` has another name for it.
+PRODUCTS: tuple[Callable[..., Any], ...] = (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)
 Key = tuple[object, ...]
 Kind = Literal["out", "in", "batch_norm", "layer_norm", "attention", "other"]
 
@@ -91,9 +93,11 @@ def operation(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
 
 
 def _linear(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
-    weight, bias = named["weight"], named.get("bias")
-    out = Port((id(weight), 0), weight.shape[0], _slots(weight, bias), kind="out")
-    into = Port((id(weight), 1), weight.shape[1], (Slot(weight, 1),), kind="in")
+    (weight, makes), bias = _matrix(named["weight"], 0), named.get("bias")
+    bias_slot = () if bias is None else (Slot(bias, 0),)
+    reads = 1 - makes
+    out = Port((id(weight), makes), weight.shape[makes], (Slot(weight, makes), *bias_slot), kind="out")
+    into = Port((id(weight), reads), weight.shape[reads], (Slot(weight, reads),), kind="in")
     return Operation(function, named, (named["input"],), -1, into, out, mixes=True)
 
 
@@ -119,12 +123,13 @@ def _transposed(function: Callable[..., Any], named: dict[str, Any]) -> Operatio
 
 
 def _product(function: Callable[..., Any], named: dict[str, Any]) -> Operation | None:
-    """Describes x @ weight where the weight is a parameter of two dimensions."""
-    x, weight = named["input"], named["other"]
+    """Describes x @ weight where the weight is a parameter of two dimensions, or a transposed one."""
+    x, (weight, makes) = named["input"], _matrix(named["mat2"] if "mat2" in named else named["other"], 1)
     if not isinstance(weight, nn.Parameter) or isinstance(x, torch.nn.Parameter) or weight.dim() != 2:
         return None
-    into = Port((id(weight), 0), weight.shape[0], (Slot(weight, 0),), kind="in")
-    out = Port((id(weight), 1), weight.shape[1], (Slot(weight, 1),), kind="out")
+    reads = 1 - makes
+    into = Port((id(weight), reads), weight.shape[reads], (Slot(weight, reads),), kind="in")
+    out = Port((id(weight), makes), weight.shape[makes], (Slot(weight, makes),), kind="out")
     return Operation(function, named, (x,), -1, into, out, mixes=True)
 
 
@@ -179,6 +184,19 @@ def _recurrent(function: Callable[..., Any], named: dict[str, Any]) -> Operation
     return Operation(function, named, (named["input"],), -1, into, None, mixes=True)
 
 
+def _matrix(weight: Tensor, dim: int) -> tuple[Tensor, int]:
+    """Returns the parameter that a matrix is, or is the transpose of, with the place of the matrix's dimension in it.
+
+    Tied weights are read so: as `weight` by a layer, and as `weight.t()` by a product.
+    """
+    base = weight._base
+    if isinstance(base, nn.Parameter) and base.dim() == 2 and weight.dim() == 2:
+        shown, plain, across = ((one.shape, one.stride(), one.data_ptr()) for one in (weight, base, base.t()))
+        if shown == across and (shown != plain or base.numel() == 1):  # of a single number both are alike
+            return base, 1 - dim
+    return weight, dim
+
+
 def _slots(weight: Tensor, bias: Tensor | None) -> tuple[Slot, ...]:
     return (Slot(weight, 0),) if bias is None else (Slot(weight, 0), Slot(bias, 0))
 
@@ -197,7 +215,8 @@ _OPERATORS: dict[Callable[..., Any], tuple[tuple[str, ...], Callable[..., Operat
     torch.conv_transpose1d: (_TRANSPOSED, _transposed),
     torch.conv_transpose2d: (_TRANSPOSED, _transposed),
     torch.conv_transpose3d: (_TRANSPOSED, _transposed),
-    **dict.fromkeys((torch.matmul, Tensor.matmul, Tensor.__matmul__), (("input", "other"), _product)),
+    **dict.fromkeys(PRODUCTS[:3], (("input", "other"), _product)),
+    **dict.fromkeys(PRODUCTS[3:], (("input", "mat2"), _product)),
     functional.batch_norm: ((*_NORM[:3], "weight", "bias", "training", "momentum", "eps"), _by_channel),
     functional.instance_norm: ((*_NORM[:5], "use_input_stats", "momentum", "eps"), _by_channel),
     functional.group_norm: (("input", "num_groups", "weight", "bias", "eps"), _by_channel),

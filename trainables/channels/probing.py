@@ -148,6 +148,8 @@ class _Probe(Passing):
                     seen.mixing.add(port.key)
                 if more:  # another layer that uses the same tensor has others beside it
                     seen.ports[port.key] = replace(known, slots=known.slots + more)
+        if call.mixes and call.into is not None:
+            seen.readers.add(call.into.key)
         if call.mixes and call.out is not None and call.out.key not in seen.makers and call.out.size <= MOST_CHANNELS:
             seen.makers.append(call.out.key)
         if call.multiplier and call.into is not None and call.out is not None:

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
-from trainables.channels.operators import Operation, operation
+from trainables.channels.operators import PRODUCTS, Operation, operation
 from trainables.models.build import frozen
 
 _JOINS = ("cat", "concat", "concatenate")
@@ -171,4 +171,4 @@ def _is_of_torch(module: nn.Module) -> bool:
 _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d)
 _RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 # Functions whose arguments have no names. A TypeError of `x @ weight` would be taken for an unknown operand.
-_POSITIONAL: tuple[Callable[..., Any], ...] = (*_RECURRENT, torch.matmul, Tensor.matmul, Tensor.__matmul__)
+_POSITIONAL: tuple[Callable[..., Any], ...] = (*_RECURRENT, *PRODUCTS)

@@ -139,6 +139,7 @@ def _moved(prunable: Prunable, tensors: Mapping[int, Tensor]) -> Prunable:
     seen = Seen(
         ports={key(one): port(value) for one, value in old.ports.items()},
         makers=[key(one) for one in old.makers],
+        readers={key(one) for one in old.readers},
         mixing={key(one) for one in old.mixing},
         links=[(key(one), key(other), pairs) for one, other, pairs in old.links],
         loose={key(one) for one in old.loose},
