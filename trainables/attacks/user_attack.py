@@ -17,6 +17,7 @@ from trainables.attacks.attack import Attack
 from trainables.attacks.config import UserAttack
 from trainables.errors import InvalidInput, TemperError
 from trainables.user_code import user_function
+from trainables.user_errors import described, users_line
 from trainables.user_modules import user_folders
 
 KEY = "perturbation.kind"
@@ -40,8 +41,8 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
     except TemperError:
         raise
     except Exception as error:  # the user's function may raise anything
-        refused = _refused(function, arguments)
-        reason = f"failed ({type(error).__name__}: {error})" if refused is None else refused
+        refused, line = _refused(function, arguments), users_line(error)
+        reason = f"failed ({described(error)})" + (f" in {line}" if line else "") if refused is None else refused
         raise InvalidInput(f"{where}: {config.kind} {reason}") from error
     if problem := _unlike(attack, config):
         raise InvalidInput(f"{where}: {config.kind} gave {attack!r:.200}, {problem}")

@@ -3,6 +3,7 @@
 Networks run as ever; only while their operators are recorded for a file does `Decomposed` put these in their place.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -145,6 +146,32 @@ def _maxima(x: Tensor, axis: int, bins: int) -> Tensor:
     return torch.cat([x.narrow(axis, first, end - first).amax(axis, keepdim=True) for first, end in several], axis)
 
 
+def _unpooled(axes: int) -> Callable[..., Tensor]:
+    """Returns the inverse of max pooling with indices, over a number of last dimensions; the rest is 0."""
+
+    def unpooled(
+        x: Tensor,
+        indices: Tensor,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        output_size: Sequence[int] | None = None,
+    ) -> Tensor:
+        if output_size is None:
+            settings = (kernel_size, stride or kernel_size, padding)  # PyTorch takes an empty stride for none
+            each = [one if isinstance(one, Sequence) else (one,) * axes for one in settings]
+            output_size = [
+                (int(length) - 1) * step + kernel - 2 * pad
+                for length, kernel, step, pad in zip(x.shape[-axes:], *each, strict=True)
+            ]
+        lengths = [int(length) for length in output_size[-axes:]]
+        zeros = x.new_zeros(*x.shape[:-axes], math.prod(lengths))
+        flat = zeros.scatter(-1, indices.flatten(-axes), x.flatten(-axes))
+        return flat.reshape(*x.shape[:-axes], *lengths)
+
+    return unpooled
+
+
 DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.channel_shuffle: channel_shuffle,
     torch.native_channel_shuffle: channel_shuffle,
@@ -154,6 +181,9 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
     functional.avg_pool2d: avg_pool2d,
+    functional.max_unpool1d: _unpooled(1),
+    functional.max_unpool2d: _unpooled(2),
+    functional.max_unpool3d: _unpooled(3),
     Tensor.mT.__get__: matrix_transpose,  # type: ignore[attr-defined]  # typed as a property
     **{
         adaptive: _adaptive(axes, adaptive, pool, _means)

@@ -18,6 +18,7 @@ from trainables.deployment.batchnorm_folding import fold_batchnorm
 from trainables.deployment.decompositions import Decomposed
 from trainables.deployment.onnx_check import TRACED, check_numbers_of_images
 from trainables.deployment.onnx_runtime import require_onnx
+from trainables.deployment.operator_places import place_of_refused
 from trainables.errors import InvalidInput
 
 OPSET = 20  # version of ONNX's operators, the newest that PyTorch's tracing exporter writes
@@ -60,6 +61,7 @@ def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", category=TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # what is not folded is computed
         # Recurrent layers: the file is run on other numbers of images afterwards.
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
         # Instance normalization without kept statistics takes the images' own, in eval mode too.
@@ -78,7 +80,11 @@ def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
         except Exception as error:  # the exporter raises whatever its rules for an operator run into
             lines = str(error).strip().splitlines() or [""]
             reason = lines[0].split("  [Caused by")[0] or type(error).__name__
-            raise InvalidInput(f"model.name: the network cannot be written as ONNX ({reason})") from error
+            place = place_of_refused(error, model, torch.zeros(TRACED, *image_shape))
+            raise InvalidInput(
+                f"model.name: the network cannot be written as ONNX ({reason}){place}; compute it by other operators "
+                "of PyTorch's"
+            ) from error
     return content.getvalue()
 
 

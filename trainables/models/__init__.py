@@ -2,6 +2,7 @@
 
 - `config`: defines what a study may say of its network, without torch
 - `build`: builds a network with the normalization of pixels inside, and loads compressed weights into it
+- `error_places`: says in which layer, and in which line of the user's, an exception was raised
 - `module_sizes`: sets the sizes that layers keep as numbers to those of their tensors
 - `resnets`: defines ResNet-18 and wide residual networks for small images
 - `weight_files`: reads files of weights, in the forms that people have

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-
-from torch import nn
 
 from trainables.errors import InvalidInput
-from trainables.user_errors import described, users_line
+from trainables.models.error_places import location
+from trainables.user_errors import described
 
 
 @contextmanager
@@ -31,28 +29,3 @@ def in_words(problem: str, advice: str = "") -> Iterator[None]:
     except (Exception, SystemExit) as error:  # user's code may raise anything, and parse arguments of its own
         told = f"({described(error)}){location(error)}"
         raise InvalidInput(f"{problem} {told}" + (f"; {advice}" if advice else "")) from error
-
-
-def location(error: BaseException) -> str:
-    """Returns where an exception was raised: the innermost layer, and the user's innermost line; empty if neither.
-
-    Both are read off the exception's own frames, so that networks run without hooks, which would switch off the fused
-    operators of attention.
-    """
-    frames, traceback = [], error.__traceback__
-    while traceback is not None:
-        frames.append(traceback.tb_frame)
-        traceback = traceback.tb_next
-    layer, line = _layer(frames), users_line(error)
-    told = ([f" in layer {layer}"] if layer else []) + ([line] if line else [])
-    return "" if not told else ", ".join(told) if layer else f" in {told[0]}"
-
-
-def _layer(frames: list[FrameType]) -> str:
-    """Returns name and class of the innermost module whose method was running, empty if none was."""
-    running = [one for one in (frame.f_locals.get("self") for frame in frames) if isinstance(one, nn.Module)]
-    if not running:
-        return ""
-    outermost, innermost = running[0], running[-1]
-    names = [name for name, module in outermost.named_modules() if module is innermost]
-    return f"{names[0]} ({type(innermost).__name__})" if names and names[0] else type(innermost).__name__

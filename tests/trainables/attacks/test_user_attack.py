@@ -132,7 +132,18 @@ SIMPLE = "from types import SimpleNamespace as Made\ndef own(epsilon, norm):\n  
         ("own = 3", "got 'theirs:own', expected a function"),
         ("def own(): ...", "theirs:own does not take the keyword arguments epsilon, norm (got an unexpected keyword"),
         ("def own(epsilon, norm, steps): ...", "norm (missing a required argument: 'steps')"),
-        ("def own(epsilon, norm): return 1 / 0", "theirs:own failed (ZeroDivisionError: division by zero)"),
+        (
+            "def own(epsilon, norm): return 1 / 0",
+            "theirs:own failed (ZeroDivisionError: division by zero) in theirs.py line 1",
+        ),
+        (
+            "def own(epsilon, norm):\n  return 1 + \\\n    epsilon[0]",
+            "failed (TypeError: 'float' object is not subscriptable) in ",
+        ),
+        (
+            "def own(epsilon, norm):\n\n  assert norm == 'l1'",
+            "failed (AssertionError without a message) in theirs.py line 3",
+        ),
         ("def own(epsilon, norm): return epsilon.steps", "theirs:own failed (AttributeError: "),
         ("def own(epsilon, norm): return None + 1", "theirs:own failed (TypeError: "),
         ("def own(epsilon, norm): ...", "gave None, which has no passes, norm, bound, sound, __call__"),

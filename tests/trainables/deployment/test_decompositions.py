@@ -54,6 +54,19 @@ OPERATORS: dict[str, Operator] = {
     "adaptive_max_pool1d of everything": lambda x: functional.adaptive_max_pool1d(x.flatten(2), 1),
     "adaptive_max_pool2d, even": nn.AdaptiveMaxPool2d((3, 9)),
     "adaptive_max_pool2d": nn.AdaptiveMaxPool2d((4, 12)),
+    "max_unpool1d": lambda x: functional.max_unpool1d(
+        *functional.max_pool1d(x.flatten(2), 3, return_indices=True), (3,)
+    ),
+    "max_unpool2d": lambda x: nn.MaxUnpool2d(2)(*functional.max_pool2d(x[..., :8, 1:], 2, return_indices=True)),
+    "max_unpool2d with padding": lambda x: functional.max_unpool2d(
+        *functional.max_pool2d(x, 3, 2, 1, return_indices=True), (3, 3), stride=(2, 2), padding=(1, 1)
+    ),
+    "max_unpool2d to a size": lambda x: nn.MaxUnpool2d(2)(
+        *functional.max_pool2d(x, 2, return_indices=True), output_size=x.size()
+    ),
+    "max_unpool3d": lambda x: functional.max_unpool3d(
+        *functional.max_pool3d(x.unsqueeze(1), (2, 3, 3), return_indices=True), (2, 3, 3)
+    ),
     "adaptive_max_pool3d": lambda x: functional.adaptive_max_pool3d(x.unsqueeze(1), (3, 4, 9)),
 }
 

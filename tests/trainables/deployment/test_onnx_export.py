@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.compressor import Compressors, layers_of
@@ -164,6 +164,37 @@ def test_what_onnx_has_no_words_for_is_refused_in_one_line(capfd: pytest.Capture
         to_onnx(odd, SHAPE, QUANTIZER)
     assert "\n" not in str(refused.value)
     assert capfd.readouterr().out == ""
+
+
+class Spectrum(nn.Module):
+    """An operator that ONNX has under another form alone, called in a user's layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum: Tensor = torch.fft.fft2(x).real
+        return spectrum
+
+
+class Failing(nn.Module):
+    """A layer whose own code fails while its operators are recorded."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError("no good")
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (Spectrum(), r"\('?Exporting the operator 'aten::fft_fft2' .*\) in layer 1\.0 \(Spectrum\), "),
+        (nn.FractionalMaxPool2d(2, 4), r"'aten::fractional_max_pool2d' .*\) in layer 1\.0 \(FractionalMaxPool2d\); "),
+        (Failing(), r"\(no good\) in layer 1\.0 \(Failing\), "),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_refusal_names_the_layer_and_what_to_do(layer: nn.Module, reason: str) -> None:
+    odd = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(layer), nn.Flatten())
+    line = "" if isinstance(layer, nn.FractionalMaxPool2d) else r"test_onnx_export\.py line \d+; "
+    with pytest.raises(InvalidInput, match=reason + line + "compute it by other operators"):
+        to_onnx(odd, SHAPE, QUANTIZER)
 
 
 def test_a_file_that_is_none_and_images_of_another_shape_are_refused(splits: Splits) -> None:
