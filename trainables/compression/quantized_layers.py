@@ -75,7 +75,7 @@ class WeightQuantizer(nn.Module):
     def _scale(self, rows: Tensor, share: Tensor) -> Tensor:
         largest = rows.detach().flatten(1).abs().amax(1).clamp(min=1e-8)
         scale: Tensor = share * largest / self.high
-        return scale
+        return scale.float()  # PyTorch takes no other scales for weights in float64
 
     def _round(self, rows: Tensor, share: Tensor) -> Tensor:
         zero = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
@@ -106,7 +106,7 @@ class ActivationQuantizer(nn.Module):
         best = torch.inf
         for share in SHARES.tolist():
             ends = share * sample.min().clamp(max=0), share * sample.max().clamp(min=0)
-            scale = ((ends[1] - ends[0]) / self.high).clamp(min=1e-8)
+            scale = ((ends[1] - ends[0]) / self.high).clamp(min=1e-8).float()  # as it is saved, whatever the sample is
             zero = (-ends[0] / scale).round().to(torch.int32)
             error = float((self._round(sample, scale, zero) - sample).square().sum())
             if error < best:
@@ -141,7 +141,7 @@ class StoredBytes(nn.Module):
     scale: Tensor
     zero: Tensor
 
-    def __init__(self, integers: Tensor, scale: Tensor, *, groups: int = 0) -> None:
+    def __init__(self, integers: Tensor, scale: Tensor, *, groups: int = 0, dtype: torch.dtype = torch.float32) -> None:
         """Stores the weights.
 
         Args:
@@ -149,16 +149,18 @@ class StoredBytes(nn.Module):
             scale: value of one integer step (out,).
             groups: number of groups of a transposed convolution, whose weights are returned as (in, out / groups, …);
                 0: another layer, whose weights are returned as they are stored.
+            dtype: data type of the weights that are returned.
         """
         super().__init__()
-        self.groups = groups
+        self.groups, self.dtype = groups, dtype
         self.register_buffer("stored", (integers + ZERO).to(torch.uint8))
         self.register_buffer("scale", scale)
         self.register_buffer("zero", torch.full_like(scale, ZERO, dtype=torch.uint8))
 
     def forward(self, *_: Tensor) -> Tensor:
         weight: Tensor = _Dequantize.apply(self.stored, self.scale, self.zero)
-        return swap_channels(weight, self.groups)
+        weight = swap_channels(weight, self.groups)
+        return weight if weight.dtype == self.dtype else weight.to(self.dtype)
 
 
 class StoredFloats(nn.Module):
@@ -187,7 +189,8 @@ def store_weight(layer: nn.Module, name: str) -> None:
         weight = one(*originals)
         originals = [weight]
     if quantizer.bits <= BYTE:
-        steps[len(before)] = StoredBytes(*quantizer.integers(weight), groups=quantizer.groups)
+        integers, scale = quantizer.integers(weight)
+        steps[len(before)] = StoredBytes(integers, scale, groups=quantizer.groups, dtype=weight.dtype)
     else:
         steps[len(before)] = StoredFloats(quantizer(weight))
 

@@ -182,3 +182,29 @@ def test_plain_weights_keep_what_a_method_before_has_attached() -> None:
     assert list(quantizer.plain(state)) == [f"4.{name}" for name in [*names[:2], "bias"]]
     alone = {name: value for name, value in state.items() if name != "4.parametrizations.weight.1.share"}
     assert list(quantizer.plain(alone)) == ["4.weight", "4.bias"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_networks_of_other_floating_point_numbers_are_quantized_rebuilt_and_deployed(dtype: torch.dtype) -> None:
+    def made() -> nn.Module:
+        layers = [nn.Conv2d(1, 12, 3), nn.ReLU(), nn.ConvTranspose2d(12, 6, 3), nn.Flatten(), nn.Linear(384, 10)]
+        return nn.Sequential(*layers).to(dtype).eval()
+
+    x = torch.rand(4, 1, 8, 8, generator=GENERATOR).to(dtype)
+    with torch.no_grad():
+        model, precise = made(), made().float()
+        precise.load_state_dict(model.state_dict())
+        quantizer = quantize(model, Quantization(weight_bits=4, activation_bits=8), x)
+        quantize(precise, Quantization(weight_bits=4, activation_bits=8), x.float())
+        scores = model(x)
+        assert scores.dtype == dtype
+        far = float((scores.float() - precise(x.float())).abs().max() / scores.abs().max())
+        assert far < (1e-4 if dtype == torch.float64 else 0.1)
+        rebuilt = quantizer.load(made(), {name: value.clone() for name, value in model.state_dict().items()})
+        assert torch.equal(rebuilt(x), scores)
+        quantizer.deploy(model)
+        deployed = model(x)
+    assert deployed.dtype == dtype
+    assert float((deployed - scores).abs().max()) <= (1e-4 if dtype == torch.float64 else 0.05) * float(
+        scores.abs().max()
+    )
