@@ -22,11 +22,15 @@ def why_no_verdict(run: Run) -> str | None:
     """
     reference, ours = _wrong_with_the_reference(run), [trial for trial in run.trials if trial.role in OURS]
     finished = [trial for trial in ours if trial.state is State.COMPLETE]
-    if not finished:
-        none = f"no proposal finished, so there is nothing to hold against the baselines{_reasons(ours)}"
-        return reference or none
-    wrong = [one for one in (reference, _wrong_with_all(run, finished)) if one is not None]
-    return "; besides, ".join(wrong) or None
+    if finished:
+        useless = _wrong_with_all(run, finished)
+    else:
+        ended = _reasons(ours)
+        none = f"no proposal finished, so there is nothing to hold against the baselines{ended}"
+        useless = (
+            none if ended or reference is None else None
+        )  # beside the other, it is no news that none has ended yet
+    return "; besides, ".join(one for one in (reference, useless) if one is not None) or None
 
 
 def _wrong_with_all(run: Run, finished: Sequence[Trial]) -> str | None:
@@ -37,7 +41,7 @@ def _wrong_with_all(run: Run, finished: Sequence[Trial]) -> str | None:
     if not all(at_chance(trial.metrics) for trial in kept):
         return None
     at_best = max(kept, key=lambda trial: metric(trial, "robust_accuracy"))
-    return f"no recipe is better than chance; of the most robust one, {at_chance(at_best.metrics)}"
+    return f"no recipe is better than chance (the most robust one: {at_chance(at_best.metrics)})"
 
 
 def _wrong_with_the_reference(run: Run) -> str | None:
@@ -78,12 +82,13 @@ def _missed(run: Run, trials: Sequence[Trial]) -> str:
         if broken:
             nearest = min(broken, key=lambda trial: (math.isnan(beyond[trial.id]), beyond[trial.id]))
             number = f"{len(broken)} of {len(trials)}" if len(trials) > 1 else "the one that finished"
-            parts.append(f"{number} broke {bound['text']}, {_nearest(nearest, bound, beyond[nearest.id])}")
+            best = "the nearest " if len(broken) > 1 else ""
+            parts.append(f"{number} broke {bound['text']}, {_value(nearest, bound, beyond[nearest.id], best)}")
     return "; ".join(parts)
 
 
-def _nearest(trial: Trial, bound: Mapping[str, Any], beyond: float) -> str:
+def _value(trial: Trial, bound: Mapping[str, Any], beyond: float, best: str) -> str:
     if math.isnan(beyond):
         return "which was not measured"
     side = "too low" if bound["at_least"] else "too high"
-    return f"the nearest with {metric(trial, bound['metric']):.4g}, {beyond:.3g} {side}"
+    return f"{best}with {metric(trial, bound['metric']):.4g}, {beyond:.3g} {side}"

@@ -24,6 +24,7 @@ from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
 from trainables.models.build import build, frozen
 from trainables.models.config import Network
+from trainables.network_check.compressed import left_as_is
 
 LEAST = {  # the smallest model of each family, and the least width and height of images that it takes
     "alexnet": 63,
@@ -57,7 +58,8 @@ INTRODUCTION = """# Networks of torchvision, tried
 The smallest model of each family with random weights, at the least size of images that it takes: counted (MACs of one
 image), pruned to half of its channels by L1 over all layers (share of MACs left), trained for a step, quantized to 8
 bits, rebuilt from its tensors to equal scores, written as ONNX to equal scores (within .1 of the largest, since it is
-rounded), attacked by one step. y: done; –: refused, and why below. `make networks` writes this page.
+rounded), attacked by one step. y: done; –: refused, and why below, where layers that pruning leaves are listed too.
+`make networks` writes this page.
 
 """
 
@@ -72,12 +74,15 @@ class Trial:
         self.model = build(self.network, self.shape)
         self.dense = forward_flops(self.model, self.x)
         self.compressors = Compressors([HALF], seed=0)
+        self.left: list[str] = []  # what pruning says of the layers that it leaves as they are
 
     def count(self) -> str:
         return f"{measure(self.model, self.x).forward / 2e6:,.0f} M"
 
     def prune(self) -> str:
-        Compressors([HALF], seed=0).step(1, self.model, self.x, self.y)
+        pruner = Compressors([HALF], seed=0)
+        pruner.step(1, self.model, self.x, self.y)
+        self.left = [finding.text for finding in left_as_is(pruner)]
         return f"y ({forward_flops(self.model, self.x) / self.dense:.0%})"
 
     def train(self) -> str:
@@ -124,7 +129,7 @@ def scores(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def row(name: str, size: int) -> tuple[list[str], list[str]]:
-    """Returns the cells of a network's row, and the reasons of what was refused or went wrong."""
+    """Returns the cells of a network's row, and what is said below: what was left or refused or failed, and why."""
     trial, cells, reasons = Trial(name, size), [], []
     steps: list[Callable[[], str]] = [
         trial.count, trial.prune, trial.train, trial.quantize, trial.reload, trial.export, trial.attack
@@ -138,7 +143,7 @@ def row(name: str, size: int) -> tuple[list[str], list[str]]:
         except Exception as error:  # a defect of Temper's, which the table must show
             cells.append("**fails**")
             reasons.append(f"{name}, {title}: {type(error).__name__}: {error}".splitlines()[0])
-    return cells, reasons
+    return cells, [*(f"{name}, {STEPS[1]}: {text}" for text in trial.left), *reasons]
 
 
 def main() -> None:

@@ -36,6 +36,15 @@ BEGINNINGS = {
     b"<!doctype html": "is a web page, not weights; the download went wrong",
     b"<html": "is a web page, not weights; the download went wrong",
 }
+# What other programs write, by how their files begin.
+FORMATS = {
+    b"\x89HDF": "it is an HDF5 file, as Keras writes",
+    b"\x93NUMPY": "it is an array of NumPy's",
+    b"\x1f\x8b": "it is compressed by gzip; unpack it",
+    b"\x08": "it may be an ONNX file",
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": "it is damaged or cut short",  # as torch.save wrote before 1.6
+    b"\x80": "it was pickled without torch.save, whose loading could run any code; save it by torch.save",
+}
 _REFUSED_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -49,10 +58,19 @@ def states_of(content: bytes, path: str) -> list[State]:
     Raises:
         InvalidInput: the file is empty, cut short or something else than weights, or there is no tensor in it.
     """
-    found = list(_states(_loaded(content, path), DEEPEST))
-    if not found:
+    loaded = _loaded(content, path)
+    found = list(_states(loaded, DEEPEST))
+    if found:
+        return found
+    others = dict(_elsewhere(loaded, DEEPEST))
+    if len(others) > 1:
+        raise InvalidInput(
+            f"pretrained.path: {path}: holds {len(others)} state_dicts, under {', '.join([*others][:3])}"
+            f"{', …' if len(others) > 3 else ''}; save the network's alone"
+        )
+    if not others:
         raise InvalidInput(f"pretrained.path: {path}: holds no state_dict, expected names and tensors")
-    return found
+    return list(others.values())
 
 
 def _loaded(content: bytes, path: str) -> Any:
@@ -82,9 +100,18 @@ def _why_not_loaded(error: Exception, content: bytes) -> str:
     """Returns in a line why PyTorch did not load a file."""
     if refused := _REFUSED_CLASS.search(str(error)):
         return f"it holds an object of {refused[1]}, whose loading could run any code; save network.state_dict() alone"
-    if content[:2] == b"PK" and not zipfile.is_zipfile(io.BytesIO(content)):
-        return "it is cut short: its end is missing"
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if content[:2] == b"PK":
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            return "it is cut short: its end is missing"
+        names = {name.rpartition("/")[2] for name in zipfile.ZipFile(io.BytesIO(content)).namelist()}
+        if "constants.pkl" in names:
+            return "it is a TorchScript archive; save torch.jit.load(path).state_dict()"
+        if "data.pkl" not in names:
+            return "it is an archive of another program or of torch.export; save network.state_dict()"
+    for start, format_ in FORMATS.items():
+        if content.startswith(start):
+            return format_
+    return "it was not written by torch.save"
 
 
 def _states(found: Any, deep: int) -> Iterator[State]:
@@ -98,3 +125,11 @@ def _states(found: Any, deep: int) -> Iterator[State]:
     others = [value for value in found.values() if isinstance(value, Mapping | list | tuple)]
     if tensors and not others:  # numbers and texts beside tensors do no harm
         yield tensors
+
+
+def _elsewhere(found: Any, deep: int, place: str = "") -> Iterator[tuple[str, State]]:
+    """Yields the state_dicts under keys that are not known, such as `best_model`, with the keys that lead to them."""
+    for key, value in found.items() if isinstance(found, Mapping) and deep else ():
+        if isinstance(key, str) and isinstance(value, Mapping):
+            states = list(_states(value, deep - 1))
+            yield from [(place + key, states[0])] if states else _elsewhere(value, deep - 1, f"{place}{key}.")

@@ -12,6 +12,7 @@ from trainables.models.config import Weights
 from trainables.models.weight_files import State, states_of
 
 COUNTER = "num_batches_tracked"  # BatchNorm counts its batches since PyTorch 0.4.1; files from before have no such
+VARIANCE = "running_var"
 # Parts of names that PyTorch's wrappers put into them: compiling, sharding and checkpointing of activations.
 WRAPPER_PARTS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 # Parts of the names of tensors that a network does without: thop's counts, the count of averaged weights, weights of
@@ -33,7 +34,8 @@ def load_weights(model: nn.Module, weights: Weights) -> None:
     """Loads a file of weights into a network.
 
     The forms that people have are taken: safetensors and `torch.save`; a state_dict by itself or under one of the keys
-    of `trainables.models.weight_files.WRAPPERS`, averaged weights before plain ones, as timm does; names with the
+    of `trainables.models.weight_files.WRAPPERS`, averaged weights before plain ones, as timm does, or under any other
+    key if it is the only one; names with the
     prefixes of DataParallel, DistributedDataParallel, `torch.compile` and Lightning, or with any other that all of them
     share, on either side; numbers of 16 or 64 bits; no `num_batches_tracked`; shared tensors that are stored once; and
     extra tensors that are known to do no harm.
@@ -128,18 +130,31 @@ def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
 
 
 def _checked(name: str, value: Tensor, wanted: Tensor, path: str) -> Tensor:
-    """Returns a tensor in the network's data type. Raises InvalidInput if it is not finite, or not of real numbers."""
+    """Returns a tensor in the network's data type. Raises InvalidInput if it cannot be one of the network's."""
     if wanted.is_floating_point() and not value.is_floating_point():
         raise InvalidInput(f"pretrained.path: {path}: {name} is of {value.dtype}, expected floating-point numbers")
-    cast = value.detach().to(wanted.dtype)
+    plain = value.detach() if value.layout == torch.strided else value.detach().to_dense()
+    cast = plain.to(wanted.dtype)
     if not bool(torch.isfinite(cast).all()):
         bad = int((~torch.isfinite(cast)).sum())
         raise InvalidInput(f"pretrained.path: {path}: {name} has {bad} of {cast.numel()} numbers that are not finite")
+    if name.rpartition(".")[2] == VARIANCE and bool((cast < 0).any()):
+        raise InvalidInput(f"pretrained.path: {path}: {name} has negative numbers, expected variances")
     return cast
 
 
 def _other_tensors(state: State, wanted: Mapping[str, Tensor]) -> str:
-    """Says which tensors are missing and which are unknown, under the names by which the fewest are."""
+    """Says which tensors are missing and which are unknown, under the names by which the fewest are.
+
+    Where a file holds all of the network's tensors under one beginning, only what it holds beside them is unknown.
+    """
+    beside = _beside(state, wanted)
+    if beside is not None:
+        prefix, rest = beside
+        return (
+            f"holds the network's tensors under {prefix}, and others beside them: {', '.join(rest[:3])}"
+            f"{f' and {len(rest) - 3} more' if len(rest) > 3 else ''}; save those of the network alone"
+        )
     closest = min(_renamings(state, wanted), key=lambda one: len(one.keys() ^ wanted.keys()))
     if not closest.keys() & wanted.keys():
         closest = state
@@ -149,3 +164,13 @@ def _other_tensors(state: State, wanted: Mapping[str, Tensor]) -> str:
         "holds other tensors than the network: "
         f"missing {', '.join(missing[:3]) or 'none'}, unknown {', '.join(extra[:3]) or 'none'}"
     )
+
+
+def _beside(state: State, wanted: Mapping[str, Tensor]) -> tuple[str, list[str]] | None:
+    """Returns the beginning under which a state has all of a network's tensors, and the names of its other tensors."""
+    first = next(iter(wanted), None)
+    for prefix in [name.removesuffix(first) for name in state if first and name.endswith("." + first)]:
+        inside = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        if _completed(inside, wanted).keys() == wanted.keys():
+            return prefix, sorted(name for name in state if not name.startswith(prefix))
+    return None

@@ -80,7 +80,7 @@ def test_networks_at_chance_are_on_no_frontier(tmp_path: Path) -> None:
 
 def test_proposals_that_are_all_at_chance_are_said(tmp_path: Path) -> None:
     assert verdict(run_of(tmp_path, {}, CONSTANT, {"robust_accuracy": 0.1})) == (
-        "No verdict: no recipe is better than chance; of the most robust one, it answers one class for every image."
+        "No verdict: no recipe is better than chance (the most robust one: it answers one class for every image)."
     )
 
 
@@ -90,7 +90,7 @@ def test_constraints_that_nobody_meets_are_named_with_what_is_missing(tmp_path: 
     )
     assert verdict(run) == (
         "No verdict: no recipe meets the constraints: 2 of 2 broke clean_accuracy >= 0.95, the nearest with 0.94, "
-        "0.01 too low; 1 of 2 broke inference_macs <= 0.3 of dense, the nearest with 4e+05, 1e+05 too high."
+        "0.01 too low; 1 of 2 broke inference_macs <= 0.3 of dense, with 4e+05, 1e+05 too high."
     )
 
 
@@ -106,7 +106,7 @@ def test_a_useless_reference_and_constraints_that_nobody_meets_are_both_said(tmp
     words = verdict(run_of(tmp_path, CONSTANT, {"clean_accuracy": 0.5}, constraints=BOUNDS[:1]))
     assert words.startswith("No verdict: the reference, pgd_at_20, has learnt nothing: it answers one class")
     assert words.endswith(
-        "; besides, no recipe meets the constraints: the one that finished broke clean_accuracy >= 0.95, the nearest "
+        "; besides, no recipe meets the constraints: the one that finished broke clean_accuracy >= 0.95, "
         "with 0.5, 0.45 too low."
     )
 
@@ -118,6 +118,17 @@ def test_all_that_failed_are_counted_by_reason(tmp_path: Path) -> None:
         add(tmp_path, f"f{number}", number=number, state="fail", reason=reason)
     assert verdict(read_run(Folder(str(tmp_path)))).endswith(
         "; 7 ended: 3 × fail: A: 1; 2 × fail: B: 2; 1 × fail: C: 3; 1 for other reasons."
+    )
+
+
+def test_a_reference_and_proposals_that_all_failed_are_both_said(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", state="fail", reason="ValueError: no")
+    add(tmp_path, "p0", number=2, state="pruned", reason="diverged: the loss of epoch 1 is not finite")
+    assert verdict(read_run(Folder(str(tmp_path)))) == (
+        "No verdict: the reference did not finish (fail: ValueError: no), so there is nothing to compare with; "
+        "besides, no proposal finished, so there is nothing to hold against the baselines; 1 ended: 1 × pruned: "
+        "diverged: the loss of epoch 1 is not finite."
     )
 
 

@@ -1,5 +1,6 @@
 """Files that hold no weights of the network are refused, by the name of the file or of the tensor."""
 
+import gzip
 import io
 import math
 import os
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
@@ -45,6 +47,25 @@ def test_numbers_too_large_for_the_network_and_whole_numbers_are_refused(tmp_pat
         load_weights(ours, Weights(path=str(tmp_path / "int8.pt")))
 
 
+def test_variances_below_zero_are_refused_by_the_tensors_name(tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    state = theirs.state_dict()
+    state["2.running_var"] -= 3
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(InvalidInput, match=r"weights.pt: 2.running_var has negative numbers, expected variances"):
+        load_weights(ours, Weights(path=str(tmp_path / "weights.pt")))
+
+
+def test_tensors_beside_the_networks_are_named_alone(tmp_path: Path) -> None:
+    theirs, ours = theirs_and_ours()
+    state = {"module.model." + name: value for name, value in theirs.state_dict().items()}
+    beside = {"module.normalizer.new_mean": torch.zeros(1), "module.normalizer.new_std": torch.ones(1)}
+    torch.save({"model": state | beside}, tmp_path / "weights.pt")
+    message = r"under module.model., and others beside them: \S+new_mean, \S+new_std; save those of the network alone"
+    with pytest.raises(InvalidInput, match=message):
+        load_weights(ours, Weights(path=str(tmp_path / "weights.pt")))
+
+
 def test_another_number_of_classes_is_refused_with_both_numbers(tmp_path: Path) -> None:
     torch.save(resnet18(num_classes=1000).state_dict(), tmp_path / "imagenet.pt")
     ours = build(Network(name="torchvision:resnet18"), (3, 32, 32), classes=37)
@@ -56,9 +77,15 @@ def cut(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
-def saved(content: Any) -> bytes:
+def saved(content: Any, *, zipped: bool = True) -> bytes:
     file = io.BytesIO()
-    torch.save(content, file)
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    return file.getvalue()
+
+
+def archived(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
     return file.getvalue()
 
 
@@ -76,6 +103,17 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut to a header": (lambda: tensors_file()[:20], "is a damaged or cut safetensors file"),
     "a pickled network": (
         lambda: saved(nn.Linear(2, 2)), "an object of torch.nn.modules.linear.Linear, .* network.state_dict",
+    ),
+    "cut, as old versions wrote": (
+        lambda: cut(saved({"weight": torch.zeros(100, 100)}, zipped=False)), "is damaged or cut",
+    ),
+    "pickled otherwise": (lambda: pickle.dumps({"weight": torch.zeros(2)}), "pickled without torch.save"),
+    "an archive of NumPy's": (lambda: archived(weight=np.zeros(2)), "an archive of another program"),
+    "a gzipped file": (lambda: gzip.compress(saved({"weight": torch.zeros(2)})), "compressed by gzip; unpack it"),
+    "a Keras file": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file"),
+    "two networks": (
+        lambda: saved({"student": {"w": torch.zeros(2)}, "teacher": {"w": torch.zeros(2)}}),
+        "holds 2 state_dicts, under student, teacher; save the network's alone",
     ),
     "no tensors": (lambda: saved({"epoch": 3, "state_dict": {}}), "holds no state_dict"),
     "a list": (lambda: saved([torch.zeros(2)]), "holds no state_dict"),

@@ -132,6 +132,12 @@ FORMS: dict[str, Callable[[State], Any]] = {
         "model": state,
         "ema": {name: value + 1 for name, value in state.items() if "running" not in name},
     },
+    "under a key of somebody's own": lambda state: {"best_model": state, "history": {"loss": [0.3]}, "epoch": 3},
+    "under keys of somebody's own": lambda state: {
+        "state": {"model": prefixed("module.")(state)},
+        "rng": {"torch": {}},
+    },
+    "sparse": lambda state: {name: value.to_sparse() if value.dim() == 2 else value for name, value in state.items()},
     "double precision": lambda state: {name: value.double() for name, value in state.items()},
     "before PyTorch counted batches": lambda state: {
         name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
