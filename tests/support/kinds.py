@@ -232,6 +232,22 @@ class Tied(nn.Module):
         return scores
 
 
+class Beside(nn.Module):
+    """Outputs of a grouped convolution beside others, so that equal parts of all are not equal parts of its groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.plain, self.shortcut, self.last = nn.Conv2d(8, 16, 1), nn.Conv2d(8, 24, 1), nn.Conv2d(24, 40, 1)
+        self.head = nn.Linear(40, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        x = torch.cat([self.grouped(x), self.plain(x)], 1) + self.shortcut(x)
+        scores: Tensor = self.head(self.last(x.relu()).relu().mean((2, 3)))
+        return scores
+
+
 class Shuffled(nn.Module):
     """Channels that are split, joined and shuffled, as in ShuffleNet; each half of them must have equally many."""
 
@@ -281,6 +297,7 @@ COMPUTED = "a weight or bias is computed from other tensors in each pass"
 STATE = "the state of a recurrent layer keeps its width"
 CODE = "the network's code expects its number of channels"
 READS = "without some of its channels a layer reads another number of values"
+UNEVEN = "its groups would have different numbers of channels"
 UNUSED = "it is not used when the network runs"
 # For each kind the network, and the layers that are left as they are, with their reasons.
 KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
@@ -305,6 +322,7 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
     ),
     "shared": (Shared, {"head": SCORES}),
     "tied to products": (Tied, {}),
+    "grouped beside others": (Beside, {"grouped": UNEVEN, "plain": UNEVEN, "shortcut": UNEVEN, "head": SCORES}),
     "shuffled": (Shuffled, {"stem": READS, "back": CODE, "head": SCORES}),
     "auxiliary head": (Auxiliary, {"head": SCORES, "extra": "no other layer reads its outputs"}),
     "buffered": (Buffered, {"second": CODE, "head": SCORES}),

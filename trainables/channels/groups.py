@@ -15,10 +15,11 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from trainables.channels.connections import OUTPUT, Seen
-from trainables.channels.operators import Key, Port, lowest_common_multiple
+from trainables.channels.operators import UNEVEN, Key, Port, lowest_common_multiple
 
 SCORES = "it makes the scores"
 MIXED = "its channels are mixed with each other outside of layers"
+BY_GROUP = ("out", "in", "attention")  # kinds of ports whose groups must stay of one size
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,28 @@ def _group(root: Key, units: int, members: list[Member], known: Mapping[Key, str
         fixed = f"its {units} channels cannot be divided into {parts} equal parts"
     if not fixed and units == parts:
         fixed = "each of its groups has one channel"
+    if not fixed and not all(_alike_in_its_groups(member, units // parts) for member in members):
+        fixed = UNEVEN
     return Group(root, units, parts, tuple(members), fixed)
+
+
+def _alike_in_its_groups(member: Member, width: int) -> bool:
+    """Returns whether every removal takes equally many channels from each group of a convolution, or from each head.
+
+    A removal takes the same units from each of a group's parts. The channels of a grouped convolution that are joined
+    with others, as in a dense block, may all lie in one of these parts.
+
+    Args:
+        member: the channels of a layer.
+        width: number of units of each part.
+    """
+    port = member.port
+    if port.groups == 1 or port.kind not in BY_GROUP:
+        return True
+    numbers = torch.zeros(port.groups, width)
+    places = member.channels // (port.size // port.groups), member.units % width
+    numbers.index_put_(places, torch.ones(len(member.channels)), accumulate=True)
+    return bool((numbers == numbers[0]).all())
 
 
 def _components(seen: Seen, starts: dict[Key, int], total: int) -> NDArray[np.int64]:

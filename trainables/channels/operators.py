@@ -15,6 +15,7 @@ from torch.nn import functional
 
 # Functions that multiply by a matrix, which may be a parameter; `mm` has another name for it.
 PRODUCTS: tuple[Callable[..., Any], ...] = (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)
+UNEVEN = "its groups would have different numbers of channels"
 Key = tuple[object, ...]
 Kind = Literal["out", "in", "batch_norm", "layer_norm", "attention", "other"]
 
@@ -248,7 +249,7 @@ def kept_of_group(channels: Tensor, size: int, groups: int) -> list[Tensor]:
     width = size // groups
     parts = [channels[(channels >= low) & (channels < low + width)] - low for low in range(0, size, width)]
     if len({len(part) for part in parts}) != 1:
-        raise ValueError("its groups would have different numbers of channels")
+        raise ValueError(UNEVEN)
     return parts
 
 

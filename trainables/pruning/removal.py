@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.channels.groups import BY_GROUP
 from trainables.channels.operators import Key, Port, Slot, kept_of_group, positions
 from trainables.models.module_sizes import change_number, fit_sizes, forget_number
 
@@ -72,6 +73,8 @@ def _narrowed(ports: Mapping[Key, Port], removed: Mapping[Key, Tensor]) -> dict[
         kept = torch.tensor(sorted(set(range(port.size)) - set(gone.tolist())), dtype=torch.long)
         if not len(kept):
             raise ValueError("a layer would lose all of its channels")
+        if port.groups > 1 and port.kind in BY_GROUP:
+            kept_of_group(kept, port.size, port.groups)
         for slot in port.slots:
             by_tensor.setdefault(id(slot.tensor), []).append((slot, kept, port.size))
     fresh: dict[int, Tensor] = {}
