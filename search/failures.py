@@ -13,6 +13,7 @@ from typing import Any
 from trainables.errors import MachineFault, StorageFull, TemperError
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
+from trainables.user_errors import innermost
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
 _BROKEN = tuple(map(os.strerror, (EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
@@ -58,8 +59,8 @@ def _raised(lines: list[str]) -> str | None:
     """Return what an error says was raised, in a line; None where it says nothing.
 
     In a traceback that is the line behind the last place in the code: the exception's type and the first line of its
-    message, with the second where the first ends in a colon. Where there is no message, the place is added. A text
-    that is no traceback has its last line returned.
+    message, with the second where the first ends in a colon, and the last place that is in the user's code, if any.
+    Where there is no message, the last place of all is added. A text that is no traceback has its last line returned.
     """
     places = [number for number, line in enumerate(lines) if _PLACE.match(line)]
     behind = [line for line in lines[places[-1] + 1 :] if line.strip()] if places else []
@@ -70,9 +71,13 @@ def _raised(lines: list[str]) -> str | None:
         return texts[-1] if texts else None
     raised = behind[0].strip()
     if raised.endswith(":") and len(behind) > 1:
-        return f"{raised} {behind[1].strip()}"
-    place = _PLACE.match(lines[places[-1]])
-    if re.fullmatch(r"[\w.]+", raised) and place is not None:
+        raised = f"{raised} {behind[1].strip()}"
+    passed = [found for number in places if (found := _PLACE.match(lines[number])) is not None]
+    theirs = innermost((Path(found[1]), int(found[2])) for found in passed)
+    if theirs and theirs not in raised:
+        return f"{raised} in {theirs}"
+    place = passed[-1]
+    if re.fullmatch(r"[\w.]+", raised):
         return f"{raised} without a message, raised in {place[1]}, line {place[2]}"
     return raised
 

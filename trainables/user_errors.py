@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -61,6 +61,11 @@ def users_line(error: BaseException) -> str:
     while traceback is not None:
         places.append((Path(traceback.tb_frame.f_code.co_filename), traceback.tb_lineno))
         traceback = traceback.tb_next
+    return innermost(places)
+
+
+def innermost(places: Iterable[tuple[Path, int]]) -> str:
+    """Returns the last of these places in source files that is in the user's, as `net.py line 12`; empty if none is."""
     users = [f"{path.name} line {line}" for path, line in places if _is_users(path)]
     return users[-1] if users else ""
 

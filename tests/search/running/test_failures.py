@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import nn
 
 from search.events import Outcome
 from search.failures import ending_of, error_of, start_fault, storage_fault, storage_watched, why_unwritable
@@ -61,6 +62,21 @@ FIRST, SECOND = "Failure # 1 (occurred at 2026-11-27_00-00-00)\n", "Failure # 2 
 )  # fmt: skip
 def test_the_reason_is_what_was_raised_and_never_none(error: str, reason: str) -> None:
     assert ending_of(error) == Ending(EndKind.LOST, reason)
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        ("KeyError: 'epsilon'", "KeyError: 'epsilon' in attack.py line 3"),
+        ("AssertionError", "AssertionError in attack.py line 3"),
+        ("trainables.errors.InvalidInput: x: attack.py line 3", "trainables.errors.InvalidInput: x: attack.py line 3"),
+    ],
+)
+def test_the_last_line_of_the_users_is_named_once(raised: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "attack.py").write_text("\n\nraise KeyError('epsilon')\n")
+    theirs = f'  File "{tmp_path}/attack.py", line 3, in attack\n    raise\n'
+    inside = f'  File "{nn.__file__}", line 9, in forward\n    raise\n'
+    assert ending_of(f"{TRACEBACK}{theirs}{inside}{raised}") == Ending(EndKind.LOST, reason)
 
 
 def test_an_earlier_failure_for_lack_of_memory_is_not_the_reason_of_a_later_one() -> None:
