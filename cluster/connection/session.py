@@ -16,8 +16,10 @@ from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
 from trainables.errors import InvalidInput
+from trainables.memory_limit import memory_limit
 
 CONNECT_SECONDS = 5.0
+OBJECT_STORE_SHARE = 0.3  # of the memory, as Ray's own default
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray where this process is the driver of a job
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
@@ -132,6 +134,7 @@ def session(
                 ray.init(
                     address="local",
                     num_cpus=cpus,
+                    object_store_memory=_object_store(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -143,6 +146,18 @@ def session(
             started = started_with(str(folder))
             ray.shutdown()
             end(started)  # what an interrupted start left, and workers that would see only later that Ray is gone
+
+
+def _object_store() -> int | None:
+    """Returns the bytes that the object store may take; None where Ray's own choice is right.
+
+    Ray chooses a share of the machine's or the container's memory, and overlooks a limit that Slurm or systemd has set,
+    whose control group is not at the top.
+    """
+    from ray._common.utils import get_system_memory
+
+    limit = memory_limit()
+    return int(OBJECT_STORE_SHARE * limit) if limit < get_system_memory() else None
 
 
 @contextmanager
