@@ -10,6 +10,7 @@ from analysis.run.users_parts import DATA, FILE, users_parts
 from cluster.connection.runtime_env import temper_version
 from search.remote.user_modules import shipped_file
 from search.resume.fingerprint import file_hash, module_hashes
+from search.resume.study_folder import find_modules
 from search.study.loading import read_study
 from trainables.errors import InvalidInput
 
@@ -74,6 +75,7 @@ def check_run(run: Run, say: Callable[[str], object], *, force: bool = False, da
     except InvalidInput as error:
         say(f"{run.folder}: the user's code is not compared, since the study cannot be read: {error.problems[0]}")
         return
+    find_modules(run.folder, study, say)
     found = compare(run.info.get("fingerprint", {}), study, data)
     if not force:
         found.refuse(str(run.folder))
