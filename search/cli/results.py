@@ -13,10 +13,13 @@ def status(run: str) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
     from analysis.run.status import status_lines, status_of
     from analysis.run.trials import read_run
+    from search.resume.comparison import changed_code
     from trainables.storage import Folder
 
     found = read_run(Folder(run))
     click.echo("\n".join(status_lines(found, status_of(found))))
+    if changed := changed_code(found):
+        click.echo(f"changed since it began: {', '.join(changed)}; `temper resume` refuses it without --force")
 
 
 @click.command()

@@ -56,6 +56,20 @@ def compare(recorded: Mapping[str, str], configuration: BaseModel, data: str | N
     return Comparison(tuple(sorted(changed)), tuple(sorted(absent)))
 
 
+def changed_code(run: Run) -> tuple[str, ...]:
+    """Return the parts of a run's fingerprint that are the user's code or shipped files and have changed.
+
+    Nothing is said of what is not here, and a study that cannot be read counts as unchanged: this is for a command that
+    shows numbers as they are, and refuses nothing.
+    """
+    try:
+        study = read_study(run.folder)
+    except InvalidInput:
+        return ()
+    find_modules(run.folder, study, lambda text: None)
+    return compare(run.info.get("fingerprint", {}), study).changed
+
+
 def check_run(run: Run, say: Callable[[str], object], *, force: bool = False, data: str | None = None) -> None:
     """Refuse a run whose user's code or data have changed since it began, and say which version of Temper made it.
 
