@@ -110,6 +110,14 @@ class Listener:
             ending: how the trial ends with this epoch; None: it goes on.
         """
 
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        """Called when a trial's process or node was lost for good: it has not ended, and a resumed search runs it.
+
+        Args:
+            proposal: the proposal that the trial ran.
+            reason: what was lost, in words.
+        """
+
     def closed(self, reason: str) -> None:
         """Called when nothing more will be proposed although the budget has trials left.
 
@@ -119,3 +127,35 @@ class Listener:
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Called once for each trial, when it has ended."""
+
+
+class Listeners(Listener):
+    """Tells several listeners of each event.
+
+    Attributes:
+        several: the listeners, in the order in which they are told.
+    """
+
+    def __init__(self, several: Sequence[Listener]) -> None:
+        """Create it, for listeners that are told in this order."""
+        self.several = list(several)
+
+    def proposed(self, proposal: Proposal) -> None:
+        for one in self.several:
+            one.proposed(proposal)
+
+    def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
+        for one in self.several:
+            one.reported(proposal, row, ending)
+
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        for one in self.several:
+            one.left_unfinished(proposal, reason)
+
+    def closed(self, reason: str) -> None:
+        for one in self.several:
+            one.closed(reason)
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        for one in self.several:
+            one.ended(proposal, outcome)

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EIO, ENOSPC, ENOTCONN, EROFS, ESTALE
 from pathlib import Path
@@ -21,6 +21,17 @@ _NEVER_RAN = "The actor never ran"  # by which Ray says that a trial's process e
 PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
+# Errors that a trial meets where a process or a node that it needs is lost.
+_RAYS_OWN = (
+    "ray.exceptions.NodeDiedError",
+    "ray.exceptions.ObjectFetchTimedOutError",
+    "ray.exceptions.ObjectLostError",
+    "ray.exceptions.OutOfDiskError",
+    "ray.exceptions.OwnerDiedError",
+    "ray.exceptions.WorkerCrashedError",
+)
+# The words by which CUDA says that a card is broken, gone, or held by somebody else.
+_BROKEN_CARD = ("uncorrectable ECC error", "is/are busy or unavailable", "no CUDA-capable device is detected")
 # The words by which Ray's errors say that a process was ended because its node ran low on memory.
 _LOW_MEMORY = ("ray.exceptions.OutOfMemoryError", "running low on memory", "node was running low", "memory pressure")
 
@@ -47,12 +58,38 @@ def ending_of(error: str) -> Ending:
     """
     told = [block for block in _HEADING.split(error) if block.strip() not in ("", "None")]
     error = told[-1] if told else ""
-    if any(mark in error for mark in _LOW_MEMORY):
-        return Ending(EndKind.OUT_OF_MEMORY, "out of memory: Ray ended its process, since its node ran low")
     last = _raised(error.splitlines()) or "failed without a message"
+    if (fault := _machine_fault(error, last)) is not None:
+        return Ending(EndKind.KILLED, fault)
     if "OutOfMemoryError" in last or last.startswith("MemoryError") or "can't allocate memory" in last:
         return Ending(EndKind.OUT_OF_MEMORY, f"out of memory: {last}")
     return Ending(EndKind.LOST, last)
+
+
+def _machine_fault(error: str, last: str) -> str | None:
+    """Return how a trial was ended by its machine, in words; None where it ended by an error of its own.
+
+    A crash in native code cannot be told from a kill, by the kernel's OOM killer for example, because Ray sees the same
+    closed connection. A process that left with an exit code of its own was not killed.
+
+    Args:
+        error: the text of the error.
+        last: what it says was raised, in a line.
+    """
+    if any(mark in error for mark in _LOW_MEMORY):
+        return "Ray ended its process, since its node ran low on memory"
+    if last.startswith(_RAYS_OWN) or any(mark in last for mark in _BROKEN_CARD):
+        return last
+    if _PLACE.search(error) is not None:
+        return None
+    if "its node has died" in error:
+        return "its node was lost"
+    if "its worker process has died" in error:
+        if "SIGTERM" in error:
+            return "its process was ended by SIGTERM"
+        if "connection error" in error:
+            return "its process was killed, by the kernel for lack of memory or by somebody, or it crashed"
+    return last if re.search(r"its owner has died|The actor \w+ is unavailable", error) else None
 
 
 def _raised(lines: list[str]) -> str | None:
@@ -90,6 +127,19 @@ def storage_fault(error: str) -> str | None:
 def start_fault(error: str) -> str | None:
     """Return what an error says of a process that never ran, in Ray's words; None where it says nothing of the kind."""
     return next((line.strip() for line in error.splitlines() if _NEVER_RAN in line), None)
+
+
+def check_machine(ending: Ending, why_unwritable: Callable[[], str | None]) -> None:
+    """Raise MachineFault where a trial failed by a fault of the machine that will end every other one as well.
+
+    Args:
+        ending: how the trial failed.
+        why_unwritable: returns what is wrong with the run's storage; None where it can be written.
+    """
+    if fault := storage_fault(ending.detail or "") or why_unwritable():
+        raise StorageFull(fault)
+    if fault := start_fault(ending.detail or ""):
+        raise MachineFault(fault)
 
 
 def why_unwritable(folder: Folder) -> str | None:

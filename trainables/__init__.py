@@ -3,7 +3,7 @@
 Each room has a `config.py` without torch, which holds what a study may say, beside the code that carries it out. Each
 line below may import only from the lines above it:
 
-- `errors`, `config`, `storage`: exceptions, validation, folders on any storage
+- `errors`, `config`, `storage`, `memory_limit`: exceptions, validation, folders on any storage, memory that may be used
 - `user_errors`, `user_modules`, `user_code`: the user's functions, and what goes wrong in them
 - `models`, `data`: networks and images
 - `attacks`, `losses`: how training perturbs images, and what it minimises

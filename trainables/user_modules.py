@@ -32,9 +32,14 @@ def user_folders() -> list[Path]:
 
 def look_beside(study: Path | None) -> None:
     """Lets a study's modules be found beside its file, in this process and in all that it starts; None: no longer."""
+    look_in(None if study is None else study.absolute().parent)
+
+
+def look_in(folder: Path | None) -> None:
+    """Lets modules be found in a folder first, in this process and in all that it starts; None: no longer."""
     os.environ.pop(STUDY_FOLDER, None)
-    if study is not None:
-        os.environ[STUDY_FOLDER] = str(study.absolute().parent)
+    if folder is not None:
+        os.environ[STUDY_FOLDER] = str(folder)
 
 
 def go_to_work() -> None:

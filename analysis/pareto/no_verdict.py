@@ -49,7 +49,7 @@ def _wrong_with_the_reference(run: Run) -> str | None:
     reference = run.reference
     if reference is None:
         lost = next((trial for trial in run.trials if trial.id == run.info["reference"] and trial.reason), None)
-        why = f" ({lost.state.value}: {lost.reason})" if lost else ""
+        why = f" ({lost.stands}: {lost.reason})" if lost else ""
         return f"the reference did not finish{why}, so there is nothing to compare with"
     name, robust = reference.name or summary(reference.recipe), metric(reference, "robust_accuracy")
     if math.isnan(robust):
@@ -65,7 +65,7 @@ def _wrong_with_the_reference(run: Run) -> str | None:
 
 def _reasons(trials: Sequence[Trial]) -> str:
     """Return how trials ended, the most frequent reasons first, as the end of a sentence; empty where none ended."""
-    ended = Counter(f"{trial.state.value}: {trial.reason}" for trial in trials if trial.state is not State.RUNNING)
+    ended = Counter(f"{trial.stands}: {trial.reason}" for trial in trials if trial.reason is not None)
     if not ended:
         return ""
     told = [f"{count} × {reason}" for reason, count in ended.most_common(MOST_REASONS)]

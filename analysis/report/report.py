@@ -15,6 +15,7 @@ from analysis.pareto.frontier import frontier
 from analysis.pareto.parity import verdict
 from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, title
 from analysis.report.grid_chart import draw_grid_png
+from analysis.run.status import left_unfinished
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from analysis.tables.grid import grid_table
@@ -78,6 +79,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         found=run.info.get("network_findings", []),  # older runs have no such key
         unreadable=run.unreadable,
         left_out=run.left_out,
+        unfinished=left_unfinished(run),
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
 
@@ -90,7 +92,7 @@ def _trial(trial: Trial) -> dict[str, str]:
         "label": summary(trial.recipe),
         "role": trial.name or trial.role,
         "id": trial.id,
-        "state": ": ".join([trial.state.value, *([trial.reason] if trial.reason else remarks(trial.metrics))]),
+        "state": ": ".join([trial.stands, *([trial.reason] if trial.reason else remarks(trial.metrics))]),
         "robust": number("robust_accuracy", ".3f"),
         "clean": number("clean_accuracy", ".3f"),
         "marginal": number("train_flops", ".3g"),

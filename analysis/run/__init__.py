@@ -2,6 +2,7 @@
 
 - `trials`: reads a run and its trials
 - `format`: refuses records of a format that this version cannot read
+- `losses`: reads why a search left a trial unfinished
 - `users_parts`: names the parts of a run's fingerprint, and picks those that are the user's
 - `impossible`: finds values in a trial's record that no search writes
 - `sessions`: reads when drivers worked on a run, and for how long

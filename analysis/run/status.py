@@ -12,6 +12,7 @@ from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 QUIET_EPOCHS = 5  # a search that has written nothing for so many times its longest epoch is taken for dead …
+MOST_TOLD = 5  # trials that were left unfinished are told one by one
 QUIET_SECONDS = 120.0  # … but not before so many seconds
 
 
@@ -99,7 +100,8 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
     lines = [f"{run.folder}: {counts}"]
     wide = max((len(trial.name or trial.role) for trial in status.running), default=0)
     lines += [
-        f"  {trial.name or trial.role:{wide}s}  {_progress(trial)}  {summary(trial.recipe)}" for trial in status.running
+        f"  {trial.name or trial.role:{wide}s}  {_progress(trial, status.phase)}  {summary(trial.recipe)}"
+        for trial in status.running
     ]
     proposed = [
         trial for trial in run.trials if trial.role == "proposed" and trial.metrics and at_chance(trial.metrics) is None
@@ -135,11 +137,29 @@ def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
             return [f"dead{since}: its driver{host} was killed or lost{unsure}", goes_on]
 
 
-def _progress(trial: Trial) -> str:
+def left_unfinished(run: Run) -> str | None:
+    """Return which trials a search has left unfinished, why, and what goes on with them; None if there are none.
+
+    The search must have ended.
+    """
+    left = [trial for trial in run.trials if trial.lost is not None]
+    if not left:
+        return None
+    told = "; ".join(f"{one.name or one.role} ({summary(one.recipe)}): {one.lost}" for one in left[:MOST_TOLD])
+    more = f"; and {len(left) - MOST_TOLD} more" if len(left) > MOST_TOLD else ""
+    trials = "1 trial was" if len(left) == 1 else f"{len(left)} trials were"
+    return (
+        f"{run.folder}: {trials} left unfinished, and what needs them did not run. {told}{more}. What finished is "
+        f"kept: `temper resume {run.folder}` goes on with the rest. Where memory ran out, free some first."
+    )
+
+
+def _progress(trial: Trial, phase: Phase) -> str:
     epochs = trial.recipe["schedule"]["epochs"]
     score = trial.history[-1].get("robust_accuracy") if trial.history else None
     reached = f", robust {score:.3f}" if score is not None else ""
-    return f"epoch {len(trial.history)} of {epochs}{reached}"
+    lost = f", {trial.lost}" if trial.lost is not None and phase is not Phase.RUNNING else ""
+    return f"epoch {len(trial.history)} of {epochs}{reached}{lost}"
 
 
 def _ago(seconds: float) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.run.format import check_format
 from analysis.run.impossible import impossible
+from analysis.run.losses import last_loss
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
@@ -36,6 +37,7 @@ class Trial:
         history: one row for each epoch.
         robust_correct: `(examples,)`, whether each validation image is classified correctly under attack; None if
             that was not recorded.
+        lost: why a search left it unfinished, in words; None where it ended, or where no search did.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Trial:
     metrics: dict[str, float]
     history: tuple[dict[str, Any], ...]
     robust_correct: NDArray[np.bool_] | None
+    lost: str | None = None
 
     @property
     def state(self) -> State:
@@ -62,8 +65,13 @@ class Trial:
 
     @property
     def reason(self) -> str | None:
-        """The reason for its end in words, for people to read; None only where it is complete or has not ended."""
-        return None if self.ending is None else self.ending.reason
+        """Why it ended or was left unfinished, in words; None only where it is complete, runs or was interrupted."""
+        return self.lost if self.ending is None else self.ending.reason
+
+    @property
+    def stands(self) -> str:
+        """The state in a word, for people to read: that of a trial that a search left behind is `unfinished`."""
+        return self.state.value if self.lost is None else "unfinished"
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,7 @@ def _read_trial(folder: Folder) -> Trial:
         metrics=outcome.get("metrics") or {},
         history=_history(folder.child("checkpoint")),
         robust_correct=None if correct is None else correct.astype(np.bool_),
+        lost=None if outcome else last_loss(folder),
     )
 
 

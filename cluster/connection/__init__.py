@@ -2,6 +2,7 @@
 
 - `interrupts`: turns Ctrl-C, SIGTERM and SIGHUP into one exception
 - `session`: starts a local Ray session, or joins a cluster
+- `ray_watch`: notices that a local session of Ray has lost a process
 - `session_folder`: makes the temporary folder of a local session, and removes those that killed sessions left
 - `authentication`: finds out whether a cluster asks for a token
 - `runtime_env`: collects the code that other nodes are given

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +97,17 @@ class Interrupts:
         """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""
         if self._received:
             raise Interrupted(self._received)
+
+    def abandon(self, reason: str) -> None:
+        """End the process and all that it started, at once, with exit code 1; for any thread.
+
+        Args:
+            reason: why, in words, which are printed before the farewell.
+        """
+        print(reason, file=sys.stderr, flush=True)
+        self.farewell()
+        end(descendants(os.getpid()))
+        self._leave(1)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if not self._received:

@@ -13,11 +13,16 @@ from typing import Any
 
 from cluster.connection.authentication import is_open, uses_tls
 from cluster.connection.interrupts import INTERRUPTS, end, started_with
+from cluster.connection.ray_watch import watched
 from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, MachineFault
+from trainables.memory_limit import memory_limit
 
 CONNECT_SECONDS = 5.0
+STARTS = 2  # times that a local session is started, if Ray gives it up after its 30 s
+_TIMED_OUT = "timed out"
+OBJECT_STORE_SHARE = 0.3  # of the memory, as Ray's own default
 IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by Ray where this process is the driver of a job
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
@@ -55,8 +60,8 @@ def prepare_environment(address: str | None) -> None:
     """Sets the environment variables that Ray reads when it is imported; call it before anything imports Ray.
 
     A local session heeds no variable that belongs to another cluster. It gets a token of its own, which only this
-    process and its children know, and its workers run at this process's niceness: at Ray's default of 15, two other
-    busy processes slow a search down by seven to twelve times.
+    process and its children know, and its workers run at this process's niceness: at Ray's default of 15 more, two
+    other busy processes slow a search down by seven to twelve times.
     For a cluster, the user's RAY_AUTH_MODE and token are left as they are where they are set.
 
     Args:
@@ -68,7 +73,7 @@ def prepare_environment(address: str | None) -> None:
         for name in _OF_ANOTHER_CLUSTER:
             os.environ.pop(name, None)
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_worker_niceness", str(os.nice(0)))
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray adds it to this process's own
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
@@ -99,6 +104,7 @@ def session(
 
     Raises:
         InvalidInput: no cluster answers at the address, or the one that does asks for no token.
+        MachineFault: a local session could not be started.
     """
     import ray
 
@@ -128,21 +134,59 @@ def session(
         return
     with session_folder() as folder:
         try:
-            with INTERRUPTS.exits():
-                ray.init(
-                    address="local",
-                    num_cpus=cpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _temp_dir=str(folder),
-                    runtime_env=shielded(folder),
-                )
-            yield
+            _start(folder, cpus)
+            with watched(INTERRUPTS.abandon):
+                yield
         finally:
             started = started_with(str(folder))
             ray.shutdown()
             end(started)  # what an interrupted start left, and workers that would see only later that Ray is gone
+
+
+def _start(folder: Path, cpus: int | None) -> None:
+    """Starts Ray on this machine; once more where it took too long, as on a machine with much other work.
+
+    Raises:
+        MachineFault: it could not be started.
+    """
+    import ray
+
+    environment = shielded(folder)
+    for left in reversed(range(STARTS)):
+        try:
+            with INTERRUPTS.exits():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    object_store_memory=_object_store(),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                    runtime_env=environment,
+                )
+            return
+        except Exception as error:
+            end(started_with(str(folder)))
+            ray.shutdown()
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if not left or _TIMED_OUT not in reason:
+                raise MachineFault(
+                    f"Ray could not be started on this machine ({reason.rstrip('.')}); has it memory, processes, open "
+                    "files and time to spare? --debug shows the whole error"
+                ) from error
+
+
+def _object_store() -> int | None:
+    """Returns the bytes that the object store may take; None where Ray's own choice is right.
+
+    Ray chooses a share of the machine's or the container's memory, and overlooks a limit that Slurm or systemd has set,
+    whose control group is not at the top.
+    """
+    from ray._common.utils import get_system_memory
+
+    limit = memory_limit()
+    return int(OBJECT_STORE_SHARE * limit) if limit < get_system_memory() else None
 
 
 @contextmanager

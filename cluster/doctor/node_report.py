@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.doctor.per_node import ask_every_node, ask_nodes, label
+from trainables.memory_limit import group_limits
 
 ROUND_TRIPS = 3
 _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nodes import
@@ -106,7 +107,7 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Returns the bytes that new processes can have, of the machine or of the container; None where nothing tells.
+    """Returns the bytes that new processes can have, of the machine or of its control groups; None where nothing tells.
 
     Args:
         root: the folder that has proc/ and sys/, for tests.
@@ -117,15 +118,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
         free.append(int(lines["MemAvailable"].split()[0]) * 1024)
     except (OSError, KeyError):
         pass  # not Linux
-    groups = root / "sys/fs/cgroup"
-    for limit, used in (  # control groups of version 2, then 1; a container sees its own at the top
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            free.append(max(0, int((groups / limit).read_text()) - int((groups / used).read_text())))
-        except (OSError, ValueError):
-            continue  # no such group, or `max`: no limit
+    free += [max(0, limit - used) for limit, used in group_limits(root)]
     return min(free, default=None)
 
 

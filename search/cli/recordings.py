@@ -38,6 +38,7 @@ def record(run: str, output: str, force: bool) -> None:
 @click.option("--repair", type=float, default=60.0, show_default=True, help="Seconds until a failed worker is back.")
 @click.option("--decision", type=float, help="Seconds a decision of the driver takes.  [default: as measured]")
 @click.option("--output", metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV.")
+@FORCE
 def simulate(
     recording: str,
     settings: tuple[str, ...],
@@ -48,6 +49,7 @@ def simulate(
     repair: float,
     decision: float | None,
     output: str | None,
+    force: bool,
 ) -> None:
     """Search by RECORDING on a virtual cluster: a shipped recording's name, or a file that `temper record` wrote."""
     prepare(None)
@@ -66,4 +68,4 @@ def simulate(
             "decision": decision,
         },
     )
-    click.echo(simulate_in_words(recording, settings, cluster, output))
+    click.echo(simulate_in_words(recording, settings, cluster, output, force=force))

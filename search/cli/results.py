@@ -13,10 +13,13 @@ def status(run: str) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
     from analysis.run.status import status_lines, status_of
     from analysis.run.trials import read_run
+    from search.resume.comparison import changed_code
     from trainables.storage import Folder
 
     found = read_run(Folder(run))
     click.echo("\n".join(status_lines(found, status_of(found))))
+    if changed := changed_code(found):
+        click.echo(f"changed since it began: {', '.join(changed)}; `temper resume` refuses it without --force")
 
 
 @click.command()
@@ -61,14 +64,18 @@ def reproduce(recipe: str, force: bool) -> None:
 def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
     prepare(None)
+    from analysis.run.status import left_unfinished
     from analysis.run.trials import read_run
     from search.running import runner
     from trainables.storage import Folder
 
     folder = Folder(run)
     _compare(read_run(folder), force=force)
-    sentence = runner.conclude(runner.derive(folder))
+    derived = runner.derive(folder)
+    sentence = runner.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
+    if (unfinished := left_unfinished(derived)) is not None:
+        click.echo(unfinished, err=True)
 
 
 def _compare(run: Any, *, force: bool, data: str | None = None) -> None:

@@ -14,7 +14,7 @@ from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.cli.output import OUTPUTS
 from search.study.loading import load, shipped
 from search.study.study import Study
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, MachineFault
 
 if TYPE_CHECKING:  # both import pyarrow, for which `temper validate` need not wait
     from search.record.lease import Lease
@@ -179,8 +179,12 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
         lease: holds the run.
         started: `time.perf_counter()` when the command began.
         search: is given the module that runs searches, once what Ray and PyTorch need was imported, and runs one.
+
+    Raises:
+        MachineFault: trials were left unfinished, since their processes or nodes were lost; what finished is reported.
     """
     from analysis.export.selection import first_pick
+    from analysis.run.status import left_unfinished
     from search.failures import storage_watched
 
     folder = lease.run
@@ -197,6 +201,9 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
         with INTERRUPTS.deferred():
             click.echo(f"\n{_interrupted(folder)}", err=True)
             _leave(interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED)
+    unfinished = left_unfinished(run)
+    if unfinished is not None and not any(trial.metrics for trial in run.trials):
+        raise MachineFault(unfinished)
     sentence = runner.conclude(run)
     click.echo(
         f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
@@ -207,6 +214,8 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
     if (choice := first_pick(run)) is not None:  # an empty frontier offers nothing; the verdict says why it is empty
         click.echo(f"Next     temper export {folder} --pick {choice} --format yaml")
+    if unfinished is not None:
+        raise MachineFault(unfinished)
 
 
 def _interrupted(folder: "Folder") -> str:

@@ -68,6 +68,11 @@ class Progress(Listener):
         """Print why nothing more is proposed although the budget has trials left."""
         self.show(f"no more proposals: {reason}")
 
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        """Print that a trial was left for a resumed search."""
+        what = summary(proposal.recipe.model_dump(mode="json"))
+        self.show(f"{proposal.name or proposal.role}: {reason}; left unfinished, for `temper resume`: {what}")
+
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Print one line for the trial that has just ended, and update the status line.
 

@@ -95,6 +95,9 @@ class Monitor(Listener):
         self._sink.add("temper_flops", float(row.get("epoch_flops") or 0.0))
         self._sink.set("temper_slots", self._slots())
 
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        self.show()
+
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self._sink.add("temper_busy_seconds", outcome.seconds)
         self.show()

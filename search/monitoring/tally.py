@@ -12,7 +12,7 @@ class Tally(Listener):
     """Counts the recipes of a search that run and that have ended, those from before a resume included.
 
     Attributes:
-        running: number of recipes that were proposed and have not ended.
+        running: number of recipes that were proposed and have not ended, without those that were left unfinished.
         ended_by_state: number of recipes that have ended, by state.
         best: final numbers of the most robust finished proposal that is better than chance; None while there is none.
         reference_flops: marginal compute of the reference; None until it has finished.
@@ -38,6 +38,9 @@ class Tally(Listener):
 
     def proposed(self, proposal: Proposal) -> None:
         self.running += 1
+
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        self.running -= 1
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         metrics = outcome.metrics

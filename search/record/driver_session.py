@@ -10,10 +10,13 @@ from signal import SIGINT
 from analysis.run.sessions import BEGAN, ENDED, SESSIONS, End, session_numbers
 from cluster.connection.interrupts import SIGNALS, Interrupted
 from cluster.connection.runtime_env import temper_version
-from search.events import Listener
+from cluster.connection.session import IN_A_JOB
+from search.events import Listener, Proposal
 from search.failures import ending_of
 from search.record.provenance import now
+from search.resume.study_folder import FOLDERS
 from trainables.storage import Folder
+from trainables.user_modules import user_folders
 
 NOTHING_LEFT = "nothing was left to run"
 
@@ -23,13 +26,18 @@ class Closing(Listener):
 
     Attributes:
         reason: the reason, in words.
+        unfinished: number of trials that were left unfinished since their processes or nodes were lost.
     """
 
     def __init__(self) -> None:
         self.reason = NOTHING_LEFT
+        self.unfinished = 0
 
     def closed(self, reason: str) -> None:
         self.reason = reason
+
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        self.unfinished += 1
 
 
 @contextmanager
@@ -69,6 +77,7 @@ def driver_session(
             "pid": os.getpid(),
             "version": temper_version(),
             "command": command,
+            FOLDERS: [] if IN_A_JOB in os.environ else [str(one) for one in user_folders()],  # a job's soon go
             "hours_before": hours_before,
         },
     )
@@ -81,4 +90,7 @@ def driver_session(
             else:
                 end(End.FAILED, ending_of(str(error) or type(error).__name__).detail or "")
         raise
-    end(End.FINISHED, closing.reason)
+    if closing.unfinished:
+        end(End.FAILED, f"{closing.unfinished} of its trials lost their processes or nodes; {closing.reason}")
+    else:
+        end(End.FINISHED, closing.reason)

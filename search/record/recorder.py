@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import yaml
 
 from analysis.run.format import FORMAT
+from analysis.run.losses import LOST, loss_numbers
 from search.events import Listener, Outcome, Proposal
 from search.recipes.finite_space import planned_recipes
 from search.recipes.fixed import FixedRecipes
@@ -101,6 +102,12 @@ class Record(Listener):
                 "recipe": proposal.recipe.model_dump(mode="json"),
             },
         )
+
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        """Write trials/<id>/lost/<n>.json; the trial has no outcome, so a resumed search goes on with it."""
+        trial = self._trial(proposal)
+        number = 1 + max(loss_numbers(trial), default=0)
+        trial.child(LOST).write_json(f"{number}.json", {"reason": reason, "when": now()})
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Write trials/<id>/outcome.json."""

@@ -10,6 +10,7 @@ from analysis.run.users_parts import DATA, FILE, users_parts
 from cluster.connection.runtime_env import temper_version
 from search.remote.user_modules import shipped_file
 from search.resume.fingerprint import file_hash, module_hashes
+from search.resume.study_folder import find_modules
 from search.study.loading import read_study
 from trainables.errors import InvalidInput
 
@@ -55,6 +56,20 @@ def compare(recorded: Mapping[str, str], configuration: BaseModel, data: str | N
     return Comparison(tuple(sorted(changed)), tuple(sorted(absent)))
 
 
+def changed_code(run: Run) -> tuple[str, ...]:
+    """Return the parts of a run's fingerprint that are the user's code or shipped files and have changed.
+
+    Nothing is said of what is not here, and a study that cannot be read counts as unchanged: this is for a command that
+    shows numbers as they are, and refuses nothing.
+    """
+    try:
+        study = read_study(run.folder)
+    except InvalidInput:
+        return ()
+    find_modules(run.folder, study, lambda text: None)
+    return compare(run.info.get("fingerprint", {}), study).changed
+
+
 def check_run(run: Run, say: Callable[[str], object], *, force: bool = False, data: str | None = None) -> None:
     """Refuse a run whose user's code or data have changed since it began, and say which version of Temper made it.
 
@@ -74,6 +89,7 @@ def check_run(run: Run, say: Callable[[str], object], *, force: bool = False, da
     except InvalidInput as error:
         say(f"{run.folder}: the user's code is not compared, since the study cannot be read: {error.problems[0]}")
         return
+    find_modules(run.folder, study, say)
     found = compare(run.info.get("fingerprint", {}), study, data)
     if not force:
         found.refuse(str(run.folder))

@@ -14,6 +14,7 @@ class DependencyTracker(Listener):
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome | None] = {}
         self._lost: set[Recipe] = set()  # bases and baselines that ended without weights
+        self._unfinished: set[Recipe] = set()  # recipes whose process or node was lost, which a resumed search runs
 
     def __contains__(self, recipe_id: str) -> bool:
         return recipe_id in self._outcomes
@@ -25,6 +26,9 @@ class DependencyTracker(Listener):
         self._outcomes[proposal.recipe.id] = outcome
         if proposal.role in ("base", "baseline") and outcome.state is not State.COMPLETE:
             self._lost.add(proposal.recipe)
+
+    def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        self._unfinished.add(proposal.recipe)
 
     def outcome(self, recipe_id: str) -> Outcome | None:
         """Return the outcome of a recipe; None if it has not ended or was never proposed."""
@@ -49,3 +53,12 @@ class DependencyTracker(Listener):
     def is_orphaned(self, recipe: Recipe) -> bool:
         """Return whether a recipe can never run, since its base or its teacher ended without weights."""
         return self.why_orphaned(recipe) is not None
+
+    def must_wait(self, recipe: Recipe) -> bool:
+        """Return whether a recipe cannot run before the search is resumed: its process, or one it needs, was lost."""
+        needed = [one for one in (recipe.base, recipe.teacher) if one is not None]
+        return recipe in self._unfinished or any(map(self.must_wait, needed))
+
+    def is_out(self, recipe: Recipe) -> bool:
+        """Return whether a recipe cannot run any more in this session."""
+        return self.is_orphaned(recipe) or self.must_wait(recipe)

@@ -32,6 +32,7 @@ from search.remote.user_modules import try_shipped_copy, user_modules
 from search.resume.corrupt_files import corrupt_files
 from search.resume.fingerprint import differences, fingerprint
 from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
+from search.resume.study_folder import require_modules
 from search.running.capacity import capacity_of
 from search.running.tuning import TUNE_STATE, tune_study
 from search.samplers.warm_start import PastTrial
@@ -157,6 +158,7 @@ def resume(lease: Lease, *, target: Target, command: str, force: bool, started: 
     folder = lease.run
     run = read_run(folder)
     study = read_study(folder)
+    require_modules(folder, study, terminal.line)
     fixed = FixedRecipes.of(study)
     splits = load_splits(study.data)
     changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))

@@ -8,19 +8,20 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search.events import Asked, Listener, Outcome, Proposal
-from search.failures import start_fault, storage_fault
+from search.events import Asked, Listener, Listeners, Outcome, Proposal
+from search.failures import check_machine
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import RememberedTrial
 from search.resume.replay import replay
 from search.running.budget import BudgetTracker
 from search.running.dependency_tracker import DependencyTracker
+from search.running.losses import Losses
 from search.running.trial_results import outcome_of
-from search.samplers.sampler import Candidate, Sampler, SearchState
+from search.samplers.sampler import Candidate, Restoring, Sampler, SearchState
 from search.study.resources import Role
 from search.study.study import BASE, Study
-from trainables.errors import MachineFault, StorageFull, TemperError
+from trainables.errors import TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.execution.report import Report
 from trainables.recipe.recipe import Recipe
@@ -37,7 +38,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not finished is
     held back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends without
     weights, the proposal is forgotten, and does not count in the budget. Where the length of pretraining is searched,
-    a base runs when a proposal first needs it.
+    a base runs when a proposal first needs it. A trial whose process or node was lost for good is left unfinished, and
+    so is what needs it: a resumed search runs it.
 
     The searcher's state follows from the recipes proposed and their outcomes, so it is never saved.
     """
@@ -76,15 +78,16 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         hypervolume = Hypervolume.of(study, fixed)
         self._study, self._sampler, self._known = study, sampler, DependencyTracker()
         self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
-        self._listeners = [*listeners, self._known, hypervolume, self._spending, sampler]
+        self._listeners = Listeners([*listeners, self._known, hypervolume, self._spending, sampler])
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._may_ask, self._why_unwritable = may_ask, why_unwritable
         self._waiting: list[Fixed] = list(fixed)
-        self._base = fixed.base.recipe.id
+        self._base = fixed.base.recipe
         self._held: list[Candidate] = []
         self._asked: dict[str, Asked] = {}  # by recipe id, of accepted candidates that were not announced yet
         self._running: dict[str, Proposal] = {}
         self._places: Counter[Role] = Counter()  # number of trials that run or wait for room
+        self._losses, self._hopeless = Losses(), False
         self._left = study.budget.trials
         self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
@@ -96,6 +99,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next recipe as `{"id", "role", "number", "recipe"}`, None if Tune must wait, or FINISHED."""
+        if self._hopeless:
+            return str(Searcher.FINISHED)
         self._drop_orphans()
         self._heed_budget()
         proposal = self._next_unfinished()
@@ -103,7 +108,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             proposal = self._next_fixed() or self._next_held() or self._next_proposal()
             if proposal is None:
                 return Searcher.FINISHED if self._nothing_left() else None
-            self._announce(proposal)
+            self._listeners.proposed(proposal)
+        self._losses.begin(trial_id)
         self._running[trial_id] = proposal
         self._places[proposal.role] += 1
         return {
@@ -118,8 +124,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
         Trials that have not ended are suggested again, before all others, without being announced a second time.
         """
-        restoring = _Restoring(self._sampler)
-        replay(past, [restoring, *self._listeners])
+        replay(past, [Restoring(self._sampler), *self._listeners.several])
         ids = {one.proposal.recipe.id for one in past}
         self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id not in ids]
         self._left -= sum(one.proposal.role == "proposed" for one in past)
@@ -129,15 +134,18 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the sampler and all listeners of an epoch."""
+        self._losses.progress()
         self._report(self._running[trial_id], Report.of_result(result), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell all how a trial ended. Raises MachineFault where it failed by no fault of its own, as of a full disk."""
         failure = (self._why_failed(trial_id) or UNEXPLAINED) if error else None
-        if failure is not None and (fault := storage_fault(failure.detail or "") or self._why_unwritable()):
-            raise StorageFull(fault)
-        if failure is not None and (fault := start_fault(failure.detail or "")):
-            raise MachineFault(fault)
+        if failure is not None:
+            check_machine(failure, self._why_unwritable)
+        if failure is not None and failure.kind is EndKind.KILLED:
+            self._leave_unfinished(trial_id, failure)
+            return
+        self._losses.progress()
         report = Report.of_result(result) if result else None
         outcome = outcome_of(report, self._study.objectives, failure=failure, stopped=self._why_stopped(trial_id))
         proposal = self._running.pop(trial_id)
@@ -145,6 +153,15 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             self._report(proposal, report, outcome.ending)
         self._places[proposal.role] -= 1
         self._conclude(proposal, outcome)
+
+    def _leave_unfinished(self, trial_id: str, failure: Ending) -> None:
+        self._losses.lose(trial_id)
+        proposal = self._running.pop(trial_id)
+        self._places[proposal.role] -= 1
+        self._listeners.left_unfinished(proposal, failure.reason or "")
+        if (reason := self._losses.why_hopeless()) is not None and not self._hopeless:
+            self._hopeless = True
+            self._listeners.closed(reason)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave all state out of a pickle. Tune pickles each searcher, but reads the pickle only to restore a tuner."""
@@ -157,34 +174,29 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Raise TemperError: a searcher is rebuilt from the run directory's trials/, not from Tune's checkpoint."""
         raise TemperError(f"{checkpoint_path}: a searcher is rebuilt from trials/, not restored")
 
-    def _announce(self, proposal: Proposal) -> None:
-        for listener in self._listeners:
-            listener.proposed(proposal)
-
     def _report(self, proposal: Proposal, report: Report, ending: Ending | None) -> None:
         if report.row:
-            for listener in self._listeners:
-                listener.reported(proposal, report.row, ending)
+            self._listeners.reported(proposal, report.row, ending)
 
     def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
         self._endings += 1
-        for listener in self._listeners:
-            listener.ended(proposal, outcome)
+        self._listeners.ended(proposal, outcome)
 
     def _drop_orphans(self) -> None:
         """End the fixed recipes that can never run since their base or teacher ended without weights.
 
-        Proposals that were held back for the same base or teacher are forgotten: they were never announced.
+        Proposals that were held back for the same base or teacher, or for one whose process was lost, are forgotten:
+        they were never announced.
         """
         for fixed in list(self._waiting):
             reason = self._known.why_orphaned(fixed.recipe)
             if reason is not None:
                 self._waiting.remove(fixed)
                 proposal = self._proposal_of(fixed)
-                self._announce(proposal)
+                self._listeners.proposed(proposal)
                 self._conclude(proposal, Outcome(Ending(EndKind.ORPHANED, reason), None, 0.0))
         for held in list(self._held):
-            if self._known.why_orphaned(held.recipe) is not None:
+            if self._known.is_out(held.recipe):
                 self._held.remove(held)
                 self._sampler.forget(held)
                 self._left += 1
@@ -194,8 +206,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         reason = self._spending.over() if self._left or self._held else None
         if reason is not None:
             self._left = 0
-            for listener in self._listeners:
-                listener.closed(reason)
+            self._listeners.closed(reason)
             while self._held:
                 self._sampler.forget(self._held.pop())
 
@@ -224,18 +235,18 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return None
 
     def _next_proposal(self) -> Proposal | None:
-        possible = self._known.state(self._base) is State.COMPLETE and self._left and self._fits("proposed")
+        possible = self._known.state(self._base.id) is State.COMPLETE and self._left and self._fits("proposed")
         if not possible or not self._may_ask():
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            candidate = self._sampler.ask(SearchState(self._share_left(), self._base_metrics, self._known.is_orphaned))
+            candidate = self._sampler.ask(SearchState(self._share_left(), self._base_metrics, self._known.is_out))
             if candidate is None:
                 self._left = 0
                 break
             recipe = candidate.recipe
             held = any(recipe == other.recipe for other in self._held)
-            if recipe.id in self._known or held or self._known.is_orphaned(recipe):
+            if recipe.id in self._known or held or self._known.is_out(recipe):
                 self._sampler.refuse(candidate)
                 refused += 1
                 if refused == MOST_DUPLICATES:
@@ -278,22 +289,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         )
 
     def _nothing_left(self) -> bool:
-        """Return whether everything was suggested, or what is left waits for an ordinary base that was lost."""
-        lost = self._known.state(self._base) in (State.PRUNED, State.FAIL)
-        return not self._waiting and not self._held and not self._unfinished and (lost or self._left == 0)
+        """Return whether all was suggested that can run in this session, whose ordinary base may have been lost."""
+        left = [each.recipe for some in (self._waiting, self._held, self._unfinished) for each in some]
+        base_is_out = self._known.state(self._base.id) in (State.PRUNED, State.FAIL) or self._known.is_out(self._base)
+        return all(map(self._known.must_wait, left)) and (base_is_out or self._left == 0)
 
     @property
     def _base_metrics(self) -> Mapping[str, float]:
-        base = self._known.outcome(self._base)
+        base = self._known.outcome(self._base.id)
         return (base.metrics if base else None) or {}
-
-
-class _Restoring(Listener):
-    """Makes the sampler of a resumed search repeat the ask of each past proposal, before it is told of the proposal."""
-
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-
-    def proposed(self, proposal: Proposal) -> None:
-        if proposal.role == "proposed":
-            self._sampler.restore(proposal)

@@ -99,6 +99,17 @@ class Sampler(Listener, ABC):
         """
 
 
+class Restoring(Listener):
+    """Makes the sampler of a resumed search repeat the ask of each past proposal, before it is told of the proposal."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    def proposed(self, proposal: Proposal) -> None:
+        if proposal.role == "proposed":
+            self._sampler.restore(proposal)
+
+
 class Asks:
     """Numbers the asks of one search. The number of an ask seeds it.
 

@@ -5,7 +5,7 @@ The file is a Parquet table with one row for each recipe and epoch; the study is
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from optuna.trial import FixedTrial
 from pyarrow import parquet
 
 from analysis.run.trials import Run, Trial
+from analysis.run.users_parts import users_parts
 from search.recipes.choosers import combinations
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -27,7 +28,7 @@ from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
 
-STUDY = b"study"
+STUDY, FINGERPRINT = b"study", b"fingerprint"
 ROW = tuple(one.name for one in METRICS.values() if one.recorded and one.each_epoch)
 FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final)
 # The keys in which a simulated study may differ from the recorded one: how it searches, and for which objectives.
@@ -71,10 +72,12 @@ class Recording:
     Attributes:
         study: the study that was recorded.
         curves: the curves by the name of a fixed recipe, or by a proposal's parameters as JSON.
+        fingerprint: the user's parts of the run's fingerprint; empty in recordings of versions before 0.3.0.
     """
 
     study: Study
     curves: Mapping[str, Curve]
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, study: Study) -> dict[Recipe, Curve]:
         """Return the curve of every recipe that a study may run. The study's seed may differ from the recorded one.
@@ -128,7 +131,8 @@ def record(run: Run, study: Study) -> Recording:
     if missing:
         raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")
     plain = study.model_dump(mode="json", exclude={"sampler", "budget", "resources", "first"})
-    return Recording(parse(Study, plain), {key: found[recipe] for recipe, key in wanted.items()})
+    curves = {key: found[recipe] for recipe, key in wanted.items()}
+    return Recording(parse(Study, plain), curves, users_parts(run.info.get("fingerprint", {})))
 
 
 def write(recording: Recording, path: Path) -> None:
@@ -141,7 +145,8 @@ def write(recording: Recording, path: Path) -> None:
         )
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
     text = yaml.safe_dump(recording.study.model_dump(mode="json"), sort_keys=False)
-    parquet.write_table(table.replace_schema_metadata({STUDY: text.encode()}), path, compression="zstd")
+    told = {STUDY: text.encode(), FINGERPRINT: json.dumps(dict(recording.fingerprint)).encode()}
+    parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
 
 
 def read(source: str) -> Recording:
@@ -153,7 +158,8 @@ def read(source: str) -> Recording:
     path = shipped().get(source, Path(source))
     try:
         table = parquet.read_table(path)
-        text = (table.schema.metadata or {})[STUDY].decode()
+        metadata = table.schema.metadata or {}
+        text = metadata[STUDY].decode()
     except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError):
         known = ", ".join(shipped())
         raise InvalidInput(
@@ -162,6 +168,7 @@ def read(source: str) -> Recording:
     study = parse(Study, read_yaml(text, source), where=source)
     curves = {}
     try:
+        fingerprint = dict(json.loads(metadata.get(FINGERPRINT, b"{}")))
         for key, rows in table.to_pandas().groupby("recipe", sort=False):
             end = json.loads(rows["end"].iloc[-1])
             epochs = rows[list(ROW)].astype(object).where(rows[list(ROW)].notna(), None).to_dict("records")
@@ -169,7 +176,7 @@ def read(source: str) -> Recording:
             curves[str(key)] = Curve(history, end["reason"], end["metrics"], end["preparation"])
     except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidInput(f"{source}: not a recording, expected a file that `temper record` wrote ({error})") from None
-    return Recording(study, curves)
+    return Recording(study, curves, fingerprint)
 
 
 def _curve(trial: Trial) -> Curve:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import optuna
 
+from search.resume.comparison import compare
 from search.simulation.driver import Simulated, simulate, trace
 from search.simulation.recording import read
 from search.simulation.virtual_cluster import VirtualCluster
@@ -12,7 +13,12 @@ from search.study.loading import changed
 
 
 def simulate_in_words(
-    recording: str, settings: Sequence[str], cluster: VirtualCluster, output: str | None = None
+    recording: str,
+    settings: Sequence[str],
+    cluster: VirtualCluster,
+    output: str | None = None,
+    *,
+    force: bool = False,
 ) -> str:
     """Simulate a search, and return its outcome as text.
 
@@ -21,12 +27,16 @@ def simulate_in_words(
         settings: changes of how the recorded study searches, each as `path.to.key=value`.
         cluster: the virtual workers.
         output: a CSV file to write the hypervolume over virtual seconds and FLOPs to; None: it is not written.
+        force: simulate even if the user's code has changed since the recorded run.
 
     Raises:
-        InvalidInput: there is no such recording, or the changed study would run recipes that were not recorded.
+        InvalidInput: there is no such recording, the user's code has changed, or the changed study would run recipes
+            that were not recorded.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     recorded = read(recording)
+    if not force:
+        compare(recorded.fingerprint, recorded.study).refuse(recording)
     study = changed(recorded.study, settings)
     curves = recorded.of(study)
     simulated = simulate(study, curves, cluster)

@@ -60,18 +60,21 @@ def test_a_killed_worker_continues_from_its_checkpoint_to_the_same_numbers(tmp_p
     measured(Row("worker process killed", 1, finished, missing, seconds, "same numbers as undisturbed"))
 
 
-def test_a_worker_lost_for_good_is_fail_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_a_worker_lost_for_good_is_left_unfinished_and_resumed(tmp_path: Path) -> None:
     settings = [*ALONE, "budget.retries=0"]
     process, trial = start_search(tmp_path, "lost", settings), reference_of(settings)
     signal_in_epoch(process, tmp_path / "lost", trial, 4, signal.SIGKILL)
-    output, found = ended(process), outcomes(tmp_path / "lost")
-    lost = found.pop(trial)
-    assert lost["state"] == "fail"
-    assert lost["metrics"] is None
-    assert "FAIL: " + lost["reason"] in output
-    orphans = [outcome["reason"] for outcome in found.values() if outcome["state"] != "complete"]
-    assert orphans == ["what it starts from did not finish"]  # b2, whose base was lost
-    assert "No verdict: the reference did not finish" in output
+    run = tmp_path / "lost"
+    output, found = ended(process, code=1), outcomes(run)
+    assert len(found) == 4  # base, b1 and two proposals; neither the reference nor b2, which starts from it
+    assert {outcome["state"] for outcome in found.values()} == {"complete"}
+    assert "No verdict: the reference did not finish (unfinished: its process was killed" in output
+    assert f"{run}: 1 trial was left unfinished, and what needs them did not run. b0 (" in output
+    assert "of its trials lost their processes" in temper("status", str(run)).stdout
+    done = temper("resume", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert found.items() <= outcomes(run).items()
+    assert check(run, repeated=trial) == (6, 0)
 
 
 def test_a_process_that_hangs_is_killed_and_goes_on(tmp_path: Path, measured: Measured) -> None:

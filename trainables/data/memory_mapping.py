@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import InvalidInput
+from trainables.memory_limit import memory_limit
 
 CHUNK = 1 << 26  # bytes of an array that are read or written at once
-CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 FOLDER = "memory_mapped"
 logger = logging.getLogger(__name__)
 
@@ -29,15 +29,6 @@ logger = logging.getLogger(__name__)
 def data_root() -> Path:
     """Returns the folder where data sets are cached: TEMPER_DATA, by default ~/.cache/temper."""
     return Path(os.environ.get("TEMPER_DATA", Path.home() / ".cache" / "temper"))
-
-
-def memory() -> int:
-    """Returns the bytes of memory that this process may use: the machine's, or its container's where that has less."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in CONTAINER_LIMITS:
-        with suppress(OSError, ValueError):  # no container, or `max`
-            limits.append(int(path.read_text()))
-    return min(limits)
 
 
 def new_array(shape: tuple[int, ...], dtype: type[np.generic], *, whole: int = 0) -> NDArray[Any]:
@@ -52,7 +43,7 @@ def new_array(shape: tuple[int, ...], dtype: type[np.generic], *, whole: int = 0
         InvalidInput: the disk has no room for the file.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if max(size, whole) <= memory() / 2 or not size:
+    if max(size, whole) <= memory_limit() / 2 or not size:
         return np.empty(shape, dtype)
     folder = data_root() / FOLDER
     try:
@@ -64,13 +55,13 @@ def new_array(shape: tuple[int, ...], dtype: type[np.generic], *, whole: int = 0
         os.posix_fallocate(file, 0, size)  # so that a full disk is an error now, and not a signal later
     except OSError as error:
         raise InvalidInput(
-            f"data: takes {size / 1e9:.1f} GB, more than half of the memory ({memory() / 1e9:.1f} GB), and has no room "
-            f"in {folder} ({error.strerror}); TEMPER_DATA moves that folder; or take fewer or smaller images"
+            f"data: takes {size / 1e9:.1f} GB, more than half of the memory ({memory_limit() / 1e9:.1f} GB), and has "
+            f"no room in {folder} ({error.strerror}); TEMPER_DATA moves that folder; or take fewer or smaller images"
         ) from error
     logger.warning(
         "the data takes %.1f GB, more than half of the memory (%.1f GB): %.1f GB of it are memory-mapped from %s",
         max(size, whole) / 1e9,
-        memory() / 1e9,
+        memory_limit() / 1e9,
         size / 1e9,
         folder,
     )

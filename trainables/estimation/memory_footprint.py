@@ -1,6 +1,5 @@
 """Measures how much memory of its device a trial takes."""
 
-import os
 import resource
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import torch
 from trainables.data.splits import Examples, Splits
 from trainables.evaluation.config import Evaluation
 from trainables.execution.pipeline import Pipeline
+from trainables.memory_limit import memory_limit
 from trainables.recipe.recipe import Recipe
 
 BATCHES = 3  # batches of training images to measure with, since a step's memory does not grow after the second
@@ -61,7 +61,7 @@ class _Memory:
             torch.cuda.reset_peak_memory_stats(device)
         else:
             self.name = "CPU"
-            self.total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            self.total = memory_limit()
 
     def peak(self) -> int:
         if self._device.type != "cuda":

@@ -25,7 +25,8 @@ class EndKind(StrEnum):
     NOT_MEASURED = "not_measured"  # this machine cannot measure an objective
     OUT_OF_MEMORY = "out_of_memory"
     HUNG = "hung"  # an epoch took too long
-    LOST = "lost"  # its process or its node was lost, or an unforeseen error was raised
+    LOST = "lost"  # an unforeseen error was raised; in runs before 0.3.0 also: its process or its node was lost
+    KILLED = "killed"  # its process or its node was lost; no record has it, since the trial is left unfinished
     ORPHANED = "orphaned"  # its base or its teacher ended without weights
 
 

@@ -1,11 +1,16 @@
-"""Which of Ray's variables a local session heeds."""
+"""Which of Ray's variables a local session heeds, and what becomes of one that does not start."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
+import ray
 
-from cluster.connection.session import prepare_environment
+from cluster.connection.session import Target, prepare_environment, session
+from trainables.errors import MachineFault
 
+NICENESS = "RAY_worker_niceness"
 OTHERS = {
     "RAY_ADDRESS": "ray://other:10001",
     "RAY_NAMESPACE": "other",
@@ -18,7 +23,7 @@ OTHERS = {
 
 
 def test_a_local_session_heeds_no_variable_of_another_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_worker_niceness"):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", NICENESS):
         monkeypatch.setenv(name, os.environ.get(name, ""))  # restored afterwards
     for name, value in OTHERS.items():
         monkeypatch.setenv(name, value)
@@ -26,3 +31,41 @@ def test_a_local_session_heeds_no_variable_of_another_cluster(monkeypatch: pytes
     assert {name: os.environ[name] for name in OTHERS} == OTHERS
     prepare_environment(None)
     assert not OTHERS.keys() & os.environ.keys()
+    assert os.environ.get(NICENESS) == "0"  # Ray adds it to the niceness of the process that starts it
+
+
+@pytest.mark.parametrize(("failures", "starts"), [(0, 1), (1, 2), (2, None)])
+def test_a_local_session_that_took_too_long_is_started_once_more(
+    failures: int, starts: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def init(**settings: Any) -> None:
+        begun.append(settings["_temp_dir"])
+        if len(begun) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because …")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    if starts is None:
+        with pytest.raises(MachineFault, match=r"could not be started on this machine \(The current node timed out"):
+            session(Target()).__enter__()
+        assert len(begun) == 2
+    else:
+        with session(Target()):
+            assert len(begun) == starts
+    assert not Path(begun[0]).exists()
+
+
+def test_a_local_session_that_cannot_be_started_ends_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def init(**settings: Any) -> None:
+        begun.append(1)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(MachineFault, match="Too many open files"):
+        session(Target()).__enter__()
+    assert begun == [1]

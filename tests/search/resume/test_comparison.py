@@ -61,6 +61,16 @@ def test_every_command_that_reads_a_run_refuses_changed_code(run: Run, arguments
     assert not Path("out.json").exists()
 
 
+def test_status_shows_a_run_of_changed_code_and_says_so(run: Run) -> None:
+    unchanged = CliRunner().invoke(temper, ["status", "run"])
+    assert "changed" not in unchanged.output
+    Path(MODULE).write_text(Path(MODULE).read_text() + "\nCHANGED = True\n")
+    told = CliRunner().invoke(temper, ["status", "run"])
+    assert told.exit_code == 0
+    assert told.output.startswith(unchanged.output)
+    assert "changed since it began: module tiny_network" in told.output
+
+
 def test_code_that_is_not_here_is_said_to_be_not_compared(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(MODULE).unlink()
     said: list[str] = []

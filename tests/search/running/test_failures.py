@@ -18,7 +18,14 @@ from trainables.errors import InvalidInput, MachineFault, StorageFull
 from trainables.execution.ending import Ending, EndKind
 from trainables.storage import Folder
 
-LOW = "out of memory: Ray ended its process, since its node ran low"
+LOW = "Ray ended its process, since its node ran low on memory"
+DIED = "The actor died unexpectedly before finishing this task.\n\tclass_name: X\nThe actor is dead because "
+EXIT = f"{DIED}its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
+# The ends of processes as Ray 2.60 words them, each seen on a process that ended so.
+KILLED = f"{EXIT}Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: …"
+TERMINATED = f"{EXIT}Worker exits unexpectedly. Worker exits with an exit code 1. The process receives a SIGTERM."
+LEFT = f"{EXIT}Worker exits unexpectedly. Worker exits with an exit code 3."
+NODE = "The actor died because its node has died. Node Id: 1f\n\tthe actor's node was terminated unexpectedly: …"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +35,7 @@ LOW = "out of memory: Ray ended its process, since its node ran low"
         ("", EndKind.LOST, "failed without a message"),
         ("t\ntorch.OutOfMemoryError: CUDA", EndKind.OUT_OF_MEMORY, "out of memory: torch.OutOfMemoryError: CUDA"),
         ("MemoryError", EndKind.OUT_OF_MEMORY, "out of memory: MemoryError"),
-        ("ray.exceptions.OutOfMemoryError: killed\nset RAY_x", EndKind.OUT_OF_MEMORY, LOW),
+        ("ray.exceptions.OutOfMemoryError: killed\nset RAY_x", EndKind.KILLED, LOW),
     ],
 )  # fmt: skip
 def test_a_failure_is_told_in_one_line(error: str, kind: EndKind, reason: str) -> None:
@@ -77,6 +84,32 @@ def test_the_last_line_of_the_users_is_named_once(raised: str, reason: str, tmp_
     theirs = f'  File "{tmp_path}/attack.py", line 3, in attack\n    raise\n'
     inside = f'  File "{nn.__file__}", line 9, in forward\n    raise\n'
     assert ending_of(f"{TRACEBACK}{theirs}{inside}{raised}") == Ending(EndKind.LOST, reason)
+
+
+@pytest.mark.parametrize(
+    ("error", "machine", "reason"),
+    [
+        (KILLED, True, "its process was killed, by the kernel for lack of memory or by somebody, or it crashed"),
+        (TERMINATED, True, "its process was ended by SIGTERM"),
+        (NODE, True, "its node was lost"),
+        ("The actor 1f is unavailable: no answer.", True, "The actor 1f is unavailable: no answer."),
+        (f"{TRACEBACK}ray.exceptions.OwnerDiedError: lost", True, "ray.exceptions.OwnerDiedError: lost"),
+        (
+            f"{TRACEBACK}torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
+            True,
+            "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
+        ),
+        (f"{FIRST}{KILLED}\n{SECOND}{TRACEBACK}KeyError: 2", False, "KeyError: 2"),
+        (f"{FIRST}{TRACEBACK}KeyError: 2\n{SECOND}{NODE}", True, "its node was lost"),
+        (LEFT, False, LEFT.splitlines()[-1]),
+        (f"{TRACEBACK}ValueError: its node has died", False, "ValueError: its node has died"),
+        (f"{DIED}it was killed by `ray.kill`.", False, "The actor is dead because it was killed by `ray.kill`."),
+    ],
+)  # fmt: skip
+def test_a_trial_ended_by_its_machine_is_told_from_one_that_ended_itself(
+    error: str, machine: bool, reason: str
+) -> None:
+    assert ending_of(error) == Ending(EndKind.KILLED if machine else EndKind.LOST, reason)
 
 
 def test_an_earlier_failure_for_lack_of_memory_is_not_the_reason_of_a_later_one() -> None:

@@ -9,7 +9,10 @@ import pytest
 
 from analysis.run.trials import Run, Trial
 from search.recipes.fixed import FixedRecipes
+from search.resume.fingerprint import module_hashes
 from search.simulation.recording import Curve, Recording, read, record, write
+from search.simulation.simulate import simulate_in_words
+from search.simulation.virtual_cluster import VirtualCluster
 from search.study.study import Study
 from tests.support.made_recordings import PREPARATION, curve, finite, made, seconds
 from trainables.errors import InvalidInput
@@ -160,3 +163,21 @@ def test_the_planned_compute_is_that_of_the_whole_schedule_even_of_one_that_ende
     early = Curve(whole.rows[:3], "diverged", {}, 0.0)
     assert early.planned("train_flops") == whole.planned("train_flops") == 4e9
     assert early.planned("end_to_end_flops") == 4e9 + 5e10
+
+
+def test_a_recording_of_a_network_that_has_changed_since_is_refused_unless_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = tmp_path / "recorded_network.py"
+    module.write_text("def build(image_shape, classes): ...\n")
+    whole = made(tiny())
+    model = whole.study.model.model_copy(update={"name": "recorded_network:build"})
+    study = whole.study.model_copy(update={"model": model})
+    write(Recording(study, whole.curves, module_hashes(study)), tmp_path / "own.parquet")
+    assert dict(read("own.parquet").fingerprint) == module_hashes(study)
+    cluster = VirtualCluster(workers=1, decision=0.0)
+    module.write_text("def build(classes, image_shape): ...\n")
+    with pytest.raises(InvalidInput, match=r"own\.parquet: changed since it was written: module recorded_network\.py"):
+        simulate_in_words("own.parquet", [], cluster)
+    assert "recipes ended" in simulate_in_words("own.parquet", [], cluster, force=True)

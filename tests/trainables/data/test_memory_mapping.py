@@ -34,7 +34,7 @@ def test_a_large_set_is_the_same_as_in_memory_and_said(
     data = Data(name="image_folder", path=str(folder), image_size=8, validation_size=10)
     small = load_splits(data)
     assert mapped_file(small.train.images) is None
-    monkeypatch.setattr(memory_mapping, "memory", lambda: 24 * 3 * 64 * 4 * 2 - 8)
+    monkeypatch.setattr(memory_mapping, "memory_limit", lambda: 24 * 3 * 64 * 4 * 2 - 8)
     monkeypatch.setattr(memory_mapping, "CHUNK", 3000)
     large = load_splits(data)
     assert "more than half of the memory" in caplog.text
@@ -52,7 +52,7 @@ def test_a_large_set_is_the_same_as_in_memory_and_said(
 
 
 def test_what_fits_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_mapping, "memory", lambda: 800)
+    monkeypatch.setattr(memory_mapping, "memory_limit", lambda: 800)
     assert mapped_file(new_array((100,), np.float32)) is None
 
 
@@ -67,7 +67,7 @@ def test_files_of_a_process_that_is_gone_are_removed_by_the_next(folder: Path) -
     script = (
         "import os, numpy as np\n"
         "from trainables.data import memory_mapping\n"
-        "memory_mapping.memory = lambda: 10\n"
+        "memory_mapping.memory_limit = lambda: 10\n"
         "memory_mapping.new_array((100,), np.float32)\n"
         "if {killed}: os._exit(9)\n"
     )

@@ -1,0 +1,102 @@
+"""A storage that is full from any one write on: the record stays whole, nothing has failed, and a resume ends it."""
+
+from errno import ENOSPC
+from functools import partial
+from os import strerror
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.run.trials import read_run
+from cluster.connection.runtime_env import COMMIT
+from search.failures import storage_watched, why_unwritable
+from search.recipes.fixed import FixedRecipes
+from search.record.driver_session import driver_session
+from search.record.recorder import Record
+from search.resume.history import next_order, remember
+from search.study.loading import load
+from search.study.study import Study
+from tests.support.command import SMALL
+from tests.support.searcher import done, searcher
+from trainables.errors import StorageFull
+from trainables.execution.ending import Ending, EndKind, State
+from trainables.storage import Folder
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load("digits", [*SMALL, "budget.trials=1", "sampler.kind=random"])
+
+
+def drive(study: Study, folder: Folder) -> None:
+    """Begin the search or go on with it: each trial writes a checkpoint as its process does, then ends."""
+    with storage_watched(folder):
+        begun = folder.exists("run.json")
+        past = remember(read_run(folder)) if begun else []
+        record = Record(folder, next_order(past))
+        if not begun:
+            record.begin(study, FixedRecipes.of(study), command="temper search", data_fingerprint="1f", device="cpu")
+        with driver_session(folder, "temper search", resumes=begun) as closing:
+            died = Ending(EndKind.LOST, "EOFError: Ran out of input")  # what follows from a full disk, in other words
+            searching = searcher(
+                study,
+                record,
+                closing,
+                why_failed=lambda _: died,
+                why_unwritable=partial(why_unwritable, folder),
+            )
+            searching.replay(past)
+            number = 0
+            while isinstance(made := searching.suggest(f"t{number}"), dict):
+                try:
+                    folder.child("trials", made["id"], "attempts").write("1-1", b"here\n")
+                    folder.child("trials", made["id"], "checkpoint", "1").write_json("state.json", {"history": []})
+                    searching.on_trial_complete(f"t{number}", done(0.5, 1e9))
+                except OSError as error:  # in the trial's process, unless it is of the driver's record
+                    if "attempts" not in str(error) and "checkpoint" not in str(error):
+                        raise
+                    searching.on_trial_complete(f"t{number}", error=True)
+                number += 1
+
+
+def test_whenever_it_becomes_full_nothing_is_lost_and_nothing_fails(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMMIT, "1f")  # so that git need not be asked each time
+    write = Folder.write
+    written: list[str] = []
+
+    def drive_with_room_for(writes: int, folder: Folder) -> None:
+        """Drive the search on a storage that takes so many writes."""
+        written.clear()
+
+        def limited(self: Folder, name: str, content: bytes) -> None:
+            if len(written) >= writes:
+                raise OSError(ENOSPC, strerror(ENOSPC), f"{self}/{name}")
+            written.append(f"{self}/{name}")
+            write(self, name, content)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Folder, "write", limited)
+            drive(study, folder)
+
+    drive_with_room_for(1000, Folder(str(tmp_path)).child("whole"))
+    needed = len(written)
+    assert needed > 25
+    recipes = {one.id for one in read_run(Folder(str(tmp_path)).child("whole")).trials}
+    assert len(recipes) == 6
+    for writes in range(needed - 1):  # the last one is the session's end, which is lost without harm
+        folder = Folder(str(tmp_path)).child(f"full-at-{writes}")
+        with pytest.raises(StorageFull, match="the storage is full"):
+            drive_with_room_for(writes, folder)
+        before = dict[str, Any]()
+        if folder.exists("run.json"):
+            run = read_run(folder)
+            assert run.unreadable == run.left_out == ()
+            assert {one.state for one in run.trials} <= {State.COMPLETE, State.RUNNING}
+            before = {one.id: one.metrics for one in run.trials if one.state is State.COMPLETE}
+        drive(study, folder)
+        after = {one.id: one.metrics for one in read_run(folder).trials if one.state is State.COMPLETE}
+        assert set(after) == recipes
+        assert before.items() <= after.items()
