@@ -1,12 +1,14 @@
 """Reports what goes wrong in a user's code as theirs: the error, the file and the line, and no stack of Temper's."""
 
+import inspect
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from trainables.errors import InvalidInput, TemperError
 
@@ -37,9 +39,39 @@ def reported(problem: str, advice: str = "") -> Iterator[None]:
     except InvalidInput:
         raise
     except (Exception, SystemExit) as error:  # user's code may raise anything, and parse arguments of its own
-        where = users_line(error)
-        told = f"{problem} ({described(error)})" + (f" in {where}" if where else "")
-        raise InvalidInput(told + (f"; {advice}" if advice else "")) from error
+        raise failure(problem, error, advice) from error
+
+
+def failure(problem: str, error: BaseException, advice: str = "") -> InvalidInput:
+    """Returns what `reported` raises in place of an exception: where a context for each call would cost too much."""
+    where = users_line(error)
+    told = f"{problem} ({described(error)})" + (f" in {where}" if where else "")
+    return InvalidInput(told + (f"; {advice}" if advice else ""))
+
+
+def misfit(function: Callable[..., Any], *given: object, **named: object) -> str:
+    """Says why a function of the user's does not take some arguments, and where it is defined.
+
+    Returns:
+        Such as `(missing a required argument: 'classes') in net.py line 4`; empty where it takes them, or where it has
+        no signature, as some built-in functions.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        return f"({error}){_defined(function)}"
+    return ""
+
+
+def _defined(function: Callable[..., Any]) -> str:
+    try:
+        return f" in {Path(inspect.getfile(function)).name} line {inspect.getsourcelines(function)[1]}"
+    except (OSError, TypeError):  # an object that is called, or no source
+        return ""
 
 
 def described(error: BaseException) -> str:
