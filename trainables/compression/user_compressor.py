@@ -31,7 +31,7 @@ def user_compressor(config: UserCompression, *, seed: int, where: str = "compres
         raise InvalidInput(
             f"{where}: {config.method} does not take the keyword arguments {', '.join(arguments)} {problem}"
         )
-    with reported(f"{where}: {config.method}: fails when it is called"):
+    with reported(f"{where}: {config.method}", ": fails when it is called"):
         made = function(**arguments)
     missing = [name for name in MEMBERS if not callable(getattr(made, name, None))]
     if missing or not isinstance(made, Compressor):

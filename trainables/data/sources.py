@@ -48,7 +48,7 @@ def read(data: Data, split: Split) -> Arrays:
                 f"data.name: {data.name} takes {inspect.signature(load)} {problem}, expected a function of the split, "
                 '"train" or "test"'
             )
-        with reported(f"data.name: {data.name}({split!r}) failed", 'it is called with "train" or "test"'):
+        with reported(f"data.name: {data.name}({split!r})", " failed", 'it is called with "train" or "test"'):
             arrays = arrays_of(load(split), data.name)
     else:
         arrays = _NAMED[data.name](split)

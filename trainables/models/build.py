@@ -79,13 +79,18 @@ def build(
 def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
     """Calls the user's function that makes a network. Raises InvalidInput: it takes other arguments, or fails."""
     function = user_function(name, "model.name")
-    called = f"model.name: {name}: cannot be built", f"it is called with image_shape={image_shape}, classes={classes}"
+    advice = f"it is called with image_shape={image_shape}, classes={classes}"
+    if isinstance(function, nn.Module):
+        raise InvalidInput(
+            f"model.name: {name} is a {type(function).__name__}, expected a function of image_shape and classes that "
+            "makes one"
+        )
     if problem := misfit(function, image_shape=image_shape, classes=classes):
         raise InvalidInput(
             f"model.name: {name} takes {inspect.signature(function)} {problem}, expected a function of image_shape and "
             "classes, by these names"
         )
-    with reported(*called):
+    with reported(f"model.name: {name}", ": cannot be built", advice):
         return function(image_shape=image_shape, classes=classes)
 
 
