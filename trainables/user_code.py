@@ -150,7 +150,7 @@ def user_function(reference: str, where: str) -> Callable[..., Any]:
         raise InvalidInput(f"{got}, {_untrusted(module.partition('.')[0])}")
     if clash := _clash(reference):
         raise InvalidInput(f"{got}, {clash}")
-    with reported(f"{got}, which cannot be imported"):
+    with reported(got, ", which cannot be imported"):
         try:
             found = imported(module)
         except ModuleNotFoundError as error:

@@ -1,12 +1,16 @@
 """Reports what goes wrong in a user's code as theirs: the error, the file and the line, and no stack of Temper's."""
 
+import inspect
 import logging
+import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self, TextIO
 
 from trainables.errors import InvalidInput, TemperError
 
@@ -18,28 +22,61 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def reported(problem: str, advice: str = "") -> Iterator[None]:
+def reported(code: str, problem: str, advice: str = "") -> Iterator[None]:
     """Turns any exception of the user's code into InvalidInput, and tells of code that runs for very long.
 
-    The message has the form `problem (KeyError: 'x') in net.py line 12; advice`. Refusals that Temper has worded itself
-    pass as they are.
+    Settings of the whole process that the code has changed, such as the working directory, are set back and told.
+
+    The message has the form `code: problem (KeyError: 'x') in net.py line 12; advice`. Refusals that Temper has worded
+    itself pass as they are.
 
     Args:
-        problem: what failed, after the study's key.
+        code: which code of the user's runs, after the study's key.
+        problem: what is wrong if it fails, which is written right after that.
         advice: what is expected instead, or what the user can do; empty: nothing is added.
 
     Raises:
         InvalidInput: in place of the exception.
     """
     try:
-        with _told_if_slow(problem):
+        with _told_if_slow(code), _settings_kept(code):
             yield
-    except InvalidInput:
+    except (InvalidInput, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:  # user's code may raise anything, and parse arguments of its own
-        where = users_line(error)
-        told = f"{problem} ({described(error)})" + (f" in {where}" if where else "")
-        raise InvalidInput(told + (f"; {advice}" if advice else "")) from error
+    except BaseException as error:  # user's code may raise anything, and parse arguments of its own
+        raise failure(code + problem, error, advice) from error
+
+
+def failure(problem: str, error: BaseException, advice: str = "") -> InvalidInput:
+    """Returns what `reported` raises in place of an exception: where a context for each call would cost too much."""
+    where = users_line(error)
+    told = f"{problem} ({described(error)})" + (f" in {where}" if where else "")
+    return InvalidInput(told + (f"; {advice}" if advice else ""))
+
+
+def misfit(function: Callable[..., Any], *given: object, **named: object) -> str:
+    """Says why a function of the user's does not take some arguments, and where it is defined.
+
+    Returns:
+        Such as `(missing a required argument: 'classes') in net.py line 4`; empty where it takes them, or where it has
+        no signature, as some built-in functions.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*given, **named)
+    except TypeError as error:
+        return f"({error}){_defined(function)}"
+    return ""
+
+
+def _defined(function: Callable[..., Any]) -> str:
+    try:
+        return f" in {Path(inspect.getfile(function)).name} line {inspect.getsourcelines(function)[1]}"
+    except (OSError, TypeError):  # an object that is called, or no source
+        return ""
 
 
 def described(error: BaseException) -> str:
@@ -81,7 +118,7 @@ def _is_users(path: Path) -> bool:
 
 
 @contextmanager
-def _told_if_slow(problem: str) -> Iterator[None]:
+def _told_if_slow(code: str) -> Iterator[None]:
     """Says in which of the user's lines a context still is after `PATIENCE` seconds, so that a hang can be found."""
     watched, ended = threading.get_ident(), threading.Event()
 
@@ -93,7 +130,7 @@ def _told_if_slow(problem: str) -> Iterator[None]:
             frame = sys._current_frames().get(watched)
             where = _running(frame)
             logger.warning(
-                "%s: still running after %.0f s%s; Ctrl-C ends it", problem, waited, f", in {where}" if where else ""
+                "%s: still running after %.0f s%s; Ctrl-C ends it", code, waited, f", in {where}" if where else ""
             )
 
     watcher = threading.Thread(target=watch, name="user-code", daemon=True)
@@ -103,6 +140,57 @@ def _told_if_slow(problem: str) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Settings of this process by which a user's code would change what Temper itself does."""
+
+    folder: str
+    silenced: int
+    stdout: TextIO
+    dtype: object = None
+    gradients: bool = True
+    device: str = "cpu"
+
+    @classmethod
+    def now(cls) -> Self:
+        folder, silenced, torch = os.getcwd(), logging.root.manager.disable, sys.modules.get("torch")
+        whole = (folder, silenced, sys.stdout)
+        if torch is None or not hasattr(torch, "get_default_device"):  # not imported, or not yet to its end
+            return cls(*whole)
+        device = str(torch.get_default_device())
+        return cls(*whole, torch.get_default_dtype(), torch.is_grad_enabled(), device)
+
+
+@contextmanager
+def _settings_kept(code: str) -> Iterator[None]:
+    """Sets those settings back that a context of the user's code changes, and says which."""
+    before = _Settings.now()
+    try:
+        yield
+    finally:
+        after, torch, changed = _Settings.now(), sys.modules.get("torch"), []
+        if after.folder != before.folder:
+            os.chdir(before.folder)
+            changed.append("os.chdir")
+        if after.silenced != before.silenced:
+            logging.disable(before.silenced)
+            changed.append("logging.disable")
+        if torch is not None and after.dtype not in (None, dtype := before.dtype or torch.float32):
+            torch.set_default_dtype(dtype)
+            changed.append("torch.set_default_dtype")
+        if after.stdout is not before.stdout:
+            sys.stdout = before.stdout
+            changed.append("sys.stdout")
+        if torch is not None and after.gradients != before.gradients:
+            torch.set_grad_enabled(before.gradients)
+            changed.append("torch.set_grad_enabled")
+        if torch is not None and after.device != before.device:
+            torch.set_default_device(None if before.device == "cpu" else before.device)
+            changed.append("torch.set_default_device")
+        if changed:
+            logger.warning("%s: what it set for the whole process was set back: %s", code, ", ".join(changed))
 
 
 def _running(frame: FrameType | None) -> str:

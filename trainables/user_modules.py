@@ -18,6 +18,7 @@ from types import ModuleType
 
 STUDY_FOLDER = "TEMPER_STUDY_FOLDER"  # the folder of the study's file; processes that this one starts inherit it
 WORKING_FOLDER = "TEMPER_WORKING_FOLDER"  # where a process works that was started elsewhere: see `go_to_work`
+SHIPPED = "user_code"  # the folder that holds what is the user's, in the working directory of other machines
 OURS = frozenset({"analysis", "cluster", "search", "trainables"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 _STANDARD = Path(os.__file__).parent
@@ -26,8 +27,8 @@ _ALIAS = "temper_user_"  # begins the names of modules whose own name is another
 
 def user_folders() -> list[Path]:
     """Returns the folders that a user's modules are looked for in: the study's own, then the working directory."""
-    told = os.environ.get(STUDY_FOLDER)
-    return list(dict.fromkeys([*([Path(told)] if told else []), Path.cwd()]))
+    told, work = os.environ.get(STUDY_FOLDER), _working_folder()
+    return list(dict.fromkeys([*([Path(told)] if told else []), *([work] if work else []), Path.cwd()]))
 
 
 def look_beside(study: Path | None) -> None:
@@ -43,9 +44,29 @@ def look_in(folder: Path | None) -> None:
 
 
 def go_to_work() -> None:
-    """Goes to the working directory of the search, in a process that was started in another folder to be shielded."""
-    if (folder := os.environ.get(WORKING_FOLDER)) is not None:
+    """Goes to the folder of the user's code, in a process that was started in another folder to be shielded.
+
+    That is the working directory of the search, by its path, or what was shipped of it, by its name beside Temper's
+    packages, which have another path on each machine.
+    """
+    if (folder := _working_folder()) is not None:
         os.chdir(folder)
+
+
+def _working_folder() -> Path | None:
+    told = os.environ.get(WORKING_FOLDER)
+    return Path(__file__).parent.parent / told if told else None
+
+
+def hides_others(folder: Path) -> bool:
+    """Returns whether a folder that comes first on Python's path would hide a module of Temper's or of others."""
+    installed = [path for path in sys.path if INSTALLED & set(Path(path).parts)]
+    for one in folder.iterdir():
+        if one.suffix == ".py" or os.path.exists(one / "__init__.py"):  # False also where it may not be looked into
+            name = one.stem if one.suffix == ".py" else one.name
+            if name in OURS or name in sys.stdlib_module_names or PathFinder.find_spec(name, installed) is not None:
+                return True
+    return False
 
 
 def spec_of(module: str) -> ModuleSpec | None:
@@ -131,8 +152,10 @@ def _load(name: str, spec: ModuleSpec, place: Path) -> None:
     try:
         if own.loader is not None and spec.origin is not None:
             own.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         sys.modules.pop(name, None)
+        if isinstance(error, SyntaxError) and error.filename is None:  # a file that is no text, such as UTF-16
+            error.filename, error.lineno = spec.origin, 1
         raise
 
 

@@ -42,7 +42,7 @@ class Interrupts:
         self.farewell: Callable[[], object] = lambda: None
         self._leave, self._clock = leave, clock
         self._depth, self._first, self._received = 0, 0.0, 0
-        self._listening = False
+        self._listening, self._process = False, os.getpid()
 
     def listen(self) -> None:
         """Handle the signals from now on. SIGHUP stays ignored where this process was told so, as by nohup.
@@ -53,7 +53,7 @@ class Interrupts:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        self._listening = True
+        self._listening, self._process = True, os.getpid()
         for number in SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._receive)
@@ -110,7 +110,10 @@ class Interrupts:
         self._leave(1)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if not self._received:
+        if os.getpid() != self._process:  # one that the user's code has forked, such as a worker of multiprocessing
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not self._received:
             self._received, self._first = number, self._clock()
             if not self._depth:
                 self.check()

@@ -12,7 +12,7 @@ from typing import Any
 
 import trainables
 from trainables.user_code import TRUSTED
-from trainables.user_modules import WORKING_FOLDER
+from trainables.user_modules import SHIPPED, WORKING_FOLDER, hides_others
 
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
@@ -28,11 +28,14 @@ def checkout() -> Path:
 def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[dict[str, Any]]:
     """Builds a Ray runtime environment whose working directory is the code that runs here, and nothing else.
 
+    What is the user's lies in a folder of its own, `user_code`, to which processes go once Temper's code is imported:
+    in the working directory itself a module json.py of theirs would be taken for the standard library's.
+
     The run directories, the virtual environment and all other files of the checkout are not sent. The working directory
     is temporary, and is removed when the context ends.
 
     Args:
-        beside: further files or folders to send, by the name they get there: a path, or a file's content.
+        beside: files or folders of the user's to send, by the name they get there: a path, or a file's content.
     """
     root = checkout()
     with tempfile.TemporaryDirectory(prefix="temper-runtime_env-") as place:
@@ -41,23 +44,26 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
             shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
         if (root / LOCK).exists():
             shutil.copy(root / LOCK, folder / LOCK)
+        theirs = folder / SHIPPED
         for name, what in (beside or {}).items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (theirs / name).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(what, bytes):
-                (folder / name).write_bytes(what)
+                (theirs / name).write_bytes(what)
             elif what.is_dir():
-                shutil.copytree(what, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+                shutil.copytree(what, theirs / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
             else:
-                shutil.copy(what, folder / name)
+                shutil.copy(what, theirs / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
+        told |= {WORKING_FOLDER: SHIPPED} if beside else {}
         yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit()), **told}}
 
 
 def shielded(folder: Path) -> dict[str, Any] | None:
-    """Returns the runtime environment of a local session that is started where modules have names of Temper's packages.
+    """Returns the runtime environment of a local session that is started where modules hide those of others.
 
     Ray puts the working directory first on the path of every worker, where a file search.py would be taken for
-    Temper's package. Workers are therefore started in an empty folder, and go back once Temper's code is imported.
+    Temper's package, and a file yaml.py for the installed one. Workers are therefore started in an empty folder, and go
+    back once Temper's code is imported.
 
     Args:
         folder: a folder of this session, in which the empty one is made.
@@ -66,8 +72,7 @@ def shielded(folder: Path) -> dict[str, Any] | None:
         The runtime environment; None where no such module lies in the working directory, since it costs a second.
     """
     here, root = Path.cwd(), checkout()
-    named = [name for name in PACKAGES if (here / f"{name}.py").exists() or (here / name / "__init__.py").exists()]
-    if here == root or not named:
+    if here == root or not hides_others(here):
         return None
     empty = folder / "start"
     empty.mkdir()

@@ -15,6 +15,7 @@ from search.cli.recordings import record, simulate
 from search.cli.results import export, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
 from trainables.errors import TemperError
+from trainables.user_modules import go_to_work
 
 DEBUG = "--debug"
 
@@ -50,6 +51,7 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line, and exit with the code that belongs to the error, if there was one."""
+    go_to_work()
     INTERRUPTS.listen()
     OUTPUTS.make_tolerant()
     arguments = [one for one in sys.argv[1:] if one != DEBUG]

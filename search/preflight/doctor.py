@@ -180,7 +180,9 @@ def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
 def _timed(what: Any, splits: Splits) -> Speed:
     """Time a recipe; this runs in a process on the node that is timed."""
     from trainables.recipe.recipe import Recipe
+    from trainables.user_modules import go_to_work
 
+    go_to_work()
     recipe, evaluation, threads, gpu = what
     made = Recipe.model_validate(recipe)
     return time_recipe(made, evaluation, splits, threads=threads, gpu=gpu, seconds=TIMING_SECONDS)

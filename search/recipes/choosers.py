@@ -48,7 +48,8 @@ class RandomChooser:
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
         """Choose a number from low to high, both included."""
-        self._offered[name] = lambda: FloatDistribution(low, high, log=log, step=step)
+        last = high if step is None else _levels(low, high, step)[-1]  # Optuna warns of an end that no step reaches
+        self._offered[name] = lambda: FloatDistribution(low, last, log=log, step=step)
         if name in self._chosen:
             value = float(self._chosen[name])
         elif step is not None:

@@ -14,6 +14,10 @@ from search.samplers.optuna_storage import frozen_trial
 from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
+# The list in which Optuna kept constraints before version 5, and where optuna-dashboard 0.21 still looks for them; it
+# takes all trials for feasible without. It can go once the dashboard reads Optuna 5's.
+DASHBOARD_CONSTRAINTS = "constraints"
+
 
 def write_study_database(run: Run) -> None:
     """Write study.db with the proposals of a run that have ended, and the constraints that they break."""
@@ -40,8 +44,11 @@ def write_study_database(run: Run) -> None:
                 _local(trial.ended or trial.started),
             )
             frozen.user_attrs = {"recipe": trial.id, "reason": trial.reason}
-            for name, beyond in _constraints(run, trial).items():
+            constraints = _constraints(run, trial)
+            for name, beyond in constraints.items():
                 frozen.set_constraint(name, beyond)
+            if constraints:
+                frozen.system_attrs = {**frozen.system_attrs, DASHBOARD_CONSTRAINTS: list(constraints.values())}
             study.add_trial(frozen)
         storage.engine.dispose()
         run.folder.write("study.db", path.read_bytes())

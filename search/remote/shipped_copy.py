@@ -8,6 +8,7 @@ from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 from trainables.user_code import references, user_function
+from trainables.user_modules import go_to_work
 
 IMAGE, CLASSES = (3, 32, 32), 10  # a usual shape; a network that wants another fails otherwise than by a file
 
@@ -32,6 +33,7 @@ def import_all(study: Study) -> None:
 
 def main() -> int:
     """Import what the study names that is given, and return the exit code; the last line of stderr says what fails."""
+    go_to_work()
     study = parse(Study, read_yaml(Path(sys.argv[1]).read_bytes(), sys.argv[1]))
     try:
         with suppress(KeyboardInterrupt):

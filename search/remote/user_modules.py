@@ -12,7 +12,7 @@ from cluster.connection.runtime_env import runtime_env
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.user_code import lies_here, references, top_level, user_function
-from trainables.user_modules import STUDY_FOLDER, WORKING_FOLDER, modules_beside, user_folders
+from trainables.user_modules import SHIPPED, STUDY_FOLDER, WORKING_FOLDER, modules_beside, user_folders
 
 TRY_SECONDS = 300.0  # for which the shipped copy of the user's code may be imported before it counts as hung
 
@@ -74,7 +74,7 @@ def try_shipped_copy(study: Study, beside: Mapping[str, Path | bytes]) -> None:
             done = subprocess.run(
                 [sys.executable, "-m", "search.remote.shipped_copy", "study.yaml"],
                 cwd=folder,
-                env=clean | {"PYTHONPATH": folder, "CUDA_VISIBLE_DEVICES": ""},
+                env=clean | environment["env_vars"] | {"PYTHONPATH": folder, "CUDA_VISIBLE_DEVICES": ""},
                 capture_output=True,
                 text=True,
                 timeout=TRY_SECONDS,
@@ -84,6 +84,6 @@ def try_shipped_copy(study: Study, beside: Mapping[str, Path | bytes]) -> None:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it ended without a word"]
         raise InvalidInput(
-            f"the study's own code does not work where it is sent: {lines[-1].replace(folder + '/', '')}; files that "
-            "it reads beside itself are named in the study, e.g. `ship: [width.json]`"
+            f"the study's own code does not work where it is sent: {lines[-1].replace(f'{folder}/{SHIPPED}/', '')}; "
+            "files that it reads beside itself are named in the study, e.g. `ship: [width.json]`"
         )

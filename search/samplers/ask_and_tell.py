@@ -1,5 +1,6 @@
 """Puts Optuna's samplers behind Temper's interface: asks them for recipes, and tells them how those ended."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -148,7 +149,9 @@ class OptunaSampler(Sampler):
             self.optuna.enqueue_trial(dict(chosen))
         trial = self.optuna.ask()
         self._asked[number] = trial
-        recipe = propose(trial, self._study, self._fixed)
+        with warnings.catch_warnings():  # a range whose steps do not reach its end is cut for each trial anew
+            warnings.filterwarnings("ignore", message=".*is not divisible by `step`", category=UserWarning)
+            recipe = propose(trial, self._study, self._fixed)
         distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
         noted = self.optuna._storage.get_trial(trial._trial_id).system_attrs
         attributes = {name: value for name, value in noted.items() if name.startswith(TPE)}

@@ -1,11 +1,13 @@
 """A user's modules: found in the study's folder first, whatever their names, and what goes wrong in them is theirs."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from cluster.connection.runtime_env import PACKAGES, checkout, shielded
 from search.study.loading import load
@@ -144,12 +146,17 @@ def test_names_of_tempers_packages_are_refused_only_where_they_are_imported(fold
         call("analysis:f")
 
 
-def test_workers_are_shielded_where_a_name_of_ours_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["cluster.py", "yaml/__init__.py", "statistics.py"], ids=["ours", "installed", "std"])
+def test_workers_are_shielded_where_a_module_would_hide_another(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert shielded(tmp_path) is None
     (tmp_path / "search").mkdir()  # a folder of data, which Python does not take for a package
+    (tmp_path / "models.py").write_text("")
     assert shielded(tmp_path) is None
-    (tmp_path / "cluster.py").write_text("")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
     environment = shielded(tmp_path)
     assert environment is not None
     assert not {f"{name}.py" for name in PACKAGES} & {path.name for path in Path(environment["working_dir"]).iterdir()}
@@ -175,6 +182,9 @@ def test_workers_are_shielded_where_a_name_of_ours_lies(tmp_path: Path, monkeypa
             "import argparse\np = argparse.ArgumentParser()\np.add_argument('data')\np.parse_args()",
             r"\(SystemExit: 2\) in wrong.py line 4",
         ),
+        ("class Odd(BaseException): ...\nraise Odd('one')", r"\(Odd: one\) in wrong.py line 2"),
+        ("raise GeneratorExit", r"\(GeneratorExit without a message\) in wrong.py line 1"),
+        ("a = '\0'", r"\(SyntaxError: .*null bytes.*\) in wrong.py line 1"),
         ("g = 1", "wrong.py has no f"),
         ("f = 1", "expected a function"),
     ],
@@ -212,7 +222,11 @@ def test_a_module_that_is_nowhere_is_told_with_the_folders(folder: Path) -> None
     [
         (
             "def net(shape, n): pass",
-            r"takes \(shape, n\) \(.*'shape'\), expected a function of image_shape",
+            r"takes \(shape, n\) \(.*'shape'\) in wrong_net.py line 1, expected a function of image_shape",
+        ),
+        (
+            "from torch import nn\nnet = nn.Linear(4, 2)",
+            "is a Linear, expected a function of image_shape and classes",
         ),
         ("def net(image_shape, classes): raise ValueError('square')", r"\(ValueError: square\) in wrong_net.py line 1"),
         ("def net(image_shape, classes):\n    assert 0, 'RGB'", r"AssertionError: RGB\) in wrong_net.py line 2"),
@@ -233,7 +247,37 @@ def test_code_that_hangs_is_told_with_its_line(
     monkeypatch.setattr(user_errors, "PATIENCE", 0.05)
     (folder / "slow.py").write_text("import time\ndef f():\n    time.sleep(0.4)\n")
     slow: Callable[[], object] = user_function("slow:f", "data.name")
-    with reported("data.name: slow:f failed"):
+    with reported("data.name: slow:f", " failed"):
         slow()
-    assert "data.name: slow:f failed: still running after" in caplog.text
+    assert "data.name: slow:f: still running after" in caplog.text
     assert "in slow.py line 3; Ctrl-C ends it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("import os; os.chdir('/')", "os.chdir"),
+        ("import logging; logging.disable(50)", "logging.disable"),
+        ("import io, sys; sys.stdout = io.StringIO()", "sys.stdout"),
+        ("import torch; torch.set_default_dtype(torch.float64)", "torch.set_default_dtype"),
+        ("import torch; torch.set_grad_enabled(False)", "torch.set_grad_enabled"),
+        ("import torch; torch.set_default_device('meta')", "torch.set_default_device"),
+    ],
+)
+def test_what_code_sets_for_the_whole_process_is_set_back(
+    folder: Path, line: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "setter.py").write_text(f"{line}\ndef f(): pass\n")
+    (folder / "setter_and_fails.py").write_text(f"{line}\n1 / 0\n")
+    before = settings()
+    call("setter:f")
+    assert settings() == before
+    assert f"setter:f': what it set for the whole process was set back: {name}" in caplog.text
+    with pytest.raises(InvalidInput, match="ZeroDivisionError"):
+        call("setter_and_fails:f")
+    assert settings() == before
+
+
+def settings() -> tuple[object, ...]:
+    kept = Path.cwd(), logging.root.manager.disable, sys.stdout
+    return (*kept, torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_default_device())

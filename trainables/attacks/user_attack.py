@@ -6,7 +6,6 @@ function for every batch, so that an attack keeps nothing from batch to batch, a
 it had not been interrupted.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,7 +16,7 @@ from trainables.attacks.attack import Attack
 from trainables.attacks.config import UserAttack
 from trainables.errors import InvalidInput, TemperError
 from trainables.user_code import user_function
-from trainables.user_errors import described, users_line
+from trainables.user_errors import failure, misfit
 from trainables.user_modules import user_folders
 
 KEY = "perturbation.kind"
@@ -40,10 +39,12 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
         attack = function(**arguments)
     except TemperError:
         raise
-    except Exception as error:  # the user's function may raise anything
-        refused, line = _refused(function, arguments), users_line(error)
-        reason = f"failed ({described(error)})" + (f" in {line}" if line else "") if refused is None else refused
-        raise InvalidInput(f"{where}: {config.kind} {reason}") from error
+    except (Exception, SystemExit) as error:  # the user's function may raise anything
+        if refused := misfit(function, **arguments):
+            raise InvalidInput(
+                f"{where}: {config.kind} does not take the keyword arguments {', '.join(arguments)} {refused}"
+            ) from error
+        raise failure(f"{where}: {config.kind} failed", error) from error
     if problem := _unlike(attack, config):
         raise InvalidInput(f"{where}: {config.kind} gave {attack!r:.200}, {problem}")
     return cast(Attack, attack)
@@ -52,24 +53,11 @@ def user_attack(config: UserAttack, share: float = 1.0, *, where: str = KEY) -> 
 def check_user_attack(config: UserAttack, where: str) -> None:
     """Checks that a study's own attack can be made and is called with the right arguments; raises InvalidInput."""
     attack = user_attack(config, where=where)
-    try:
-        inspect.signature(attack).bind("model", "x", "target", "generator")
-    except TypeError as error:
+    if problem := misfit(attack, "model", "x", "target", "generator"):
         raise InvalidInput(
             f"{where}: {config.kind} gave {attack!r:.200}, which is not called as "
-            f"attack(model, x, target, generator) ({error})"
-        ) from error
-
-
-def _refused(function: Callable[..., Any], arguments: dict[str, Any]) -> str | None:
-    """Returns why a function does not take these arguments; None where its signature takes them."""
-    try:
-        inspect.signature(function).bind(**arguments)
-    except TypeError as error:
-        return f"does not take the keyword arguments {', '.join(arguments)} ({error})"
-    except ValueError:  # the function has no signature, as some built-in ones
-        return None
-    return None
+            f"attack(model, x, target, generator) {problem}"
+        )
 
 
 def _unlike(attack: Any, config: UserAttack) -> str | None:

@@ -8,6 +8,7 @@ from trainables.compression.compressor import Compressor
 from trainables.compression.config import UserCompression
 from trainables.errors import InvalidInput
 from trainables.user_code import user_function
+from trainables.user_errors import misfit, reported
 
 MEMBERS = ("step", "attach", "plain", "bits", "deploy")
 
@@ -25,13 +26,13 @@ def user_compressor(config: UserCompression, *, seed: int, where: str = "compres
             returns no compressor.
     """
     function = user_function(config.method, f"{where}.method")
-    try:
-        made = function(steps=config.steps, seed=seed, **config.settings.values())
-    except InvalidInput:
-        raise
-    except Exception as error:  # the user's function may raise anything
-        reason = f"fails when it is called ({type(error).__name__}: {error})"
-        raise InvalidInput(f"{where}: {config.method}: {reason}") from error
+    arguments = {"steps": config.steps, "seed": seed, **config.settings.values()}
+    if problem := misfit(function, **arguments):
+        raise InvalidInput(
+            f"{where}: {config.method} does not take the keyword arguments {', '.join(arguments)} {problem}"
+        )
+    with reported(f"{where}: {config.method}", ": fails when it is called"):
+        made = function(**arguments)
     missing = [name for name in MEMBERS if not callable(getattr(made, name, None))]
     if missing or not isinstance(made, Compressor):
         raise InvalidInput(

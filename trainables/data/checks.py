@@ -54,7 +54,7 @@ def check_values(images: NDArray[np.float32], labels: NDArray[Any], name: str) -
             wrong = np.argwhere((some < 0) | (some > 1))[0]
             raise InvalidInput(
                 f"data.name: {name} gave pixels outside [0, 1], first {some[tuple(wrong)]:g} in image "
-                f"{part.start + int(wrong[0])}; bytes (uint8) are divided by 255 for you"
+                f"{part.start + int(wrong[0])}; {_scale(float(some.min()), float(some.max()))}"
             )
     if len(labels) and labels.min() < 0:
         raise InvalidInput(f"data.name: {name} gave the label {labels.min()}, expected class numbers from 0")
@@ -122,14 +122,31 @@ def _told(some: NDArray[Any], names: Sequence[str]) -> str:
     return f"{'class' if len(some) == 1 else 'classes'} {shown}" + (" …" if len(some) > SHOWN else "")
 
 
+def _scale(low: float, high: float) -> str:
+    """Returns what to do about pixels from `low` to `high`."""
+    if low < 0:
+        return "images are given before normalization, which the study's model does itself (model.normalization)"
+    return f"expected images / {255 if high <= 255 else 65535} (bytes, uint8, are divided by 255 for you)"
+
+
 def _hint(images: NDArray[Any], labels: NDArray[Any]) -> str:
     count = images.shape[:1]
+    if images.dtype == object:
+        return "; images of one shape make one array: numpy.stack(images)"
+    if images.ndim == 1 and labels.ndim == 4:
+        return "; the images come first, and the labels second"
     if images.ndim == 3:
         return "; images of one channel: images[:, None]"
+    if images.ndim == 2:
+        return "; images as rows: images.reshape(n, channels, height, width)"
+    if labels.ndim == 1 and labels.shape != count:
+        return f"; {len(images)} images need as many labels"
+    if labels.dtype.kind in "USO":
+        return "; labels as words: numpy.unique(labels, return_inverse=True)[1]"
     if labels.ndim == 2 and labels.shape[0] in count and labels.shape[1] == 1:
         return "; labels in a column: labels[:, 0]"
     if labels.ndim == 2 and labels.shape[0] in count:
         return "; labels as rows of 0 and 1: labels.argmax(1)"
-    if labels.shape == count and np.issubdtype(labels.dtype, np.floating):
-        return "; labels as fractions: labels.astype(int)"
+    if labels.shape == count and labels.dtype.kind in "fb":
+        return f"; labels as {'fractions' if labels.dtype.kind == 'f' else 'truth values'}: labels.astype(int)"
     return ""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's; in any case
+GREY = ("1", "L", "LA")  # modes of Pillow's without colour
 UNREAD = ("thumbs.db", "desktop.ini")  # files of file managers, of which nothing need be said
 SHOWN = 8  # most files that a message names
 TRAIN, TEST = "train", "test"
@@ -144,23 +145,29 @@ def _pixels(path: Path, size: int) -> NDArray[np.float32]:
             upright = ImageOps.exif_transpose(opened)
         except Exception:  # EXIF data that are damaged say nothing, and the pixels can be read all the same
             upright = opened
-        image = CenterCrop(size)(Resize(size)(_eight_bits(upright)))
+        image = CenterCrop(size)(Resize(size)(eight_bits(upright).convert("RGB")))
     pixels: NDArray[Any] = np.asarray(image).transpose(2, 0, 1)
     return (pixels / np.float32(255)).astype(np.float32, copy=False)
 
 
-def _eight_bits(image: "Image") -> "Image":
-    """Returns an image in red, green and blue of eight bits; more bits are scaled, which Pillow itself cuts off."""
+def eight_bits(image: "Image") -> "Image":
+    """Returns an image of Pillow's in grey, or in red, green and blue, of eight bits, without transparency.
+
+    More bits than eight are scaled, which Pillow itself cuts off; palettes and colours for print become RGB.
+
+    Raises:
+        ValueError: it has values that no picture has.
+    """
     from PIL import Image
 
     if not image.mode.startswith(("I", "F")):
-        return image.convert("RGB")
+        return image.convert("L" if image.mode in GREY else "RGB")
     values: NDArray[Any] = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     most = 1.0 if image.mode == "F" else 65535.0
     if not (low >= 0 and high <= most):
         raise ValueError(f"values {low:g} to {high:g} in mode {image.mode}, expected 0 to {most:g}")
-    return Image.fromarray((values * (255 / most)).round().astype(np.uint8)).convert("RGB")
+    return Image.fromarray((values * (255 / most)).round().astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +16,7 @@ from trainables.models.config import NETWORKS, Network
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.user_code import is_reference, user_function
-from trainables.user_errors import reported
+from trainables.user_errors import misfit, reported
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -79,17 +79,18 @@ def build(
 def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
     """Calls the user's function that makes a network. Raises InvalidInput: it takes other arguments, or fails."""
     function = user_function(name, "model.name")
-    called = f"model.name: {name}: cannot be built", f"it is called with image_shape={image_shape}, classes={classes}"
-    with suppress(ValueError):  # the function has no signature, as some built-in ones
-        signature = inspect.signature(function)
-        try:
-            signature.bind(image_shape=image_shape, classes=classes)
-        except TypeError as error:
-            raise InvalidInput(
-                f"model.name: {name} takes {signature} ({error}), expected a function of image_shape and classes, by "
-                "these names"
-            ) from None
-    with reported(*called):
+    advice = f"it is called with image_shape={image_shape}, classes={classes}"
+    if isinstance(function, nn.Module):
+        raise InvalidInput(
+            f"model.name: {name} is a {type(function).__name__}, expected a function of image_shape and classes that "
+            "makes one"
+        )
+    if problem := misfit(function, image_shape=image_shape, classes=classes):
+        raise InvalidInput(
+            f"model.name: {name} takes {inspect.signature(function)} {problem}, expected a function of image_shape and "
+            "classes, by these names"
+        )
+    with reported(f"model.name: {name}", ": cannot be built", advice):
         return function(image_shape=image_shape, classes=classes)
 
 

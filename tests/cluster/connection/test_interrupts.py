@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +47,17 @@ def test_a_signal_is_raised_at_once_with_its_exit_code(interrupts: Interrupts, n
         os.kill(os.getpid(), number)
     assert raised.value.code == code
     assert signal.Signals(number).name in raised.value.reason
+
+
+def test_a_forked_process_of_others_ends_by_the_signal_as_if_none_listened(interrupts: Interrupts) -> None:
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(1)
+    os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGTERM
+    interrupts.check()
 
 
 def test_while_it_is_deferred_it_is_raised_in_a_check_or_at_the_end(interrupts: Interrupts) -> None:

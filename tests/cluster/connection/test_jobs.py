@@ -19,6 +19,7 @@ from tests.support.heads import head
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 from trainables.user_code import TRUSTED
+from trainables.user_modules import SHIPPED, WORKING_FOLDER
 
 TOKEN = secrets.token_hex(32)
 
@@ -35,13 +36,14 @@ def test_a_shipment_is_this_checkout_without_runs_or_environment(tmp_path: Path)
     with runtime_env(beside) as environment:
         folder = Path(environment["working_dir"])
         names = {path.name for path in folder.iterdir()}
-        assert names == {"analysis", "cluster", "search", "trainables", "requirements.lock", *beside}
-        assert (folder / "study.yaml").read_bytes() == b"name: a"
-        assert (folder / "own" / "__init__.py").read_text() == "x = 1"
+        assert names == {"analysis", "cluster", "search", "trainables", "requirements.lock", SHIPPED}
+        assert {path.name for path in (folder / SHIPPED).iterdir()} == set(beside)
+        assert (folder / SHIPPED / "study.yaml").read_bytes() == b"name: a"
+        assert (folder / SHIPPED / "own" / "__init__.py").read_text() == "x = 1"
         assert (folder / "search" / "study" / "shipped" / "digits.yaml").exists()
         assert not list(folder.rglob("__pycache__"))
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 5e6
-        assert environment["env_vars"] == {COMMIT: " ".join(commit())}
+        assert environment["env_vars"] == {COMMIT: " ".join(commit()), WORKING_FOLDER: SHIPPED}
     assert not folder.exists()
 
 

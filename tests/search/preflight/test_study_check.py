@@ -1,9 +1,11 @@
 """What of a study can be known without Ray and the data."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from search.preflight import study_check
 from search.preflight.study_check import check_resources_here
 from search.study.loading import load
 from search.study.study import Study
@@ -23,6 +25,21 @@ def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest
     with pytest.raises(InvalidInput, match=r"^resources.roles.baseline.cpu: got 8 CPUs .*[^\n]$"):
         check_resources_here(study("resources.roles={baseline: {cpu: 8}}"))
     check_resources_here(study("resources={cpu: 64, pending: 1}"))  # an autoscaler is to bring the node
+
+
+def test_a_gpu_is_refused_where_there_is_no_sign_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_check, "DEVICES", tmp_path)
+    for gpu in ("1", "0.25", "auto"):
+        with pytest.raises(
+            InvalidInput, match=r"^resources.gpu: this machine has no GPU, expected 0; a cluster.*[^\n]$"
+        ):
+            check_resources_here(study(f"resources.gpu={gpu}"))
+    with pytest.raises(InvalidInput, match=r"^resources.roles.baseline.gpu: this machine has no GPU"):
+        check_resources_here(study("resources.roles={baseline: {gpu: 2}}"))
+    check_resources_here(study("resources.gpu=0"))
+    check_resources_here(study("resources={gpu: 1, pending: 1}"))
+    (tmp_path / "nvidia0").touch()
+    check_resources_here(study("resources.gpu=8"))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "quasi_random", "random", "cost_aware"])

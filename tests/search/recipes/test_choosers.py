@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution, json_to_distribution
 from ray.tune.search import Searcher
 
 from search.recipes.choosers import RandomChooser
@@ -94,6 +95,7 @@ def test_draws_keep_to_ranges_steps_and_choices_and_come_evenly() -> None:
 def test_a_range_that_steps_do_not_divide_is_not_exceeded() -> None:
     draw = RandomChooser(np.random.default_rng(0))
     assert {draw.suggest_float("a", 0.2, 0.75, step=0.2) for _ in range(50)} == {0.2, 0.4, 0.6}
+    assert json_to_distribution(draw.distributions["a"]) == FloatDistribution(0.2, 0.6, step=0.2)
     study = finite("space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}")
     assert {params["pruning_ratio"] for params in combinations(study)} == {0.2, 0.4, 0.6}
 

@@ -107,7 +107,7 @@ def test_what_cannot_be_had_is_refused_when_the_study_is_loaded_with_every_probl
         )
     one, other = refused.value.problems
     assert one.startswith("baselines.2.compression.method: got 'nowhere_at_all:compress', which cannot be imported")
-    assert other.startswith("space.compression.alternatives.0: tests.support.masks:Masks: fails when it is called")
+    assert other.startswith("space.compression.alternatives.0: tests.support.masks:Masks does not take the keyword")
 
 
 @pytest.mark.parametrize(

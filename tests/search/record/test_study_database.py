@@ -17,7 +17,15 @@ def best(run: Run, place: Path) -> tuple[set[str], dict[str, dict[str, float]]]:
     path.write_bytes(run.folder.read("study.db"))
     study = optuna.load_study(study_name=run.info["name"], storage=f"sqlite:///{path}")
     told = {trial.user_attrs["recipe"]: trial.constraints for trial in study.trials}
+    for trial in study.trials:
+        named = [value for name, value in trial.constraints.items() if not name.isdigit()]
+        assert sorted(of_dashboard(trial)) == sorted(named)
     return {trial.user_attrs["recipe"] for trial in study.best_trials}, told
+
+
+def of_dashboard(trial: optuna.trial.FrozenTrial) -> list[float]:
+    """The constraints that optuna-dashboard 0.21 reads, see its _serializer.py."""
+    return list(trial._system_attrs.get("constraints", []))
 
 
 def bounded(run: Run, bound: float) -> Run:

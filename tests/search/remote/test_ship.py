@@ -12,6 +12,7 @@ from search.resume.fingerprint import differences, fingerprint
 from search.study.loading import load, shipped
 from search.study.study import Study
 from trainables.errors import InvalidInput
+from trainables.user_modules import SHIPPED
 
 READS_AT_ONCE = """
 import json, pathlib
@@ -44,19 +45,24 @@ def test_modules_what_they_import_and_named_files_are_shipped_by_their_paths(stu
     beside = user_modules(read(study, "sizes/width.json"))
     assert sorted(beside) == ["sizes/width.json", "their_blocks.py", "their_reader.py"]
     with runtime_env(beside) as environment:
-        assert Path(environment["working_dir"], "sizes", "width.json").read_text() == "8"
+        assert Path(environment["working_dir"], SHIPPED, "sizes", "width.json").read_text() == "8"
     beside = user_modules(read(study, "sizes"))
     with runtime_env(beside) as environment:
-        assert Path(environment["working_dir"], "sizes", "width.json").read_text() == "8"
+        assert Path(environment["working_dir"], SHIPPED, "sizes", "width.json").read_text() == "8"
 
 
-@pytest.mark.parametrize("source", [READS_AT_ONCE, READS_LATER], ids=["when imported", "when called"])
-def test_a_file_that_is_not_named_is_noticed_before_anything_is_sent(study: Path, source: str) -> None:
-    (study.parent / "their_reader.py").write_text(source)
-    lacking = read(study)
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [("their_reader", READS_AT_ONCE), ("copy", READS_LATER)],  # the standard library's copy is imported by nearly all
+    ids=["when imported", "when called, in a module of a standard name"],
+)
+def test_a_file_that_is_not_named_is_noticed_before_anything_is_sent(study: Path, module: str, source: str) -> None:
+    (study.parent / f"{module}.py").write_text(source)
+    lacking = load(str(study), [f"model.name={module}:net"])
     with pytest.raises(InvalidInput, match=r"does not work where it is sent: .*sizes/width.json.*`ship: \["):
         try_shipped_copy(lacking, user_modules(lacking))
-    complete = read(study, "sizes/width.json")
+    complete = load(str(study), [f"model.name={module}:net", "ship=[sizes/width.json]"])
+    assert f"{module}.py" in user_modules(complete)
     try_shipped_copy(complete, user_modules(complete))
 
 

@@ -42,6 +42,17 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
         assert made[0] == made[1]
 
 
+@pytest.mark.parametrize("kind", ["tpe", "cost_aware", "random", "grid"])
+def test_a_range_that_steps_do_not_divide_is_proposed_from_without_a_warning(kind: str) -> None:
+    levels = "space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}"
+    finite = "={low: 0.01, high: 0.1, levels: 2}"
+    rest = [f"space.{name}{finite}" for name in ("perturbation.epsilon", "schedule.learning_rate")]
+    asked = sampler(load("digits", [levels, *rest, f"sampler.kind={kind}"]), cost=_flops)
+    candidate = asked.ask(SearchState(0.5, {}))
+    assert candidate is not None
+    assert candidate.params["pruning_ratio"] in (0.2, 0.4, 0.6)
+
+
 def test_a_cost_aware_sampler_proposes_alike_however_often_it_was_asked() -> None:
     study = load("digits", ["sampler.startup_trials=4", "constraints=['clean_accuracy >= 0.8']", "halving={}"])
     rng, state = np.random.default_rng(0), SearchState(0.5, {"robust_accuracy": 0.1, "clean_accuracy": 0.95})

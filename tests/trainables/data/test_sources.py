@@ -148,7 +148,7 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("np.zeros((40, 3, 4, 4))", "gave no pair of arrays"),
+        ("np.zeros((40, 3, 4, 4))", r"gave a ndarray of length 40, expected a pair \(images, labels\)"),
         ("(np.zeros((40, 4, 4)), np.arange(40) % 2)", r"gave images \(40, 4, 4\)"),
         ("(np.zeros((40, 1, 4, 4)), np.arange(39) % 2)", r"labels \(39,\)"),
         ("(np.zeros((40, 1, 4, 4)), np.zeros(40))", "float64 labels"),

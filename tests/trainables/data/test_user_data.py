@@ -1,5 +1,6 @@
 """What a user's function of data may return, and what is said of what it may not."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -31,6 +32,17 @@ class Pairs(Dataset):
         return self.image(number), self.label(number)
 
 
+class Rows:  # as a data set of Hugging Face's, which is no Dataset of PyTorch's
+    def __init__(self, example):
+        self.example = example
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, number):
+        return self.example(number)
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         yield IMAGES[0], 0
@@ -40,6 +52,10 @@ def fails(number):
     if number == 7:
         raise KeyError("seven")
     return IMAGES[number]
+
+
+def colour(number, mode):
+    return Image.new("RGB", (5, 3), (255, 51, 51) if number % 2 else (51, 51, 255)).convert(mode)
 
 
 def load(split):
@@ -89,6 +105,36 @@ def test_a_dataset_of_pillows_images_gives_their_channels_first(loaded) -> None:
     assert loaded('Pairs(lambda number: Image.new("L", (5, 3), number))').train.images.shape == (30, 1, 3, 5)
 
 
+@pytest.mark.parametrize("mode", ["P", "PA", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_pillows_colours_are_read_as_they_look(loaded, mode: str) -> None:  # type: ignore[no-untyped-def]
+    splits = loaded(f'Pairs(lambda number: colour(number, "{mode}"), lambda number: number % 2)')
+    expected = np.array([(0.2, 0.2, 1.0), (1.0, 0.2, 0.2)])[splits.train.labels]
+    assert splits.train.images.shape == (30, 3, 3, 5)
+    np.testing.assert_allclose(splits.train.images.mean(axis=(2, 3)), expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("image", "level"),
+    [
+        ('Image.new("LA", (5, 3), (51, 0))', 0.2),
+        ('Image.new("1", (5, 3), 1)', 1.0),
+        ("Image.fromarray(np.full((3, 5), 51 * 257, np.uint16))", 0.2),
+        ("torch.full((1, 3, 5), 0.5, dtype=torch.bfloat16)", 0.5),
+    ],
+)
+def test_images_without_colour_have_one_channel(loaded, image: str, level: float) -> None:  # type: ignore[no-untyped-def]
+    images = loaded(f"Pairs(lambda number: {image})").train.images
+    assert images.shape == (30, 1, 3, 5)
+    np.testing.assert_allclose(images, level, atol=1e-6)
+
+
+def test_an_object_with_a_length_and_examples_is_read_as_a_dataset(loaded) -> None:  # type: ignore[no-untyped-def]
+    splits = loaded("Rows(lambda number: (np.full((1, 2, 2), number / 40), number % 4))")
+    order = np.rint(splits.train.images[:, 0, 0, 0] * 40).astype(int)
+    assert len(order) == 30
+    assert (splits.train.labels == order % 4).all()
+
+
 def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-untyped-def]
     splits = loaded("torch.full((40, 1, 4, 4), 0.25), torch.arange(40) % 2")
     assert torch.equal(splits.train.tensors(torch.device("cpu"))[0], torch.full((30, 1, 4, 4), 0.25))
@@ -97,22 +143,42 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("None", "gave no pair of arrays .*expected a pair"),
+        ("None", r"gave a NoneType, expected a pair \(images, labels\)"),
+        ("iter([1])", "gave a list_iterator, expected .* with a length"),
+        ('{"train": IMAGES, "test": IMAGES}', "gave a dict of train, test, expected a pair"),
+        ("[(image, 0) for image in IMAGES]", "gave a list of length 40, expected a pair"),
+        ("IMAGES, LABELS, 3", "gave a tuple of length 3, expected a pair"),
+        (
+            "[image[:, : 3 - number // 9] for number, image in enumerate(IMAGES)], LABELS",
+            r"images that make no array \(number 9 is a ndarray of \(2, 2, 3\) after a ndarray of \(2, 3, 3\)\)",
+        ),
+        ('Rows(lambda number: {"image": IMAGES[number], "label": 0})', "example 0 of 40 is a dict of image, label"),
+        ("Pairs(lambda number: None if number == 7 else IMAGES[number])", "example 7 of 40 has a NoneType for an"),
+        ("Pairs(lambda number: IMAGES[number], lambda number: 0.0)", "example 0 of 40 has the label 0.0, expected"),
         ("Stream()", "gave a Stream, expected a pair .* with a length"),
         ("DataLoader(Pairs(lambda number: IMAGES[number]))", "gave a DataLoader"),
         ("TensorDataset(torch.zeros(0, 1, 4, 4), torch.zeros(0))", "gave an empty TensorDataset"),
-        ("TensorDataset(torch.zeros(40, 1, 4, 4))", r"gave a tuple as example 0, expected \(image, label\)"),
-        ("Pairs(lambda number: IMAGES[number], lambda number: 'cat')", "the label 'cat' with example 0"),
+        ("TensorDataset(torch.zeros(40, 1, 4, 4))", r"example 0 of 40 is a tuple, expected a pair \(image, label\)"),
+        ("Pairs(lambda number: IMAGES[number], lambda number: 'cat')", "example 0 of 40 has the label 'cat'"),
         ("Pairs(lambda number: np.zeros((1, 4 + number, 4)))", r"gave image 1 of shape \(1, 5, 4\) after shape"),
         (
             "Pairs(fails)",
-            r"data.name: their_data:load\('train'\) failed \(KeyError: 'seven'\) in their_data.py line 27",
+            r"data.name: their_data:load: example 7 of 40 cannot be had \(KeyError: 'seven'\) in their_data.py line 38",
         ),
-        ("open('/nowhere/labels.csv')", "FileNotFoundError.*in their_data.py line 32"),
-        ("exit(3)", r"SystemExit: 3\) in their_data.py line 32"),
+        ("open('/nowhere/labels.csv')", "FileNotFoundError.*in their_data.py line 47"),
+        ("exit(3)", r"SystemExit: 3\) in their_data.py line 47"),
         ("IMAGES, LABELS[:, None]", r"labels in a column: labels\[:, 0\]"),
         ("IMAGES, np.eye(4)[LABELS]", r"rows of 0 and 1: labels.argmax\(1\)"),
         ("IMAGES, LABELS.astype(float)", r"labels as fractions: labels.astype\(int\)"),
+        ("IMAGES, LABELS.astype(bool)", r"labels as truth values: labels.astype\(int\)"),
+        ("IMAGES, LABELS.astype(str)", r"labels as words: numpy.unique\(labels, return_inverse=True\)\[1\]"),
+        ("IMAGES, LABELS[:-1]", "40 images need as many labels"),
+        ("LABELS, IMAGES", "the images come first"),
+        ("IMAGES.reshape(40, -1), LABELS", "images as rows: images.reshape"),
+        ("np.array([*IMAGES[1:], None], object), LABELS", r"one array: numpy.stack\(images\)"),
+        ("IMAGES * 255, LABELS", r"outside \[0, 1\].* expected images / 255 \(bytes"),
+        ("IMAGES * 60000, LABELS", r"outside \[0, 1\].* expected images / 65535"),
+        ("IMAGES * 2 - 1, LABELS", r"outside \[0, 1\].* before normalization, which the study's model does itself"),
         ("np.zeros((40, 8, 8, 3)), LABELS", "with the channels last.*transpose"),
         ("IMAGES.astype(complex), LABELS", "gave images of complex128, expected numbers"),
         ("IMAGES.astype(str), LABELS", "gave images of <U"),
@@ -127,6 +193,13 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
 def test_what_cannot_be_used_is_refused_in_words(loaded, returned: str, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidInput, match=message):
         loaded(returned)
+
+
+@pytest.mark.parametrize("signature", ["()", "(*, split)", "(split, root)"])
+def test_a_function_that_does_not_take_the_split_is_refused_with_its_line(loaded, signature: str) -> None:  # type: ignore[no-untyped-def]
+    takes = rf"their_data:load takes {re.escape(signature)} \(.*\) in their_data.py line 48, expected a function of the"
+    with pytest.raises(InvalidInput, match=takes):
+        loaded(f"0\ndef load{signature}: return IMAGES, LABELS")
 
 
 def test_a_hole_in_the_labels_is_said_and_allowed(loaded, caplog: pytest.LogCaptureFixture) -> None:  # type: ignore[no-untyped-def]
