@@ -1,22 +1,23 @@
 """Finds which channels depend on which from marks that are put on them, and holds what a network showed.
 
 Channels' numbers are spelled by marks (`trainables.channels.marks`) in the images of a batch. All layers mark their
-outputs at once: another pass, in which each layer marks all its channels in an image of its own, has told which layers
-reach an input channel at all, and if several do and the images spell one number, it is the number of each. Where they
-do not, the layers mark alone. If a channel depends on several of one layer's, both images of some bits are marked, and
+outputs at once: other images, one for each layer in which it alone marks all its channels, tell which layers reach an
+input channel at all, and if several do and the images spell one number, it is the number of each. Where they do not,
+the layers mark alone. If a channel depends on several of one layer's, both images of some bits are marked, and
 it is connected to every channel whose number fits in several orders. This counts too many rather than too few.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from trainables.channels.marks import BATCH, bits_of, fitting, mark, numbered, numberings, read_numbers
+from trainables.channels.marks import bits_of, fitting, numbered, numberings, read_numbers
 from trainables.channels.operators import Key, Port, Slot
 
 OUTPUT: Key = ("scores",)
+Row = Mapping[Key, Tensor]  # the channels that are marked in one image (channels,), by the port that makes them
 COMPUTED = "a weight or bias is computed from other tensors in each pass"
 
 
@@ -47,64 +48,65 @@ class Seen:
     classes: int = 0
     modes: tuple[bool, ...] = (False,)
 
+    def unread(self) -> set[int]:
+        """Returns the ids of the tensors whose values make no difference to a pass without the layers' arithmetic."""
+        return {id(slot.tensor) for key in self.mixing for slot in self.ports[key].slots} - self.touched
 
-def connect(seen: Seen, run: Callable[[Mapping[Key, Tensor]], dict[Key, Tensor]]) -> None:
-    """Finds the links between ports; `run` runs the network with these marks (images, channels) in the outputs."""
+
+def connect(seen: Seen, run: Callable[[Sequence[Row]], dict[Key, Tensor]]) -> None:
+    """Finds the links between ports.
+
+    Args:
+        seen: what the network showed; links are added.
+        run: runs the network on these images, and returns by port which of them arrived marked in which channels
+            (images, channels).
+    """
     sizes = {key: seen.ports[key].size for key in seen.makers}
     if not sizes:
         return
-    reaches: dict[Key, dict[Key, Tensor]] = {}  # by port and maker: the port's channels that the maker reaches
-    for start in range(0, len(seen.makers), BATCH):
-        some = seen.makers[start : start + BATCH]
-        arrived = run({key: mark({row: torch.ones(sizes[key])}) for row, key in enumerate(some)})
-        for port, images in arrived.items():
-            for row, key in enumerate(some):
-                if bool(images[row].any()):
-                    reaches.setdefault(port, {})[key] = images[row]
     bits = max(map(bits_of, sizes.values()))
     orders = numberings(bits)
-    spelled = [run({key: numbered(orders[0][:size], 0, bits) for key, size in sizes.items()})]
+    alone = [{key: torch.ones(size, dtype=torch.bool)} for key, size in sizes.items()]
+    arrived = run([*alone, *_spelled(sizes, orders[0], bits)])
+    spelled = {port: images[len(alone) :] for port, images in arrived.items()}
     unclear: dict[Key, None] = {}
     doubtful: list[tuple[Key, Key, Tensor]] = []  # makers, ports and those channels that depend on several
     pending: dict[Key, Tensor] = {}
-    for port, images in spelled[0].items():
-        makers = reaches.get(port, {})
-        numbers, single, full = read_numbers(images[: 2 * bits], bits)
-        several = torch.zeros_like(numbers)
-        for reached in makers.values():
-            several += reached
+    for port, images in arrived.items():
+        reaches = images[: len(alone)]  # the port's channels that each maker reaches
+        numbers, single, full = read_numbers(spelled[port], bits)
+        several = reaches.sum(0)
         apart = (several > 1) & ~single & ~full
-        for key, reached in makers.items():
+        for row in reaches.any(1).nonzero().flatten().tolist():
+            key, reached = seen.makers[row], reaches[row]
             exact = reached & single & (numbers < sizes[key])
             _link(seen, key, port, numbers[exact], exact.nonzero().flatten())
-            doubtful.append((key, port, reached & ~exact & ~apart))
+            # A loose tensor's channels that depend on several of one maker's lie along another of its dimensions.
+            aside = (several == 1) if port in seen.loose else torch.zeros_like(single)
+            doubtful.append((key, port, reached & ~exact & ~apart & ~aside))
             if bool((reached & apart).any()):
                 unclear.setdefault(key)
         pending[port] = apart
     if any(bool(which.any()) for _, _, which in doubtful):
-        spelled += [run({key: numbered(order[:size], 0, bits) for key, size in sizes.items()}) for order in orders[1:]]
+        others = run([row for order in orders[1:] for row in _spelled(sizes, order, bits)])
         for key, port, which in doubtful:
-            shown = [arrived[port][: 2 * bits] for arrived in spelled]
-            _link_fitting(seen, key, port, shown, orders, which, bits)
-    for alone in _plan({key: sizes[key] for key in unclear}, bits):
-        lone = [
-            run({key: numbered(order[: sizes[key]], start, bits) for key, start in alone.items()}) for order in orders
-        ]
-        for port in lone[0]:
-            for key, start in alone.items():
-                shown = [arrived[port][start : start + 2 * bits] for arrived in lone]
-                wanted = pending.get(port, torch.ones(shown[0].shape[1], dtype=torch.bool)) & shown[0].any(0)
+            if bool(which.any()):
+                _link_fitting(
+                    seen, key, port, [spelled[port], *torch.split(others[port], 2 * bits)], orders, which, bits
+                )
+    if unclear:
+        rows = [row for key in unclear for order in orders for row in _spelled({key: sizes[key]}, order, bits)]
+        for port, images in run(rows).items():
+            for key, lone in zip(unclear, torch.split(images, len(orders) * 2 * bits), strict=True):
+                shown = list(torch.split(lone, 2 * bits))
+                wanted = pending.get(port, torch.ones(lone.shape[1], dtype=torch.bool)) & shown[0].any(0)
                 _link_fitting(seen, key, port, shown, orders, wanted, bits)
 
 
-def _plan(sizes: Mapping[Key, int], bits: int) -> list[dict[Key, int]]:
-    """Divides makers that mark alone over passes: in each pass, the first image of each."""
-    together = BATCH // (2 * bits)
-    keys = list(sizes)
-    return [
-        {key: 2 * bits * place for place, key in enumerate(keys[start : start + together])}
-        for start in range(0, len(keys), together)
-    ]
+def _spelled(sizes: Mapping[Key, int], order: Tensor, bits: int) -> list[Row]:
+    """Returns 2 × bits images in which makers with so many channels spell their channels' numbers in an order."""
+    marks = numbered(order, bits)
+    return [{key: image[:size] for key, size in sizes.items()} for image in marks]
 
 
 def _link(seen: Seen, maker: Key, port: Key, numbers: Tensor, columns: Tensor) -> None:

@@ -4,14 +4,12 @@ A channel's number is written in binary: one image holds NaN in the channels who
 bit is 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-BATCH = 31  # images of a pass; a prime that is no usual number of channels, so that the batch is recognised by it
-
-MOST_CHANNELS = 2 ** (BATCH // 2)  # channels whose numbers can be spelled
+MOST_CHANNELS = 2**15  # channels whose numbers are spelled; 30 images
 
 
 def bits_of(size: int) -> int:
@@ -19,22 +17,13 @@ def bits_of(size: int) -> int:
     return max(1, (size - 1).bit_length())
 
 
-def mark(rows: Mapping[int, Tensor]) -> Tensor:
-    """Returns marks (BATCH, channels) with these images' channels."""
-    size = len(next(iter(rows.values())))
-    marked = torch.zeros(BATCH, size, dtype=torch.bool)
-    for row, channels in rows.items():
-        marked[row] = channels.bool()
-    return marked
-
-
-def numbered(numbers: Tensor, start: int, bits: int) -> Tensor:
-    """Returns marks that spell the number of each channel (channels,), in 2 × bits images from `start` on."""
-    rows = dict[int, Tensor]()
+def numbered(numbers: Tensor, bits: int) -> list[Tensor]:
+    """Returns the marks (channels,) of 2 × bits images that spell the number of each channel (channels,)."""
+    marks = []
     for bit in range(bits):
         ones = (numbers >> bit) % 2 == 1
-        rows |= {start + 2 * bit: ones, start + 2 * bit + 1: ~ones}
-    return mark(rows)
+        marks += [ones, ~ones]
+    return marks
 
 
 def numberings(bits: int) -> list[Tensor]:
@@ -64,33 +53,47 @@ def read_numbers(images: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
     return numbers, single, (ones & zeros).all(0)
 
 
-def write_marks(result: Tensor, axis: int, marked: Tensor) -> None:
-    """Sets NaN in these channels of these images; in none where channels of all images lie in one dimension."""
-    batch = batch_axis(result)
-    if batch is None or batch == axis + result.dim():
-        return
-    shape = [1] * result.dim()
-    mask = marked.to(result.device)
-    folded = result.shape[batch] // BATCH
-    mask = mask.repeat_interleave(folded, 0)
+def batch_axis(one: Sequence[int], few: int, other: Sequence[int], more: int) -> int | None:
+    """Returns the dimension that holds the images, alone or, where windows are cut out, with several entries each.
+
+    Args:
+        one: shape of a value in a pass with a few images.
+        few: number of these images.
+        other: its shape in a pass with more images.
+        more: number of those.
+    """
+    if len(one) != len(other):
+        return None
+    axes = [axis for axis, (less, size) in enumerate(zip(one, other, strict=True)) if less * more == size * few > 0]
+    alone = [axis for axis in axes if one[axis] == few]
+    return next(iter([*alone, *axes]), None)
+
+
+def marked(made: Tensor, axis: int, batch: int | None, marks: Tensor) -> Tensor:
+    """Returns a value with NaN in these channels of these images; with none where both lie in one dimension.
+
+    Args:
+        made: the value.
+        axis: its dimension of the channels, counted from the last.
+        batch: its dimension of the images; None: it has none.
+        marks: which images are marked in which channels (images, channels).
+    """
+    if batch is None or batch == axis + made.dim():
+        return made.clone()
+    shape = [1] * made.dim()
+    mask = marks.to(made.device).repeat_interleave(made.shape[batch] // len(marks), 0)
     shape[batch], shape[axis] = mask.shape
-    if batch > axis + result.dim():
+    if batch > axis + made.dim():
         mask = mask.T
-    result.masked_fill_(mask.reshape(shape), torch.nan)
+    nan = torch.tensor(torch.nan, dtype=made.dtype, device=made.device)
+    result = torch.empty(made.shape, dtype=made.dtype, device=made.device)
+    return torch.where(mask.reshape(shape), nan, made, out=result)
 
 
-def batch_axis(value: Tensor) -> int | None:
-    """Returns the dimension that holds the images, alone or, where windows are cut out, with several entries each."""
-    alone = [axis for axis, size in enumerate(value.shape) if size == BATCH]
-    folded = [axis for axis, size in enumerate(value.shape) if size and size % BATCH == 0]
-    return next(iter([*alone, *folded]), None)
-
-
-def by_image(value: Tensor, axis: int) -> Tensor:
-    """Returns which images (BATCH, channels) of a value hold NaN in which channels."""
-    batch = batch_axis(value)
+def by_image(value: Tensor, axis: int, batch: int | None, images: int) -> Tensor:
+    """Returns which of these images hold NaN in which channels of a value (images, channels); arguments as above."""
     if batch is None or batch == axis + value.dim():
-        return torch.zeros(BATCH, value.shape[axis], dtype=torch.bool)
+        return torch.zeros(images, value.shape[axis], dtype=torch.bool)
     kept = value.movedim((batch, axis), (0, 1))
-    kept = kept.reshape(BATCH, kept.shape[0] // BATCH, kept.shape[1], -1)
+    kept = kept.reshape(images, kept.shape[0] // images, kept.shape[1], -1)
     return kept.sum((1, 3)).isnan().cpu()

@@ -1,19 +1,23 @@
 """Runs a network with marks on its channels, and finds the ends of its operators and what depends on what."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
-from trainables.channels.connections import COMPUTED, OUTPUT, Seen, connect, tie
-from trainables.channels.marks import BATCH, MOST_CHANNELS, batch_axis, by_image, write_marks
+from trainables.channels.connections import COMPUTED, OUTPUT, Row, Seen, connect, tie
+from trainables.channels.marks import MOST_CHANNELS, batch_axis, by_image, marked
 from trainables.channels.operators import Key, Operation, Port, Slot
 from trainables.channels.running import Passing, dimension, made_up, passed, shapes
 
 TRAINING = 1_000_000  # number of the first operator of a pass in training mode
+FEW, MORE = 2, 3  # images of the passes that show which dimension of a value holds the images
+MOST_IMAGES = 64  # images of a pass with marks
+# Numbers of the largest value in such a pass: 24 MB. glibc takes larger blocks from the kernel and gives them back each
+# time, and a page that is touched for the first time takes longer than to compute on it.
+LARGEST = 6_000_000
 
 
 def probe(model: nn.Module, example: Tensor) -> Seen:
@@ -25,44 +29,104 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
     """
     seen, cache = Seen(), dict[tuple[int, tuple[int, ...]], Any]()
     tensors = {id(one): one for one in [*model.parameters(), *model.buffers()] if one.dim() and one.is_floating_point()}
-    others, batch = tensors, example.expand(BATCH, *example.shape[1:])
 
-    def run(marks: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
-        reached: dict[Key, Tensor] = {}
-        for training in seen.modes:
-            for key, images in ran(_Probe(seen, tensors, others, marks, cache, first=False), training).reached.items():
-                reached[key] = reached[key] | images if key in reached else images
-        return reached
-
-    def ran(mode: _Probe, training: bool, images: Tensor = batch) -> _Probe:
+    def ran(mode: _Probe, training: bool) -> _Probe:
         mode.calls = training * TRAINING
-        scores = passed(model, images, mode, training=training)
+        scores = passed(model, example.expand(mode.images, *example.shape[1:]), mode, training=training)
         seen.classes = scores.shape[-1]
         seen.touched |= mode.touched
         if not training:
-            mode.arrive(Port(OUTPUT, seen.classes), scores, -1)
+            mode.scored(scores)
         return mode
 
-    seen.modes, used = (False,), ran(_Probe(seen, tensors, others, {}, cache, first=True), False).used
+    def looked(training: bool) -> tuple[_Look, Sequence[object]]:
+        """Notes the shapes of a pass with a few images, and which layers it calls."""
+        look = _Look()
+        return look, ran(_Probe(Seen(), tensors, tensors, cache, FEW, look), training).used
+
+    def registered(look: _Look, training: bool) -> None:
+        ran(_Probe(seen, tensors, tensors, cache, MORE, look), training)
+
+    look, used = looked(False)
+    registered(look, False)
+    looks = {False: look}
     try:
-        few = batch[:2]  # which layers are called does not depend on how many images there are
-        if ran(_Probe(Seen(), tensors, others, {}, {}, first=True), True, few).used != used:
-            ran(_Probe(seen, tensors, others, {}, cache, first=True), True)
-            seen.modes = (False, True)
+        in_training, also_used = looked(True)
+        if also_used != used:
+            registered(in_training, True)
+            looks[True] = in_training
     except Exception:  # a network that cannot be trained is refused elsewhere, in words
-        seen.modes = (False,)
+        looks = {False: look}
+    seen.modes = tuple(looks)
     held = {id(slot.tensor) for key, port in seen.ports.items() if key not in seen.loose for slot in port.slots}
     others = {key: one for key, one in tensors.items() if key not in held}
     for key in [key for key in seen.loose if key[0] in held]:
         seen.loose.discard(key)
         del seen.ports[key]
+    most = max(1, min(MOST_IMAGES, LARGEST * FEW // max(one.largest for one in looks.values())))
+
+    def run(rows: Sequence[Row]) -> dict[Key, Tensor]:
+        passes = -(-len(rows) // most)
+        images = -(-len(rows) // passes)
+        arrived: dict[Key, Tensor] = {}
+        for start in range(0, len(rows), images):
+            marks = _by_maker(rows[start : start + images], images)
+            for training, one in looks.items():
+                mode = ran(_Probe(seen, tensors, others, cache, images, one, marks), training)
+                for key, found in mode.reached.items():
+                    if key not in arrived:
+                        arrived[key] = torch.zeros(passes * images, found.shape[1], dtype=torch.bool)
+                    arrived[key][start : start + images] |= found
+        return {key: found[: len(rows)] for key, found in arrived.items()}
+
     connect(seen, run)
     tie(seen)
     return seen
 
 
+def _by_maker(rows: Sequence[Row], images: int) -> dict[Key, Tensor]:
+    """Returns the marks (images, channels) of each maker; images beyond the rows are not marked."""
+    marks: dict[Key, Tensor] = {}
+    for number, row in enumerate(rows):
+        for key, channels in row.items():
+            if key not in marks:
+                marks[key] = torch.zeros(images, len(channels), dtype=torch.bool)
+            marks[key][number] = channels
+    return marks
+
+
 def _same(one: Slot, other: Slot) -> bool:
     return one.tensor is other.tensor and one.dim == other.dim
+
+
+@dataclass
+class _Look:
+    """Where the images lie in each value that a pass shows: in the dimension that changes with their number.
+
+    Attributes:
+        largest: numbers of the largest value in the pass with few images.
+    """
+
+    largest: int = 1
+    _few: dict[Hashable, torch.Size] = field(default_factory=dict)
+    _axes: dict[Hashable, int | None] = field(default_factory=dict)
+
+    def axis(self, place: Hashable, value: Tensor, images: int) -> int | None:
+        """Returns the dimension of the images; None if there is none, or if it is not known.
+
+        Args:
+            place: identifies the value in each pass.
+            value: the value.
+            images: number of images of the pass: `FEW` of the first, `MORE` of the second, any of all others.
+        """
+        if images == FEW and not self._axes:
+            self._few.setdefault(place, value.shape)
+            self.largest = max(self.largest, value.numel())
+        elif images == MORE and place in self._few:
+            self._axes.setdefault(place, batch_axis(self._few[place], FEW, value.shape, MORE))
+        found = self._axes.get(place)
+        there = found is not None and found < value.dim() and value.shape[found] % images == 0
+        return found if there else None
 
 
 class _Probe(Passing):
@@ -73,13 +137,25 @@ class _Probe(Passing):
         seen: Seen,
         known: Mapping[int, Tensor],
         others: Mapping[int, Tensor],
-        marks: Mapping[Key, Tensor],
         cache: dict[tuple[int, tuple[int, ...]], Any],
-        *,
-        first: bool,
+        images: int,
+        look: _Look,
+        marks: Mapping[Key, Tensor] | None = None,
     ) -> None:
+        """Prepares a pass.
+
+        Args:
+            seen: what the network showed; a pass without marks adds its ports.
+            known: all parameters and buffers, by id.
+            others: those whose uses outside of weighted operators are noted.
+            cache: keeps shapes of outputs from pass to pass.
+            images: number of images.
+            look: where the images lie in each value; the first two passes fill it.
+            marks: marks (images, channels) by the port that makes them; None: ports are added.
+        """
         super().__init__(others)
-        self._seen, self._known, self._marks, self._cache, self._first = seen, known, marks, cache, first
+        self._seen, self._known, self._cache, self._look = seen, known, cache, look
+        self._marks, self._first, self.images = marks or {}, marks is None, images
         self.used: list[object] = []  # the functions that were called, with the ids of their tensors
         self.reached: dict[Key, Tensor] = {}  # by port: images × channels that a mark arrived in
 
@@ -88,8 +164,8 @@ class _Probe(Passing):
         if self._first:
             self._register(call)
         if call.into is not None:
-            for value in call.inputs:
-                self.arrive(call.into, value, call.axis)
+            for place, value in enumerate(call.inputs):
+                self._arrive(call.into, value, call.axis, (number, place))
         if not call.mixes:
             return call.inputs[0] if call.function in _ACROSS else call.function(**call.arguments)
         like = next(iter(call.inputs), None)
@@ -97,31 +173,44 @@ class _Probe(Passing):
         if key not in self._cache:
             self._cache[key] = shapes(call)
         assert like is not None
-        result = tree_map(
-            lambda one: made_up(number, one.shape, like) if isinstance(one, Tensor) else one, self._cache[key]
-        )
-        made = result[0] if isinstance(result, tuple) else result
-        if self._first and call.out is not None and batch_axis(made) is None:
+        several = self._cache[key]
+        first, *rest = several if isinstance(several, tuple) else (several,)
+        made = self._made(number, call, made_up(number, first.shape, like))
+        if not isinstance(several, tuple):
+            return made
+        others = [made_up(number, one.shape, like).clone() if isinstance(one, Tensor) else one for one in rest]
+        return made, *others
+
+    def _made(self, number: int, call: Operation, made: Tensor) -> Tensor:
+        """Returns the output of an operator with its marks."""
+        batch = self._look.axis((number, "out"), made, self.images)
+        if self._first and call.out is not None and batch is None:
             known = self._seen.ports[call.out.key]
             self._seen.ports[known.key] = replace(known, fixed="it does not work on the images")
-        if call.out is not None and call.out.key in self._marks:
-            write_marks(made, call.axis, self._marks[call.out.key])
-        return result
+        if call.out is None or call.out.key not in self._marks:
+            return made.clone()
+        return marked(made, call.axis, batch, self._marks[call.out.key])
 
     def met(self, tensor: Tensor, dim: int, value: Tensor, axis: int) -> None:
         port = Port((id(tensor), dim), tensor.shape[dim], (Slot(tensor, dim),))
+        place = (port.key, self.calls, value.dim())
         if self._first:
-            if batch_axis(value) is not None:
+            if self._look.axis(place, value, self.images) is not None:
                 self._seen.ports.setdefault(port.key, port)
                 self._seen.loose.add(port.key)
         elif port.key in self._seen.ports:
-            self.arrive(port, value, axis)
+            self._arrive(port, value, axis, place)
 
-    def arrive(self, port: Port, value: Tensor, axis: int) -> None:
+    def scored(self, scores: Tensor) -> None:
+        """Notes which images of the scores are marked in which classes."""
+        self._arrive(Port(OUTPUT, scores.shape[-1]), scores, -1, OUTPUT)
+
+    def _arrive(self, port: Port, value: Tensor, axis: int, place: Hashable) -> None:
         """Notes which images of a value are marked in which channels."""
+        batch = self._look.axis(place, value, self.images)
         if self._first or value.shape[axis] != port.size:
             return
-        found = by_image(value, axis)
+        found = by_image(value, axis, batch, self.images)
         before = self.reached.get(port.key)
         self.reached[port.key] = found if before is None else before | found
 

@@ -113,11 +113,12 @@ def dimension(origin: Tensor, shown: Tensor, axis: int) -> int | None:
 def made_up(number: int, shape: torch.Size, like: Tensor) -> Tensor:
     """Returns the made-up output of the operator of this number: the same for a number and a shape, and for all images.
 
-    Numbers are drawn for one entry of the first dimension, which is that of the images in most networks.
+    Numbers are drawn for one entry of the first dimension, which is that of the images in most networks, and the result
+    shows them for each: it is to be copied before it is changed.
     """
     generator = torch.Generator().manual_seed(_SEED - number)
     one = (torch.rand(shape[1:], generator=generator) + 0.1).to(like.device, like.dtype)
-    return one.expand(shape).clone()
+    return one.expand(shape)
 
 
 def shapes(call: Operation) -> Any:

@@ -61,6 +61,6 @@ def _of_slot(slot: Slot, size: int, importance: Importance) -> Tensor:
         gradient = slot.tensor.grad
         worth = (weight * (torch.zeros_like(weight) if gradient is None else gradient)).abs()
     else:
-        worth = weight.abs().pow(1 if importance == "l1" else 2)
+        worth = weight.abs() if importance == "l1" else weight.square()
     by_channel = worth.transpose(0, slot.dim).flatten(1).sum(1) if worth.dim() > 1 else worth
     return by_channel.repeat(slot.groups) if slot.groups > 1 else by_channel.reshape(slot.blocks, size).sum(0)

@@ -69,7 +69,7 @@ def remember(model: nn.Module, example: Tensor, prunable: Prunable, counter: Flo
         counter: the FLOPs that the analysis is charged with.
     """
     seen, named = prunable.seen, dict(_named(model))
-    unread = {id(slot.tensor) for key in seen.mixing for slot in seen.ports[key].slots} - seen.touched
+    unread = seen.unread()
     read = frozenset(name for name, tensor in named.items() if id(tensor) not in unread)
     empty = {id(tensor): torch.empty_like(tensor, device="meta") for tensor in named.values()}
     tensors = {name: empty[id(tensor)] for name, tensor in named.items()}

@@ -1,6 +1,6 @@
 """Removes channels from a network's tensors, and can put them back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ class Removal:
         ports: Mapping[Key, Port],
         removed: Mapping[Key, Tensor],
         numbers: Mapping[tuple[str, str], int],
+        unread: Collection[int] = (),
     ) -> None:
         """Takes channels out.
 
@@ -32,6 +33,7 @@ class Removal:
             ports: its ports.
             removed: numbers of the channels to remove, by port.
             numbers: new values of numbers that modules keep, by the module's and the attribute's name.
+            unread: ids of tensors that get any values, since nobody will read them, which is much quicker.
 
         Raises:
             ValueError: the groups of a convolution would have different numbers of channels, or a layer none.
@@ -39,7 +41,7 @@ class Removal:
         self._model = model
         self._sizes = [(module, _numbers(module)) for module in model.modules()]
         self._tensors: list[tuple[nn.Module, str, Tensor]] = []
-        fresh = _narrowed(ports, removed)
+        fresh = _narrowed(ports, removed, unread)
         for module in model.modules():
             for held in (module._parameters, module._buffers):
                 for name, old in list(held.items()):
@@ -65,7 +67,7 @@ class Removal:
             vars(module).update(numbers)
 
 
-def _narrowed(ports: Mapping[Key, Port], removed: Mapping[Key, Tensor]) -> dict[int, Tensor]:
+def _narrowed(ports: Mapping[Key, Port], removed: Mapping[Key, Tensor], unread: Collection[int]) -> dict[int, Tensor]:
     """Returns the tensors without the removed channels, by the ids of those that they replace."""
     by_tensor: dict[int, list[tuple[Slot, Tensor, int]]] = {}
     for key, gone in removed.items():
@@ -81,12 +83,16 @@ def _narrowed(ports: Mapping[Key, Port], removed: Mapping[Key, Tensor]) -> dict[
     for identity, changes in by_tensor.items():
         tensor = changes[0][0].tensor
         value = tensor.detach()
+        if identity in unread:
+            value = torch.empty_like(value, device="meta")
         # A grouped convolution reads by group, so its input channels go first, while its output channels are complete.
         for slot, kept, size in sorted(changes, key=lambda change: change[0].groups, reverse=True):
             if slot.groups > 1:
                 value = _by_group(value, slot, kept, size)
             else:
                 value = value.index_select(slot.dim, positions(slot, kept, size).to(value.device))
+        if identity in unread:
+            value = torch.empty_like(value, device=tensor.device)
         fresh[identity] = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value
     return fresh
 

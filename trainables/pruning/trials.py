@@ -1,7 +1,7 @@
 """Tries removals on a network, to find out which of its groups can be pruned."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +18,19 @@ from trainables.pruning.verification import Differs, WholePass, difference
 TRIALS = 200  # number after which no more groups are tried; not a time, so that all machines prune alike
 
 
-def remove(model: nn.Module, ports: Mapping[Key, Port], groups: Sequence[tuple[Group, Tensor]]) -> Removal:
-    """Removes these units of these groups, until the removal is undone.
+def remove(
+    model: nn.Module,
+    ports: Mapping[Key, Port],
+    groups: Sequence[tuple[Group, Tensor]],
+    unread: Collection[int] = (),
+) -> Removal:
+    """Removes these units of these groups, until the removal is undone; tensors with the ids `unread` get any values.
 
     Raises:
         ValueError: the groups of a convolution would have different numbers of channels.
     """
     numbers = {place: value for group, units in groups for place, value in group.new_numbers(units).items()}
-    return Removal(model, ports, _removed(groups), numbers)
+    return Removal(model, ports, _removed(groups), numbers, unread)
 
 
 def problem(
@@ -52,7 +57,7 @@ def problem(
     ]
     try:
         scores = [passed(model, example, whole, training=training) for training, whole in wholes]
-        removal = remove(model, seen.ports, groups)
+        removal = remove(model, seen.ports, groups, seen.unread())
     except (Differs, ValueError) as error:
         return str(error)
     try:

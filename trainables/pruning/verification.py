@@ -180,6 +180,8 @@ def _expect_fitting(call: Operation) -> None:
 def _expect_alike(value: Tensor, expected: Tensor) -> None:
     if value.shape != expected.shape:
         raise Differs("a layer reads another number of values")
+    if torch.equal(value, expected):  # as nearly always, and never where there is NaN; this makes no new tensors
+        return
     if bool(expected.isnan().any()):
         raise Differs("values that stay depend on the removed ones")
     scale = float(expected.abs().max()) if expected.numel() else 0.0
