@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis.pareto.frontier import OURS, compute_metric, frontier, metric
 from analysis.pareto.parity import at_parity, label, trial_bound
+from analysis.pareto.reference_point import outside
 from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
 
@@ -18,9 +19,10 @@ def pick(run: Run, how: str) -> list[Trial]:
     Args:
         run: the run to choose from.
         how: "knee": the proposal farthest above the chord from the cheapest to the most robust one, in robust
-            accuracy and log10 of compute, both scaled to 0–1 (the cheapest where there is no bend); "parity": the
-            cheapest proposal at parity with the reference; "max-robust": the most robust proposal; "all": the whole
-            frontier, baselines included.
+            accuracy and log10 of compute, both scaled to 0–1 (the cheapest where there is no bend), of the proposals in
+            the region that the study asks for, or of all where none lies there; "parity": the cheapest proposal at
+            parity with the reference; "max-robust": the most robust proposal; "all": the whole frontier, baselines
+            included.
 
     Raises:
         InvalidInput: nothing on the frontier fits, or `how` is none of these.
@@ -36,8 +38,15 @@ def pick(run: Run, how: str) -> list[Trial]:
     if how == "max-robust":
         return [max(chosen, key=lambda trial: metric(trial, "robust_accuracy"))]
     if how == "knee":
-        return [_knee(chosen, compute_metric(run.info))]
+        inside = [trial for trial in chosen if outside(run, trial) is None]
+        return [_knee(inside or chosen, compute_metric(run.info))]
     return chosen if how == "all" else [_cheapest_at_parity(run, chosen)]
+
+
+def warnings(run: Run, trials: Sequence[Trial]) -> list[str]:
+    """Return a line for each trial that lies outside the region that the study asks for, which says why."""
+    told = [(trial, outside(run, trial)) for trial in trials]
+    return [f"{label(trial)}: outside the region that the study asks for: {why}" for trial, why in told if why]
 
 
 def first_pick(run: Run) -> str | None:

@@ -7,30 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.pareto.frontier import CANDIDATES, compute_metric, eligible, members, metric
+from analysis.pareto.reference_point import reference_point_of
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
-
-REFERENCE_MARGIN = 1.1  # compute of the reference point, as a multiple of the compute of the reference
 
 
 def log_compute(flops: float) -> float:
     """Return decades of compute, the common logarithm of FLOPs; NaN for 0 FLOPs, which have no logarithm."""
     return math.log10(flops) if flops > 0 else math.nan
-
-
-def reference_point(robust_accuracy: float, compute: float) -> NDArray[np.float64] | None:
-    """Return the reference point of the hypervolume. Recipes that are less robust, or cost more, add nothing to it.
-
-    Args:
-        robust_accuracy: robust accuracy of the ordinary base, 0–1.
-        compute: compute of the reference, in FLOPs; the reference point has 1.1 times as many.
-
-    Returns:
-        `(2,)`: robust accuracy and decades of compute; None if either is not a number or the reference spent no
-        compute.
-    """
-    point = np.array([robust_accuracy, log_compute(REFERENCE_MARGIN * compute)])
-    return point if np.isfinite(point).all() else None
 
 
 def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
@@ -66,7 +50,7 @@ def hypervolume_history(run: Run) -> pd.DataFrame:
         frontier at that moment, baselines included).
     """
     types = {"order": "int64", "trial": "string", "hypervolume": "float64", "frontier_size": "int64"}
-    point = _reference_point(run)
+    point = reference_point_of(run)
     rows: list[dict[str, object]] = []
     on_frontier: list[Trial] = []
     plane: list[tuple[float, float]] = []
@@ -89,13 +73,6 @@ def hypervolume_history(run: Run) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=list(types)).astype(types)
-
-
-def _reference_point(run: Run) -> NDArray[np.float64] | None:
-    base, reference = run.base, run.reference
-    if base is None or reference is None:
-        return None
-    return reference_point(metric(base, "robust_accuracy"), metric(reference, compute_metric(run.info)))
 
 
 def _order(trial: Trial) -> int:

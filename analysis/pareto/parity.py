@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.pareto.frontier import OURS, frontier, metric, ratio
 from analysis.pareto.no_verdict import why_no_verdict
+from analysis.pareto.reference_point import outside
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from trainables.evaluation.chance import at_chance
@@ -62,7 +63,8 @@ def verdict(run: Run) -> str:
 
     The sentence is about the proposal on the frontier with the least marginal compute that keeps 95% of the reference's
     robust accuracy; if there is none, about the most robust proposal. It also names the best baseline within the same
-    end-to-end compute. Where there is nothing to compare, it says why.
+    end-to-end compute, and says so if the proposal gives up more robustness, or costs more, than the study allows.
+    Where there is nothing to compare, it says why.
     """
     reference, why_not = run.reference, why_no_verdict(run)
     if reference is None or why_not is not None:
@@ -76,11 +78,12 @@ def verdict(run: Run) -> str:
         chosen = min(enough, key=lambda trial: metric(trial, "train_flops"))
     else:
         chosen = max(proposals, key=lambda trial: metric(trial, "robust_accuracy"))
-    robust = metric(chosen, "robust_accuracy")
+    robust, beyond = metric(chosen, "robust_accuracy"), outside(run, chosen)
     return (
         f"{label(chosen)} reaches {robust:.3f} robust accuracy, {_percent(robust / whole)} of {label(reference)}'s "
         f"{whole:.3f}, for {_percent(ratio(run, chosen, 'train_flops'))} of its marginal compute "
         f"({_percent(ratio(run, chosen, 'end_to_end_flops'))} end-to-end); {_rival(run, chosen)}."
+        + (f" It lies outside the region that the study asks for: {beyond}." if beyond else "")
     )
 
 

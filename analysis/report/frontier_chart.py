@@ -14,6 +14,7 @@ from analysis.pareto.dominance import non_dominated
 from analysis.pareto.frontier import CANDIDATES
 
 COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
+OUTSIDE = "#9ca3af"  # grey, of proposals and grid recipes outside the region that the study asks for
 NORMS = {"linf": "L∞", "l2": "L2"}
 
 
@@ -46,12 +47,14 @@ def title(info: dict[str, Any]) -> str:
     return f"{info['study']}: {NORMS[threat['norm']]} ε = {threat['epsilon']:g}"
 
 
-def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
+def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> bytes:
     """Draw robust accuracy against marginal training compute (log scale), with the frontier as a step line.
 
     Args:
         table: the table of `analysis.tables.trials.finished`, which may be empty.
         info: the run's run.json.
+        least: the least robust accuracy of the region that the study asks for, below which the chart is grey; None: it
+            is not known.
 
     Returns:
         The content of a PNG file.
@@ -61,14 +64,14 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
     axes = figure.subplots()
     for role, colour in COLOURS.items():
         part = table[table["role"] == role] if len(table) else table
-        if len(part):
+        for inside, rows in _by_region(part, role):
             axes.errorbar(
-                part["train_flops"],
-                part["robust_accuracy"],
-                yerr=part["robust_accuracy_stderr"],
+                rows["train_flops"],
+                rows["robust_accuracy"],
+                yerr=rows["robust_accuracy_stderr"],
                 fmt="D" if role == "baseline" else "o",
-                color=colour,
-                label=role,
+                color=colour if inside else OUTSIDE,
+                label=role if inside else f"{role}, outside",
                 elinewidth=0.7,
                 markersize=5,
                 alpha=0.85,
@@ -87,6 +90,8 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
         axes.step(steps["train_flops"], steps["robust_accuracy"], where="post", color="#555", linewidth=1, zorder=0)
         axes.set_xscale("log")
         axes.legend(loc="upper left")
+    if least is not None and len(table):
+        axes.axhspan(min(0.0, axes.get_ylim()[0]), least, color=OUTSIDE, alpha=0.12, linewidth=0, zorder=-1)
     axes.set_xlabel("marginal training compute (FLOPs)")
     axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
     axes.set_title(title(info).replace("$", r"\$"))
@@ -96,12 +101,21 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
+def _by_region(part: pd.DataFrame, role: str) -> list[tuple[bool, pd.DataFrame]]:
+    """Split a role's rows by whether they lie in the region; baselines, which bound it, are not split."""
+    if not len(part):
+        return []
+    inside = part["in_region"] | (role == "baseline")
+    return [(here, rows) for here, rows in ((True, part[inside]), (False, part[~inside])) if len(rows)]
+
+
+def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> str:
     """Draw the same as an interactive figure, in which a button switches between marginal and end-to-end compute.
 
     Args:
         table: as for `draw_frontier_png`.
         info: the run's run.json.
+        least: as for `draw_frontier_png`.
 
     Returns:
         An HTML div, without the library plotly.js that it needs.
@@ -136,7 +150,7 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
             hovertext=[_hover(row) for _, row in part.iterrows()],
             hoverinfo="text",
             marker={
-                "color": colour,
+                "color": [colour if inside or role == "baseline" else OUTSIDE for inside in part["in_region"]],
                 "size": [12 if member else 7 for member in part["on_frontier"]],
                 "symbol": "diamond" if role == "baseline" else "circle",
             },
@@ -149,6 +163,12 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any]) -> str:
         }
         for label, axis in (("marginal", "train_flops"), ("end-to-end", "end_to_end_flops"))
     ]
+    if least is not None and len(table):
+        figure.add_hrect(
+            y0=0, y1=least, fillcolor=OUTSIDE, opacity=0.12, line_width=0, layer="below",
+            annotation={"text": f"outside the region: below {least:.3f}", "font": {"size": 11}},
+            annotation_position="bottom left",
+        )  # fmt: skip
     figure.update_layout(
         template="plotly_white",
         height=520,

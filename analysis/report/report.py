@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from analysis.export.recipes import record
 from analysis.pareto.frontier import frontier
 from analysis.pareto.parity import verdict
+from analysis.pareto.reference_point import reference_point_of
 from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, title
 from analysis.report.grid_chart import draw_grid_png
 from analysis.run.status import left_unfinished
@@ -37,7 +38,7 @@ def write_report(run: Run) -> None:
         run.folder.write(name, buffer.getvalue())
     run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
-    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info))
+    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info, _least(run)))
     grid = grid_table(run)
     picture = draw_grid_png(run, grid) if len(grid) else None
     if picture:
@@ -71,7 +72,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         title=title(run.info),
         verdict=verdict(run),
         plotly_js=get_plotlyjs(),
-        figure=draw_frontier_html(table, run.info),
+        figure=draw_frontier_html(table, run.info, _least(run)),
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
         rungs=rung_rows(rung_table(run)),
@@ -82,6 +83,12 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         unfinished=left_unfinished(run),
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
+
+
+def _least(run: Run) -> float | None:
+    """Return the least robust accuracy of the region that the study asks for; None while it is not known."""
+    point = reference_point_of(run)
+    return None if point is None else float(point[0])
 
 
 def _trial(trial: Trial) -> dict[str, str]:

@@ -39,6 +39,8 @@ def export(run: str, pick: str, form: str, output: str | None, force: bool) -> N
     found = read_run(Folder(run))
     _compare(found, force=force)
     picked = selection.pick(found, pick)
+    for line in [] if pick == "all" else selection.warnings(found, picked):
+        click.echo(line, err=True)
     if output is None:
         click.echo(recipes.render(picked, found, form), nl=False)
         return

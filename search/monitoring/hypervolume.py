@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from analysis.pareto.hypervolume import hypervolume, log_compute, reference_point
+from analysis.pareto.hypervolume import hypervolume, log_compute
+from analysis.pareto.reference_point import DEFAULT, ReferencePoint
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.constraints import Bound, eligible
@@ -19,17 +20,26 @@ class Hypervolume(Listener):
     `analysis.pareto.hypervolume.hypervolume_history` computes for the finished run.
     """
 
-    def __init__(self, *, base: str, reference: str, compute: str, constraints: Sequence[Bound] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        base: str,
+        reference: str,
+        compute: str,
+        rule: ReferencePoint = DEFAULT,
+        constraints: Sequence[Bound] = (),
+    ) -> None:
         """Start without any results.
 
         Args:
-            base: id of the ordinary base, whose robust accuracy bounds the hypervolume.
-            reference: id of the baseline whose compute bounds it.
+            base: id of the ordinary base.
+            reference: id of the baseline that proposals are held against.
             compute: the metric of compute, `train_flops` or `end_to_end_flops`.
+            rule: how the reference point follows from the results of base and reference.
             constraints: bounds that a proposal must satisfy to count.
         """
         self._base_id, self._reference_id, self._compute = base, reference, compute
-        self._constraints = tuple(constraints)
+        self._rule, self._constraints = rule, tuple(constraints)
         self._base: Mapping[str, float] | None = None
         self._reference: Mapping[str, float] | None = None
         self._proposals: list[Mapping[str, float]] = []
@@ -41,6 +51,7 @@ class Hypervolume(Listener):
             base=fixed.base.recipe.id,
             reference=fixed.reference.recipe.id,
             compute=compute_of(study),
+            rule=study.reference_point,
             constraints=study.constraints,
         )
 
@@ -67,7 +78,8 @@ class Hypervolume(Listener):
         base, reference = self._base, self._reference
         if base is None or reference is None:
             return None
-        corner = reference_point(base["robust_accuracy"], reference[self._compute])
+        robust = {"reference": reference["robust_accuracy"], "base": base["robust_accuracy"]}
+        corner = self._rule.point(**robust, compute=reference[self._compute])
         if corner is None:
             return None
         points = [

@@ -77,6 +77,7 @@ class Record(Listener):
                 "grid": grid_record(study, fixed),
                 "halving": None if halving is None else halving.model_dump() | {"ladders": halving.ladders},
                 "parity_margin": study.parity_margin,
+                "reference_point": study.reference_point.model_dump(mode="json"),
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
                 "network_findings": list(found),

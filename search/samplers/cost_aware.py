@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from analysis.pareto.hypervolume import reference_point
 from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
@@ -25,6 +24,7 @@ from search.surrogate.gaussian_process import (
     newest_and_spread,
     spread_evenly,
 )
+from search.surrogate.reference_point import ReferencePointTracker
 from trainables.errors import TemperError
 from trainables.evaluation.chance import learnt_nothing
 from trainables.execution.ending import Ending, EndKind, State
@@ -95,6 +95,7 @@ class CostAwareSampler(Sampler):
         if planned is None:
             raise TemperError("a cost-aware sampler must be told what recipes cost")
         self._study, self._fixed, self._planned = study, fixed, planned
+        self._reference_point = ReferencePointTracker(study, fixed, planned)
         self._asks, self._first = Asks(), list(study.first)
         self._known: dict[Recipe, _Known] = {}
         self._ended: list[_Known] = []
@@ -151,12 +152,14 @@ class CostAwareSampler(Sampler):
         return candidate
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
+        self._reference_point.reported(proposal, row, ending)
         known = self._known.get(proposal.recipe)
         if known is not None and row.get(SCORE) is not None:
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Note how a proposal ended. The model is not fitted to one that infrastructure ended (FAIL)."""
+        self._reference_point.ended(proposal, outcome)
         known = self._known.get(proposal.recipe)
         if known is None:
             return
@@ -218,7 +221,7 @@ class CostAwareSampler(Sampler):
         count = len(candidates)
         points = [(one.metrics[SCORE], one.cost) for one in front]
         points += [(score, one.cost) for score, one in zip(mean[count:], running, strict=True)]
-        corner = reference_point(base[SCORE], self._planned(self._fixed.reference.recipe))
+        corner = self._reference_point.point(base[SCORE])
         if corner is None:
             return None
         gains = expected_hypervolume_improvement(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from ray.tune.search import Searcher
 
-from analysis.pareto.hypervolume import hypervolume, log_compute, reference_point
+from analysis.pareto.hypervolume import hypervolume, log_compute
 from search.events import Listener, Outcome, Proposal
 from search.halving.judge import Judge
 from search.halving.scheduler import ParetoHalving
@@ -274,7 +274,8 @@ def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) ->
     compute = compute_of(study)
     fixed = FixedRecipes.of(study)
     base, reference = curves[fixed.base.recipe].metrics, curves[fixed.reference.recipe].metrics
-    point = reference_point(base["robust_accuracy"], reference[compute])
+    robust = {"reference": reference["robust_accuracy"], "base": base["robust_accuracy"]}
+    point = study.reference_point.point(**robust, compute=reference[compute])
     if point is None:
         raise TemperError(f"{study.name}: its reference spent no compute, so there is no hypervolume")
     rows, plane, area = [], list[tuple[float, float]](), 0.0

@@ -35,7 +35,7 @@ FINAL = tuple(one.name for one in METRICS.values() if one.recorded and one.final
 FREE = {"name", "description", "seed", "sampler", "budget", "halving", "first", "objectives", "constraints"}
 
 
-FREE |= {"resources", "parity_margin"}
+FREE |= {"resources", "parity_margin", "reference_point"}
 
 
 @dataclass(frozen=True)

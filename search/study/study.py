@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from analysis.pareto.reference_point import ReferencePoint
 from search.study.algorithms import Budget, Halving, Sampler
 from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
@@ -112,6 +113,8 @@ class Study(Frozen):
         halving: how proposals are stopped early; None: every one runs to its end.
         first: proposals to begin with, as parameters by name; parameters that are left out are sampled.
         resources: what each trial gets of the cluster.
+        reference_point: bounds of the region that the search is about: how much robustness a recipe may give up, and
+            how much compute it may take; what lies outside adds nothing to the hypervolume.
         parity_margin: robust accuracy that a recipe may lose against the reference and still be at parity, 0–1.
         augmentation: augmentation of the training images of every recipe.
         keep: the epoch of every recipe whose weights are kept.
@@ -140,6 +143,7 @@ class Study(Frozen):
     halving: Halving | None = None
     first: tuple[dict[str, float | int | str | None], ...] = ()
     resources: Resources = Resources()
+    reference_point: ReferencePoint = ReferencePoint()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
     augmentation: Augmentation = Augmentation()
     keep: Literal["last", "best"] = "last"

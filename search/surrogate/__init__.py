@@ -4,4 +4,5 @@
 - `acquisition`: turns that into its expected gain, the expected hypervolume improvement
 - `cost_model`: plans its compute
 - `counting_ahead`: counts the networks that this needs before they are asked for
+- `reference_point`: tells the reference point, as far as it is known before base and reference have ended
 """

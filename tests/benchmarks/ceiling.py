@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from analysis.pareto.hypervolume import hypervolume, reference_point
+from analysis.pareto.hypervolume import hypervolume
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Recording
@@ -24,7 +24,9 @@ def ceiling(recording: Recording, wanted: float) -> float:
     """
     proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{") and curve.metrics}
     fixed = {one.name: recording.curves[one.name].metrics for one in FixedRecipes.of(recording.study)}
-    corner = reference_point(fixed[BASE]["robust_accuracy"], fixed[recording.study.reference]["train_flops"])
+    reference = fixed[recording.study.reference]
+    robust = {"reference": reference["robust_accuracy"], "base": fixed[BASE]["robust_accuracy"]}
+    corner = recording.study.reference_point.point(**robust, compute=reference["train_flops"])
     assert corner is not None
     lowest, dearest = float(corner[0]), float(corner[1])
     seen = []

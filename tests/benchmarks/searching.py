@@ -28,7 +28,7 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
-from analysis.pareto.hypervolume import REFERENCE_MARGIN  # noqa: E402
+from analysis.pareto.reference_point import ReferencePoint  # noqa: E402
 from search.halving.judge import Judge  # noqa: E402
 from search.halving.scheduler import ParetoHalving  # noqa: E402
 from search.running.searcher import ParetoSearcher  # noqa: E402
@@ -59,7 +59,7 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
             grace_period=100 * settings.grace,
             reduction_factor=settings.reduction_factor,
         )
-        self._reference = np.log10(REFERENCE_MARGIN * reference)
+        self._reference = np.log10(ReferencePoint().compute.value * reference)
         self.failures: dict[str, str] = {}
         self.stops: dict[str, str] = {}
 

@@ -50,7 +50,9 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Attributes the forward FLOPs in this context to the innermost of these layers, given by name."""
         handles = []
         for name, layer in layers.items():
-            handles.append(layer.register_forward_pre_hook(lambda *_, name=name: self._layers.append(name)))
+            # It is called first, so that a layer whose own hook raises was entered before it is left.
+            entered = layer.register_forward_pre_hook(lambda *_, name=name: self._layers.append(name), prepend=True)
+            handles.append(entered)
             handles.append(layer.register_forward_hook(lambda *_: self._leave(), always_call=True))
         try:
             yield

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.pareto.dominance import non_dominated, to_costs
 from analysis.pareto.frontier import frontier
-from analysis.pareto.hypervolume import hypervolume, hypervolume_history, log_compute, reference_point
+from analysis.pareto.hypervolume import hypervolume, hypervolume_history, log_compute
 from analysis.run.trials import read_run
 from analysis.tables.trials import finished
 from tests.support.run_directories import add, start, worked_example
@@ -107,10 +107,7 @@ def test_what_breaks_a_constraint_adds_no_hypervolume(tmp_path: Path) -> None:
     assert history["hypervolume"].tolist() == pytest.approx([0.4 * (np.log10(1.1e10) - np.log10(4e8))] * 2)
 
 
-def test_the_reference_point_has_no_place_for_no_compute() -> None:
-    assert reference_point(0.2, 1e10) == pytest.approx([0.2, np.log10(1.1e10)])
-    assert reference_point(0.2, 0.0) is None
-    assert reference_point(float("nan"), 1e10) is None
+def test_no_compute_has_no_logarithm() -> None:
     assert np.isnan(log_compute(0.0))
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from analysis.pareto.hypervolume import hypervolume_history
+from analysis.pareto.reference_point import BEFORE
 from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
@@ -24,7 +25,7 @@ def test_a_live_search_and_its_record_show_the_same_hypervolume(tmp_path: Path, 
     worked_example(tmp_path)
     start(tmp_path, constraints=[one.model_dump() for one in constraints])
     run = read_run(Folder(str(tmp_path)))
-    live = Hypervolume(base="base", reference="pgd", compute="train_flops", constraints=constraints)
+    live = Hypervolume(base="base", reference="pgd", compute="train_flops", rule=BEFORE, constraints=constraints)
     shown = []
     for trial in run.trials:  # here in the order of finishing, too
         recipe, role = cast(Any, SimpleNamespace(id=trial.id)), cast(Any, trial.role)

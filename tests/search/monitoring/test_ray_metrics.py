@@ -79,16 +79,16 @@ def test_a_search_in_numbers() -> None:
     ended(base, complete(0.1, 0.0))
     ended(lost, Outcome(Ending(EndKind.LOST, "lost"), None, 1.0))
     assert "temper_hypervolume" not in sink.gauges  # the reference bounds it
-    ended(proposed, complete(0.6, 1.1e9))
+    ended(proposed, complete(0.7, 1.1e9))
     ended(reference, complete(0.8, 1e10))
-    assert sink.gauges.pop("temper_hypervolume") == pytest.approx(0.5 * 1)  # 0.6 − 0.1, a decade cheaper than 1.1e10
+    assert sink.gauges.pop("temper_hypervolume") == pytest.approx(0.06)  # .7 − .8 × .8, a decade cheaper than 1.1e10
     assert sink.gauges == {
         "temper_planned": 9,
         "temper_slots": 4,
         "temper_running": 0,
         "temper_ended complete": 3,
         "temper_ended fail": 1,
-        "temper_robust_accuracy": 0.6,
+        "temper_robust_accuracy": 0.7,
     }
     assert sink.counters["temper_busy_seconds"] == 7
 

@@ -206,7 +206,7 @@ def test_a_recipe_that_was_not_recorded_cannot_be_simulated(kind: str) -> None:
 
 
 def test_the_hypervolume_grows_as_counted_by_hand() -> None:
-    study = finite()
+    study = finite("reference_point.robust_accuracy=1 of base")
     curves = made(study).of(study)
     made_up: list[tuple[str, float | None, float]] = [
         ("baseline", 0.8, 1e9),  # no proposal

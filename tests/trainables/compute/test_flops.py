@@ -191,3 +191,19 @@ def test_what_is_left_out_is_listed_in_the_documents_and_has_no_rule() -> None:
     assert rows[1:] == list(LEFT_OUT)
     for pattern in LEFT_OUT.values():
         assert [name for name in RULES if re.fullmatch(pattern, name.partition("::")[2])] == []
+
+
+def test_a_hook_that_raises_before_a_layer_runs_is_told_as_it_is_and_leaves_the_count_in_order() -> None:
+    """PyTorch would warn of a second error, since hooks that always run follow the one that raised."""
+
+    def refuse(layer: nn.Module, given: object) -> None:
+        raise ValueError("not these inputs")
+
+    model = Small()
+    refusal = model.conv.register_forward_pre_hook(refuse)
+    with FlopCounter() as counter, counter.within({"conv": model.conv, "head": model.head}):
+        with pytest.raises(ValueError, match="not these inputs"):
+            model(X)
+        refusal.remove()
+        model(X)
+    assert {name: sum(own.values()) for name, own in counter.by_layer.items()} == {"conv": CONV, "head": HEAD}
