@@ -248,6 +248,14 @@ class Beside(nn.Module):
         return scores
 
 
+class NormalizedBeside(Beside):
+    """The same of group normalization instead of a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grouped = nn.Sequential(nn.Conv2d(8, 8, 1), nn.GroupNorm(4, 8))  # type: ignore[assignment]
+
+
 class Shuffled(nn.Module):
     """Channels that are split, joined and shuffled, as in ShuffleNet; each half of them must have equally many."""
 
@@ -323,6 +331,10 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], dict[str, str]]] = {
     "shared": (Shared, {"head": SCORES}),
     "tied to products": (Tied, {}),
     "grouped beside others": (Beside, {"grouped": UNEVEN, "plain": UNEVEN, "shortcut": UNEVEN, "head": SCORES}),
+    "normalized in groups beside others": (
+        NormalizedBeside,
+        {"plain": UNEVEN, "shortcut": UNEVEN, "head": SCORES, "grouped.0": UNEVEN},
+    ),
     "shuffled": (Shuffled, {"stem": READS, "back": CODE, "head": SCORES}),
     "auxiliary head": (Auxiliary, {"head": SCORES, "extra": "no other layer reads its outputs"}),
     "buffered": (Buffered, {"second": CODE, "head": SCORES}),

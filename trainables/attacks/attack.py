@@ -117,33 +117,39 @@ def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Returns the gradient of the summed cross-entropy with respect to the images, with finite numbers only.
 
     With a sum, unlike a mean, the gradient of one example does not depend on the size of the batch. NaN becomes 0, so
-    that a pixel without a direction stays where it is, and an infinite number the largest one of its sign.
+    that a pixel without a direction stays where it is, and an infinite number the largest one of its sign. Where the
+    network is so sure of a label that the gradient would vanish, it has the same direction and another length.
     """
     leaf = x.detach().requires_grad_(True)
     logits = model(leaf)
     if not target.is_floating_point() and logits.requires_grad:
-        logits.register_hook(lambda gradient: _with_the_labels_part(gradient, target))
+        sure = logits.detach()
+        logits.register_hook(lambda gradient: _with_digits(gradient, sure, target))
     loss = cross_entropy(logits, target, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, leaf)
     return gradient.nan_to_num()
 
 
-def _with_the_labels_part(gradient: Tensor, labels: Tensor) -> Tensor:
+def _with_digits(gradient: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Restores what rounding takes from the gradient of the cross-entropy with respect to the logits.
 
     The label's part is p - 1, where p is its probability, and rounds to 0 once the network is sure (in float32, from a
     lead of about 16 on). The attack would then still climb towards other classes, but no longer away from the label.
-    The parts of a row sum to 0, and the other ones are exact, so the label's is minus their sum. Rows that keep some
-    digits are left as they are, bit by bit.
+    The other parts shrink with p - 1, vanish on their way to the images, and are 0 from a lead of about 104 on.
+
+    So the gradient of the log of the odds against the label is taken in such rows: the shares that the other classes
+    have in what is left to them, and -1 for the label. Cross-entropy grows with these odds, so the direction is the
+    same, and attacks use no more of a gradient than that. Rows that keep some digits are left as they are, bit by bit.
 
     Args:
         gradient: (batch, classes).
+        logits: (batch, classes).
         labels: (batch,).
     """
-    own = gradient.gather(1, labels[:, None])
-    others = gradient.scatter(1, labels[:, None], 0.0).sum(1, keepdim=True)
-    lost = own.abs() <= LOST * torch.finfo(gradient.dtype).eps
-    return gradient.scatter(1, labels[:, None], torch.where(lost, -others, own))
+    places = labels[:, None]
+    lost = gradient.gather(1, places).abs() <= LOST * torch.finfo(gradient.dtype).eps
+    shares = torch.softmax(logits.scatter(1, places, -torch.inf), 1)
+    return torch.where(lost, shares.scatter(1, places, -1.0), gradient)
 
 
 def uniform_noise(x: Tensor, radius: float, generator: Generator) -> Tensor:

@@ -151,19 +151,21 @@ def _alike_in_its_groups(member: Member, width: int) -> bool:
     """Returns whether every removal takes equally many channels from each group of a convolution, or from each head.
 
     A removal takes the same units from each of a group's parts. The channels of a grouped convolution that are joined
-    with others, as in a dense block, may all lie in one of these parts.
+    with others, as in a dense block, may all lie in one of these parts. Group normalization of joined channels divides
+    those that stay anew, and asks for a number of them that can be divided.
 
     Args:
         member: the channels of a layer.
         width: number of units of each part.
     """
     port = member.port
-    if port.groups == 1 or port.kind not in BY_GROUP:
+    if port.groups == 1:
         return True
     numbers = torch.zeros(port.groups, width)
     places = member.channels // (port.size // port.groups), member.units % width
     numbers.index_put_(places, torch.ones(len(member.channels)), accumulate=True)
-    return bool((numbers == numbers[0]).all())
+    alike = numbers == numbers[0] if port.kind in BY_GROUP else numbers.sum(0) % port.groups == 0
+    return bool(alike.all())
 
 
 def _components(seen: Seen, starts: dict[Key, int], total: int) -> NDArray[np.int64]:

@@ -94,6 +94,12 @@ def test_constraints_that_nobody_meets_are_named_with_what_is_missing(tmp_path: 
     )
 
 
+def test_a_report_with_an_empty_frontier_says_so(tmp_path: Path) -> None:
+    for name, numbers, empty in (("chance", CONSTANT, True), ("learnt", {}, False)):
+        run = run_of(tmp_path / name, CONSTANT, numbers)
+        assert ("No recipe is here, as the verdict says." in render(run, finished(run), None)) == empty
+
+
 def test_an_unmeasured_number_is_said_to_be_so(tmp_path: Path) -> None:
     energy = {"metric": "energy_joules", "at_least": False, "bound": 5, "of_dense": False, "text": "energy_joules <= 5"}
     assert verdict(run_of(tmp_path, {}, {}, constraints=[energy])) == (

@@ -175,13 +175,22 @@ def attack_and_length(norm: str) -> tuple[PgdAttack, float]:
     return PgdAttack(epsilon=0.015, steps=20), 0.015 * float(W.abs().sum())
 
 
-@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1.0), (torch.float32, 300.0), (torch.float64, 1500.0)])
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [
+        (torch.float32, 1.0),
+        (torch.float32, 300.0),
+        (torch.float32, 30_000.0),
+        (torch.float64, 1500.0),
+        (torch.float64, 1e6),
+    ],
+)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_confident_linear_networks_stand_exactly_as_long_as_their_margin(
     dtype: torch.dtype, scale: float, norm: str
 ) -> None:
-    # With logits × 300, gradients are as short as exp(-89), and of the label's part nothing is left but what is
-    # restored: p - 1 is 0 from a lead of 17 on, which is a margin of 0.06.
+    # With logits × 300, gradients are as short as exp(-89) and with × 30,000 they are 0, of the label's part as of the
+    # others': p - 1 is 0 from a lead of 17 on. What is left of them is what is restored.
     margins = torch.linspace(0.01, 0.2, 40)
     attack, most = attack_and_length(norm)
     score = scored(linear(scale), margins, attack, dtype)
@@ -201,10 +210,39 @@ def test_in_bfloat16_they_stand_so_long_but_for_rounding(norm: str) -> None:
     assert score.zero_gradients == 0
 
 
+class Inside(nn.Module):
+    """The two classes of `linear` × 3000, computed in a data type of its own between images and logits in float32."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.matrix = (3000 * torch.stack([W, 0 * W], 1)).to(dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.flatten(1).to(self.matrix.dtype) @ self.matrix).float()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_confident_networks_of_other_numbers_stand_so_long_but_for_rounding(norm: str, dtype: torch.dtype) -> None:
+    margins = torch.linspace(0.01, 0.2, 40)
+    attack, most = attack_and_length(norm)
+    clear = (margins - most).abs() > 0.01
+    score = scored(Inside(dtype), margins, attack)
+    assert score.robust[clear].tolist() == (margins > most)[clear].tolist()
+    assert score.zero_gradients == 0
+
+
+class Saturated(nn.Module):
+    """Two classes by tanh(1000 w·x), whose slope is 0 in float32 but where w·x is nearly 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = torch.tanh(1000 * x.flatten(1) @ W)
+        return torch.stack([one, -one], 1)
+
+
 def test_gradients_that_vanish_altogether_are_counted_and_nothing_moves() -> None:
-    # Class 0 leads by 300 × margin; float32 holds exp(-103) and not exp(-104), so margins above 0.4 leave nothing.
-    margins = torch.tensor([0.1, 0.2, 0.5, 0.6, 0.65])
-    score = scored(linear(300.0), margins, PgdAttack(epsilon=0.001, steps=4))
+    margins = torch.tensor([0.005, 0.008, 0.5, 0.6, 0.65])
+    score = scored(Saturated(), margins, PgdAttack(epsilon=1e-5, steps=4))
     assert (score.gradients, score.zero_gradients) == (5 * 4, 3 * 4)
     assert score.zero_gradient_share == pytest.approx(0.6)
     assert score.robust.all()

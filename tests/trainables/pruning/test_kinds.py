@@ -58,7 +58,7 @@ def pruned(kind: str, pruning: ChannelPruning) -> nn.Module:
 
 
 def test_there_are_networks_of_every_kind() -> None:
-    assert len(KINDS) == 18
+    assert len(KINDS) == 19
 
 
 @every
