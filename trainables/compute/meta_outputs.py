@@ -58,6 +58,10 @@ def run_on_meta(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     known = _OUTPUTS.get(call, _UNKNOWN)
     if known is not _UNKNOWN:
         return (args[0] if known is _CHANGED else _made(known)), False
+    shaped = _SHAPED.get(operator)
+    outputs = shaped(args) if shaped is not None and not kwargs else None
+    if outputs is not None:
+        return outputs, False
     outputs = operator(*args, **kwargs)
     try:
         known = _CHANGED if outputs is args[0] else _form(outputs)
@@ -79,6 +83,34 @@ def is_repeatable(operator: Any) -> bool:
     *rest, returned = others
     in_place = first.alias_info.is_write and returned.alias_info is not None and returned.alias_info.is_write
     return torch.Tag.pointwise in operator.tags and in_place and all(one.alias_info is None for one in rest)
+
+
+def _batch_norm(args: Sequence[Any]) -> Any:
+    """Returns what `native_batch_norm` gives on `meta`; None where it may be something else."""
+    x = args[0]
+    return (torch.empty_like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])) if _is_usual(x) else None
+
+
+def _batch_norm_backward(args: Sequence[Any]) -> Any:
+    """Returns what `native_batch_norm_backward` gives on `meta`; None where it may be something else."""
+    gradient, x, *_, wanted = args
+    if not (_is_usual(gradient) and _is_usual(x)):
+        return None
+    of_weight, of_bias = (x.new_empty(x.shape[1]) if one else None for one in wanted[1:])
+    return torch.empty_like(gradient), of_weight, of_bias  # the first, whether it is wanted or not
+
+
+def _is_usual(x: Tensor) -> bool:
+    """Returns whether a tensor is one of images whose layout and type PyTorch keeps."""
+    dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+    return x.dim() == 4 and x.dtype is torch.float32 and dense
+
+
+# Pruning gives every layer a width of its own, so that what was remembered of these helps little.
+_SHAPED = {
+    torch.ops.aten.native_batch_norm.default: _batch_norm,
+    torch.ops.aten.native_batch_norm_backward.default: _batch_norm_backward,
+}
 
 
 def _described(value: Any) -> Hashable:

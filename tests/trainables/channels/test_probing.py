@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from tests.support.kinds import Unused
+from trainables.channels import probing
 from trainables.channels.groups import groups_of
 from trainables.channels.marks import bits_of, numbered, read_numbers
 from trainables.channels.operators import Key
@@ -111,6 +112,38 @@ def test_a_convolution_with_kernels_of_its_own_for_each_image_is_left_alone() ->
     found = analyse(Dynamic(), X)
     assert list(found.groups) == ["after"]
     assert [one.layer for one in found.left_alone] == ["one", "choose", "head"]
+
+
+class TokensFirst(nn.Module):
+    """Layers on tokens (n, tokens, features), and on tokens that come before the images (tokens, n, features)."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens, self.one, self.two, self.head = tokens, nn.Linear(2, 8), nn.Linear(8, 6), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(1)[:, : 2 * self.tokens].reshape(len(x), self.tokens, 2)
+        scores: Tensor = self.head(self.two(self.one(tokens).transpose(0, 1).relu()).relu().mean(0))
+        return scores
+
+
+@pytest.mark.parametrize("tokens", [2, 3, 20, 31])
+def test_images_are_not_taken_for_tokens_however_many_there_are_of_either(tokens: int) -> None:
+    found = analyse(TokensFirst(tokens), X)
+    assert {name: group.units for name, group in found.groups.items()} == {"two": 6, "one": 8}
+
+
+def test_passes_of_one_image_find_what_a_pass_of_many_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shuffled(x: Tensor) -> Tensor:
+        return x.reshape(len(x), 2, 6, 8, 8).transpose(1, 2).flatten(1, 2).cumsum(1).mean((2, 3))
+
+    torch.manual_seed(0)
+    for function in (shuffled, lambda x: x.flatten(1)):
+        model = Between(12, function)
+        expected = units(model)
+        with monkeypatch.context() as changed:
+            changed.setattr(probing, "LARGEST", 1)
+            assert units(model) == expected
 
 
 def test_numbers_are_spelled_and_read() -> None:

@@ -72,3 +72,27 @@ def test_views_and_changes_of_shape_are_not_repeated() -> None:
     assert not is_repeatable(ATEN.view.default)
     assert not is_repeatable(ATEN.slice.Tensor)
     assert not is_repeatable(ATEN.resize_.default)
+
+
+def test_batch_normalization_has_the_shapes_and_strides_that_pytorch_gives_it() -> None:
+    forward, backward = ATEN.native_batch_norm.default, ATEN.native_batch_norm_backward.default
+    weight = empty(6)
+    plain, last = empty(2, 6, 5, 5), empty(2, 6, 5, 5).to(memory_format=torch.channels_last)
+    others = empty(2, 6), last[:, :, ::2], plain.bfloat16(), empty(1, 1, 1, 1).expand(2, 6, 5, 5)
+
+    def described(outputs: tuple[Tensor | None, ...]) -> list[object]:
+        return [one if one is None else (one.shape, one.stride(), one.dtype) for one in outputs]
+
+    ran = []
+    for x in (plain, last, *others):
+        args = (x, weight, weight, weight, weight, True, 0.1, 1e-5)
+        out, one = run_on_meta(forward, args, {})
+        assert described(out) == described(forward(*args))
+        ran.append(one)
+        for gradient in (plain, last, torch.empty_like(plain[:1, :1, :1, :1]).expand(2, 6, 5, 5)):
+            if x.shape != gradient.shape:
+                continue
+            for wanted in ([True, True, True], [True, False, False], [False, True, True]):
+                args = (gradient, x, weight, weight, weight, weight, weight, True, 1e-5, wanted)  # type: ignore[assignment]
+                assert described(run_on_meta(backward, args, {})[0]) == described(backward(*args))
+    assert ran[:2] == [False, False]

@@ -5,6 +5,7 @@ from torch import nn
 
 from tests.support.kinds import KINDS
 from trainables.pruning.analysis import analyse
+from trainables.pruning.trials import remove
 
 X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -24,6 +25,22 @@ def test_rows_and_columns_of_the_removed_units_go_and_come_back() -> None:
     assert model.get_parameter("first.weight") is first
     assert model.get_parameter("second.weight") is second
     assert convolution.out_channels == 16
+
+
+def test_tensors_that_nobody_reads_get_their_sizes_alone_and_come_back_with_their_values() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1, groups=2), nn.Flatten())
+    model.append(nn.Linear(256, 10))
+    prunable, before = analyse(model, X), {name: value.clone() for name, value in model.state_dict().items()}
+    unread = prunable.seen.unread()
+    assert id(model.get_parameter("0.weight")) in unread
+    assert id(model.get_parameter("1.weight")) not in unread
+    removal = remove(model, prunable.seen.ports, [(prunable.groups["0"], torch.tensor([1, 5]))], unread)
+    assert model.get_parameter("0.weight").shape == (6, 1, 1, 1)
+    assert model.get_parameter("2.weight").shape == (4, 3, 1, 1)
+    assert torch.equal(model.get_parameter("1.weight"), before["1.weight"][[0, 2, 3, 4, 6, 7]])
+    removal.undo()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_each_group_of_a_convolution_loses_its_own_columns() -> None:
