@@ -149,7 +149,7 @@ def why_unwritable(folder: Folder) -> str | None:
         folder.write(".probe", bytes(PROBE_BYTES))
         folder.delete(".probe")
     except OSError as error:
-        return storage_fault(str(error)) or error.strerror or str(error)
+        return storage_fault(str(error)) or (os.strerror(error.errno) if error.errno else str(error))
     return None
 
 
