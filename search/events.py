@@ -1,6 +1,7 @@
 """Defines the events of a search as data (proposals, outcomes), and the protocol of the listeners that are told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -132,6 +133,9 @@ class Listener:
 class Listeners(Listener):
     """Tells several listeners of each event.
 
+    An error of a listener, as of a full storage, is raised, and again by each `check`: Tune takes one that is raised
+    while a trial ends for an error of the trial, and begins it anew.
+
     Attributes:
         several: the listeners, in the order in which they are told.
     """
@@ -139,23 +143,42 @@ class Listeners(Listener):
     def __init__(self, several: Sequence[Listener]) -> None:
         """Create it, for listeners that are told in this order."""
         self.several = list(several)
+        self._fault: Exception | None = None
+
+    def check(self) -> None:
+        """Raise the first error that a listener has raised, if one has."""
+        if self._fault is not None:
+            raise self._fault
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._fault = self._fault or error
+            raise
 
     def proposed(self, proposal: Proposal) -> None:
-        for one in self.several:
-            one.proposed(proposal)
+        with self._remembered():
+            for one in self.several:
+                one.proposed(proposal)
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
-        for one in self.several:
-            one.reported(proposal, row, ending)
+        with self._remembered():
+            for one in self.several:
+                one.reported(proposal, row, ending)
 
     def left_unfinished(self, proposal: Proposal, reason: str) -> None:
-        for one in self.several:
-            one.left_unfinished(proposal, reason)
+        with self._remembered():
+            for one in self.several:
+                one.left_unfinished(proposal, reason)
 
     def closed(self, reason: str) -> None:
-        for one in self.several:
-            one.closed(reason)
+        with self._remembered():
+            for one in self.several:
+                one.closed(reason)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        for one in self.several:
-            one.ended(proposal, outcome)
+        with self._remembered():
+            for one in self.several:
+                one.ended(proposal, outcome)

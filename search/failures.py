@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, EIO, ENOSPC, ENOTCONN, EROFS, ESTALE
+from errno import EDQUOT, EFBIG, EIO, ENOSPC, ENOTCONN, EROFS, ESTALE
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from trainables.storage import Folder
 from trainables.user_errors import innermost
 
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
-_BROKEN = tuple(map(os.strerror, (EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
+_BROKEN = tuple(map(os.strerror, (EFBIG, EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
 _NEVER_RAN = "The actor never ran"  # by which Ray says that a trial's process ended before it began
 PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
+_STORAGE, _ARROW = "trainables/storage.py", "pyarrow/"  # places in the code where a storage is used
 # Errors that a trial meets where a process or a node that it needs is lost.
 _RAYS_OWN = (
     "ray.exceptions.NodeDiedError",
@@ -80,8 +81,10 @@ def _machine_fault(error: str, last: str) -> str | None:
         return "Ray ended its process, since its node ran low on memory"
     if last.startswith(_RAYS_OWN) or any(mark in last for mark in _BROKEN_CARD):
         return last
-    if _PLACE.search(error) is not None:
-        return None
+    if places := _PLACE.findall(error):
+        own = [file for file, _ in places if not file.startswith(_ARROW)]
+        of_storage = bool(own) and own[-1].endswith(_STORAGE) and not last.startswith("FileNotFoundError")
+        return f"the storage failed it: {last}" if of_storage else None
     if "its node has died" in error:
         return "its node was lost"
     if "its worker process has died" in error:
@@ -151,7 +154,7 @@ def why_unwritable(folder: Folder) -> str | None:
         folder.write(".probe", bytes(PROBE_BYTES))
         folder.delete(".probe")
     except OSError as error:
-        return storage_fault(str(error)) or error.strerror or str(error)
+        return storage_fault(str(error)) or (os.strerror(error.errno) if error.errno else str(error))
     return None
 
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,12 @@ def prepare_environment(address: str | None) -> None:
 
     Args:
         address: address of the cluster to join; None: a local session is started.
+
+    Raises:
+        InvalidInput: Python runs without docstrings, which Ray reads when it is imported.
     """
+    if sys.flags.optimize > 1:
+        raise InvalidInput("PYTHONOPTIMIZE: got 2, or python -OO, under which Ray cannot be imported; expected 0 or 1")
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address is None:

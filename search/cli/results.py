@@ -68,12 +68,14 @@ def report(run: str, force: bool) -> None:
     prepare(None)
     from analysis.run.status import left_unfinished
     from analysis.run.trials import read_run
+    from search.failures import storage_watched
     from search.running import runner
     from trainables.storage import Folder
 
     folder = Folder(run)
     _compare(read_run(folder), force=force)
-    derived = runner.derive(folder)
+    with storage_watched(folder):
+        derived = runner.derive(folder)
     sentence = runner.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
     if (unfinished := left_unfinished(derived)) is not None:

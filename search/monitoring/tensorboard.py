@@ -2,7 +2,9 @@
 
 import json
 import tempfile
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,9 +23,10 @@ CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not No
 
 
 class LiveCurves(Listener):
-    """Writes each trial's curves while it runs, if the run directory is a local path.
+    """Writes each trial's curves while it runs, if the run directory is a local path that can be written.
 
-    It is a context manager that closes the files on exit. `write_tensorboard` rebuilds the same files from trials/.
+    It is a context manager that closes the files on exit. `write_tensorboard` rebuilds the same files from trials/ when
+    the search ends, so one that cannot be written now, as on a full disk, does not matter.
     """
 
     live_only: ClassVar[bool] = True
@@ -33,26 +36,36 @@ class LiveCurves(Listener):
         self._writers: dict[str, SummaryWriter] = {}
 
     def __enter__(self) -> Self:
+        self._hook = threading.excepthook
+        threading.excepthook = self._of_a_thread
         return self
 
     def __exit__(self, *_: object) -> None:
         for writer in self._writers.values():
-            writer.close()
+            with suppress(OSError):
+                writer.close()
+        threading.excepthook = self._hook
+
+    def _of_a_thread(self, failed: threading.ExceptHookArgs) -> None:
+        """Keep quiet of a file that TensorBoard's thread cannot write; it raises the same in the thread that asked."""
+        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__module__.startswith("tensorboard")):
+            self._hook(failed)
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if self._root is None:
             return
         recipe = proposal.recipe
-        if recipe.id not in self._writers:
-            label = _label(proposal.number, proposal.name or proposal.role, recipe.id)
-            self._writers[recipe.id] = SummaryWriter(str(self._root / label))
-        _write_row(self._writers[recipe.id], row)
-        self._writers[recipe.id].flush()
+        with suppress(OSError):
+            if recipe.id not in self._writers:
+                label = _label(proposal.number, proposal.name or proposal.role, recipe.id)
+                self._writers[recipe.id] = SummaryWriter(str(self._root / label))
+            _write_row(self._writers[recipe.id], row)
+            self._writers[recipe.id].flush()
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         writer = self._writers.pop(proposal.recipe.id, None)
         if writer is not None:
-            with writer:
+            with suppress(OSError), writer:
                 if outcome.metrics:
                     recipe = proposal.recipe.model_dump(mode="json")
                     _write_end(writer, proposal.role, recipe, outcome.metrics, self._objectives)

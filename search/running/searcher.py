@@ -78,7 +78,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         hypervolume = Hypervolume.of(study, fixed)
         self._study, self._sampler, self._known = study, sampler, DependencyTracker()
         self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
-        self._listeners = Listeners([*listeners, self._known, hypervolume, self._spending, sampler])
+        self.listeners = Listeners([*listeners, self._known, hypervolume, self._spending, sampler])
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._may_ask, self._why_unwritable = may_ask, why_unwritable
         self._waiting: list[Fixed] = list(fixed)
@@ -108,7 +108,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             proposal = self._next_fixed() or self._next_held() or self._next_proposal()
             if proposal is None:
                 return Searcher.FINISHED if self._nothing_left() else None
-            self._listeners.proposed(proposal)
+            self.listeners.proposed(proposal)
         self._losses.begin(trial_id)
         self._running[trial_id] = proposal
         self._places[proposal.role] += 1
@@ -124,7 +124,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
         Trials that have not ended are suggested again, before all others, without being announced a second time.
         """
-        replay(past, [Restoring(self._sampler), *self._listeners.several])
+        replay(past, [Restoring(self._sampler), *self.listeners.several])
         ids = {one.proposal.recipe.id for one in past}
         self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id not in ids]
         self._left -= sum(one.proposal.role == "proposed" for one in past)
@@ -158,10 +158,10 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._losses.lose(trial_id)
         proposal = self._running.pop(trial_id)
         self._places[proposal.role] -= 1
-        self._listeners.left_unfinished(proposal, failure.reason or "")
+        self.listeners.left_unfinished(proposal, failure.reason or "")
         if (reason := self._losses.why_hopeless()) is not None and not self._hopeless:
             self._hopeless = True
-            self._listeners.closed(reason)
+            self.listeners.closed(reason)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave all state out of a pickle. Tune pickles each searcher, but reads the pickle only to restore a tuner."""
@@ -176,11 +176,11 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _report(self, proposal: Proposal, report: Report, ending: Ending | None) -> None:
         if report.row:
-            self._listeners.reported(proposal, report.row, ending)
+            self.listeners.reported(proposal, report.row, ending)
 
     def _conclude(self, proposal: Proposal, outcome: Outcome) -> None:
         self._endings += 1
-        self._listeners.ended(proposal, outcome)
+        self.listeners.ended(proposal, outcome)
 
     def _drop_orphans(self) -> None:
         """End the fixed recipes that can never run since their base or teacher ended without weights.
@@ -193,7 +193,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             if reason is not None:
                 self._waiting.remove(fixed)
                 proposal = self._proposal_of(fixed)
-                self._listeners.proposed(proposal)
+                self.listeners.proposed(proposal)
                 self._conclude(proposal, Outcome(Ending(EndKind.ORPHANED, reason), None, 0.0))
         for held in list(self._held):
             if self._known.is_out(held.recipe):
@@ -206,7 +206,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         reason = self._spending.over() if self._left or self._held else None
         if reason is not None:
             self._left = 0
-            self._listeners.closed(reason)
+            self.listeners.closed(reason)
             while self._held:
                 self._sampler.forget(self._held.pop())
 

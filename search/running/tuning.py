@@ -1,5 +1,6 @@
 """Puts searcher, scheduler, trainable and callbacks together, and runs a study with them on Ray Tune."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -96,6 +97,7 @@ def tune_study(
         why_unwritable=partial(why_unwritable, folder),
     )
     searcher.replay(past)
+    checks = [INTERRUPTS.check, still_held, searcher.listeners.check]
     tuner = tune.Tuner(
         tune.with_resources(trainable, capacity.request),
         tune_config=tune.TuneConfig(
@@ -109,12 +111,14 @@ def tune_study(
         run_config=tune.RunConfig(
             name=TUNE_STATE,
             storage_path=str(folder.anchored()),
-            callbacks=[InterruptCallback([INTERRUPTS.check, still_held]), hangs, ForgetCallback()],
+            callbacks=[InterruptCallback(checks), hangs, ForgetCallback()],
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),
         ),
     )
+    # Errors reach the command, which says what they mean; Tune would print the stack of each one before.
+    logging.getLogger("ray.tune.execution.tune_controller").setLevel(logging.CRITICAL)
     with INTERRUPTS.deferred(), counting or nullcontext():
         tuner.fit()
 

@@ -1,14 +1,16 @@
 """Which of Ray's variables a local session heeds, and what becomes of one that does not start."""
 
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 
 from cluster.connection.session import Target, prepare_environment, session
-from trainables.errors import MachineFault
+from trainables.errors import InvalidInput, MachineFault
 
 NICENESS = "RAY_worker_niceness"
 OTHERS = {
@@ -69,3 +71,10 @@ def test_a_local_session_that_cannot_be_started_ends_in_words(monkeypatch: pytes
     with pytest.raises(MachineFault, match="Too many open files"):
         session(Target()).__enter__()
     assert begun == [1]
+
+
+def test_python_without_docstrings_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "flags", SimpleNamespace(optimize=2))
+        with pytest.raises(InvalidInput, match=r"PYTHONOPTIMIZE: got 2, or python -OO"):
+            prepare_environment("other:6379")

@@ -1,8 +1,12 @@
 """Curves: what is written live is what is rebuilt from the record."""
 
+from errno import ENOSPC
+from os import strerror
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from analysis.run.trials import read_run
@@ -80,3 +84,22 @@ def test_settings_of_a_users_attack_stand_among_the_hyperparameters(tmp_path: Pa
         "perturbation.settings.steps",
     }  # fmt: skip
     assert written["perturbation.settings.steps"].number_value == 3
+
+
+@pytest.mark.parametrize("when", ["from the beginning", "after the first epoch"])
+def test_curves_that_cannot_be_written_neither_end_a_search_nor_show_a_stack(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(ENOSPC, strerror(ENOSPC))
+
+    proposal = Proposal(RECIPE, "base", "base", 0)
+    with LiveCurves(Folder(str(tmp_path)), ("robust_accuracy", "train_flops")) as live:
+        if when != "from the beginning":
+            live.reported(proposal, ROWS[0])
+        monkeypatch.setattr(LocalFileSystem, "write", full)
+        monkeypatch.setattr(LocalFileSystem, "append", full)
+        for row in ROWS:
+            live.reported(proposal, row)
+        live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
+    assert capfd.readouterr().err == ""

@@ -1,15 +1,17 @@
 """A storage that is full from any one write on: the record stays whole, nothing has failed, and a resume ends it."""
 
-from errno import ENOSPC
+from errno import EACCES, ENOSPC
 from functools import partial
 from os import strerror
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from analysis.run.trials import read_run
 from cluster.connection.runtime_env import COMMIT
+from search.cli.app import temper
 from search.failures import storage_watched, why_unwritable
 from search.recipes.fixed import FixedRecipes
 from search.record.driver_session import driver_session
@@ -18,6 +20,7 @@ from search.resume.history import next_order, remember
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
+from tests.support.run_directories import worked_example
 from tests.support.searcher import done, searcher
 from trainables.errors import StorageFull
 from trainables.execution.ending import Ending, EndKind, State
@@ -58,6 +61,19 @@ def drive(study: Study, folder: Folder) -> None:
                         raise
                     searching.on_trial_complete(f"t{number}", error=True)
                 number += 1
+
+
+def test_a_report_into_anothers_run_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_example(tmp_path)
+
+    def refuse(self: Folder, name: str, content: bytes) -> None:
+        detail = f"Failed to open local file '{self}/{name}.partial'. Detail: [errno 13] Permission denied"
+        raise PermissionError(EACCES, detail)  # as Arrow words it
+
+    monkeypatch.setattr(Folder, "write", refuse)
+    told = CliRunner().invoke(temper, ["report", str(tmp_path)])
+    assert isinstance(told.exception, StorageFull)
+    assert f"{tmp_path}: the storage cannot be written (Permission denied)" in str(told.exception)
 
 
 def test_whenever_it_becomes_full_nothing_is_lost_and_nothing_fails(

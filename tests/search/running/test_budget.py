@@ -131,7 +131,7 @@ def test_patience_does_not_count_what_breaks_a_constraint() -> None:
 def test_a_spent_budget_ends_proposing_and_says_why() -> None:
     log = Log(load("digits", [*SMALL, "budget.flops=1e9", "sampler.kind=tpe"]))
     notes = Notes()
-    log.searcher._listeners.several.append(notes)
+    log.searcher.listeners.several.append(notes)
     for number in range(5):
         log.searcher.suggest(f"t{number}")
         log.searcher.on_trial_complete(f"t{number}", done(0.1 * number, 1e9) | {"train_flops": 1e10})

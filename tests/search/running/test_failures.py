@@ -49,6 +49,13 @@ TRACEBACK = """\x1b[36mray::RecipeTrainable.train()\x1b[39m (pid=7, ip=10.0.0.1)
   File "/x/model.py", line 12, in forward
     raise wrong
 """
+SAVING = f"""{TRACEBACK.splitlines()[0]}
+  File "/x/trainables/trainable.py", line 140, in _train
+    pipeline.save(place)
+  File "/x/trainables/storage.py", line 195, in _write
+    with system.open_output_stream(path) as stream:
+  File "pyarrow/error.pxi", line 92, in pyarrow.lib.check_status
+"""
 FIRST, SECOND = "Failure # 1 (occurred at 2026-11-27_00-00-00)\n", "Failure # 2 (occurred at 2026-11-27_00-00-09)\n"
 
 
@@ -99,6 +106,8 @@ def test_the_last_line_of_the_users_is_named_once(raised: str, reason: str, tmp_
             True,
             "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
         ),
+        (f"{SAVING}OSError: no connection", True, "the storage failed it: OSError: no connection"),
+        (f"{SAVING}FileNotFoundError: gone", False, "FileNotFoundError: gone"),
         (f"{FIRST}{KILLED}\n{SECOND}{TRACEBACK}KeyError: 2", False, "KeyError: 2"),
         (f"{FIRST}{TRACEBACK}KeyError: 2\n{SECOND}{NODE}", True, "its node was lost"),
         (LEFT, False, LEFT.splitlines()[-1]),

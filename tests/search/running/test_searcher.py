@@ -8,13 +8,13 @@ import pytest
 from ray.tune.search import Searcher
 
 from analysis.run.summary import summary
-from search.events import Outcome
+from search.events import Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.running.trial_results import outcome_of
 from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.recipes import propose
-from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result
+from tests.support.searcher import OUT_OF_MEMORY, Log, done, ended_early, epoch, finished, result, searcher
 from trainables.attacks.config import PGD, Perturbation
 from trainables.compression.config import ChannelPruning
 from trainables.errors import InvalidInput
@@ -254,3 +254,20 @@ def test_every_perturbation_loss_and_loop_has_words_of_its_own() -> None:
             made = kind(**{name: value for name, value in needed.items() if name in kind.model_fields})
             said.add(summary(plain | {group: made.model_dump(mode="json")}))
         assert len(said) == len(kinds) >= 2, group
+
+
+def test_an_error_of_a_listener_is_raised_again_by_each_check() -> None:
+    study = load("digits", THREE)
+
+    class Full(Log):
+        def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+            raise OSError("no room")
+
+    searching = searcher(study, Full(study))
+    searching.suggest("t0")
+    searching.listeners.check()
+    with pytest.raises(OSError, match="no room"):
+        searching.on_trial_complete("t0", done(0.1, 0.0))
+    for _ in range(2):  # Tune has taken the first for an error of the trial
+        with pytest.raises(OSError, match="no room"):
+            searching.listeners.check()
