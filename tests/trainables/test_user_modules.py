@@ -17,7 +17,7 @@ from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.user_code import source_files, user_function
 from trainables.user_errors import reported
-from trainables.user_modules import OURS, STUDY_FOLDER, WORKING_FOLDER, go_to_work, modules_beside
+from trainables.user_modules import OURS, STUDY_FOLDER, WORKING_FOLDER, go_to_work, modules_beside, user_folders
 
 NET = """
 from torch import nn
@@ -163,8 +163,18 @@ def test_workers_are_shielded_where_a_module_would_hide_another(
     assert environment["env_vars"]["PYTHONPATH"].split(os.pathsep)[0] == str(checkout())
     monkeypatch.setenv(WORKING_FOLDER, environment["env_vars"][WORKING_FOLDER])
     monkeypatch.chdir("/")
+    assert user_folders() == [tmp_path, Path("/")]
     go_to_work()
     assert Path.cwd() == tmp_path
+
+
+def test_shipped_code_is_found_beside_tempers_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKING_FOLDER, "tests")  # stands for the folder that is shipped
+    monkeypatch.chdir("/")
+    assert user_folders() == [checkout() / "tests", Path("/")]
+    for _ in range(2):  # as each trial of a process does
+        go_to_work()
+        assert Path.cwd() == checkout() / "tests"
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,19 @@ from search.remote import archive
 from search.remote.submission import submit
 from search.remote.user_modules import user_modules
 from search.study.loading import load
-from tests.support.command import SMALL, temper
+from tests.support.command import SMALL, installed_temper, temper
 from tests.support.heads import head
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 from trainables.user_code import TRUSTED
 from trainables.user_modules import SHIPPED, WORKING_FOLDER
 
+NETWORK = """
+from torch import nn
+def net(image_shape, classes):
+    width = int(open("width.txt").read())
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, classes))
+"""
 TOKEN = secrets.token_hex(32)
 
 
@@ -124,7 +130,11 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert "Traceback" not in refused.stderr
         monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
-        done = temper(*arguments, "--follow", settings=SMALL, cwd=home)
+        (home / "copy.py").write_text(NETWORK)
+        (home / "width.txt").write_text("16")
+        own = [*SMALL, "model.name=copy:net", "ship=[width.txt]"]
+        done = installed_temper(*arguments, "--follow", settings=own, cwd=home)
+        (home / "copy.py").unlink()  # which `python -m`, by which the other commands are run, would find first
         assert done.returncode == 0, done.stdout + done.stderr
         assert "9 recipes, 1 at once, into" in done.stdout  # the search's own output
         fetched = home / "runs" / "sent"

@@ -61,7 +61,8 @@ REFUSED = {
     "RemembersTheBatchSize": r"cannot be called with [24] images at once \(RuntimeError: .*\) in "
     r"layer head \(Linear\), "
     r"faulty_networks.py line \d+; expected a network that takes any number of images",
-    "other_arguments": r"takes \(shape: .*, n: int\).*'shape'\), expected a function of image_shape and classes",
+    "other_arguments": r"takes \(shape: .*, n: int\).*'shape'\) in faulty_networks.py line \d+, expected a function of "
+    r"image_shape and classes",
     "NeedsAFile": r"cannot be built \(FileNotFoundError: .*width.nowhere.json.*\) in "
     r"faulty_networks.py line \d+",
     "HoldsALock": r"cannot be copied, .*\(TypeError: .*\); expected modules that copy.deepcopy copies: no locks",
