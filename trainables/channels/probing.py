@@ -15,9 +15,9 @@ from trainables.channels.running import Passing, dimension, made_up, passed, sha
 TRAINING = 1_000_000  # number of the first operator of a pass in training mode
 FEW, MORE = 2, 3  # images of the passes that show which dimension of a value holds the images
 MOST_IMAGES = 64  # images of a pass with marks
-# Numbers of the largest value in such a pass: 24 MB. glibc takes larger blocks from the kernel and gives them back each
+# Numbers of the largest value in such a pass: 32 MB. glibc takes larger blocks from the kernel and gives them back each
 # time, and a page that is touched for the first time takes longer than to compute on it.
-LARGEST = 6_000_000
+LARGEST = 8_000_000
 
 
 def probe(model: nn.Module, example: Tensor) -> Seen:
@@ -27,7 +27,7 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
         model: the network, which is left as it was.
         example: one image (1, channels, height, width).
     """
-    seen, cache = Seen(), dict[tuple[int, tuple[int, ...]], Any]()
+    seen, cache = Seen(), dict[Hashable, Any]()
     tensors = {id(one): one for one in [*model.parameters(), *model.buffers()] if one.dim() and one.is_floating_point()}
 
     def ran(mode: _Probe, training: bool) -> _Probe:
@@ -137,7 +137,7 @@ class _Probe(Passing):
         seen: Seen,
         known: Mapping[int, Tensor],
         others: Mapping[int, Tensor],
-        cache: dict[tuple[int, tuple[int, ...]], Any],
+        cache: dict[Hashable, Any],
         images: int,
         look: _Look,
         marks: Mapping[Key, Tensor] | None = None,
@@ -148,7 +148,7 @@ class _Probe(Passing):
             seen: what the network showed; a pass without marks adds its ports.
             known: all parameters and buffers, by id.
             others: those whose uses outside of weighted operators are noted.
-            cache: keeps shapes of outputs from pass to pass.
+            cache: keeps shapes of outputs, and made-up ones of one image, from pass to pass.
             images: number of images.
             look: where the images lie in each value; the first two passes fill it.
             marks: marks (images, channels) by the port that makes them; None: ports are added.
@@ -175,11 +175,19 @@ class _Probe(Passing):
         assert like is not None
         several = self._cache[key]
         first, *rest = several if isinstance(several, tuple) else (several,)
-        made = self._made(number, call, made_up(number, first.shape, like))
+        made = self._made(number, call, self._made_up(number, first.shape, like))
         if not isinstance(several, tuple):
             return made
-        others = [made_up(number, one.shape, like).clone() if isinstance(one, Tensor) else one for one in rest]
+        others = [self._made_up(number, one.shape, like).clone() if isinstance(one, Tensor) else one for one in rest]
         return made, *others
+
+    def _made_up(self, number: int, shape: torch.Size, like: Tensor) -> Tensor:
+        """Returns what `made_up` gives, which is drawn once for all passes."""
+        key = (number, "numbers", shape[1:], like.dtype)
+        if key not in self._cache:
+            self._cache[key] = made_up(number, torch.Size((1, *shape[1:])), like)
+        one: Tensor = self._cache[key]
+        return one.expand(shape)
 
     def _made(self, number: int, call: Operation, made: Tensor) -> Tensor:
         """Returns the output of an operator with its marks."""
