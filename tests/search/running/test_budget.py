@@ -109,11 +109,11 @@ def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
 def test_patience_ends_after_so_many_without_hypervolume() -> None:
     made = Spent(patience=2)
     for robust, flops, over in (
-        (0.5, 1e9, False),
-        (0.4, 2e9, False),  # dominated: gains nothing
-        (0.6, 2e9, False),  # gains
-        (0.5, 3e9, False),
-        (0.05, 1e8, True),  # cheaper, but no more robust than the ordinary base: gains nothing
+        (0.7, 1e9, False),
+        (0.65, 2e9, False),  # dominated: gains nothing
+        (0.75, 2e9, False),  # gains
+        (0.7, 3e9, False),
+        (0.6, 1e8, True),  # cheaper, but it gives up more than a fifth of the reference's .8: gains nothing
     ):
         made.ended(proposal("proposed", 2), complete(robust, flops))
         assert (made.over() is not None) == over
@@ -122,7 +122,7 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
 
 def test_patience_does_not_count_what_breaks_a_constraint() -> None:
     made = Spent(patience=1, constraints="['train_flops <= 3e9']")
-    made.ended(proposal("proposed", 2), complete(0.5, 1e9))
+    made.ended(proposal("proposed", 2), complete(0.7, 1e9))
     assert made.over() is None
     made.ended(proposal("proposed", 2), complete(0.9, 4e9))  # more robust, but too dear to be of use
     assert made.over() == "the last 1 finished proposals gained no hypervolume"
