@@ -15,6 +15,7 @@ from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes
 from trainables.models.resnets import resnet18, wide_resnet
+from trainables.models.wrappers import unwrapped
 from trainables.user_code import is_reference, user_function
 from trainables.user_errors import misfit, reported
 
@@ -91,7 +92,8 @@ def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
             "classes, by these names"
         )
     with reported(f"model.name: {name}", ": cannot be built", advice):
-        return function(image_shape=image_shape, classes=classes)
+        made = function(image_shape=image_shape, classes=classes)
+    return unwrapped(made, f"model.name: {name}") if isinstance(made, nn.Module) else made
 
 
 def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
