@@ -15,7 +15,7 @@ from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState,
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
 from search.study.study import Study, compute_of
-from search.surrogate.acquisition import expected_hypervolume_improvement
+from search.surrogate.acquisition import decades, expected_hypervolume_improvement
 from search.surrogate.gaussian_process import (
     FITTED,
     Array,
@@ -121,7 +121,7 @@ class CostAwareSampler(Sampler):
         if not drawn:
             return None
         candidates = [candidate for candidate, _ in drawn]
-        costs = np.array([_decades(one.flops) for one in candidates])
+        costs = np.array([decades(one.flops) for one in candidates])
         gains = self._expected(candidates, costs, front, search.base_metrics)
         if gains is None:  # chooses one at random, with weights 1 / compute^left
             acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
@@ -131,7 +131,7 @@ class CostAwareSampler(Sampler):
         return replace(chosen, distributions=chooser.distributions)
 
     def accept(self, candidate: Candidate) -> None:
-        self._known[candidate.recipe] = _Known(candidate, _decades(candidate.flops))
+        self._known[candidate.recipe] = _Known(candidate, decades(candidate.flops))
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
@@ -165,7 +165,7 @@ class CostAwareSampler(Sampler):
             return
         known.outcome = outcome
         if known.metrics:
-            known.cost = _decades(known.metrics[compute_of(self._study)])
+            known.cost = decades(known.metrics[compute_of(self._study)])
         known.seen = self._seen(known)
         if outcome.state is not State.FAIL:
             self._ended.append(known)
@@ -297,7 +297,3 @@ class CostAwareSampler(Sampler):
                 front.append(one)
         self._leading, self._compared = front, len(self._ended)
         return front
-
-
-def _decades(flops: float) -> float:
-    return math.log10(max(1.0, flops))

@@ -1,5 +1,7 @@
 """Computes the expected hypervolume improvement of candidates of known compute and predicted accuracy."""
 
+import math
+
 import numpy as np
 
 from search.surrogate.gaussian_process import Array
@@ -35,3 +37,8 @@ def expected_hypervolume_improvement(
     above = deviation[:, None] * (density + distance * ndtr(distance))  # expected excess over each level
     heights = above - np.column_stack([above[:, 1:], np.zeros(len(mean))])
     return np.asarray((heights * np.clip(limits - costs[:, None], 0.0, None)).sum(axis=1))
+
+
+def decades(flops: float) -> float:
+    """Returns the common logarithm of FLOPs; 0 for less than one, so that recipes without compute can be compared."""
+    return math.log10(max(1.0, flops))
