@@ -21,7 +21,7 @@ NORMS = {"linf": "L∞", "l2": "L2"}
 def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
     """Return the points of the frontier's line: those not dominated in robust accuracy and compute, cheapest first.
 
-    Baselines, grid recipes and proposals count; bases and confirmations do not.
+    Baselines, grid recipes and proposals that may be on a frontier count; bases and confirmations do not.
 
     Args:
         table: the table of `analysis.tables.trials.finished`, which may be empty.
@@ -32,7 +32,9 @@ def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
     """
     if not len(table):
         return pd.DataFrame({compute: [], "robust_accuracy": []})
-    plane = table.loc[table["role"].isin(CANDIDATES), [compute, "robust_accuracy"]].drop_duplicates()
+    plane = table.loc[
+        table["role"].isin(CANDIDATES) & table["eligible"], [compute, "robust_accuracy"]
+    ].drop_duplicates()
     costs = plane.to_numpy(dtype=np.float64) * np.array([1.0, -1.0])
     return plane[non_dominated(costs)].sort_values(compute).reset_index(drop=True)
 
@@ -91,7 +93,8 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any], least: float | 
         axes.set_xscale("log")
         axes.legend(loc="upper left")
     if least is not None and len(table):
-        axes.axhspan(min(0.0, axes.get_ylim()[0]), least, color=OUTSIDE, alpha=0.12, linewidth=0, zorder=-1)
+        axes.set_ylim(axes.get_ylim())  # the band reaches the edges, and does not move them
+        axes.axhspan(-1.0, least, color=OUTSIDE, alpha=0.12, linewidth=0, zorder=-1)
     axes.set_xlabel("marginal training compute (FLOPs)")
     axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
     axes.set_title(title(info).replace("$", r"\$"))

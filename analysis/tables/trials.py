@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.pareto.frontier import frontier, ratio
+from analysis.pareto.frontier import eligible, frontier, ratio
 from analysis.pareto.reference_point import outside
 from analysis.run.summary import summary
 from analysis.run.trials import Run
@@ -14,9 +14,10 @@ def finished(run: Run) -> pd.DataFrame:
     """Return one row for each complete trial, in the order of proposing.
 
     Returns:
-        Columns id, role, name, recipe (in words), every metric, on_frontier (bool), in_region (bool, whether it lies in
-        the region that the study asks for, as all do until base and reference have finished) and, once the reference
-        has finished, marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops, end_to_end_flops and
+        Columns id, role, name, recipe (in words), every metric, on_frontier (bool), eligible (bool: it may be on the
+        frontier, being better than chance and within the constraints), in_region (bool: it lies in the region that the
+        study asks for, as all do until base and reference have finished) and, once the reference has finished,
+        marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops, end_to_end_flops and
         robust_accuracy divided by those of the reference.
     """
     kept = {trial.id for trial in frontier(run)}
@@ -28,11 +29,11 @@ def finished(run: Run) -> pd.DataFrame:
     rows = [
         {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe), **trial.metrics}
         | ({} if run.reference is None else {name: ratio(run, trial, whole) for name, whole in ratios.items()})
-        | {"on_frontier": trial.id in kept, "in_region": outside(run, trial) is None}
+        | {"on_frontier": trial.id in kept, "eligible": eligible(run, trial), "in_region": outside(run, trial) is None}
         for trial in run.trials
         if trial.state is State.COMPLETE
     ]
-    columns = None if rows else ["id", "role", "name", "recipe", "on_frontier", "in_region"]
+    columns = None if rows else ["id", "role", "name", "recipe", "on_frontier", "eligible", "in_region"]
     return pd.DataFrame(rows, columns=columns)
 
 

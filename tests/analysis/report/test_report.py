@@ -17,13 +17,14 @@ from trainables.storage import Folder
 def test_the_staircase_is_what_none_beats_in_the_plane_that_is_drawn() -> None:
     table = pd.DataFrame(
         [
-            ("baseline", 100.0, 100.0, 0.8),
-            ("proposed", 1.0, 60.0, 0.5),
-            ("proposed", 2.0, 40.0, 0.6),
-            ("proposed", 3.0, 70.0, 0.55),
-            ("base", 0.5, 50.0, 0.9),
+            ("baseline", 100.0, 100.0, 0.8, True),
+            ("proposed", 1.0, 60.0, 0.5, True),
+            ("proposed", 2.0, 40.0, 0.6, True),
+            ("proposed", 3.0, 70.0, 0.55, True),
+            ("proposed", 0.1, 30.0, 0.1, False),  # no better than chance
+            ("base", 0.5, 50.0, 0.9, True),
         ],
-        columns=["role", "train_flops", "end_to_end_flops", "robust_accuracy"],
+        columns=["role", "train_flops", "end_to_end_flops", "robust_accuracy", "eligible"],
     )
     assert staircase(table, "train_flops").to_numpy().tolist() == [[1.0, 0.5], [2.0, 0.6], [100.0, 0.8]]
     assert staircase(table, "end_to_end_flops").to_numpy().tolist() == [[40.0, 0.6], [100.0, 0.8]]
