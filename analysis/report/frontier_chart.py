@@ -137,27 +137,26 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float |
     )
     for role, colour in COLOURS.items():
         part = table[table["role"] == role] if len(table) else table
-        if not len(part):
-            continue
-        for axis in steps:
-            columns[axis].append(part[axis].tolist())
-            rows[axis].append(part["robust_accuracy"].tolist())
-        figure.add_scatter(
-            x=columns["train_flops"][-1],
-            y=rows["train_flops"][-1],
-            error_y={"array": part["robust_accuracy_stderr"].tolist(), "thickness": 0.7},
-            mode="markers+text" if role == "baseline" else "markers",
-            name=role,
-            text=[escape(str(name)) for name in part["name"]] if role == "baseline" else None,
-            textposition="top left",
-            hovertext=[_hover(row) for _, row in part.iterrows()],
-            hoverinfo="text",
-            marker={
-                "color": [colour if inside or role == "baseline" else OUTSIDE for inside in part["in_region"]],
-                "size": [12 if member else 7 for member in part["on_frontier"]],
-                "symbol": "diamond" if role == "baseline" else "circle",
-            },
-        )
+        for inside, points in _by_region(part, role):
+            for axis in steps:
+                columns[axis].append(points[axis].tolist())
+                rows[axis].append(points["robust_accuracy"].tolist())
+            figure.add_scatter(
+                x=columns["train_flops"][-1],
+                y=rows["train_flops"][-1],
+                error_y={"array": points["robust_accuracy_stderr"].tolist(), "thickness": 0.7},
+                mode="markers+text" if role == "baseline" else "markers",
+                name=role if inside else f"{role}, outside",
+                text=[escape(str(name)) for name in points["name"]] if role == "baseline" else None,
+                textposition="top left",
+                hovertext=[_hover(row) for _, row in points.iterrows()],
+                hoverinfo="text",
+                marker={
+                    "color": colour if inside else OUTSIDE,
+                    "size": [12 if member else 7 for member in points["on_frontier"]],
+                    "symbol": "diamond" if role == "baseline" else "circle",
+                },
+            )
     buttons = [
         {
             "label": f"{label} compute",
