@@ -69,14 +69,14 @@ def report(run: str, force: bool) -> None:
     from analysis.run.status import left_unfinished
     from analysis.run.trials import read_run
     from search.failures import storage_watched
-    from search.running import runner
+    from search.record import derived_files
     from trainables.storage import Folder
 
     folder = Folder(run)
     _compare(read_run(folder), force=force)
     with storage_watched(folder):
-        derived = runner.derive(folder)
-    sentence = runner.conclude(derived)
+        derived = derived_files.derive(folder)
+    sentence = derived_files.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
     if (unfinished := left_unfinished(derived)) is not None:
         click.echo(unfinished, err=True)

@@ -16,7 +16,8 @@ from search.study.loading import load, shipped
 from search.study.study import Study
 from trainables.errors import InvalidInput, MachineFault
 
-if TYPE_CHECKING:  # both import pyarrow, for which `temper validate` need not wait
+if TYPE_CHECKING:  # they import pyarrow, for which `temper validate` need not wait
+    from analysis.run.extensions import Extension
     from search.record.lease import Lease
     from trainables.storage import Folder
 
@@ -104,14 +105,20 @@ def search(
 @click.command()
 @click.argument("run")
 @click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
+@click.option(
+    "--budget", multiple=True, metavar="NAME=+AMOUNT",
+    help="Add to the budget, also of a search that has ended: trials=+20, hours=+1 or flops=+1e12.",
+)  # fmt: skip
 @on_cluster
-def resume(run: str, force: bool, address: str | None, allow_unauthenticated: bool) -> None:
-    """Go on with RUN, a run directory whose search was interrupted or killed."""
+def resume(run: str, force: bool, budget: tuple[str, ...], address: str | None, allow_unauthenticated: bool) -> None:
+    """Go on with RUN, a run directory whose search was interrupted or killed, or has ended and gets more to spend."""
     started = time.perf_counter()
     prepare(address)
+    from search.resume.extension import read_amounts
     from trainables.storage import Folder
 
-    _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force)
+    added = read_amounts(budget)
+    _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force, added=added)
 
 
 @click.command()
@@ -154,7 +161,7 @@ def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Cal
     return (lambda splits: check_studys_network(study, splits, say)) if tries else untried
 
 
-def _resume(folder: "Folder", started: float, target: Target, *, force: bool) -> None:
+def _resume(folder: "Folder", started: float, target: Target, *, force: bool, added: "Extension | None" = None) -> None:
     from analysis.run.trials import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal
@@ -167,7 +174,13 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool) ->
         lease,
         started,
         lambda runner: runner.resume(
-            lease, target=target, command=_command(), force=force, started=started, terminal=Terminal()
+            lease,
+            target=target,
+            command=_command(),
+            force=force,
+            started=started,
+            terminal=Terminal(),
+            added=added,
         ),
     )
 
@@ -193,10 +206,11 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     lease.on_lost = lambda: _give_up(lease)
     try:
         with lease, storage_watched(folder):
-            from search.running import runner  # takes seconds, in which the lease is renewed already
+            from search.record import derived_files  # takes seconds, in which the lease is renewed already
+            from search.running import runner
 
             timing = search(runner)
-            run = runner.derive(folder)
+            run = derived_files.derive(folder)
     except KeyboardInterrupt as interrupt:
         with INTERRUPTS.deferred():
             click.echo(f"\n{_interrupted(folder)}", err=True)
@@ -204,7 +218,7 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     unfinished = left_unfinished(run)
     if unfinished is not None and not any(trial.metrics for trial in run.trials):
         raise MachineFault(unfinished)
-    sentence = runner.conclude(run)
+    sentence = derived_files.conclude(run)
     click.echo(
         f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
         f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."

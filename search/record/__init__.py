@@ -7,5 +7,6 @@
 - `recorder`: writes study.yaml, run.json and trials/
 - `driver_session`: writes when a driver began, when it ended and why
 - `provenance`: tells the code, versions, machine and command that a run came from
+- `derived_files`: rebuilds all that follows from trials/, and says what came of the search
 - `study_database`: derives study.db, which optuna-dashboard opens
 """

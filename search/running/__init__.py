@@ -1,6 +1,6 @@
 """Running: runs the search on Ray Tune.
 
-- `runner`: starts, resumes and concludes a search
+- `runner`: starts and resumes a search
 - `tuning`: puts Ray Tune together out of searcher, scheduler, trainable and callbacks
 - `searcher`: tells Tune which recipe runs next
 - `dependency_tracker`: knows which recipes have ended, and so which ones can begin

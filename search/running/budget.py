@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
+from analysis.run.extensions import Spent
 from search.events import Listener, Proposal, Row
 from search.monitoring.hypervolume import Hypervolume
 from search.study.algorithms import Budget
 from trainables.execution.ending import Ending
+
+START = Spent()  # of a search that was never extended
 
 
 class BudgetTracker(Listener):
@@ -18,6 +21,7 @@ class BudgetTracker(Listener):
         hypervolume: Hypervolume,
         clock: Callable[[], float] = time.monotonic,
         hours_before: float = 0.0,
+        since: Spent = START,
     ) -> None:
         """Start the clock.
 
@@ -26,8 +30,9 @@ class BudgetTracker(Listener):
             hypervolume: hypervolume of the study's proposals; it must be told of each ending before this is asked.
             clock: returns a time in seconds.
             hours_before: hours for which earlier drivers worked on the run; they count as spent.
+            since: what had been spent when the budget was last extended; shares and patience count from there.
         """
-        self._budget, self._hypervolume = budget, hypervolume
+        self._budget, self._hypervolume, self._since = budget, hypervolume, since
         self._clock, self._started = clock, clock() - 3600 * hours_before
         self._flops: dict[str, float] = {}
 
@@ -36,15 +41,15 @@ class BudgetTracker(Listener):
             self._flops[proposal.recipe.id] = float(row["train_flops"])
 
     def left(self) -> float:
-        """Return the share of the budget that is left, 0–1.
+        """Return the share of the budget that is left, 0–1, of all of it or of what it had at its last extension.
 
         It is the smaller one of the shares of hours and of FLOPs; 1 if neither is limited.
         """
         budget, shares = self._budget, [1.0]
         if budget.hours is not None:
-            shares.append(1 - self._hours() / budget.hours)
+            shares.append((budget.hours - self._hours()) / (budget.hours - self._since.hours))
         if budget.flops is not None:
-            shares.append(1 - sum(self._flops.values()) / budget.flops)
+            shares.append((budget.flops - sum(self._flops.values())) / (budget.flops - self._since.flops))
         return max(0.0, min(shares))
 
     def over(self) -> str | None:
@@ -65,8 +70,9 @@ class BudgetTracker(Listener):
     def _gained(self, last: int) -> bool:
         """Return whether the last so many finished proposals gained hypervolume.
 
-        True while there are no more than that, or no reference point yet, since nothing can be said then.
+        True while there are no more than that since the budget was last extended, or no reference point yet, since
+        nothing can be said then.
         """
         finished = self._hypervolume.finished
         now, before = self._hypervolume.of_first(finished), self._hypervolume.of_first(finished - last)
-        return finished <= last or now is None or before is None or now > before
+        return finished - self._since.finished <= last or now is None or before is None or now > before

@@ -4,22 +4,21 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import optuna
 
-from analysis.pareto.parity import verdict
+from analysis.run.extensions import Extension, Spent, read_extensions, write_extension
 from analysis.run.sessions import hours_spent
-from analysis.run.trials import Run, read_run
-from analysis.tables.rungs import rung_lines
+from analysis.run.trials import read_run
 from cluster.connection.session import IN_A_JOB, Target, session
 from cluster.doctor.shared_storage import check_shared
 from search.monitoring.hypervolume import Hypervolume
 from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tally import Tally
-from search.monitoring.tensorboard import LiveCurves, write_tensorboard
+from search.monitoring.tensorboard import LiveCurves
 from search.recipes.compressor_check import try_user_compressors
 from search.recipes.finite_space import planned_recipes
 from search.recipes.first_proposals import check_first
@@ -27,12 +26,13 @@ from search.recipes.fixed import FixedRecipes
 from search.record.driver_session import driver_session
 from search.record.lease import Lease
 from search.record.recorder import Record
-from search.record.study_database import write_study_database
 from search.remote.user_modules import try_shipped_copy, user_modules
 from search.resume.corrupt_files import corrupt_files
+from search.resume.extension import check_extension, extended, spent_of
 from search.resume.fingerprint import differences, fingerprint
 from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
 from search.resume.study_folder import require_modules
+from search.running.budget import START
 from search.running.capacity import capacity_of
 from search.running.tuning import TUNE_STATE, tune_study
 from search.samplers.warm_start import PastTrial
@@ -40,11 +40,9 @@ from search.study.loading import read_study
 from search.study.study import Study
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits, load_splits
-from trainables.errors import InvalidInput, NoTrialSucceeded
-from trainables.execution.ending import State
+from trainables.errors import InvalidInput
 from trainables.models.build import build
 from trainables.models.weights import load_weights
-from trainables.storage import Folder
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,17 @@ def search(
     )
 
 
-def resume(lease: Lease, *, target: Target, command: str, force: bool, started: float, terminal: Terminal) -> Timing:
-    """Go on with a search whose driver was interrupted or killed.
+def resume(
+    lease: Lease,
+    *,
+    target: Target,
+    command: str,
+    force: bool,
+    started: float,
+    terminal: Terminal,
+    added: Extension | None = None,
+) -> Timing:
+    """Go on with a search whose driver was interrupted or killed, or whose budget is extended.
 
     Finished trials stay as they are; trials that ran continue from their checkpoints.
 
@@ -147,29 +154,38 @@ def resume(lease: Lease, *, target: Target, command: str, force: bool, started: 
         force: go on even if code, data or study have changed since the run began.
         started: as for `search`.
         terminal: as for `search`.
+        added: what is added to the budget; None: nothing.
 
     Returns:
         How long this driver took.
 
     Raises:
-        InvalidInput: the folder is no run, code, data or study have changed, or a checkpoint that is needed is gone.
+        InvalidInput: the folder is no run, code, data or study have changed, a checkpoint that is needed is gone, or
+            what is added to the budget leaves nothing to spend.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder = lease.run
     run = read_run(folder)
     study = read_study(folder)
     require_modules(folder, study, terminal.line)
-    fixed = FixedRecipes.of(study)
     splits = load_splits(study.data)
     changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))
     if changed and not force:
         raise InvalidInput(f"{folder}: changed since it began: {', '.join(changed)}; --force goes on all the same")
+    extensions = read_extensions(folder)
+    if added is not None:
+        extensions = (*extensions, replace(added, spent=spent_of(run)))
+        check_extension(study, extensions, extensions[-1].spent)
+    study = extended(study, extensions)
+    fixed = FixedRecipes.of(study)
     past = remember(run)
     trained = finished_ancestors(run, fixed, splits)
 
     def begin(record: Record) -> None:
         for line in corrupt_files(run):
             terminal.line(line)
+        if added is not None:
+            write_extension(folder, extensions[-1])
         done = sum(one.outcome is not None for one in past)
         terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
 
@@ -187,6 +203,7 @@ def resume(lease: Lease, *, target: Target, command: str, force: bool, started: 
         past=past,
         trained=trained,
         hours_before=hours_spent(run),
+        since=extensions[-1].spent if extensions else START,
     )
 
 
@@ -205,8 +222,12 @@ def _run(
     past: Sequence[RememberedTrial] = (),
     trained: Mapping[str, TrainedModel] = MappingProxyType({}),
     hours_before: float | None = None,
+    since: Spent = START,
 ) -> Timing:
-    """Run what is left of a study. `hours_before` are the hours of earlier drivers, None for a new run."""
+    """Run what is left of a study. `hours_before` are the hours of earlier drivers, None for a new run.
+
+    `since` is what had been spent when the budget was last extended.
+    """
     try_user_compressors(study, splits)
     folder = lease.run
     try:
@@ -244,38 +265,10 @@ def _run(
                     trained,
                     capacity=capacity,
                     hours_before=before,
+                    since=since,
                     still_held=lease.check,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:
         terminal.status("")
         folder.child(TUNE_STATE).remove()
-
-
-def derive(folder: Folder) -> Run:
-    """Rebuild every derived file of a run from its trials/: report, tables, figures, study.db, TensorBoard.
-
-    Raises:
-        InvalidInput: the folder is no run.
-    """
-    from analysis.report.report import (
-        write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
-    )
-
-    run = read_run(folder)
-    write_report(run)
-    write_study_database(run)
-    write_tensorboard(run)
-    return run
-
-
-def conclude(run: Run) -> str:
-    """Return a run's verdict in one sentence, and a line for each rung of halving.
-
-    Raises:
-        NoTrialSucceeded: no trial finished; it lists the reasons.
-    """
-    if not any(trial.state is State.COMPLETE for trial in run.trials):
-        reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
-        raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
-    return "\n".join([verdict(run), *rung_lines(run)])

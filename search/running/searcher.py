@@ -8,13 +8,14 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from analysis.run.extensions import Spent
 from search.events import Asked, Listener, Listeners, Outcome, Proposal
 from search.failures import check_machine
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.resume.history import RememberedTrial
 from search.resume.replay import replay
-from search.running.budget import BudgetTracker
+from search.running.budget import START, BudgetTracker
 from search.running.dependency_tracker import DependencyTracker
 from search.running.losses import Losses
 from search.running.trial_results import outcome_of
@@ -57,6 +58,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         hours_before: float = 0.0,
         may_ask: Callable[[], bool] = lambda: True,
         why_unwritable: Callable[[], str | None] = lambda: None,
+        since: Spent = START,
     ) -> None:
         """Create a searcher that has suggested nothing yet.
 
@@ -73,11 +75,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             hours_before: hours for which earlier drivers worked on the run, for a budget of hours.
             may_ask: returns whether the sampler can be asked without a long pause; until then nothing is proposed.
             why_unwritable: returns what is wrong with the run's storage, None where it can be written.
+            since: what had been spent when the budget was last extended.
         """
         super().__init__()
         hypervolume = Hypervolume.of(study, fixed)
         self._study, self._sampler, self._known = study, sampler, DependencyTracker()
-        self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before)
+        self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before, since)
         self.listeners = Listeners([*listeners, self._known, hypervolume, self._spending, sampler])
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
         self._may_ask, self._why_unwritable = may_ask, why_unwritable
@@ -88,7 +91,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, Proposal] = {}
         self._places: Counter[Role] = Counter()  # number of trials that run or wait for room
         self._losses, self._hopeless = Losses(), False
-        self._left = study.budget.trials
+        self._left, self._whole = study.budget.trials, study.budget.trials - since.trials
         self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
         self._endings = 0
@@ -264,8 +267,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _share_left(self) -> float:
         """Return the share of the budget that is left, 0–1: the smallest one of trials, hours and FLOPs."""
-        trials = self._study.budget.trials
-        return min(self._left / trials, self._spending.left())
+        return min(self._left / self._whole, self._spending.left())
 
     def _fits(self, role: Role) -> bool:
         return self._has_place(self._places, role)

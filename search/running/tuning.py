@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ray import tune
 
+from analysis.run.extensions import Spent
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.object_cache import ObjectCache
 from search.events import Listener
@@ -46,6 +47,7 @@ def tune_study(
     *,
     capacity: Capacity,
     hours_before: float,
+    since: Spent,
     still_held: Callable[[], object],
 ) -> None:
     """Run what is left of a study on Ray Tune, and wait until it has ended. Ray must have been started.
@@ -61,6 +63,7 @@ def tune_study(
         trained: finished recipes that are the base or the teacher of others, by id.
         capacity: the cluster's room, and where each role's trials go.
         hours_before: hours for which earlier drivers worked on this run.
+        since: what had been spent when the budget was last extended.
         still_held: is called all the time, and raises or ends the process if another driver has taken the run.
     """
     setting = Setting(
@@ -93,6 +96,7 @@ def tune_study(
         halving.stops.get,
         has_place=capacity.has_place,
         hours_before=hours_before,
+        since=since,
         may_ask=(lambda: True) if counting is None else counting.ready,
         why_unwritable=partial(why_unwritable, folder),
     )

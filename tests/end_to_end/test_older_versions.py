@@ -19,10 +19,10 @@ from analysis.run.sessions import End, read_sessions
 from analysis.run.status import status_lines, status_of
 from analysis.run.trials import Run, read_run
 from search.recipes.fixed import FixedRecipes
+from search.record.derived_files import conclude, derive
 from search.record.run_directory import begun_run
 from search.reproduce import reproduce
 from search.resume.history import remember
-from search.running.runner import conclude, derive
 from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
 from tests.support.checkout import ROOT

@@ -95,6 +95,39 @@ def test_a_finished_search_has_nothing_to_resume(whole: Path) -> None:
     assert outcomes(whole) == before
 
 
+@pytest.mark.slow
+def test_a_finished_search_goes_on_with_what_is_added_to_its_budget_also_after_a_kill(
+    whole: Path, tmp_path: Path
+) -> None:
+    """Both ways from one run: an extension that runs to its end, and one that is killed, then resumed plainly.
+
+    As the whole search, it proposes at random, so that what is proposed does not hang on which trial ends first.
+    """
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    for copy in (unbroken, killed):
+        shutil.copytree(whole, copy)
+    before = outcomes(whole)
+    done = temper("resume", str(unbroken), "--budget", "trials=+2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = outcomes(unbroken)
+    assert len(after) == len(before) + 2
+    assert before.items() <= after.items()
+    assert "13 of 13 recipes ended" in temper("status", str(unbroken)).stdout
+    kill_after(start("resume", str(killed), "--budget", "trials=+2"), killed, len(before) + 1, 0.2)
+    resumed(killed)
+    assert outcomes(killed) == after
+    study, fingerprint = (
+        (whole / "study.yaml").read_bytes(),
+        json.loads((whole / "run.json").read_text())["fingerprint"],
+    )
+    assert (killed / "study.yaml").read_bytes() == study
+    assert json.loads((killed / "run.json").read_text())["fingerprint"] == fingerprint
+    nothing = temper("resume", str(unbroken), "--budget", "hours=+1")
+    assert nothing.returncode == 2
+    assert "which the study does not limit" in nothing.stderr
+    assert "trials are spent as well, 8 of 8; add trials=+N" in nothing.stderr
+
+
 def with_other_data(run: Path, place: Path) -> Path:
     """A copy of a run that began on other data than there is now."""
     copy = place / "copy"

@@ -7,10 +7,11 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from analysis.run import extensions
 from search.events import Listener, Outcome, Proposal
 from search.monitoring.hypervolume import Hypervolume
 from search.recipes.fixed import FixedRecipes
-from search.running.budget import BudgetTracker
+from search.running.budget import START, BudgetTracker
 from search.samplers.ask_and_tell import OptunaSampler
 from search.samplers.optuna_samplers import optuna_sampler
 from search.study.algorithms import Budget
@@ -48,12 +49,13 @@ class Spent:
         clock: list[float] | None = None,
         constraints: str = "[]",
         hours_before: float = 0.0,
+        since: extensions.Spent = START,
         **budget: Any,
     ) -> None:
         times = clock or [0.0]
         study = load("digits", [*SMALL, f"constraints={constraints}"])
         self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
-        self._spending = BudgetTracker(Budget(**budget), self._hypervolume, lambda: times[0], hours_before)
+        self._spending = BudgetTracker(Budget(**budget), self._hypervolume, lambda: times[0], hours_before, since)
         self.reported, self.over, self.left = self._spending.reported, self._spending.over, self._spending.left
         self.ended(proposal("base", 0), complete(0.1, 0.0))
         self.ended(proposal("baseline", 1), complete(0.8, 1e10))
@@ -118,6 +120,23 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
         made.ended(proposal("proposed", 2), complete(robust, flops))
         assert (made.over() is not None) == over
     assert made.over() == "the last 2 finished proposals gained no hypervolume"
+
+
+def test_an_extended_budget_is_shared_out_from_its_extension_on_and_so_is_patience() -> None:
+    before = Spent(patience=2)
+    after = Spent(since=extensions.Spent(trials=3, finished=3, flops=1e9), patience=2, flops=3e9)
+    for made in (before, after):
+        for _ in range(3):
+            made.ended(proposal("proposed", 2), complete(0.7, 1e9))
+    assert before.over() == "the last 2 finished proposals gained no hypervolume"
+    assert after.over() is None
+    after.reported(proposal("proposed", 3), {"train_flops": 1e9})  # spent before
+    assert after.left() == 1.0
+    after.reported(proposal("proposed", 4), {"train_flops": 1.5e9})
+    assert after.left() == 0.25
+    for _ in range(3):
+        after.ended(proposal("proposed", 2), complete(0.7, 1e9))
+    assert after.over() == "the last 2 finished proposals gained no hypervolume"
 
 
 def test_patience_does_not_count_what_breaks_a_constraint() -> None:

@@ -1,0 +1,39 @@
+"""Derives from a run's trials/ what else lies in its folder, and the sentence that a search ends with."""
+
+from analysis.pareto.parity import verdict
+from analysis.run.trials import Run, read_run
+from analysis.tables.rungs import rung_lines
+from search.monitoring.tensorboard import write_tensorboard
+from search.record.study_database import write_study_database
+from trainables.errors import NoTrialSucceeded
+from trainables.execution.ending import State
+from trainables.storage import Folder
+
+
+def derive(folder: Folder) -> Run:
+    """Rebuild every derived file of a run from its trials/: report, tables, figures, study.db, TensorBoard.
+
+    Raises:
+        InvalidInput: the folder is no run.
+    """
+    from analysis.report.report import (
+        write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
+    )
+
+    run = read_run(folder)
+    write_report(run)
+    write_study_database(run)
+    write_tensorboard(run)
+    return run
+
+
+def conclude(run: Run) -> str:
+    """Return a run's verdict in one sentence, and a line for each rung of halving.
+
+    Raises:
+        NoTrialSucceeded: no trial finished; it lists the reasons.
+    """
+    if not any(trial.state is State.COMPLETE for trial in run.trials):
+        reasons = sorted({trial.reason or "unfinished" for trial in run.trials}) or ["none was started"]
+        raise NoTrialSucceeded(f"{run.folder}: no trial succeeded: {'; '.join(reasons)}")
+    return "\n".join([verdict(run), *rung_lines(run)])
