@@ -36,13 +36,12 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Suggests recipes to Ray Tune: the study's fixed recipes, and the proposals of a sampler.
 
     A fixed recipe is suggested once its base and its teacher have finished, before proposals. Most proposals need only
-    the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not finished is
-    held back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends without
-    weights, the proposal is forgotten, and does not count in the budget. Where the length of pretraining is searched,
-    a base runs when a proposal first needs it. A trial whose process or node was lost for good is left unfinished, and
-    so is what needs it: a resumed search runs it.
-
-    The searcher's state follows from the recipes proposed and their outcomes, so it is never saved.
+    the ordinary base, so they run while a fixed recipe waits. A proposal whose base or teacher has not finished is held
+    back until it has, and the sampler is asked for another one meanwhile; if the base or teacher ends without weights,
+    the proposal is forgotten, and does not count in the budget. Where the length of pretraining is searched, a base
+    runs when a proposal first needs it. A trial whose process or node was lost for good is left unfinished, and so is
+    what needs it: a resumed search runs it. The searcher's state follows from the recipes proposed and their outcomes,
+    so it is never saved.
     """
 
     def __init__(
@@ -206,8 +205,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _heed_budget(self) -> None:
         """Once the budget is spent, propose nothing more, and forget the proposals that are held back."""
-        reason = self._spending.over() if self._left or self._held else None
-        if reason is not None:
+        if (self._left or self._held) and (reason := self._spending.over()) is not None:
             self._left = 0
             self.listeners.closed(reason)
             while self._held:
