@@ -140,12 +140,16 @@ def reference_point_of(run: Run) -> NDArray[np.float64] | None:
 
 def outside(run: Run, trial: Trial) -> str | None:
     """Return in words why a finished trial lies outside the region; None: it lies inside, or there is no region yet."""
-    point = reference_point_of(run)
+    return beyond(reference_point_of(run), trial, compute_metric(run.info))
+
+
+def beyond(point: NDArray[np.float64] | None, trial: Trial, compute: str) -> str | None:
+    """Return the same as `outside` for a point that was found once for many trials, and the metric of compute."""
     if point is None:
         return None
-    robust, compute = metric(trial, "robust_accuracy"), metric(trial, compute_metric(run.info))
+    robust, flops = metric(trial, "robust_accuracy"), metric(trial, compute)
     if robust <= point[0]:
         return f"its robust accuracy, {robust:.3f}, is not above {point[0]:.3f}"
-    if compute > 10.0 ** point[1]:
-        return f"its compute, {compute:.3g} FLOPs, is above {10.0 ** point[1]:.3g}"
+    if flops > 10.0 ** point[1]:
+        return f"its compute, {flops:.3g} FLOPs, is above {10.0 ** point[1]:.3g}"
     return None

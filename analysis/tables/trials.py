@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from analysis.pareto.frontier import eligible, frontier, ratio
-from analysis.pareto.reference_point import outside
+from analysis.pareto.frontier import compute_metric, eligible, frontier, ratio
+from analysis.pareto.reference_point import beyond, reference_point_of
 from analysis.run.summary import summary
 from analysis.run.trials import Run
 from trainables.evaluation.metrics import METRICS
@@ -21,6 +21,7 @@ def finished(run: Run) -> pd.DataFrame:
         robust_accuracy divided by those of the reference.
     """
     kept = {trial.id for trial in frontier(run)}
+    point, compute = reference_point_of(run), compute_metric(run.info)
     ratios = {
         "marginal_ratio": "train_flops",
         "end_to_end_ratio": "end_to_end_flops",
@@ -29,7 +30,11 @@ def finished(run: Run) -> pd.DataFrame:
     rows = [
         {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe), **trial.metrics}
         | ({} if run.reference is None else {name: ratio(run, trial, whole) for name, whole in ratios.items()})
-        | {"on_frontier": trial.id in kept, "eligible": eligible(run, trial), "in_region": outside(run, trial) is None}
+        | {
+            "on_frontier": trial.id in kept,
+            "eligible": eligible(run, trial),
+            "in_region": beyond(point, trial, compute) is None,
+        }
         for trial in run.trials
         if trial.state is State.COMPLETE
     ]
