@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from tests.support.kinds import Unused
+from tests.support.kind_networks import Unused
 from trainables.channels import probing
 from trainables.channels.groups import groups_of
 from trainables.channels.marks import bits_of, numbered, read_numbers

@@ -294,29 +294,3 @@ def test_a_missing_teacher_is_refused(splits: Splits, base: TrainedModel, teache
         Pipeline(STUDENT, EVALUATION, splits, base, CPU)
     with pytest.raises(TemperError, match="its teacher was given"):
         Pipeline(OF_ITS_BASE, EVALUATION, splits, base, CPU, teacher)
-
-
-def test_what_cannot_be_distilled_is_refused() -> None:
-    plain = BASE.model_dump(mode="json")
-    tuned = plain | {"base": plain}
-
-    def refused(recipe: dict[str, Any], distillation: dict[str, Any], message: str) -> None:
-        with pytest.raises(ValueError, match=message):
-            Recipe.model_validate(recipe | {"distillation": distillation})
-
-    refused(plain, {}, "distillation.teacher: got null without a base, expected a recipe")
-    refused(tuned, {"teacher": plain}, "distillation.teacher: got the recipe's own base, expected null")
-    refused(tuned, {"weight": 0}, "greater than 0")
-    refused(tuned, {"weight": 1.1}, "less than or equal to 1")
-    refused(tuned, {"temperature": 0}, "greater than 0")
-    free = {"perturbation": {"kind": "fgsm", "epsilon": 0.1}, "loop": {"kind": "free"}}
-    refused(tuned | free, {}, "loop.kind: got free with distillation, expected the ordinary loop")
-    other = plain | {"data": plain["data"] | {"split_seed": 1}}
-    refused(tuned, {"teacher": other}, "distillation.teacher.data: got other data than the recipe's")
-    taken = {"weights": {"path": "x"}, "schedule": {"epochs": 0, "learning_rate": 1.0}}
-    refused(plain | taken, {"teacher": plain}, "schedule.epochs: got 0 with distillation, expected at least 1")
-    made = Recipe.model_validate(STUDENT.model_dump(mode="json"))
-    assert made == STUDENT
-    assert made.id == STUDENT.id != OF_ITS_BASE.id
-    assert made.teacher == TEACHER
-    assert OF_ITS_BASE.teacher == BASE

@@ -8,7 +8,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tests.support.kinds import CLASSES, KINDS
+from tests.support.kind_networks import CLASSES
+from tests.support.kinds import KINDS
 from trainables.checkpoints.tensors import pack_model
 from trainables.compression.config import ChannelPruning, Scope
 from trainables.compression.pruning import ChannelPruner
