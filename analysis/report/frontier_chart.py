@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.pareto.dominance import non_dominated
 from analysis.pareto.frontier import CANDIDATES
+from trainables.evaluation.config import attack_words
 
 COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
 OUTSIDE = "#9ca3af"  # grey, of proposals and grid recipes outside the region that the study asks for
@@ -96,7 +97,7 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any], least: float | 
         axes.set_ylim(axes.get_ylim())  # the band reaches the edges, and does not move them
         axes.axhspan(-1.0, least, color=OUTSIDE, alpha=0.12, linewidth=0, zorder=-1)
     axes.set_xlabel("marginal training compute (FLOPs)")
-    axes.set_ylabel(f"robust accuracy (PGD-{info['evaluation']['steps']}, ± standard error)")
+    axes.set_ylabel(f"robust accuracy ({attack_words(info['evaluation'])}, ± standard error)")
     axes.set_title(title(info).replace("$", r"\$"))
     axes.grid(alpha=0.3)
     buffer = io.BytesIO()
@@ -175,7 +176,7 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float |
         template="plotly_white",
         height=520,
         xaxis={"type": "log", "title": "marginal training compute (FLOPs)", "exponentformat": "power", "dtick": 1},
-        yaxis={"title": f"robust accuracy, PGD-{info['evaluation']['steps']}"},
+        yaxis={"title": f"robust accuracy, {attack_words(info['evaluation'])}"},
         updatemenus=[
             {"buttons": buttons, "type": "buttons", "direction": "right", "x": 0, "y": 1.12, "xanchor": "left"}
         ],

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.run.trials import Run, Trial
+from trainables.evaluation.config import attack_words
 
 AXES = {"pruning": "channels removed", "quantization": "bits of weights and activations"}
 SCORES = {"robust_accuracy": "", "robust_accuracy_as_published": ", scored as published"}
@@ -87,13 +88,13 @@ def _draw_base(panel: Axes, trials: Sequence[Trial]) -> None:
 
 
 def _legend(figure: Figure, info: dict[str, Any], table: pd.DataFrame, colours: dict[str, str]) -> None:
-    threat, steps = info["threat_model"], info["evaluation"]["steps"]
+    threat, attack = info["threat_model"], attack_words(info["evaluation"])
     lines = [
         Line2D([], [], color=colours[arm["name"]], marker="o", markersize=4, label=arm["name"] + SCORES[arm["score"]])
         for arm in _arms(info, table)
     ]
     lines += [
-        Line2D([], [], color="#374151", label=f"robust (PGD-{steps}, ε = {threat['epsilon']:g})"),
+        Line2D([], [], color="#374151", label=f"robust ({attack}, ε = {threat['epsilon']:g})"),
         Line2D([], [], color="#374151", linestyle="--", label="clean"),
         Line2D([], [], color="#9ca3af", label="the base before compression"),
     ]

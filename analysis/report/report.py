@@ -22,6 +22,7 @@ from analysis.run.trials import Run, Trial
 from analysis.tables.grid import grid_table
 from analysis.tables.rungs import rung_rows, rung_table
 from analysis.tables.trials import curves, finished, recipes
+from trainables.evaluation.config import attack_words
 from trainables.evaluation.remarks import remarks
 
 
@@ -70,6 +71,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
     return template.render(
         info=run.info,
         title=title(run.info),
+        attack=attack_words(run.info["evaluation"]),
         verdict=verdict(run),
         plotly_js=get_plotlyjs(),
         figure=draw_frontier_html(table, run.info, _least(run)),

@@ -16,6 +16,7 @@ from trainables.compute.flops import uncounted_shares
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import CPU
+from trainables.evaluation.config import attack_words
 from trainables.training.initial_network import initial_network
 
 
@@ -66,7 +67,8 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     lines = [
         f"{study.name}: {study.description}" if study.description else study.name,
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
-        f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, scored by PGD-{protocol.steps}",
+        f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, "
+        f"scored by {attack_words(protocol.model_dump())}",
     ]
     planned: list[str] = []
     if splits is not None:

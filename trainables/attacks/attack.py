@@ -103,7 +103,10 @@ def _counted(model: nn.Module, counter: GradientCounter | None) -> Iterator[list
 
     def called(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         calls.append(None)
-        if counter is not None and given and given[0].requires_grad:
+        if counter is None or not given:
+            return
+        counter.called(len(given[0]))
+        if given[0].requires_grad:
             given[0].register_hook(counter.add)  # type: ignore[no-untyped-call]  # torch left it untyped
 
     handle = model.register_forward_pre_hook(called)
@@ -114,7 +117,12 @@ def _counted(model: nn.Module, counter: GradientCounter | None) -> Iterator[list
 
 
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
-    """Returns the gradient of the summed cross-entropy with respect to the images, with finite numbers only.
+    """Returns the gradient of `cross_entropy_gradient` alone."""
+    return cross_entropy_gradient(model, x, target)[0]
+
+
+def cross_entropy_gradient(model: nn.Module, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the gradient of the summed cross-entropy with respect to the images, and the scores (batch, classes).
 
     With a sum, unlike a mean, the gradient of one example does not depend on the size of the batch. NaN becomes 0, so
     that a pixel without a direction stays where it is, and an infinite number the largest one of its sign. Where the
@@ -122,12 +130,26 @@ def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """
     leaf = x.detach().requires_grad_(True)
     logits = model(leaf)
+    scores = logits.detach()
     if not target.is_floating_point() and logits.requires_grad:
-        sure = logits.detach()
-        logits.register_hook(lambda gradient: _with_digits(gradient, sure, target))
+        logits.register_hook(lambda gradient: _with_digits(gradient, scores, target))
     loss = cross_entropy(logits, target, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, leaf)
-    return gradient.nan_to_num()
+    return gradient.nan_to_num(), scores
+
+
+def margin_gradient(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the gradient of the summed margin with respect to the images, and the scores (batch, classes).
+
+    The margin is the largest score of another class minus the label's, above 0 where the network is wrong. Unlike the
+    cross-entropy's, its gradient does not vanish where the network is sure. NaN and infinite numbers as there.
+    """
+    leaf = x.detach().requires_grad_(True)
+    scores = model(leaf)
+    places = labels[:, None]
+    others = scores.scatter(1, places, -torch.inf).amax(1)
+    (gradient,) = torch.autograd.grad((others - scores.gather(1, places)[:, 0]).sum(), leaf)
+    return gradient.nan_to_num(), scores.detach()
 
 
 def _with_digits(gradient: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

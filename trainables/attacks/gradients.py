@@ -15,7 +15,7 @@ class GradientCounter:
     """
 
     def __init__(self) -> None:
-        self._seen = 0
+        self._seen = self._passes = 0
         self._zero: list[Tensor] = []
         self._not_finite: list[Tensor] = []
 
@@ -27,6 +27,15 @@ class GradientCounter:
         self._seen += len(gradient)
         self._zero.append((largest == 0).sum())
         self._not_finite.append((~torch.isfinite(largest)).sum())
+
+    def called(self, images: int) -> None:
+        """Counts a pass of so many images, with or without a gradient."""
+        self._passes += images
+
+    @property
+    def passes(self) -> int:
+        """Number of passes, one for each image."""
+        return self._passes
 
     @property
     def seen(self) -> int:

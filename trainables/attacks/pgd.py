@@ -1,4 +1,4 @@
-"""Implements projected gradient descent (PGD), the multi-step attack, in L-infinity and L2."""
+"""Implements projected gradient descent (PGD), the multi-step attack, and the ball that it stays in."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,12 +11,44 @@ from trainables.attacks.config import PGD, Norm
 
 
 @dataclass(frozen=True, kw_only=True)
-class PgdAttack:
-    """Attack that climbs the loss by projected gradient steps from a uniform start in the ball (arXiv 1706.06083).
+class Ball:
+    """What an attack may make of a batch of images: all that lies in a ball around each, and in [0, 1].
 
-    An L-infinity step follows the sign of the gradient, an L2 step the gradient divided by its length. In both norms
-    the result stays in [0, 1].
+    Attributes:
+        x: the images (batch, channels, height, width).
+        epsilon: radius of the ball.
+        norm: norm that the radius is measured in.
     """
+
+    x: Tensor
+    epsilon: float
+    norm: Norm
+
+    def start(self, generator: Generator) -> Tensor:
+        """Draws a point uniformly from each ball, clamped to [0, 1]."""
+        if self.norm == "linf":
+            return (self.x + uniform_noise(self.x, self.epsilon, generator)).clamp(0, 1)
+        direction = torch.empty_like(self.x).normal_(generator=generator)
+        share = torch.rand(len(self.x), 1, 1, 1, generator=generator, device=self.x.device)
+        inside = self.epsilon * share ** (1 / self.x[0].numel())
+        return (self.x + inside * unit(direction)).clamp(0, 1)
+
+    def step(self, here: Tensor, size: float, gradient: Tensor) -> Tensor:
+        """Goes from a point of each ball along the gradient and back into the ball, if the step led out of it.
+
+        An L-infinity step follows the sign of the gradient, an L2 step the gradient divided by its length.
+        """
+        if self.norm == "linf":
+            low, high = (self.x - self.epsilon).clamp(min=0), (self.x + self.epsilon).clamp(max=1)
+            return torch.clamp(here + size * gradient.sign(), low, high)
+        shift = here + size * unit(gradient) - self.x
+        # Clamping moves every pixel towards x, so the result is inside the ball as well.
+        return (self.x + shift * (self.epsilon / euclidean_length(shift)).clamp(max=1)).clamp(0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PgdAttack:
+    """Attack that climbs the loss by projected gradient steps from a uniform start in the ball (arXiv 1706.06083)."""
 
     epsilon: float
     steps: int
@@ -40,21 +72,8 @@ class PgdAttack:
 
     def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
         step_size = 2.5 * self.epsilon / self.steps if self.step_size is None else self.step_size
-        if self.norm == "l2":
-            return self._in_l2(model, x, target, generator, step_size)
-        low, high = (x - self.epsilon).clamp(min=0), (x + self.epsilon).clamp(max=1)
-        adversarial = (x + uniform_noise(x, self.epsilon, generator)).clamp(0, 1)
+        ball = Ball(x=x, epsilon=self.epsilon, norm=self.norm)
+        adversarial = ball.start(generator)
         for _ in range(self.steps):
-            gradient = input_gradient(model, adversarial, target)
-            adversarial = torch.clamp(adversarial + step_size * gradient.sign(), low, high)
-        return adversarial
-
-    def _in_l2(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator, step_size: float) -> Tensor:
-        direction = torch.empty_like(x).normal_(generator=generator)
-        share = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) ** (1 / x[0].numel())
-        adversarial = (x + self.epsilon * share * unit(direction)).clamp(0, 1)
-        for _ in range(self.steps):
-            shift = adversarial + step_size * unit(input_gradient(model, adversarial, target)) - x
-            # Clamping moves every pixel towards x, so the result is inside the ball as well.
-            adversarial = (x + shift * (self.epsilon / euclidean_length(shift)).clamp(max=1)).clamp(0, 1)
+            adversarial = ball.step(adversarial, step_size, input_gradient(model, adversarial, target))
         return adversarial

@@ -1,24 +1,33 @@
 """Defines how every recipe of a study is scored: against which threat model, how hard and how often."""
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
 from pydantic import ValidationInfo, field_validator
 
 from trainables.attacks.config import Norm, radius
 from trainables.config import Frozen, PositiveFloat, PositiveInt
 
+ScoringKind = Literal["two_losses", "pgd"]
+_WORDS: Mapping[ScoringKind, str] = {"two_losses": "PGD-{steps} on two losses", "pgd": "PGD-{steps}"}
+
 
 class Scoring(Frozen):
-    """How hard robustness is measured on the validation split, by PGD with a random start.
+    """How hard robustness is measured on the validation split, by gradient steps from a random start.
 
     The progress score is measured after every epoch; the full score, in addition, after the last.
 
     Attributes:
-        steps: PGD steps of the full score.
+        attack: two_losses: cross-entropy for half of the steps, then the margin, with steps that fall, see
+            `trainables.attacks.scoring_attack`; pgd: PGD with a constant step, as in versions before 0.3.
+        steps: the attack's steps in the full score.
         examples: validation images of the full score; None: all.
-        progress_steps: PGD steps of the progress score.
+        progress_steps: its steps in the progress score.
         progress_examples: validation images of the progress score.
         batch_size: images per forward pass.
     """
 
+    attack: ScoringKind = "two_losses"
     steps: PositiveInt = 20
     examples: PositiveInt | None = None
     progress_steps: PositiveInt = 5
@@ -44,4 +53,21 @@ class ThreatModel(Frozen):
 
 
 class Evaluation(Scoring, ThreatModel):
-    """How recipes are scored: the threat model, and how hard robustness against it is measured."""
+    """How recipes are scored: the threat model, and how hard robustness against it is measured.
+
+    Attributes:
+        attack: as in `Scoring`; records of versions before 0.3 do not have it, and were scored by PGD.
+    """
+
+    attack: ScoringKind = "pgd"
+
+
+def attack_words(evaluation: Mapping[str, Any]) -> str:
+    """Describes the attack of the full score, such as `PGD-20 on two losses`.
+
+    Args:
+        evaluation: an `Evaluation` as plain data, which another version of Temper may have written.
+    """
+    kind = str(evaluation.get("attack", "pgd"))
+    words = {str(name): words for name, words in _WORDS.items()}.get(kind, f"{kind}, {{steps}} steps")
+    return words.format(steps=evaluation["steps"])

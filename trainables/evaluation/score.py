@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainables.attacks.attack import Attack, perturb
 from trainables.attacks.gradients import GradientCounter
 from trainables.attacks.pgd import PgdAttack
+from trainables.attacks.scoring_attack import ScoringAttack
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.evaluation.config import Evaluation
@@ -88,12 +89,12 @@ def evaluate(
                     survives[right] = model(adversarial).argmax(1) == labels[right]
             attacked = int(right.sum())
             ledger.add("validation", cost.forward, len(images) + attacked)
-            ledger.add("validation", cost.attack_step(sound=attack.sound) * attack.passes, attacked)
             clean.append(right)
             robust.append(survives)
             answers.append(answer)
     finally:
         model.train(training)
+    ledger.add("validation", cost.attack_step(sound=attack.sound), counter.passes)
     answered = torch.cat(answers)
     return Score(
         torch.cat(clean).cpu().numpy(),
@@ -133,18 +134,20 @@ class Scorer:
     def progress(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the progress score: few steps on few images, after every epoch."""
         protocol = self.protocol
-        return self._score(model, self._pgd(protocol.progress_steps), protocol.progress_examples, cost, ledger)
+        return self._score(model, self._attack(protocol.progress_steps), protocol.progress_examples, cost, ledger)
 
     def full(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the full score, which becomes the recipe's result."""
-        return self._score(model, self._pgd(self.protocol.steps), self.protocol.examples, cost, ledger)
+        return self._score(model, self._attack(self.protocol.steps), self.protocol.examples, cost, ledger)
 
     def by(self, attack: Attack, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the score under another attack, on the images of the full score."""
         return self._score(model, attack, self.protocol.examples, cost, ledger)
 
-    def _pgd(self, steps: int) -> PgdAttack:
-        return PgdAttack(norm=self.protocol.norm, epsilon=self.protocol.epsilon, steps=steps)
+    def _attack(self, steps: int) -> Attack:
+        protocol = self.protocol
+        made = ScoringAttack if protocol.attack == "two_losses" else PgdAttack
+        return made(norm=protocol.norm, epsilon=protocol.epsilon, steps=steps)
 
     def _score(self, model: nn.Module, attack: Attack, examples: int | None, cost: PassCost, ledger: Ledger) -> Score:
         images, labels, size = self.images[:examples], self.labels[:examples], self.protocol.batch_size
