@@ -8,6 +8,7 @@ from search.recipes.fixed import FixedRecipes
 from search.study.constraints import eligible
 from search.study.study import Study
 from trainables.errors import InvalidInput
+from trainables.evaluation.config import Evaluation
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
@@ -31,8 +32,14 @@ def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> li
     bases, protocol = {base.id for base in fixed.searched_bases}, study.protocol.model_dump()
     past_trials: list[PastTrial] = []
     for run in runs:
-        if run.info["evaluation"] != protocol:
-            raise InvalidInput(f"--warm-start {run.folder}: was scored otherwise than this study, expected the same")
+        theirs = {"attack": Evaluation.model_fields["attack"].default, **run.info["evaluation"]}
+        other = [
+            f"{key} was {theirs.get(key)}, here {ours}" for key, ours in protocol.items() if theirs.get(key) != ours
+        ]
+        if other:
+            raise InvalidInput(
+                f"--warm-start {run.folder}: was scored otherwise ({', '.join(other)}), expected the same"
+            )
         found = []
         for trial in run.trials:
             if trial.role != "proposed" or trial.state not in (State.COMPLETE, State.PRUNED):

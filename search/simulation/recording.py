@@ -21,8 +21,9 @@ from analysis.run.users_parts import users_parts
 from search.recipes.choosers import combinations
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
+from search.study.loading import parse_resolved
 from search.study.study import Study
-from trainables.config import parse, read_yaml
+from trainables.config import parse
 from trainables.errors import InvalidInput
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import Ending, State
@@ -165,7 +166,7 @@ def read(source: str) -> Recording:
         raise InvalidInput(
             f"{source}: no such recording, expected a file that was recorded, or one of: {known}"
         ) from None
-    study = parse(Study, read_yaml(text, source), where=source)
+    study = parse_resolved(text, source)
     curves = {}
     try:
         fingerprint = dict(json.loads(metadata.get(FINGERPRINT, b"{}")))

@@ -6,10 +6,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from analysis.pareto.reference_point import BEFORE, DEFAULT, ReferencePoint
 from search.study.study import Study
 from search.study.user_functions import check_user_functions
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
+from trainables.evaluation.config import Evaluation
 from trainables.storage import Folder
 from trainables.user_modules import look_beside
 
@@ -95,4 +97,27 @@ def read_study(folder: Folder) -> Study:
         text = folder.read("study.yaml")
     except OSError as error:
         raise InvalidInput(f"{folder}: no readable study.yaml in it, expected the directory of a run") from error
-    return parse(Study, read_yaml(text, f"{folder}/study.yaml"), where=f"{folder}/study.yaml")
+    return parse_resolved(text, f"{folder}/study.yaml", reference_point=BEFORE)
+
+
+def parse_resolved(text: str | bytes, where: str, *, reference_point: ReferencePoint = DEFAULT) -> Study:
+    """Read a study in which a version of Temper wrote out every default.
+
+    A key that the version did not write is one that it did not know. It does not get today's default but the meaning of
+    that time, so that all recipes of a run are scored alike.
+
+    Args:
+        text: the study as YAML.
+        where: the name of the file, for errors.
+        reference_point: the region that the search is about, where the study names none.
+
+    Raises:
+        InvalidInput: it is no YAML, or no valid study.
+    """
+    data = read_yaml(text, where)
+    if isinstance(data, dict):
+        data.setdefault("reference_point", reference_point.model_dump(mode="json"))
+        evaluation = data.setdefault("evaluation", {})
+        if isinstance(evaluation, dict):
+            evaluation.setdefault("attack", Evaluation.model_fields["attack"].default)
+    return parse(Study, data, where=where)

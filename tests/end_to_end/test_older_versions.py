@@ -15,6 +15,7 @@ from analysis.export.onnx_models import write_models
 from analysis.export.recipes import render
 from analysis.export.selection import CHOICES, pick
 from analysis.pareto.frontier import frontier
+from analysis.pareto.reference_point import BEFORE
 from analysis.run.sessions import End, read_sessions
 from analysis.run.status import status_lines, status_of
 from analysis.run.trials import Run, read_run
@@ -26,6 +27,8 @@ from search.resume.history import remember
 from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
 from tests.support.checkout import ROOT
+from trainables.errors import InvalidInput
+from trainables.evaluation.config import Evaluation
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import EndKind
 from trainables.recipe.recipe import Recipe
@@ -136,6 +139,17 @@ def test_a_recipe_that_it_exported_is_reproduced(place: Path) -> None:
     text = reproduce("recipe.yaml")
     assert text.startswith("recipe 29b535a1fd423231")
     assert text.count(" same") + text.count(" within ") == 6
+
+
+def test_what_its_study_does_not_say_means_what_was_done_then(run: Run) -> None:
+    """Recipes of one run are scored by one attack, and in one region, also if a later version goes on with it."""
+    study = read_study(run.folder)
+    assert study.protocol.attack == "pgd"
+    assert study.reference_point == BEFORE
+    assert Evaluation.model_validate(run.info["evaluation"]) == study.protocol
+    now = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"attack": "two_losses"})})
+    with pytest.raises(InvalidInput, match=r"scored otherwise \(attack was pgd, here two_losses\)"):
+        past_trials_of([run], now, FixedRecipes.of(now))
 
 
 def test_a_new_search_learns_from_it_and_a_resumed_one_finds_its_past(run: Run, place: Path) -> None:
