@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow coverage bench networks fuzz check lint lock clean
+.PHONY: search install test test-slow coverage bench autoattack networks fuzz check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -31,16 +31,24 @@ coverage: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report json:build/coverage.json
 	$(BIN)/python -m tests.support.coverage_table build/coverage.json
 
-# Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; what the driver of a search
+# Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; how near scores come to
+# AutoAttack's; what the driver of a search
 # costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded
 # curves against each other, which take most of the time: half an hour on two cores.
 bench: install
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.deployment
 	$(BIN)/python -m tests.benchmarks.trial
+	$(BIN)/python -m tests.benchmarks.autoattack.scoring
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.decisions
 	$(BIN)/python -m tests.benchmarks.searching
+
+# What AutoAttack leaves of each image, for the networks that the score is measured against in `make bench`. Goes on where
+# it was stopped: a few minutes a network of digits, up to an hour and more one of Fashion-MNIST.
+autoattack: install
+	$(BIN)/pip install --quiet --no-deps --upgrade --target build/autoattack pyautoattack==0.2.0
+	PYTHONPATH=build/autoattack $(BIN)/python -m tests.benchmarks.autoattack.record --train
 
 # The smallest model of each of torchvision's families through all that Temper does with one: writes docs/networks.md.
 # A quarter of an hour, and as much again for the tests of the families that `make test-slow` leaves out.
