@@ -6,7 +6,8 @@ from collections.abc import Callable
 from analysis.run.extensions import Spent
 from search.events import Listener, Proposal, Row
 from search.monitoring.hypervolume import Hypervolume
-from search.study.algorithms import Budget
+from search.samplers.limits import Limits
+from search.study.algorithms import Budget, Currency
 from trainables.execution.ending import Ending
 
 START = Spent()  # of a search that was never extended
@@ -40,17 +41,24 @@ class BudgetTracker(Listener):
         if proposal.role == "proposed" and row.get("train_flops") is not None:
             self._flops[proposal.recipe.id] = float(row["train_flops"])
 
-    def left(self) -> float:
-        """Return the share of the budget that is left, 0–1, of all of it or of what it had at its last extension.
+    def limits(self, trials: int, running: int) -> Limits:
+        """Return what is limited and what of it is left, of all or of what there was at the last extension.
 
-        It is the smaller one of the shares of hours and of FLOPs; 1 if neither is limited.
+        Args:
+            trials: number of proposals that may still be made.
+            running: number of proposals that run now, beside which another one would run; so many workers there are.
         """
-        budget, shares = self._budget, [1.0]
+        budget, since = self._budget, self._since
+        whole: dict[Currency, float] = {"trials": budget.trials - since.trials}
+        left: dict[Currency, float] = {"trials": trials}
         if budget.hours is not None:
-            shares.append((budget.hours - self._hours()) / (budget.hours - self._since.hours))
+            workers = 3600.0 * (running + 1)
+            whole["hours"] = workers * (budget.hours - since.hours)
+            left["hours"] = workers * (budget.hours - self._hours())
         if budget.flops is not None:
-            shares.append((budget.flops - sum(self._flops.values())) / (budget.flops - self._since.flops))
-        return max(0.0, min(shares))
+            whole["flops"] = budget.flops - since.flops
+            left["flops"] = budget.flops - sum(self._flops.values())
+        return Limits(whole, left)
 
     def over(self) -> str | None:
         """Return why nothing more may be proposed, in words, or None if the budget is not spent."""

@@ -90,7 +90,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, Proposal] = {}
         self._places: Counter[Role] = Counter()  # number of trials that run or wait for room
         self._losses, self._hopeless = Losses(), False
-        self._left, self._whole = study.budget.trials, study.budget.trials - since.trials
+        self._left = study.budget.trials
         self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
         self._endings = 0
@@ -241,7 +241,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            candidate = self._sampler.ask(SearchState(self._share_left(), self._base_metrics, self._known.is_out))
+            candidate = self._sampler.ask(self._state())
             if candidate is None:
                 self._left = 0
                 break
@@ -263,9 +263,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 return self._proposal_of(base)
         return None
 
-    def _share_left(self) -> float:
-        """Return the share of the budget that is left, 0–1: the smallest one of trials, hours and FLOPs."""
-        return min(self._left / self._whole, self._spending.left())
+    def _state(self) -> SearchState:
+        limits = self._spending.limits(self._left, self._places["proposed"])
+        return SearchState(limits.share_left, self._base_metrics, self._known.is_out, limits)
 
     def _fits(self, role: Role) -> bool:
         return self._has_place(self._places, role)

@@ -1,6 +1,7 @@
 """Samplers: propose the next recipe.
 
 - `sampler`: the interface of every sampler, and how the one that a study names is made
+- `limits`: tells what a proposal costs, in the currency of the budget
 - `ask_and_tell`: Optuna's samplers behind that interface
 - `optuna_samplers`: makes Optuna's samplers by name
 - `optuna_storage`: rebuilds Optuna's trials from the record, and keeps them in a storage that stays fast

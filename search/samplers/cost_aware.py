@@ -26,6 +26,8 @@ from search.surrogate.gaussian_process import (
     spread_evenly,
 )
 from search.surrogate.reference_point import ReferencePointTracker
+from search.surrogate.starting_design import information
+from search.surrogate.time_model import TimeModel
 from trainables.errors import TemperError
 from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
@@ -35,11 +37,13 @@ NEAR = 40  # candidates that are a frontier proposal with one or two parameters 
 
 
 class CostAwareSampler(Sampler):
-    """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for its compute.
+    """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for what it costs.
 
-    Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. The gain is divided by
-    compute^a, where a is the share of the budget that is left: cheap recipes come first, later those that gain most
-    (cost cooling, arXiv 2003.10870). Running proposals count as predicted, so that others are sought elsewhere.
+    Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. What a recipe costs is the
+    largest share that it takes of any budget: of FLOPs, of hours by a model of the time, of trials one each. The gain
+    is divided by cost^a, where a is the share of the budget that is left: cheap recipes come first, later those that
+    gain most (cost cooling, arXiv 2003.10870). Before the model has enough to learn from, the gain is the
+    information that it would learn. Running proposals count as predicted, so that others are sought elsewhere.
     """
 
     considers_compute = True
@@ -66,6 +70,7 @@ class CostAwareSampler(Sampler):
             raise TemperError("a cost-aware sampler must be told what recipes cost")
         self._study, self._fixed, self._planned = study, fixed, planned
         self._reference_point = ReferencePointTracker(study, fixed, planned)
+        self._times = TimeModel()
         self._asks, self._first = Asks(), list(study.first)
         self._known: dict[Recipe, KnownProposal] = {}
         self._ended: list[KnownProposal] = []
@@ -93,10 +98,9 @@ class CostAwareSampler(Sampler):
         candidates = [candidate for candidate, _ in drawn]
         costs = np.array([decades(one.flops) for one in candidates])
         gains = self._expected(candidates, costs, front, search.base_metrics)
-        if gains is None:  # chooses one at random, with weights 1 / compute^left
-            acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
-        else:
-            acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
+        if gains is None:
+            gains = self._information(candidates)
+        acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * self._prices(candidates, search)
         chosen, chooser = drawn[int(np.argmax(acquisition))]
         return replace(chosen, distributions=chooser.distributions)
 
@@ -123,6 +127,7 @@ class CostAwareSampler(Sampler):
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         self._reference_point.reported(proposal, row, ending)
+        self._times.reported(proposal, row, ending)
         known = self._known.get(proposal.recipe)
         if known is not None and row.get(SCORE) is not None:
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
@@ -130,6 +135,7 @@ class CostAwareSampler(Sampler):
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Note how a proposal ended. The model is not fitted to one that infrastructure ended (FAIL)."""
         self._reference_point.ended(proposal, outcome)
+        self._times.ended(proposal, outcome)
         known = self._known.get(proposal.recipe)
         if known is None:
             return
@@ -139,6 +145,25 @@ class CostAwareSampler(Sampler):
         known.seen = self._seen(known)
         if outcome.state is not State.FAIL:
             self._ended.append(known)
+
+    def _information(self, candidates: list[Candidate]) -> Array:
+        """Return what the model would learn from each candidate once those that run have ended as well."""
+        chosen = [one.features for one in self._past_trials]
+        chosen += [one.features for one in self._known.values() if not one.is_lost]
+        return information(chosen, [one.features for one in candidates])
+
+    def _prices(self, candidates: list[Candidate], search: SearchState) -> Array:
+        """Return decades of what each candidate costs, in the currency of the budget."""
+        flops = np.array([max(1.0, one.flops) for one in candidates])
+        if search.limits is None:
+            return np.asarray(np.log10(flops))
+        return np.asarray(np.log10(search.limits.prices(flops, self._seconds(candidates, flops, search.base_metrics))))
+
+    def _seconds(self, candidates: list[Candidate], flops: Array, base: Mapping[str, float]) -> Array | None:
+        """Return the time that each candidate is expected to keep a worker busy; None: not known yet."""
+        before = base.get("end_to_end_flops", 0.0) if compute_of(self._study) == "end_to_end_flops" else 0.0
+        epochs = np.array([one.recipe.schedule.epochs for one in candidates], dtype=np.float64)
+        return self._times.seconds(epochs, np.maximum(flops - before, 0.0))
 
     @property
     def _startup(self) -> int:

@@ -41,6 +41,11 @@ class KnownProposal:
         """Final numbers; empty while it runs, or if it has none."""
         return (self.outcome.metrics if self.outcome else None) or {}
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether infrastructure ended it, so that its score will never be known."""
+        return self.outcome is not None and self.outcome.state is State.FAIL
+
     def observations(self, halving: Halving | None) -> list[Observation]:
         """Return its observations: its latest score and, if the study has halving, that at the first rung."""
         if self.seen is not None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
+from search.samplers.limits import Limits
 from search.samplers.warm_start import PastTrial
 from search.study.algorithms import SAMPLERS
 from search.study.study import Study
@@ -54,11 +55,13 @@ class SearchState:
         budget_left: share of the budget that is left, 0–1.
         base_metrics: final numbers of the ordinary base.
         is_lost: returns whether a recipe can never run, since its base or its teacher ended without weights.
+        limits: what is limited, and what of it is left; None: FLOPs are, by whatever amount.
     """
 
     budget_left: float
     base_metrics: Mapping[str, float]
     is_lost: Callable[[Recipe], bool] = lambda recipe: False
+    limits: Limits | None = None
 
 
 class Sampler(Listener, ABC):

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from trainables.config import Frozen, PositiveFloat, PositiveInt
+
+Currency = Literal["trials", "hours", "flops"]  # what a budget limits, and so what a proposal costs
 
 
 class Budget(Frozen):
@@ -53,7 +55,8 @@ class Sampler(Frozen):
     Attributes:
         kind: name of the sampler. `auto` stands for the cost-aware one if the objectives are robust accuracy and one
             compute, else for TPE.
-        startup_trials: number of random proposals before TPE, GP or the cost-aware sampler begins to learn.
+        startup_trials: number of proposals before TPE, GP or the cost-aware sampler begins to learn from scores: random
+            ones, and for the cost-aware sampler those whose scores will tell most.
         population: population size of NSGA-II and NSGA-III.
     """
 

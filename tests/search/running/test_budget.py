@@ -56,7 +56,7 @@ class Spent:
         study = load("digits", [*SMALL, f"constraints={constraints}"])
         self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
         self._spending = BudgetTracker(Budget(**budget), self._hypervolume, lambda: times[0], hours_before, since)
-        self.reported, self.over, self.left = self._spending.reported, self._spending.over, self._spending.left
+        self.reported, self.over, self.limits = self._spending.reported, self._spending.over, self._spending.limits
         self.ended(proposal("base", 0), complete(0.1, 0.0))
         self.ended(proposal("baseline", 1), complete(0.8, 1e10))
 
@@ -77,7 +77,7 @@ def test_hours() -> None:
 def test_hours_of_the_sessions_before_count() -> None:
     clock = [100.0]
     made = Spent(clock, hours_before=0.4, hours=0.5)
-    assert made.left() == pytest.approx(0.2)
+    assert made.limits(20, 0).share_left == pytest.approx(0.2)
     clock[0] += 359
     assert made.over() is None
     clock[0] += 1
@@ -131,9 +131,9 @@ def test_an_extended_budget_is_shared_out_from_its_extension_on_and_so_is_patien
     assert before.over() == "the last 2 finished proposals gained no hypervolume"
     assert after.over() is None
     after.reported(proposal("proposed", 3), {"train_flops": 1e9})  # spent before
-    assert after.left() == 1.0
+    assert after.limits(20, 0).share_left == 1.0
     after.reported(proposal("proposed", 4), {"train_flops": 1.5e9})
-    assert after.left() == 0.25
+    assert after.limits(20, 0).share_left == 0.25
     for _ in range(3):
         after.ended(proposal("proposed", 2), complete(0.7, 1e9))
     assert after.over() == "the last 2 finished proposals gained no hypervolume"
