@@ -96,13 +96,17 @@ class CostAwareSampler(Sampler):
         if not drawn:
             return None
         candidates = [candidate for candidate, _ in drawn]
-        costs = np.array([decades(one.flops) for one in candidates])
-        gains = self._expected(candidates, costs, front, search.base_metrics)
+        flops = np.array([max(1.0, one.flops) for one in candidates])
+        gains, worth = self._expected(candidates, np.log10(flops), front, search.base_metrics), math.inf
+        limits, seconds = search.limits, self._seconds(candidates, flops, search.base_metrics)
+        prices = flops if limits is None else limits.prices(flops, seconds)
         if gains is None:
             gains = self._information(candidates)
-        acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * self._prices(candidates, search)
+        elif limits is not None:
+            worth = float(np.max(gains / limits.shares(flops, seconds)))
+        acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * np.log10(prices)
         chosen, chooser = drawn[int(np.argmax(acquisition))]
-        return replace(chosen, distributions=chooser.distributions)
+        return replace(chosen, distributions=chooser.distributions, worth=worth)
 
     def accept(self, candidate: Candidate) -> None:
         self._known[candidate.recipe] = KnownProposal(candidate, decades(candidate.flops))
@@ -111,6 +115,9 @@ class CostAwareSampler(Sampler):
     def refuse(self, candidate: Candidate) -> None:
         """Note a refused candidate. Nothing is learnt from it, since it is a recipe that the study wanted first."""
         self._asks.refuse(candidate)
+
+    def put_back(self) -> None:
+        self._asks.put_back()
 
     def forget(self, candidate: Candidate) -> None:
         del self._known[candidate.recipe]
@@ -151,13 +158,6 @@ class CostAwareSampler(Sampler):
         chosen = [one.features for one in self._past_trials]
         chosen += [one.features for one in self._known.values() if not one.is_lost]
         return information(chosen, [one.features for one in candidates])
-
-    def _prices(self, candidates: list[Candidate], search: SearchState) -> Array:
-        """Return decades of what each candidate costs, in the currency of the budget."""
-        flops = np.array([max(1.0, one.flops) for one in candidates])
-        if search.limits is None:
-            return np.asarray(np.log10(flops))
-        return np.asarray(np.log10(search.limits.prices(flops, self._seconds(candidates, flops, search.base_metrics))))
 
     def _seconds(self, candidates: list[Candidate], flops: Array, base: Mapping[str, float]) -> Array | None:
         """Return the time that each candidate is expected to keep a worker busy; None: not known yet."""

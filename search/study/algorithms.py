@@ -19,6 +19,8 @@ class Budget(Frozen):
         hours: hours of wall time; None: no limit.
         flops: marginal training FLOPs of all proposals together; None: no limit.
         patience: number of finished proposals in a row that gain no hypervolume; None: no limit.
+        stop: `converged`: end when the best candidate is no longer expected to gain hypervolume worth its cost, see
+            `search.running.budget`; only the cost-aware sampler knows that. None: only the limits end the search.
         retries: number of times that a trial which lost its process is started again, from its checkpoint.
         epoch_timeout: seconds that an epoch may take, from its start to its report, before its process counts as hung
             and is killed; None: any time. The first epoch includes building and compressing the network, the last one
@@ -29,6 +31,7 @@ class Budget(Frozen):
     hours: PositiveFloat | None = None
     flops: PositiveFloat | None = None
     patience: PositiveInt | None = None
+    stop: Literal["converged"] | None = None
     retries: Annotated[int, Field(ge=0)] = 1
     epoch_timeout: PositiveFloat | None = None
 
