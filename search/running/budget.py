@@ -10,7 +10,9 @@ from search.samplers.limits import Limits
 from search.study.algorithms import Budget, Currency
 from trainables.execution.ending import Ending
 
-LEAST_WORTH = 0.1  # of the hypervolume found, for a whole budget
+# A search goes on for as long as a whole budget more is expected to gain this share of the hypervolume found. On the
+# recorded digits table half of 60 trials are spared by it, without loss; a share of 0.5 loses 2%.
+LEAST_WORTH = 0.1
 START = Spent()  # of a search that was never extended
 
 
@@ -99,7 +101,8 @@ class BudgetTracker(Listener):
         if budget.patience is not None and not self._gained(budget.patience):
             return f"the last {budget.patience} finished proposals gained no hypervolume"
         if self.has_converged and not pending:
-            return f"converged: proposals are expected to gain less than {LEAST_WORTH:.0%} for the whole budget"
+            gain = f"less than {LEAST_WORTH:.0%} of the hypervolume found"
+            return f"converged: a whole budget more is expected to gain {gain}"
         return None
 
     def _hours(self) -> float:

@@ -133,7 +133,7 @@ def test_a_search_has_converged_once_nothing_is_worth_a_tenth_of_what_was_found_
     assert made.over() is None
     assert not made.is_worth(0.0099)
     assert made.over(pending=1) is None  # what runs may change it
-    assert made.over() == "converged: proposals are expected to gain less than 10% for the whole budget"
+    assert made.over() == "converged: a whole budget more is expected to gain less than 10% of the hypervolume found"
     made.ended(proposal("proposed", 3), complete(0.2, 1e9))
     assert made.over() is None
     assert never.is_worth(0.0)
