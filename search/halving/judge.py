@@ -1,15 +1,20 @@
 """Decides which proposals are not worth their full schedule, by successive halving over several objectives.
 
 Rungs lie at equal shares of each recipe's own schedule, since a one-cycle rate makes equal epochs unfair to long ones.
-A proposal is compared by what it reached so far and by what its whole schedule will cost, which is known.
+A proposal is compared by what it reached so far and by what its whole schedule will cost, which is known. What lies
+outside the region that the search is about counts for less than all that lies inside.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from analysis.tables.rungs import SCORE, Ladder
 from search.events import Listener, Outcome, Proposal, Row
+from search.halving.region import RegionByShare
 from search.halving.rung import Costs, Rung
+from search.recipes.fixed import FixedRecipes
 from search.study.algorithms import Halving
+from search.study.study import Study
 from trainables.evaluation.metrics import METRICS, Metric
 from trainables.execution.ending import Ending, EndKind
 
@@ -26,14 +31,15 @@ class Judge(Listener):
         final: robust accuracy of the proposals that have finished, by recipe id.
     """
 
-    def __init__(self, settings: Halving, objectives: Sequence[str]) -> None:
+    def __init__(self, settings: Halving, objectives: Sequence[str], region: RegionByShare | None = None) -> None:
         """Start with empty rungs.
 
         Args:
             settings: the study's settings of halving.
             objectives: the study's objectives; those whose value is known only at the end are left out.
+            region: tells what lies outside the region that the search is about; None: nothing does.
         """
-        self._factor = settings.reduction_factor
+        self._factor, self._region = settings.reduction_factor, region
         self._objectives = [METRICS[name] for name in objectives if METRICS[name].each_epoch]
         self.ladders = [
             Ladder(shares, settings.shortest, settings.trusted, settings.trusted_after) for shares in settings.ladders
@@ -41,6 +47,13 @@ class Judge(Listener):
         self._rungs = [[Rung(self._factor) for _ in shares] for shares in settings.ladders]
         self.final: dict[str, float] = {}
         self._trusted: dict[tuple[int, int], bool] = {}  # whether a rung may stop proposals, until one finishes
+
+    @classmethod
+    def of(cls, study: Study, fixed: FixedRecipes) -> Self | None:
+        """Make the judge of a study; None if it has no halving."""
+        if study.halving is None:
+            return None
+        return cls(study.halving, study.objectives, RegionByShare(study, fixed))
 
     def report(self, recipe: str, number: int, epochs: int, row: Row) -> Ending | None:
         """Decide whether a proposal goes on after an epoch.
@@ -61,7 +74,8 @@ class Judge(Listener):
         ladder, rung = self.ladders[bracket], self._rungs[bracket][index]
         if (bracket, index) not in self._trusted:
             self._trusted[bracket, index] = ladder.is_trusted(index, self.final)
-        if rung.arrive(costs, binding=self._trusted[bracket, index]):
+        region = None if self._region is None else self._region.bounds(ladder.shares[index], self._objectives)
+        if rung.arrive(costs, binding=self._trusted[bracket, index], region=region):
             return None
         reason = (
             f"stopped at {ladder.shares[index]:.0%} of its schedule: not among the first "
@@ -71,6 +85,8 @@ class Judge(Listener):
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         """Note what was decided about an epoch. Nothing was decided where the trial ended by itself."""
+        if self._region is not None:
+            self._region.reported(proposal, row, ending)
         stopped = ending is not None and ending.kind is EndKind.STOPPED
         if proposal.role != "proposed" or (ending is not None and not stopped):
             return
@@ -80,6 +96,8 @@ class Judge(Listener):
             self._rungs[bracket][index].note(costs, kept=not stopped)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        if self._region is not None:
+            self._region.ended(proposal, outcome)
         if proposal.role == "proposed" and outcome.metrics is not None:
             self.final[proposal.recipe.id] = outcome.metrics[SCORE]
             self._trusted.clear()

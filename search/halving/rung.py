@@ -18,7 +18,8 @@ class Rung:
     A recipe that arrives goes on if it is among the first 1/reduction_factor, rounded up, of all that have arrived,
     itself included. They are ranked by non-dominated layers (arXiv 2106.12639). Where the limit cuts through a layer,
     only the recipes that went on before and the new arrival compete for the layer's remaining places. These are ranked
-    by spread: each next one is the farthest from those before it.
+    by spread: each next one is the farthest from those before it. What lies outside the region that the search is about
+    comes after all that lies inside.
 
     Attributes:
         reduction_factor: eta.
@@ -31,7 +32,7 @@ class Rung:
     kept: list[bool] = field(default_factory=list)
     _points: NDArray[np.float64] | None = field(default=None, init=False, repr=False)  # (objectives, arrivals)
 
-    def arrive(self, costs: Costs, *, binding: bool = True) -> bool:
+    def arrive(self, costs: Costs, *, binding: bool = True, region: Costs | None = None) -> bool:
         """Note a recipe that arrives, and return whether it goes on.
 
         A recipe with a cost that is not finite is stopped, and later ones are not compared with it.
@@ -39,11 +40,12 @@ class Rung:
         Args:
             costs: its costs.
             binding: whether it may be stopped; False: it goes on in any case.
+            region: the costs that bound the region here: what is inside has less of each; None: all is inside.
         """
         if not all(math.isfinite(cost) for cost in costs):
             return not binding
         self._add(costs)
-        self.kept.append(not binding or self._is_among_the_first())
+        self.kept.append(not binding or self._is_among_the_first(region))
         return self.kept[-1]
 
     def note(self, costs: Costs, *, kept: bool) -> None:
@@ -57,15 +59,21 @@ class Rung:
         column = np.array([costs]).T
         self._points = column if self._points is None else np.concatenate([self._points, column], axis=1)
 
-    def _is_among_the_first(self) -> bool:
+    def _is_among_the_first(self, region: Costs | None) -> bool:
         assert self._points is not None
         points = self._points.T
         limit, arrival = math.ceil(len(points) / self.reduction_factor), len(points) - 1
         better = (points <= points[arrival]).all(axis=1) & (points < points[arrival]).any(axis=1)
         if better.sum() >= limit:
             return False  # those that dominate it fill the places, since their layers come before its own
-        left = np.argsort(points[:, 0], kind="stable")  # in sorted points each layer is found quickly
-        while True:
+        bounds = np.full(points.shape[1], math.inf) if region is None else np.array(region)
+        inside: NDArray[np.bool_] = np.all(points < bounds, axis=1)
+        if not inside[arrival]:
+            limit -= int(inside.sum())
+        # Of points in order each layer is found quickly.
+        order = np.argsort(points[:, 0], kind="stable")
+        left = first_left = order[inside[order] == inside[arrival]]
+        while limit > 0:
             first = non_dominated(points[left])
             layer = left[first]
             if len(layer) <= limit:
@@ -73,16 +81,15 @@ class Rung:
                     return True
                 limit -= len(layer)
                 left = left[~first]
-                if limit == 0:
-                    return False
                 continue
             if arrival not in layer:
                 return False
             went_on = np.flatnonzero(self.kept)
-            if len(left) == len(points) and not np.isin(went_on, layer).all():
-                return True  # it is not dominated, and a dominated one went on
+            if left is first_left and inside[arrival] and not np.isin(went_on, layer).all():
+                return True  # it is not dominated, and one that is dominated, or outside, went on
             contenders = np.append(np.intersect1d(layer, went_on), arrival)
             return arrival in contenders[spread(points[contenders])[:limit]]
+        return False
 
 
 def spread(points: NDArray[np.float64]) -> list[int]:

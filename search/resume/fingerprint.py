@@ -24,6 +24,8 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         data: fingerprint of the data, from its splits.
     """
     content = study.model_dump(mode="json", exclude=None if study.ship else {"ship"})  # as before there was that key
+    if study.budget.stop is None:
+        del content["budget"]["stop"]  # likewise
     canonical = json.dumps(content, sort_keys=True).encode()
     root = checkout()
     lock = root / LOCK

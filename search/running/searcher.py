@@ -4,7 +4,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
@@ -30,6 +30,7 @@ from trainables.recipe.recipe import Recipe
 MOST_DUPLICATES = 50  # candidates in a row that were proposed before or can never run; the space is exhausted then
 MOST_HELD = 16  # proposals that wait for a base or teacher; to ask for more would be to ask before learning from any
 UNEXPLAINED = Ending(EndKind.LOST, "failed without a message")
+_Waits = TypeVar("_Waits", Proposal, Fixed, Candidate)
 
 
 class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
@@ -90,7 +91,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._running: dict[str, Proposal] = {}
         self._places: Counter[Role] = Counter()  # number of trials that run or wait for room
         self._losses, self._hopeless = Losses(), False
-        self._left, self._whole = study.budget.trials, study.budget.trials - since.trials
+        self._left = study.budget.trials
         self._unfinished: list[Proposal] = []
         self._numbers = itertools.count()
         self._endings = 0
@@ -105,7 +106,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             return str(Searcher.FINISHED)
         self._drop_orphans()
         self._heed_budget()
-        proposal = self._next_unfinished()
+        proposal = self._take(self._unfinished, lambda one: one.role)
         if proposal is None:
             proposal = self._next_fixed() or self._next_held() or self._next_proposal()
             if proposal is None:
@@ -205,7 +206,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
     def _heed_budget(self) -> None:
         """Once the budget is spent, propose nothing more, and forget the proposals that are held back."""
-        if (self._left or self._held) and (reason := self._spending.over()) is not None:
+        reason = self._spending.over(self._places["proposed"] + len(self._held))
+        if (self._left or self._held) and reason is not None:
             self._left = 0
             self.listeners.closed(reason)
             while self._held:
@@ -214,36 +216,34 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, next(self._numbers))
 
-    def _next_unfinished(self) -> Proposal | None:
-        for one in self._unfinished:
-            if self._known.is_ready(one.recipe) and self._fits(one.role):
-                self._unfinished.remove(one)
-                return one
-        return None
-
     def _next_fixed(self) -> Proposal | None:
-        for fixed in self._waiting:
-            if self._known.is_ready(fixed.recipe) and self._fits(fixed.role):
-                self._waiting.remove(fixed)
-                return self._proposal_of(fixed)
-        return None
+        return self._proposal_of(fixed) if (fixed := self._take(self._waiting, lambda one: one.role)) else None
 
     def _next_held(self) -> Proposal | None:
-        for held in self._held:
-            if self._known.is_ready(held.recipe) and self._fits("proposed"):
-                self._held.remove(held)
-                return self._proposed(held)
+        held = self._take(self._held, lambda one: "proposed")
+        return None if held is None else self._proposed(held)
+
+    def _take(self, waiting: list[_Waits], role: Callable[[_Waits], Role]) -> _Waits | None:
+        """Return the first of those that wait which can run now, and take it from them."""
+        for one in waiting:
+            if self._known.is_ready(one.recipe) and self._fits(role(one)):
+                waiting.remove(one)
+                return one
         return None
 
     def _next_proposal(self) -> Proposal | None:
         possible = self._known.state(self._base.id) is State.COMPLETE and self._left and self._fits("proposed")
-        if not possible or not self._may_ask():
+        if not possible or self._spending.has_converged or not self._may_ask():
             return None
         refused = 0
         while self._left and len(self._held) < MOST_HELD:
-            candidate = self._sampler.ask(SearchState(self._share_left(), self._base_metrics, self._known.is_out))
+            candidate = self._sampler.ask(self._state())
             if candidate is None:
                 self._left = 0
+                break
+            if not self._spending.is_worth(candidate.worth):
+                self._sampler.put_back()
+                self._heed_budget()
                 break
             recipe = candidate.recipe
             held = any(recipe == other.recipe for other in self._held)
@@ -263,9 +263,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 return self._proposal_of(base)
         return None
 
-    def _share_left(self) -> float:
-        """Return the share of the budget that is left, 0–1: the smallest one of trials, hours and FLOPs."""
-        return min(self._left / self._whole, self._spending.left())
+    def _state(self) -> SearchState:
+        limits = self._spending.limits(self._left, self._places["proposed"])
+        return SearchState(limits.share_left, self._base_metrics, self._known.is_out, limits)
 
     def _fits(self, role: Role) -> bool:
         return self._has_place(self._places, role)

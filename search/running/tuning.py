@@ -77,7 +77,7 @@ def tune_study(
     for recipe_id, one in trained.items():
         cache.put(recipe_id, one)
     trainable = tune.with_parameters(RecipeTrainable, setting=setting, splits=splits, cache=cache)
-    judge = None if study.halving is None else Judge(study.halving, study.objectives)
+    judge = Judge.of(study, fixed)
     halving, hangs = ParetoHalving(judge), HangCallback(study.budget.epoch_timeout)
 
     def fetch(recipe: Recipe) -> TrainedModel:

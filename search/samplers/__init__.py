@@ -1,9 +1,11 @@
 """Samplers: propose the next recipe.
 
 - `sampler`: the interface of every sampler, and how the one that a study names is made
+- `limits`: tells what a proposal costs, in the currency of the budget
 - `ask_and_tell`: Optuna's samplers behind that interface
 - `optuna_samplers`: makes Optuna's samplers by name
 - `optuna_storage`: rebuilds Optuna's trials from the record, and keeps them in a storage that stays fast
 - `cost_aware`: the default sampler, which weighs the expected gain of a recipe against its compute
+- `known_proposal`: holds what it knows of one proposal, and what its model learns from it
 - `warm_start`: collects the proposals of earlier runs that a new search learns from
 """

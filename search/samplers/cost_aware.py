@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
+from search.samplers.known_proposal import SCORE, KnownProposal
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
@@ -25,51 +26,24 @@ from search.surrogate.gaussian_process import (
     spread_evenly,
 )
 from search.surrogate.reference_point import ReferencePointTracker
+from search.surrogate.starting_design import information
+from search.surrogate.time_model import TimeModel
 from trainables.errors import TemperError
-from trainables.evaluation.chance import learnt_nothing
-from trainables.execution.ending import Ending, EndKind, State
+from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
 
 DRAWN = 160  # candidates that are drawn at random
 NEAR = 40  # candidates that are a frontier proposal with one or two parameters drawn anew
-SCORE = "robust_accuracy"
-
-
-@dataclass
-class _Known:
-    """A proposal, and what is known of it so far.
-
-    Attributes:
-        candidate: the candidate that became the proposal.
-        cost: log10 of its compute, as planned, and as measured once it has finished.
-        scores: robust accuracy by the share of the schedule after which it was measured.
-        outcome: its outcome; None while it runs.
-        seen: the observations that the model learns from; None while they can still change.
-    """
-
-    candidate: Candidate
-    cost: float
-    scores: dict[float, float] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    seen: list[Observation] | None = None
-
-    @property
-    def features(self) -> Mapping[str, float]:
-        """Its coordinates in the space."""
-        return self.candidate.features
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Final numbers; empty while it runs, or if it has none."""
-        return (self.outcome.metrics if self.outcome else None) or {}
 
 
 class CostAwareSampler(Sampler):
-    """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for its compute.
+    """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for what it costs.
 
-    Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. The gain is divided by
-    compute^a, where a is the share of the budget that is left: cheap recipes come first, later those that gain most
-    (cost cooling, arXiv 2003.10870). Running proposals count as predicted, so that others are sought elsewhere.
+    Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. What a recipe costs is the
+    largest share that it takes of any budget: of FLOPs, of hours by a model of the time, of trials one each. The gain
+    is divided by cost^a, where a is the share of the budget that is left: cheap recipes come first, later those that
+    gain most (cost cooling, arXiv 2003.10870). Before the model has enough to learn from, the gain is the
+    information that it would learn. Running proposals count as predicted, so that others are sought elsewhere.
     """
 
     considers_compute = True
@@ -96,9 +70,10 @@ class CostAwareSampler(Sampler):
             raise TemperError("a cost-aware sampler must be told what recipes cost")
         self._study, self._fixed, self._planned = study, fixed, planned
         self._reference_point = ReferencePointTracker(study, fixed, planned)
+        self._times = TimeModel()
         self._asks, self._first = Asks(), list(study.first)
-        self._known: dict[Recipe, _Known] = {}
-        self._ended: list[_Known] = []
+        self._known: dict[Recipe, KnownProposal] = {}
+        self._ended: list[KnownProposal] = []
         index = study.objectives.index(SCORE)
         self._past_trials = [
             Observation(self._chosen(past["params"])[1].features, 1.0, past["values"][index])
@@ -106,7 +81,7 @@ class CostAwareSampler(Sampler):
             if past["values"]
         ]
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
-        self._leading: list[_Known] = []  # the frontier of the first `_compared` that ended
+        self._leading: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
         self._compared = 0
 
     def ask(self, search: SearchState) -> Candidate | None:
@@ -121,22 +96,28 @@ class CostAwareSampler(Sampler):
         if not drawn:
             return None
         candidates = [candidate for candidate, _ in drawn]
-        costs = np.array([decades(one.flops) for one in candidates])
-        gains = self._expected(candidates, costs, front, search.base_metrics)
-        if gains is None:  # chooses one at random, with weights 1 / compute^left
-            acquisition = rng.gumbel(size=len(candidates)) / math.log(10) - search.budget_left * costs
-        else:
-            acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * costs
+        flops = np.array([max(1.0, one.flops) for one in candidates])
+        gains, worth = self._expected(candidates, np.log10(flops), front, search.base_metrics), math.inf
+        limits, seconds = search.limits, self._seconds(candidates, flops, search.base_metrics)
+        prices = flops if limits is None else limits.prices(flops, seconds)
+        if gains is None:
+            gains = self._information(candidates)
+        elif limits is not None:
+            worth = float(np.max(gains / limits.shares(flops, seconds)))
+        acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * np.log10(prices)
         chosen, chooser = drawn[int(np.argmax(acquisition))]
-        return replace(chosen, distributions=chooser.distributions)
+        return replace(chosen, distributions=chooser.distributions, worth=worth)
 
     def accept(self, candidate: Candidate) -> None:
-        self._known[candidate.recipe] = _Known(candidate, decades(candidate.flops))
+        self._known[candidate.recipe] = KnownProposal(candidate, decades(candidate.flops))
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
         """Note a refused candidate. Nothing is learnt from it, since it is a recipe that the study wanted first."""
         self._asks.refuse(candidate)
+
+    def put_back(self) -> None:
+        self._asks.put_back()
 
     def forget(self, candidate: Candidate) -> None:
         del self._known[candidate.recipe]
@@ -153,6 +134,7 @@ class CostAwareSampler(Sampler):
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         self._reference_point.reported(proposal, row, ending)
+        self._times.reported(proposal, row, ending)
         known = self._known.get(proposal.recipe)
         if known is not None and row.get(SCORE) is not None:
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
@@ -160,6 +142,7 @@ class CostAwareSampler(Sampler):
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Note how a proposal ended. The model is not fitted to one that infrastructure ended (FAIL)."""
         self._reference_point.ended(proposal, outcome)
+        self._times.ended(proposal, outcome)
         known = self._known.get(proposal.recipe)
         if known is None:
             return
@@ -169,6 +152,18 @@ class CostAwareSampler(Sampler):
         known.seen = self._seen(known)
         if outcome.state is not State.FAIL:
             self._ended.append(known)
+
+    def _information(self, candidates: list[Candidate]) -> Array:
+        """Return what the model would learn from each candidate once those that run have ended as well."""
+        chosen = [one.features for one in self._past_trials]
+        chosen += [one.features for one in self._known.values() if not one.is_lost]
+        return information(chosen, [one.features for one in candidates])
+
+    def _seconds(self, candidates: list[Candidate], flops: Array, base: Mapping[str, float]) -> Array | None:
+        """Return the time that each candidate is expected to keep a worker busy; None: not known yet."""
+        before = base.get("end_to_end_flops", 0.0) if compute_of(self._study) == "end_to_end_flops" else 0.0
+        epochs = np.array([one.recipe.schedule.epochs for one in candidates], dtype=np.float64)
+        return self._times.seconds(epochs, np.maximum(flops - before, 0.0))
 
     @property
     def _startup(self) -> int:
@@ -206,7 +201,7 @@ class CostAwareSampler(Sampler):
         return propose(chooser, self._study, self._fixed), chooser
 
     def _expected(
-        self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
+        self, candidates: list[Candidate], costs: Array, front: list[KnownProposal], base: Mapping[str, float]
     ) -> Array | None:
         """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
         if len(self._ended) + len(self._past_trials) < self._startup:
@@ -241,7 +236,7 @@ class CostAwareSampler(Sampler):
         """Return the probability that each candidate satisfies a constraint."""
         from scipy.special import ndtr  # late: it is slow to import
 
-        def rows(known: _Known) -> list[Observation]:
+        def rows(known: KnownProposal) -> list[Observation]:
             return [Observation(known.features, 1.0, -bound.violation(known.metrics, base))] if known.metrics else []
 
         model = self._model(str(bound), rows)
@@ -252,7 +247,7 @@ class CostAwareSampler(Sampler):
         return np.asarray(ndtr(mean / deviation))
 
     def _model(
-        self, name: str, rows: Callable[[_Known], list[Observation]], past_trials: Sequence[Observation] = ()
+        self, name: str, rows: Callable[[KnownProposal], list[Observation]], past_trials: Sequence[Observation] = ()
     ) -> GaussianProcess | None:
         """Return a model, fitted anew each time that a fifth more proposals have ended; None if too little is known."""
         count = 0 if past_trials else min(self._startup, len(self._ended))
@@ -265,30 +260,15 @@ class CostAwareSampler(Sampler):
             self._fitted[name] = count, GaussianProcess(spread_evenly(seen, FITTED))
         return self._fitted[name][1]
 
-    def _seen(self, known: _Known) -> list[Observation]:
-        """Return a proposal's observations: its latest score and, if the study has halving, that at the first rung."""
-        if known.seen is not None:
-            return known.seen
-        outcome, early = known.outcome, sorted(share for share in known.scores if share < 1)
-        stopped = outcome is not None and outcome.ending.kind is EndKind.STOPPED
-        shares = set(early[-1:] if outcome is None or stopped else [])
-        if self._study.halving is not None:
-            shares |= set([share for share in early if share >= self._study.halving.grace][:1])
-        seen = [Observation(known.features, share, known.scores[share]) for share in sorted(shares)]
-        nothing = learnt_nothing(known.metrics) is not None
-        if known.metrics and not nothing:
-            seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
-        elif nothing or (outcome is not None and outcome.state is State.PRUNED and not stopped):
-            # It diverged, overfitted or learnt nothing, which counts as no robustness at all.
-            seen.append(Observation(known.features, 1.0, 0.0))
-        return seen
+    def _seen(self, known: KnownProposal) -> list[Observation]:
+        return known.observations(self._study.halving)
 
-    def _front(self, base: Mapping[str, float]) -> list[_Known]:
+    def _front(self, base: Mapping[str, float]) -> list[KnownProposal]:
         """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.
 
         What is dominated stays so, since the base's numbers do not change, so only the newest ones are compared.
         """
-        front: list[_Known] = []
+        front: list[KnownProposal] = []
         for one in sorted(
             [*self._leading, *self._ended[self._compared :]], key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))
         ):

@@ -1,5 +1,6 @@
 """Defines the interface of every sampler, which proposes recipes, and makes the sampler that a study names."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
+from search.samplers.limits import Limits
 from search.samplers.warm_start import PastTrial
 from search.study.algorithms import SAMPLERS
 from search.study.study import Study
@@ -32,6 +34,8 @@ class Candidate:
         features: the parameters as coordinates in [0, 1], for a sampler that models scores over them.
         flops: FLOPs of the recipe's whole schedule, for a sampler that considers them; NaN: unknown.
         refused: parameters of the candidates that were refused since the last one was accepted.
+        worth: the most that any candidate was expected to gain, for what the whole budget would buy of the like, in the
+            unit of the hypervolume; infinite: not known.
         attributes: what the sampler noted on its own trial, which it reads again while the trial runs; plain data that
             is kept in the record.
     """
@@ -43,6 +47,7 @@ class Candidate:
     features: Mapping[str, float] = field(default_factory=dict)
     flops: float = float("nan")
     refused: tuple[Mapping[str, Any], ...] = ()
+    worth: float = math.inf
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -54,11 +59,13 @@ class SearchState:
         budget_left: share of the budget that is left, 0–1.
         base_metrics: final numbers of the ordinary base.
         is_lost: returns whether a recipe can never run, since its base or its teacher ended without weights.
+        limits: what is limited, and what of it is left; None: FLOPs are, by whatever amount.
     """
 
     budget_left: float
     base_metrics: Mapping[str, float]
     is_lost: Callable[[Recipe], bool] = lambda recipe: False
+    limits: Limits | None = None
 
 
 class Sampler(Listener, ABC):
@@ -85,6 +92,10 @@ class Sampler(Listener, ABC):
     @abstractmethod
     def refuse(self, candidate: Candidate) -> None:
         """Note that the last candidate was proposed before or can never run. Another ask follows."""
+
+    def put_back(self) -> None:
+        """Note that the last candidate is not wanted now. The next ask has its number again."""
+        raise TemperError("this sampler does not tell what its candidates are worth, so none is put back")
 
     @abstractmethod
     def forget(self, candidate: Candidate) -> None:
@@ -134,6 +145,10 @@ class Asks:
     def refuse(self, candidate: Candidate) -> None:
         """Note a candidate that was refused."""
         self._refused.append(dict(candidate.params))
+
+    def put_back(self) -> None:
+        """Count back: the number of the last ask is not used."""
+        self._next -= 1
 
     def accept(self) -> None:
         """Note that the last candidate was accepted: the next ask begins a new block of numbers."""

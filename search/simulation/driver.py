@@ -90,7 +90,7 @@ def simulate(
         TemperError: a recipe was proposed that was not recorded.
     """
     if stopper is None:
-        judge = None if study.halving is None else Judge(study.halving, study.objectives)
+        judge = Judge.of(study, FixedRecipes.of(study))
         stopper, listeners = ParetoHalving(judge), [*listeners, *([] if judge is None else [judge])]
     return _Driver(study, curves, cluster, stopper, listeners).run()
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from trainables.config import Frozen, PositiveFloat, PositiveInt
+
+Currency = Literal["trials", "hours", "flops"]  # what a budget limits, and so what a proposal costs
 
 
 class Budget(Frozen):
@@ -17,6 +19,8 @@ class Budget(Frozen):
         hours: hours of wall time; None: no limit.
         flops: marginal training FLOPs of all proposals together; None: no limit.
         patience: number of finished proposals in a row that gain no hypervolume; None: no limit.
+        stop: `converged`: end when the best candidate is no longer expected to gain hypervolume worth its cost, see
+            `search.running.budget`; only the cost-aware sampler knows that. None: only the limits end the search.
         retries: number of times that a trial which lost its process is started again, from its checkpoint.
         epoch_timeout: seconds that an epoch may take, from its start to its report, before its process counts as hung
             and is killed; None: any time. The first epoch includes building and compressing the network, the last one
@@ -27,6 +31,7 @@ class Budget(Frozen):
     hours: PositiveFloat | None = None
     flops: PositiveFloat | None = None
     patience: PositiveInt | None = None
+    stop: Literal["converged"] | None = None
     retries: Annotated[int, Field(ge=0)] = 1
     epoch_timeout: PositiveFloat | None = None
 
@@ -53,7 +58,8 @@ class Sampler(Frozen):
     Attributes:
         kind: name of the sampler. `auto` stands for the cost-aware one if the objectives are robust accuracy and one
             compute, else for TPE.
-        startup_trials: number of random proposals before TPE, GP or the cost-aware sampler begins to learn.
+        startup_trials: number of proposals before TPE, GP or the cost-aware sampler begins to learn from scores: random
+            ones, and for the cost-aware sampler those whose scores will tell most.
         population: population size of NSGA-II and NSGA-III.
     """
 

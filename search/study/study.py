@@ -205,6 +205,15 @@ class Study(Frozen):
         return sampler
 
     @model_validator(mode="after")
+    def _knows_when_it_has_converged(self) -> Self:
+        if self.budget.stop == "converged" and self.sampler.kind != "cost_aware":
+            raise ValueError(
+                f"budget.stop: got converged with sampler.kind {self.sampler.kind}, which does not model what a recipe "
+                "would gain; expected cost_aware, or patience instead"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_a_finite_grid(self) -> Self:
         if self.sampler.kind == "grid" and self.space is not None and self.space.endless:
             endless = ", ".join(f"space.{name}" for name in self.space.endless)

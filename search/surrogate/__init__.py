@@ -2,7 +2,9 @@
 
 - `gaussian_process`: predicts its robust accuracy
 - `acquisition`: turns that into its expected gain, the expected hypervolume improvement
+- `starting_design`: tells what a model would learn from a recipe, before it has scores to learn from
 - `cost_model`: plans its compute
+- `time_model`: predicts the seconds that it will take
 - `counting_ahead`: counts the networks that this needs before they are asked for
 - `reference_point`: tells the reference point, as far as it is known before base and reference have ended
 """

@@ -31,7 +31,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as abov
 from analysis.pareto.reference_point import ReferencePoint  # noqa: E402
 from search.halving.judge import Judge  # noqa: E402
 from search.halving.scheduler import ParetoHalving  # noqa: E402
-from search.running.searcher import ParetoSearcher  # noqa: E402
+from search.samplers.limits import Limits  # noqa: E402
 from search.simulation.driver import simulate, trace  # noqa: E402
 from search.simulation.recording import Curve, Recording, read  # noqa: E402
 from search.simulation.virtual_cluster import Stopper, VirtualCluster  # noqa: E402
@@ -145,7 +145,7 @@ def run(source: str, name: str, seed: int) -> pd.DataFrame:
         stopper = ScalarisedASHA(recording.curves[study.reference].metrics["train_flops"])
     if stopping == "equal epochs":
         stopper = EqualEpochs(study, max(len(curve.rows) for curve in proposals))
-    with patch.object(ParetoSearcher, "_share_left", lambda searcher: 0.0) if "not by" in name else nullcontext():
+    with patch.object(Limits, "share_left", 0.0) if "not by" in name else nullcontext():
         done = simulate(study, curves, _cluster(proposals, WORKERS), stopper)
     grown = trace(done, study, curves)
     return grown.assign(share=grown["flops"] / flops, hours=grown["seconds"] / 3600)

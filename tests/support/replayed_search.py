@@ -68,7 +68,7 @@ class Search:
         self.record, self._curves, self._workers, self._turn = Record(past), curves, workers, turn
         fixed = FixedRecipes.of(study)
         compute = "train_flops"
-        judge = None if study.halving is None else Judge(study.halving, study.objectives)
+        judge = Judge.of(study, fixed)
         self._halving, self._ids = ParetoHalving(judge), itertools.count()
         self._searcher = ParetoSearcher(
             study,

@@ -97,3 +97,34 @@ def test_non_dominated_in_the_plane_is_the_definition(seed: int) -> None:
     expected = [bool(finite[i]) and dominators(points[finite], int(finite[:i].sum())) == 0 for i in range(50)]
     assert non_dominated(points).tolist() == expected
     assert non_dominated(np.empty((0, 2))).tolist() == []
+
+
+def test_what_lies_outside_the_region_comes_after_all_inside_and_is_not_kept_for_being_cheap() -> None:
+    """Costs are minus robust accuracy, and compute."""
+    for region, goes_on in ((None, True), ((-0.5, math.inf), False)):
+        rung = Rung(ETA)
+        assert rung.arrive((-0.6, 2.0), region=region)
+        assert rung.arrive((-0.55, 3.0), region=region, binding=False)  # dominated, and goes on
+        assert rung.arrive((-0.2, 1.0), region=region) == goes_on  # not dominated, since it is the cheapest
+
+
+def test_what_lies_outside_takes_the_places_that_are_left() -> None:
+    rung, region = Rung(2.0), (-0.5, 10.0)
+    assert rung.arrive((-0.2, 1.0), region=region)  # of one, one goes on
+    assert rung.arrive((-0.6, 2.0), region=region)  # of two one, and it is the one inside
+    assert rung.arrive((-0.4, 0.5), region=region)  # of three two, and it dominates the other outside
+    assert not rung.arrive((-0.3, 12.0), region=region)  # of four two
+
+
+@pytest.mark.parametrize(("seed", "objectives", "grid"), CASES)
+def test_nobody_inside_is_stopped_while_one_outside_fills_a_place(seed: int, objectives: int, grid: int | None) -> None:
+    points = arrivals(seed, 60, objectives, grid=grid)
+    region = tuple(np.quantile(points, 0.7, axis=0))
+    rung = Rung(ETA)
+    for count in range(1, len(points) + 1):
+        goes_on = rung.arrive(tuple(points[count - 1]), region=region)
+        inside: NDArray[np.bool_] = np.all(points[:count] < np.array(region), axis=1)
+        if inside[-1] and inside.sum() <= math.ceil(count / ETA):
+            assert goes_on
+        if not inside[-1] and inside.sum() >= math.ceil(count / ETA):
+            assert not goes_on

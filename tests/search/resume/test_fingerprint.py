@@ -94,3 +94,11 @@ def test_a_module_of_one_file_is_hashed_alone_and_torchvisions_networks_are_no_c
     assert [part for part in parts if part.startswith("module ")] == ["module own_file.py"]
     parts = fingerprint(load("digits", ["model.name=torchvision:resnet18"]), "data")
     assert not [part for part in parts if part.startswith("module ")]
+
+
+def test_a_stop_changes_the_study_and_none_leaves_it_as_it_was_before_there_was_one() -> None:
+    study = load("digits")
+    before = json.dumps(study.model_dump(mode="json", exclude={"ship": True, "budget": {"stop"}}), sort_keys=True)
+    assert fingerprint(study, "data")["study"] == sha256(before.encode()).hexdigest()[:16]
+    stopped = load("digits", ["budget.stop=converged"])
+    assert differences(fingerprint(study, "data"), fingerprint(stopped, "data")) == ["study"]

@@ -15,6 +15,7 @@ from trainables.execution.ending import FINISHED, Ending
 from trainables.recipe.recipe import Recipe
 
 FEW = "space.perturbation={kind: [n_fgsm, pgd], epsilon: {low: 0.1, high: 0.2, levels: 2}}"
+FEW_EPOCHS = "space.schedule.epochs={low: 4, high: 8, levels: 2}"
 HALVED = "halving={reduction_factor: 2, grace: 0.25}"
 
 
@@ -64,6 +65,18 @@ def test_a_resumed_search_with_halving_is_the_unbroken_one_trial_by_trial(kind: 
         for _ in range(kill):
             search.step()
         assert outcome(Search(study, curves, 1, list(search.record.past.values()))) == expected
+
+
+def test_a_resumed_search_converges_where_the_unbroken_one_did() -> None:
+    study = finite(*settings("cost_aware"), FEW_EPOCHS, "budget={trials: 30, stop: converged}")
+    curves = made(study).of(study)
+    pasts, whole = [], Search(study, curves, 2)
+    while not whole.over:
+        whole.step()
+        pasts.append(list(whole.record.past.values()))
+    assert 8 < len(whole.proposals()) < 28
+    for past in (pasts[-12], pasts[-1]):
+        assert outcome(Search(study, curves, 2, past)) == outcome(whole)
 
 
 def test_a_search_can_be_killed_twice() -> None:

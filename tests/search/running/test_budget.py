@@ -18,6 +18,7 @@ from search.study.algorithms import Budget
 from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.searcher import Log, done, epoch, searcher
+from trainables.errors import InvalidInput
 from trainables.execution.ending import FINISHED
 
 FIXED = list(FixedRecipes.of(load("digits", SMALL)))
@@ -56,7 +57,8 @@ class Spent:
         study = load("digits", [*SMALL, f"constraints={constraints}"])
         self._hypervolume = Hypervolume.of(study, FixedRecipes.of(study))
         self._spending = BudgetTracker(Budget(**budget), self._hypervolume, lambda: times[0], hours_before, since)
-        self.reported, self.over, self.left = self._spending.reported, self._spending.over, self._spending.left
+        self.reported, self.over, self.limits = self._spending.reported, self._spending.over, self._spending.limits
+        self.is_worth = self._spending.is_worth
         self.ended(proposal("base", 0), complete(0.1, 0.0))
         self.ended(proposal("baseline", 1), complete(0.8, 1e10))
 
@@ -77,7 +79,7 @@ def test_hours() -> None:
 def test_hours_of_the_sessions_before_count() -> None:
     clock = [100.0]
     made = Spent(clock, hours_before=0.4, hours=0.5)
-    assert made.left() == pytest.approx(0.2)
+    assert made.limits(20, 0).share_left == pytest.approx(0.2)
     clock[0] += 359
     assert made.over() is None
     clock[0] += 1
@@ -122,6 +124,29 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
     assert made.over() == "the last 2 finished proposals gained no hypervolume"
 
 
+def test_a_search_has_converged_once_nothing_is_worth_a_tenth_of_what_was_found_and_nothing_runs() -> None:
+    made, never = Spent(stop="converged"), Spent()
+    assert made.is_worth(0.0)  # nothing was found yet
+    for one in (made, never):
+        one.ended(proposal("proposed", 2), complete(0.74, 1.1e9))  # 0.1 × one decade above the region's corner
+    assert made.is_worth(0.0101)
+    assert made.over() is None
+    assert not made.is_worth(0.0099)
+    assert made.over(pending=1) is None  # what runs may change it
+    assert made.over() == "converged: a whole budget more is expected to gain less than 10% of the hypervolume found"
+    made.ended(proposal("proposed", 3), complete(0.2, 1e9))
+    assert made.over() is None
+    assert never.is_worth(0.0)
+    assert never.over() is None
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_only_a_sampler_that_models_the_gain_knows_when_it_has_converged(sampler: str) -> None:
+    message = f"budget.stop: got converged with sampler.kind {sampler}, which does not model what a recipe would gain"
+    with pytest.raises(InvalidInput, match=message):
+        load("digits", [f"sampler.kind={sampler}", "budget.stop=converged"])
+
+
 def test_an_extended_budget_is_shared_out_from_its_extension_on_and_so_is_patience() -> None:
     before = Spent(patience=2)
     after = Spent(since=extensions.Spent(trials=3, finished=3, flops=1e9), patience=2, flops=3e9)
@@ -131,9 +156,9 @@ def test_an_extended_budget_is_shared_out_from_its_extension_on_and_so_is_patien
     assert before.over() == "the last 2 finished proposals gained no hypervolume"
     assert after.over() is None
     after.reported(proposal("proposed", 3), {"train_flops": 1e9})  # spent before
-    assert after.left() == 1.0
+    assert after.limits(20, 0).share_left == 1.0
     after.reported(proposal("proposed", 4), {"train_flops": 1.5e9})
-    assert after.left() == 0.25
+    assert after.limits(20, 0).share_left == 0.25
     for _ in range(3):
         after.ended(proposal("proposed", 2), complete(0.7, 1e9))
     assert after.over() == "the last 2 finished proposals gained no hypervolume"

@@ -16,6 +16,7 @@ from analysis.pareto.hypervolume import hypervolume
 from search.events import Outcome, Proposal
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
+from search.samplers.limits import Limits
 from search.samplers.sampler import SearchState, sampler_of
 from search.samplers.warm_start import PastTrial
 from search.simulation.driver import simulate, trace
@@ -23,6 +24,7 @@ from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
 from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import GaussianProcess, Observation
+from search.surrogate.starting_design import information
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import sampler
@@ -62,19 +64,19 @@ class Asked:
         metrics = {"robust_accuracy": accuracy(params), "train_flops": flops(params)}
         self.sampler.ended(proposal, Outcome(Ending(kind), metrics if kind is EndKind.FINISHED else None, 1.0))
 
-    def choose(self, left: float) -> Params | None:
+    def features(self, params: Params) -> Mapping[str, float]:
+        chooser = RandomChooser(np.random.default_rng(0), params)
+        propose(chooser, self.study)
+        return chooser.features
+
+    def choose(self, left: float, limits: Limits | None = None) -> Params | None:
         """What it asks for next, which is not accepted."""
-        candidate = self.sampler.ask(SearchState(left, BASE))
+        candidate = self.sampler.ask(SearchState(left, BASE, limits=limits))
         return None if candidate is None else candidate.params
 
     def best(self, known: Sequence[Params], done: Sequence[Params], left: float) -> Params:
         """Of the recipes that are not done, by what is known, the one of the largest gain for its compute."""
-
-        def features(params: Params) -> Mapping[str, float]:
-            chooser = RandomChooser(np.random.default_rng(0), params)
-            propose(chooser, self.study)
-            return chooser.features
-
+        features = self.features
         open_ = [params for params in self.every if params not in done]
         seen = [Observation(features(params), 1.0, accuracy(params)) for params in known]
         mean, deviation = GaussianProcess(seen).predict(seen, [features(params) for params in open_])
@@ -85,16 +87,36 @@ class Asked:
         return open_[int(np.argmax(gains / 10 ** (left * costs)))]
 
 
-def test_before_it_knows_enough_it_draws_by_one_over_compute() -> None:
-    """Half of the recipes take three times as long: one to three while the budget is whole, one to one at its end."""
-    asked = Asked(
-        "space.compression.pruning_ratio={low: 0.2, high: 0.2}", "space.schedule.epochs={low: 4, high: 12, levels: 2}"
-    )
-    for left, share in ((1.0, 3 / 4), (0.0, 1 / 2)):
-        drawn = [asked.choose(left) for _ in range(120)]
-        assert np.mean([params is not None and params["epochs"] == 4 for params in drawn]) == pytest.approx(
-            share, abs=0.1
-        )
+def test_before_it_knows_enough_it_takes_what_tells_most_for_its_cost() -> None:
+    asked = Asked()
+    ended = [params for params in asked.every if params["pruning_ratio"] == 0.6][:3]
+    for params in ended:
+        asked.end(params)
+    open_ = [params for params in asked.every if params not in ended]
+    told = information([asked.features(params) for params in ended], [asked.features(params) for params in open_])
+    costs = np.array([flops(params) for params in open_])
+    for left in (0.0, 0.5, 1.0):
+        chosen = asked.choose(left)
+        assert chosen is not None
+        value = dict(zip(map(json.dumps, open_), told / costs**left, strict=True))
+        assert value[json.dumps(chosen)] == pytest.approx(max(value.values()))
+
+
+def test_a_trial_costs_the_same_as_any_other_where_trials_are_limited_alone() -> None:
+    """A cheap recipe is taken where FLOPs are limited, the one of the largest gain where trials are, and hours do."""
+    asked = Asked()
+    ended = [params for params in asked.every if params["pruning_ratio"] == 0.6]
+    for params in ended:
+        asked.end(params)
+    costs = [flops(params) for params in asked.every]
+    trials = Limits({"trials": 20.0}, {"trials": 20.0})
+    assert asked.choose(1.0, trials) == asked.best(ended, ended, 0.0)
+    both = Limits({"trials": 20.0, "flops": 1e3 * max(costs)}, {"trials": 10.0, "flops": 1e3 * max(costs)})
+    assert asked.choose(1.0, both) == asked.best(ended, ended, 0.0)  # the trials will be used up first
+    spent = Limits({"trials": 20.0, "flops": 1e3 * max(costs)}, {"trials": 10.0, "flops": min(costs)})
+    assert asked.choose(1.0, spent) == asked.best(ended, ended, 1.0)
+    hours = Limits({"trials": 1e9, "hours": 3600.0}, {"trials": 1e9, "hours": 3600.0})
+    assert asked.choose(1.0, hours) == asked.best(ended, ended, 1.0)  # no time was reported: FLOPs stand for it
 
 
 def test_then_it_takes_what_gains_most_for_its_compute() -> None:
@@ -169,9 +191,10 @@ def test_it_goes_through_a_space_once_and_ends() -> None:
 
 def test_it_keeps_away_from_what_breaks_a_constraint() -> None:
     """Those of 80% of the channels are the cheapest, and not clean enough."""
+    settings = ["budget={trials: 144, flops: 3.0e+12}", "reference_point={robust_accuracy: 0.6 of reference}"]
 
-    def pruned(*settings: str) -> list[bool]:
-        study = finite(*AWARE, "budget.trials=22", *settings)
+    def pruned(*constraints: str) -> list[bool]:
+        study = finite(*AWARE, *settings, *constraints)
         simulated = simulate(study, made(study).of(study), VirtualCluster(decision=0.0))
         params = [ending.proposal.params for ending in simulated.endings if ending.proposal.role == "proposed"]
         return [one["pruning_ratio"] > 0.7 for one in params]

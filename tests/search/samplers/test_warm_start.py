@@ -85,7 +85,7 @@ def test_the_sampler_learns_from_them(tmp_path: Path) -> None:
 
     def first(*, warm: bool) -> object:
         candidate = sampler(study, past_trials=past_trials if warm else ()).ask(
-            SearchState(1.0, {"robust_accuracy": 0.0})
+            SearchState(0.0, {"robust_accuracy": 0.0})
         )
         assert candidate is not None
         return candidate.params

@@ -160,10 +160,17 @@ def test_what_a_recipe_starts_from_ends_before_it_begins() -> None:
 
 
 def test_halving_stops_trials_as_it_would_one_after_another() -> None:
-    simulated, curves = run(finite(*RANDOMLY_HALVED), VirtualCluster(decision=0.0))
-    judge, spent = Judge(HALVING, ("robust_accuracy", "train_flops")), 0.0
-    for ending in proposals(simulated):
+    study = finite(*RANDOMLY_HALVED)
+    simulated, curves = run(study, VirtualCluster(decision=0.0))
+    judge, spent = Judge.of(study, FixedRecipes.of(study)), 0.0
+    assert judge is not None
+    for ending in simulated.endings:
         recipe, stopped, curve = ending.proposal.recipe, None, curves[ending.proposal.recipe]
+        if ending.proposal.role != "proposed":  # they make the region that proposals are judged by
+            for row in curve.rows:
+                judge.reported(ending.proposal, row)
+            judge.ended(ending.proposal, ending.outcome)
+            continue
         for row in curve.rows[:-1]:
             stopped = judge.report(recipe.id, ending.proposal.number, len(curve.rows), dict(row))
             if stopped:

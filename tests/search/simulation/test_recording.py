@@ -181,3 +181,19 @@ def test_a_recording_of_a_network_that_has_changed_since_is_refused_unless_force
     with pytest.raises(InvalidInput, match=r"own\.parquet: changed since it was written: module recorded_network\.py"):
         simulate_in_words("own.parquet", [], cluster)
     assert "recipes ended" in simulate_in_words("own.parquet", [], cluster, force=True)
+
+
+def test_what_a_stop_spares_and_misses_is_told_beside_the_same_search_without_it(tmp_path: Path) -> None:
+    study = finite("space.perturbation={kind: [n_fgsm], epsilon: {low: 0.1, high: 0.2, levels: 2}}")
+    write(made(study), tmp_path / "own.parquet")
+    cluster, fixed = VirtualCluster(workers=1, decision=0.0), len(list(FixedRecipes.of(study)))
+
+    def told(stop: str) -> tuple[int, str]:
+        settings = ["budget.trials=24", "sampler={kind: cost_aware, startup_trials: 4}", f"budget.stop={stop}"]
+        lines = simulate_in_words(str(tmp_path / "own.parquet"), settings, cluster).splitlines()
+        return int(lines[0].split()[0]) - fixed, lines[-1]
+
+    (proposals, last), (every, other) = told("converged"), told("null")
+    assert proposals < every == 24
+    assert last.startswith(f"converged      {1 - proposals / 24:.0%} of the proposals and ")
+    assert "converged" not in other
