@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from search.recipes.fixed import FixedRecipes
 from search.study.space import (
+    BASE,
     CompressionSpace,
     DistillationSpace,
     EpsilonRange,
@@ -16,7 +17,7 @@ from search.study.space import (
     RateRange,
     ScheduleSpace,
 )
-from search.study.study import BASE, Study
+from search.study.study import Study
 from trainables.attacks.config import PERTURBATION, Perturbation, attack_config
 from trainables.compression.config import Bits, ChannelPruning, Compression, NoCompression, Quantization
 from trainables.config import Frozen
@@ -43,11 +44,12 @@ class Chooser(Protocol):
 
 
 def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
-    """Make one recipe that starts from the ordinary base, with every free choice left to a chooser.
+    """Make one recipe, with every free choice left to a chooser.
 
     The space is conditional, so some parameters are asked for only after certain choices: those of pruning if no
     alternative to it was chosen; importance, scope and steps if something is pruned; attack steps if the attack has
-    some; temperature and teacher if the weight of soft labels is not 0; the loop if a free one fits the choices before.
+    some; the weight of soft labels if there is a teacher, and temperature and teacher if that weight is not 0; the loop
+    if a free one fits the choices before; the length of pretraining if the proposal starts from the base.
     Compression takes no more steps than there are epochs.
 
     Args:
@@ -58,9 +60,10 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     space = study.space
     if space is None:
         raise TemperError(f"{study.name}: has no space to propose from")
+    start = _choice(trial, "base", space.base)
     compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
     perturbation, loss = _perturbation(trial, space.perturbation), _of_models(trial, "loss", space.loss)
-    distillation = _distillation(trial, space.distillation, fixed)
+    distillation = _distillation(trial, space.distillation, fixed, start)
     loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
     schedule = _schedule(trial, space.schedule)
     if compression.steps > schedule.epochs:
@@ -68,7 +71,7 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     return Recipe(
         data=study.data,
         model=study.model,
-        base=fixed.base_of(_pretraining_epochs(trial, space.pretraining_epochs)),
+        base=fixed.base_of(_pretraining_epochs(trial, space.pretraining_epochs)) if start == BASE else None,
         compression=compression,
         quantization=quantization,
         perturbation=perturbation,
@@ -139,11 +142,20 @@ def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
     return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 
 
-def _distillation(trial: Chooser, space: DistillationSpace, fixed: FixedRecipes) -> Distillation | None:
+def _distillation(trial: Chooser, space: DistillationSpace, fixed: FixedRecipes, start: str) -> Distillation | None:
+    """Choose how much a proposal learns from which teacher. From scratch, the base is not among its teachers.
+
+    The choice among other teachers then has a name of its own, since Optuna allows the same choices only under a name.
+    """
+    teachers, asked = space.teacher, "teacher"
+    if start != BASE and BASE in teachers:
+        teachers, asked = tuple(name for name in teachers if name != BASE), "teacher_from_scratch"
+    if not teachers:
+        return None
     weight = _choice(trial, "distillation_weight", space.weight)
     if weight == 0:
         return None
-    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
+    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, asked, teachers)
     return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else fixed.named(name))
 
 

@@ -98,6 +98,7 @@ class CostAwareSampler(Sampler):
         self._reference_point = ReferencePointTracker(study, fixed, planned)
         self._asks, self._first = Asks(), list(study.first)
         self._known: dict[Recipe, _Known] = {}
+        self._run_anyway = {one.recipe for one in fixed}  # a proposal may be the same as a baseline, if from scratch
         self._ended: list[_Known] = []
         index = study.objectives.index(SCORE)
         self._past_trials = [
@@ -191,7 +192,8 @@ class CostAwareSampler(Sampler):
                     del kept[str(name)]
             chooser = RandomChooser(rng, kept)
             recipe = propose(chooser, self._study, self._fixed)
-            if recipe not in self._known and recipe not in found and not is_lost(recipe):
+            known = recipe in self._known or recipe in self._run_anyway or recipe in found
+            if not known and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
         return list(found.values())
 

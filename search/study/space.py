@@ -14,6 +14,9 @@ from trainables.user_code import known
 SEARCHED = ("fgsm", "n_fgsm", "pgd")  # kinds of attack that can be searched over, beside the user's attacks
 AttackKind = Annotated[str, AfterValidator(lambda kind: known(kind, SEARCHED))]
 Value = TypeVar("Value")
+BASE: Literal["base"] = "base"  # name of the ordinary base, where names of baselines stand too
+SCRATCH: Literal["none"] = "none"  # the choice of no base, in a space
+Start = Annotated[Literal["base", "none"], BeforeValidator(lambda given: SCRATCH if given is None else given)]
 
 
 def _several(given: Any) -> Any:
@@ -192,7 +195,8 @@ class DistillationSpace(Frozen):
         weight: share of the soft labels in the loss, 0–1; 0: no distillation.
         temperature: temperature of the softmax; it is chosen only if the weight is not 0.
         teacher: `base`, the base that the proposal starts from, or names of baselines, whose compute is charged too;
-            it is chosen only if the weight is not 0.
+            it is chosen only if the weight is not 0. A proposal from scratch has no base to learn from: its teacher is
+            one of the baselines, and without any among the names it is not distilled.
     """
 
     weight: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0,)
@@ -204,12 +208,15 @@ class Space(Frozen):
     """All that is searched: ranges and choices for each part of a recipe.
 
     Attributes:
+        base: what a proposal starts from: `base`, the ordinary base, or `none` (or null), so that the compressed
+            network is trained from scratch and no pretraining is charged to it.
         loop: training loops. Free loops are chosen from only if the perturbation is FGSM without warm-up, the loss
             plain cross-entropy and nothing is distilled; otherwise the loop is the ordinary one.
         pretraining_epochs: length of the ordinary pretraining that a proposal starts from; each length is trained once,
             when it is first proposed. None: the length that the study fixes.
     """
 
+    base: OneOrMore[Start] = (BASE,)
     compression: CompressionSpace = CompressionSpace()
     quantization: QuantizationSpace = QuantizationSpace()
     perturbation: PerturbationSpace
@@ -227,6 +234,28 @@ class Space(Frozen):
                 f"got {[loop.kind for loop in loops]}, expected ordinary among them: free fits few proposals"
             )
         return loops
+
+    @field_validator("base")
+    @classmethod
+    def _each_once(cls, base: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(base)) < len(base):
+            raise ValueError(f"got {list(base)}, expected each once")
+        return base
+
+    @model_validator(mode="after")
+    def _fits_the_base(self) -> Self:
+        problems = []
+        if BASE not in self.base and self.pretraining_epochs is not None:
+            problems.append(
+                "pretraining_epochs: got a range, but no proposal starts from the base; expected base: [base]"
+            )
+        if BASE not in self.base and any(self.distillation.weight) and set(self.distillation.teacher) == {BASE}:
+            problems.append(
+                "distillation.teacher: got base, but no proposal starts from it, expected a baseline, or weight 0"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _can_be_free(self) -> Self:
