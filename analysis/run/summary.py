@@ -35,5 +35,7 @@ def summary(recipe: dict[str, Any]) -> str:
     parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
+    parts += [f"momentum {schedule['momentum']:g}"] if schedule["momentum"] != 0.9 else []
+    parts += [f"decay {schedule['weight_decay']:g}"] if schedule["weight_decay"] != 5e-4 else []
     parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))

@@ -120,7 +120,7 @@ def _teachers(
     study: Study, fixed: list[Recipe], searched_bases: tuple[Recipe, ...], baselines: list[Fixed]
 ) -> frozenset[str]:
     learnt = {recipe.teacher.id for recipe in fixed if recipe.teacher is not None}
-    if study.space is None or not any(study.space.distillation.weight):
+    if study.space is None or not study.space.distillation.teaches:
         return frozenset(learnt)
     names = study.space.distillation.teacher
     own = {base.id for base in searched_bases} if BASE in names else set()

@@ -3,12 +3,14 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from analysis.run.users_parts import DATA, FILE, MODULE
 from cluster.connection.runtime_env import LOCK, checkout
 from search.remote.user_modules import files_to_ship
+from search.study.space import BASE
 from search.study.study import Study
 from trainables.user_code import references, source_files
 
@@ -23,7 +25,7 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         study: the study, as resolved.
         data: fingerprint of the data, from its splits.
     """
-    content = study.model_dump(mode="json", exclude=None if study.ship else {"ship"})  # as before there was that key
+    content = study.model_dump(mode="json", exclude=_later_keys(study))
     canonical = json.dumps(content, sort_keys=True).encode()
     root = checkout()
     lock = root / LOCK
@@ -35,6 +37,17 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
     }
     parts |= module_hashes(study)
     return parts | {f"{FILE}{name}": file_hash(place) for name, place in files_to_ship(study).items()}
+
+
+def _later_keys(study: Study) -> dict[str, Any]:
+    """Return the keys that came after 0.2 and are not used by a study, which are left out, so that hashes stay."""
+    space = study.space
+    later: dict[str, Any] = {} if study.ship else {"ship": True}
+    unused = set()
+    if space is not None:
+        unused = {"base"} if space.base == (BASE,) else set()
+        unused |= {"label_smoothing"} if space.label_smoothing is None else set()
+    return later | ({"space": unused} if unused else {})
 
 
 def module_hashes(configuration: BaseModel) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from search.recipes.choosers import RandomChooser
 from search.study.loading import load
-from search.study.space import EpsilonRange, IntRange, RateRange
+from search.study.ranges import EpsilonRange, IntRange, RateRange
 from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import Log, done
