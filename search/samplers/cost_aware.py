@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
+from search.samplers.known_proposal import SCORE, KnownProposal
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
@@ -26,42 +27,11 @@ from search.surrogate.gaussian_process import (
 )
 from search.surrogate.reference_point import ReferencePointTracker
 from trainables.errors import TemperError
-from trainables.evaluation.chance import learnt_nothing
-from trainables.execution.ending import Ending, EndKind, State
+from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
 
 DRAWN = 160  # candidates that are drawn at random
 NEAR = 40  # candidates that are a frontier proposal with one or two parameters drawn anew
-SCORE = "robust_accuracy"
-
-
-@dataclass
-class _Known:
-    """A proposal, and what is known of it so far.
-
-    Attributes:
-        candidate: the candidate that became the proposal.
-        cost: log10 of its compute, as planned, and as measured once it has finished.
-        scores: robust accuracy by the share of the schedule after which it was measured.
-        outcome: its outcome; None while it runs.
-        seen: the observations that the model learns from; None while they can still change.
-    """
-
-    candidate: Candidate
-    cost: float
-    scores: dict[float, float] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    seen: list[Observation] | None = None
-
-    @property
-    def features(self) -> Mapping[str, float]:
-        """Its coordinates in the space."""
-        return self.candidate.features
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Final numbers; empty while it runs, or if it has none."""
-        return (self.outcome.metrics if self.outcome else None) or {}
 
 
 class CostAwareSampler(Sampler):
@@ -97,9 +67,9 @@ class CostAwareSampler(Sampler):
         self._study, self._fixed, self._planned = study, fixed, planned
         self._reference_point = ReferencePointTracker(study, fixed, planned)
         self._asks, self._first = Asks(), list(study.first)
-        self._known: dict[Recipe, _Known] = {}
+        self._known: dict[Recipe, KnownProposal] = {}
         self._run_anyway = {one.recipe for one in fixed}  # a proposal may be the same as a baseline, if from scratch
-        self._ended: list[_Known] = []
+        self._ended: list[KnownProposal] = []
         index = study.objectives.index(SCORE)
         self._past_trials = [
             Observation(self._chosen(past["params"])[1].features, 1.0, past["values"][index])
@@ -107,7 +77,7 @@ class CostAwareSampler(Sampler):
             if past["values"]
         ]
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
-        self._leading: list[_Known] = []  # the frontier of the first `_compared` that ended
+        self._leading: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
         self._compared = 0
 
     def ask(self, search: SearchState) -> Candidate | None:
@@ -132,7 +102,7 @@ class CostAwareSampler(Sampler):
         return replace(chosen, distributions=chooser.distributions)
 
     def accept(self, candidate: Candidate) -> None:
-        self._known[candidate.recipe] = _Known(candidate, decades(candidate.flops))
+        self._known[candidate.recipe] = KnownProposal(candidate, decades(candidate.flops))
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
@@ -208,7 +178,7 @@ class CostAwareSampler(Sampler):
         return propose(chooser, self._study, self._fixed), chooser
 
     def _expected(
-        self, candidates: list[Candidate], costs: Array, front: list[_Known], base: Mapping[str, float]
+        self, candidates: list[Candidate], costs: Array, front: list[KnownProposal], base: Mapping[str, float]
     ) -> Array | None:
         """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
         if len(self._ended) + len(self._past_trials) < self._startup:
@@ -243,7 +213,7 @@ class CostAwareSampler(Sampler):
         """Return the probability that each candidate satisfies a constraint."""
         from scipy.special import ndtr  # late: it is slow to import
 
-        def rows(known: _Known) -> list[Observation]:
+        def rows(known: KnownProposal) -> list[Observation]:
             return [Observation(known.features, 1.0, -bound.violation(known.metrics, base))] if known.metrics else []
 
         model = self._model(str(bound), rows)
@@ -254,7 +224,7 @@ class CostAwareSampler(Sampler):
         return np.asarray(ndtr(mean / deviation))
 
     def _model(
-        self, name: str, rows: Callable[[_Known], list[Observation]], past_trials: Sequence[Observation] = ()
+        self, name: str, rows: Callable[[KnownProposal], list[Observation]], past_trials: Sequence[Observation] = ()
     ) -> GaussianProcess | None:
         """Return a model, fitted anew each time that a fifth more proposals have ended; None if too little is known."""
         count = 0 if past_trials else min(self._startup, len(self._ended))
@@ -267,30 +237,15 @@ class CostAwareSampler(Sampler):
             self._fitted[name] = count, GaussianProcess(spread_evenly(seen, FITTED))
         return self._fitted[name][1]
 
-    def _seen(self, known: _Known) -> list[Observation]:
-        """Return a proposal's observations: its latest score and, if the study has halving, that at the first rung."""
-        if known.seen is not None:
-            return known.seen
-        outcome, early = known.outcome, sorted(share for share in known.scores if share < 1)
-        stopped = outcome is not None and outcome.ending.kind is EndKind.STOPPED
-        shares = set(early[-1:] if outcome is None or stopped else [])
-        if self._study.halving is not None:
-            shares |= set([share for share in early if share >= self._study.halving.grace][:1])
-        seen = [Observation(known.features, share, known.scores[share]) for share in sorted(shares)]
-        nothing = learnt_nothing(known.metrics) is not None
-        if known.metrics and not nothing:
-            seen.append(Observation(known.features, 1.0, known.metrics[SCORE]))
-        elif nothing or (outcome is not None and outcome.state is State.PRUNED and not stopped):
-            # It diverged, overfitted or learnt nothing, which counts as no robustness at all.
-            seen.append(Observation(known.features, 1.0, 0.0))
-        return seen
+    def _seen(self, known: KnownProposal) -> list[Observation]:
+        return known.observations(self._study.halving)
 
-    def _front(self, base: Mapping[str, float]) -> list[_Known]:
+    def _front(self, base: Mapping[str, float]) -> list[KnownProposal]:
         """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.
 
         What is dominated stays so, since the base's numbers do not change, so only the newest ones are compared.
         """
-        front: list[_Known] = []
+        front: list[KnownProposal] = []
         for one in sorted(
             [*self._leading, *self._ended[self._compared :]], key=lambda one: (one.cost, -one.metrics.get(SCORE, 0.0))
         ):

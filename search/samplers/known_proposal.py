@@ -1,0 +1,60 @@
+"""Holds what the cost-aware sampler knows of one proposal, and what its model learns from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from search.events import Outcome
+from search.samplers.sampler import Candidate
+from search.study.algorithms import Halving
+from search.surrogate.gaussian_process import Observation
+from trainables.evaluation.chance import learnt_nothing
+from trainables.execution.ending import EndKind, State
+
+SCORE = "robust_accuracy"
+
+
+@dataclass
+class KnownProposal:
+    """A proposal, and what is known of it so far.
+
+    Attributes:
+        candidate: the candidate that became the proposal.
+        cost: log10 of its compute, as planned, and as measured once it has finished.
+        scores: robust accuracy by the share of the schedule after which it was measured.
+        outcome: its outcome; None while it runs.
+        seen: the observations that the model learns from; None while they can still change.
+    """
+
+    candidate: Candidate
+    cost: float
+    scores: dict[float, float] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    seen: list[Observation] | None = None
+
+    @property
+    def features(self) -> Mapping[str, float]:
+        """Its coordinates in the space."""
+        return self.candidate.features
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Final numbers; empty while it runs, or if it has none."""
+        return (self.outcome.metrics if self.outcome else None) or {}
+
+    def observations(self, halving: Halving | None) -> list[Observation]:
+        """Return its observations: its latest score and, if the study has halving, that at the first rung."""
+        if self.seen is not None:
+            return self.seen
+        outcome, early = self.outcome, sorted(share for share in self.scores if share < 1)
+        stopped = outcome is not None and outcome.ending.kind is EndKind.STOPPED
+        shares = set(early[-1:] if outcome is None or stopped else [])
+        if halving is not None:
+            shares |= set([share for share in early if share >= halving.grace][:1])
+        seen = [Observation(self.features, share, self.scores[share]) for share in sorted(shares)]
+        nothing = learnt_nothing(self.metrics) is not None
+        if self.metrics and not nothing:
+            seen.append(Observation(self.features, 1.0, self.metrics[SCORE]))
+        elif nothing or (outcome is not None and outcome.state is State.PRUNED and not stopped):
+            # It diverged, overfitted or learnt nothing, which counts as no robustness at all.
+            seen.append(Observation(self.features, 1.0, 0.0))
+        return seen
