@@ -11,7 +11,7 @@ from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.samplers.known_proposal import SCORE, KnownProposal
+from search.samplers.known_proposal import SCORE, KnownProposal, final_observation
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
@@ -25,6 +25,7 @@ from search.surrogate.gaussian_process import (
     newest_and_spread,
     spread_evenly,
 )
+from search.surrogate.inputs import inputs_of
 from search.surrogate.reference_point import ReferencePointTracker
 from trainables.errors import TemperError
 from trainables.execution.ending import Ending, State
@@ -72,9 +73,10 @@ class CostAwareSampler(Sampler):
         self._ended: list[KnownProposal] = []
         index = study.objectives.index(SCORE)
         self._past_trials = [
-            Observation(self._chosen(past["params"])[1].features, 1.0, past["values"][index])
+            final_observation(inputs_of(chooser, recipe), past["values"][index], study)
             for past in past_trials
             if past["values"]
+            for recipe, chooser in [self._chosen(past["params"])]
         ]
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
         self._leading: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
@@ -170,7 +172,7 @@ class CostAwareSampler(Sampler):
     def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:
         """Make a candidate without its distributions: only the chosen one needs them, and writing them is slow."""
         flops = self._planned(recipe)
-        return Candidate(recipe, chooser.params, {}, ask, chooser.features, flops, self._asks.refused)
+        return Candidate(recipe, chooser.params, {}, ask, inputs_of(chooser, recipe), flops, self._asks.refused)
 
     def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, RandomChooser]:
         """Return the recipe that the given parameters make, with the chooser that chose them."""
@@ -238,7 +240,7 @@ class CostAwareSampler(Sampler):
         return self._fitted[name][1]
 
     def _seen(self, known: KnownProposal) -> list[Observation]:
-        return known.observations(self._study.halving)
+        return known.observations(self._study)
 
     def _front(self, base: Mapping[str, float]) -> list[KnownProposal]:
         """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.
