@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.run.trials import Estimates
 from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
@@ -44,6 +45,7 @@ class CostAwareSampler(Sampler):
     """
 
     considers_compute = True
+    models_scores = True
 
     def __init__(
         self,
@@ -143,6 +145,24 @@ class CostAwareSampler(Sampler):
         if outcome.state is not State.FAIL:
             self._ended.append(known)
 
+    def estimates(self) -> Estimates:
+        """Return the model's mean and standard deviation of the final score of each proposal that finished."""
+        finished = [one for one in self._ended if one.metrics]
+        model = self._model(SCORE, self._seen, self._past_trials) if self._knows_enough and finished else None
+        if model is None:
+            return {}
+        ranked = sorted(self._known.values(), key=lambda one: one.metrics.get(SCORE, 0.0))  # the last are all kept
+        seen = [*self._past_trials, *(row for known in ranked for row in self._seen(known))]
+        mean, deviation = model.predict(newest_and_spread(seen), [one.features for one in finished])
+        return {
+            one.candidate.recipe.id: {SCORE: float(np.clip(score, 0, 1)), f"{SCORE}_stderr": float(error)}
+            for one, score, error in zip(finished, mean, deviation, strict=True)
+        }
+
+    @property
+    def _knows_enough(self) -> bool:
+        return len(self._ended) + len(self._past_trials) >= self._startup
+
     @property
     def _startup(self) -> int:
         return max(2, self._study.sampler.startup_trials)
@@ -183,7 +203,7 @@ class CostAwareSampler(Sampler):
         self, candidates: list[Candidate], costs: Array, front: list[KnownProposal], base: Mapping[str, float]
     ) -> Array | None:
         """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
-        if len(self._ended) + len(self._past_trials) < self._startup:
+        if not self._knows_enough:
             return None
         model = self._model(SCORE, self._seen, self._past_trials)
         if model is None:
