@@ -1,6 +1,7 @@
 """Proposals without a base: what a study may say, what is proposed, what it costs and how it is called."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -14,10 +15,13 @@ from search.recipes.finite_space import planned_proposals
 from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
 from search.samplers.sampler import SearchState
+from search.simulation.recording import read, write
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
+from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import propose
+from tests.support.replayed_search import Search
 from tests.support.searcher import Log, done, sampler
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
@@ -134,7 +138,7 @@ def test_what_is_wanted_first_may_say_where_it_starts() -> None:
 
 
 FINITE = [
-    "space.compression={pruning_ratio: {low: 0, high: 0.5, step: 0.5}, scope: [uniform]}",
+    "space.compression={pruning_ratio: {low: 0, high: 0}, scope: [uniform]}",
     "space.perturbation={kind: [pgd], epsilon: {low: 0.2, high: 0.3, levels: 2}, steps: {low: 7, high: 7}}",
     "space.schedule={epochs: {low: 9, high: 9}, learning_rate: {low: 0.1, high: 0.2, levels: 2}}",
 ]
@@ -142,19 +146,19 @@ FINITE = [
 
 @pytest.mark.parametrize("kind", ["cost_aware", "tpe", "grid"])
 def test_a_proposal_that_is_a_baseline_is_not_run_again(kind: str) -> None:
-    # 2 ratios × 2 epsilons × 2 rates × 2 starts; one of these, dense from scratch, is the baseline
+    # 2 epsilons × 2 rates × 2 starts; one of these, dense from scratch, is the baseline
     settings = [*BOTH, *FINITE, f"baselines=[{_PGD}]", "reference=slow", f"sampler.kind={kind}", "budget.trials=40"]
     study = load("digits", settings)
-    assert planned_proposals(study, FixedRecipes.of(study)) == 15
+    assert planned_proposals(study, FixedRecipes.of(study)) == 7
     log = Log(study)
-    for number in range(80):
+    for number in range(40):
         made = log.searcher.suggest(f"t{number}")
         if made == Searcher.FINISHED:
             break
         assert isinstance(made, dict)
         log.searcher.on_trial_complete(f"t{number}", done(0.01 * number, 1e9 + number))
-    assert [one.role for one in log.proposals].count("proposed") == 15
-    assert len({one.recipe.id for one in log.proposals}) == 17
+    assert [one.role for one in log.proposals].count("proposed") == 7
+    assert len({one.recipe.id for one in log.proposals}) == 9
 
 
 def test_the_plan_says_where_proposals_start() -> None:
@@ -165,3 +169,27 @@ def test_the_plan_says_where_proposals_start() -> None:
     ):
         study = load("digits", settings)
         assert _without_flops(study, FixedRecipes.of(study))[-1].endswith(f"recipes out of the space, {words}")
+
+
+@pytest.mark.parametrize("kind", ["cost_aware", "tpe"])
+def test_a_resumed_search_of_both_starts_is_the_unbroken_one(kind: str) -> None:
+    study = finite("space.base=[none, base]", f"sampler={{kind: {kind}, startup_trials: 4}}", "budget.trials=8")
+    curves = made(study).of(study)
+    assert sum(recipe.base is None for recipe in curves) == 1 + 2 + COUNT  # base, baselines and half of the space
+
+    def run(search: Search) -> list[tuple[str, object]]:
+        while not search.over:
+            search.step()
+        return [(recipe, dict(params)) for recipe, params in search.proposals()]
+
+    whole, killed = run(Search(study, curves, 2)), Search(study, curves, 2)
+    for _ in range(40):
+        killed.step()
+    assert run(Search(study, curves, 2, list(killed.record.past.values()))) == whole
+    assert {params["base"] for _, params in whole if isinstance(params, dict) and "base" in params} == {"base", "none"}
+
+
+def test_a_space_of_both_starts_is_recorded_and_read_again(tmp_path: Path) -> None:
+    study = finite("space.base=[base, none]", "space.compression.pruning_ratio={low: 0.5, high: 0.5, step: 0.1}")
+    write(made(study), tmp_path / "both.parquet")
+    assert read(str(tmp_path / "both.parquet")).of(study).keys() == made(study).of(study).keys()

@@ -19,7 +19,8 @@ from tests.support.replayed_search import Search
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
-SETTINGS = ("sampler={kind: cost_aware, startup_trials: 4}", "budget.trials=14", "data.validation_size=100")
+SETTINGS = ("sampler={kind: cost_aware, startup_trials: 4}", "budget.trials=10", "data.validation_size=100")
+STUDY = finite(*SETTINGS)
 
 
 def search(study: Study, curves: Mapping[Recipe, Curve]) -> Search:
@@ -66,17 +67,20 @@ def recorded(study: Study, past: list[RememberedTrial], place: Path) -> Run:
     return Run(Folder(str(place)), {"base": fixed.base.recipe.id, "reference": "none"}, tuple(trials), ())
 
 
-def test_they_are_those_of_the_sampler_that_ran_the_search(tmp_path: Path) -> None:
-    study = finite(*SETTINGS)
-    done = search(study, noisy(study))
-    run = recorded(study, list(done.record.past.values()), tmp_path)
+@pytest.fixture(scope="module")
+def done() -> Search:
+    return search(STUDY, noisy(STUDY))
+
+
+def test_they_are_those_of_the_sampler_that_ran_the_search(tmp_path: Path, done: Search) -> None:
+    run = recorded(STUDY, list(done.record.past.values()), tmp_path)
     live = done._searcher._sampler.estimates()
-    assert estimates_of(run, study) == live
+    assert estimates_of(run, STUDY) == live
     assert set(live) == {trial.id for trial in run.trials if trial.role == "proposed"}
 
 
 def test_they_are_nearer_to_the_truth_than_the_scores(tmp_path: Path) -> None:
-    study = finite(*SETTINGS, "budget.trials=40")
+    study = finite(*SETTINGS, "budget.trials=24")
     truth, curves = made(study).of(study), noisy(study)
     run = recorded(study, list(search(study, curves).record.past.values()), tmp_path)
     estimates = estimates_of(run, study)
@@ -101,17 +105,15 @@ def test_there_are_none_without_a_model_or_with_too_few_scores_for_one(settings:
     assert estimates_of(run, study) == {}
 
 
-def test_parameters_that_make_another_recipe_in_this_version_have_none(tmp_path: Path) -> None:
-    study = finite(*SETTINGS)
-    run = recorded(study, list(search(study, noisy(study)).record.past.values()), tmp_path)
+def test_parameters_that_make_another_recipe_in_this_version_have_none(tmp_path: Path, done: Search) -> None:
+    run = recorded(STUDY, list(done.record.past.values()), tmp_path)
     epochs = 4 if run.trials[-1].params["epochs"] == 16 else 16
     last = replace(run.trials[-1], params={**run.trials[-1].params, "epochs": epochs})
-    assert estimates_of(replace(run, trials=(*run.trials[:-1], last)), study) == {}
+    assert estimates_of(replace(run, trials=(*run.trials[:-1], last)), STUDY) == {}
 
 
-def test_a_report_writes_them_and_takes_those_away_that_hold_no_more(tmp_path: Path) -> None:
-    study = finite(*SETTINGS)
-    run = recorded(study, list(search(study, noisy(study)).record.past.values()), tmp_path)
+def test_a_report_writes_them_and_takes_those_away_that_hold_no_more(tmp_path: Path, done: Search) -> None:
+    study, run = STUDY, recorded(STUDY, list(done.record.past.values()), tmp_path)
     run.folder.write_json("study.yaml", study.model_dump(mode="json"))
     run.folder.write_json("run.json", {**run.info, "format": 1})
     found = _with_estimates(run)

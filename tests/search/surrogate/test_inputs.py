@@ -33,7 +33,7 @@ def drawn(count: int) -> list[tuple[RandomChooser, Recipe]]:
 def test_recipes_that_train_the_same_have_the_same_inputs() -> None:
     inputs: dict[Recipe, set[str]] = {}
     chosen: dict[Recipe, set[str]] = {}
-    for chooser, recipe in drawn(2000):
+    for chooser, recipe in drawn(700):
         inputs.setdefault(recipe, set()).add(json.dumps(inputs_of(chooser, recipe), sort_keys=True))
         chosen.setdefault(recipe, set()).add(json.dumps(chooser.params, sort_keys=True))
     assert {len(one) for one in inputs.values()} == {1}
@@ -42,7 +42,7 @@ def test_recipes_that_train_the_same_have_the_same_inputs() -> None:
 
 
 def test_what_a_recipe_does_not_use_is_no_input() -> None:
-    for chooser, recipe in drawn(200):
+    for chooser, recipe in drawn(100):
         names = {name.partition("=")[0] for name in inputs_of(chooser, recipe)}
         pruned, soft = recipe.compression.method != "none", recipe.distillation is not None
         assert ("attack_steps" in names) == (recipe.perturbation.kind == "pgd")
@@ -56,7 +56,7 @@ def test_what_a_recipe_does_not_use_is_no_input() -> None:
 def test_pruning_steps_that_the_epochs_cut_short_lie_between_those_that_can_be_chosen() -> None:
     places = {
         recipe.compression.steps: inputs_of(chooser, recipe)["pruning_steps"]
-        for chooser, recipe in drawn(400)
+        for chooser, recipe in drawn(100)
         if "pruning_steps" in chooser.params
     }
     assert places == {1: 0.0, 2: 0.5, 3: 0.75}  # of 1, 2 and 4, and at most 3 epochs
