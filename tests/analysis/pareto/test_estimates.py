@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from analysis.export.selection import pick
 from analysis.pareto.frontier import estimate, frontier, metric
 from analysis.pareto.hypervolume import hypervolume_history
 from analysis.pareto.parity import verdict
+from analysis.report.frontier_chart import staircase
 from analysis.report.report import write_report
 from analysis.run.trials import ESTIMATES, Run, read_run
+from analysis.tables.trials import finished
 from tests.support.run_directories import worked_example
 from trainables.storage import Folder
 
@@ -55,6 +58,15 @@ def test_a_torn_file_counts_as_none(tmp_path: Path) -> None:
         assert not any(trial.estimate for trial in read_run(Folder(str(tmp_path))).trials)
 
 
+def test_what_is_exported_and_the_line_of_the_chart_go_by_the_estimates(tmp_path: Path) -> None:
+    plain, run = worked_example(tmp_path), estimated(tmp_path, {"a": 0.7, "b": 0.75})
+    assert [trial.id for trial in pick(plain, "max-robust")] == ["b"]
+    assert [trial.id for trial in pick(estimated(tmp_path, {"a": 0.7, "b": 0.6}), "max-robust")] == ["a"]
+    line = staircase(finished(run), "train_flops")
+    assert line.to_numpy().tolist() == [[4e8, 0.7], [2e9, 0.75], [1e10, 0.8]]
+    assert staircase(finished(plain), "train_flops")["robust_accuracy"].tolist() == [0.6, 0.78, 0.8]
+
+
 def test_both_numbers_are_shown(tmp_path: Path) -> None:
     run = estimated(tmp_path, {"a": 0.583, "b": 0.79})
     write_report(run)
@@ -64,6 +76,8 @@ def test_both_numbers_are_shown(tmp_path: Path) -> None:
     assert rows["pgd"]["estimated_robust_accuracy"] == ""
     page = (tmp_path / "report.html").read_text()
     assert "<th>estimated</th>" in page
+    assert "frontier, as estimated" in page
+    assert "robust 0.600 \\u00b1 0.020 (estimated 0.583 \\u00b1 0.010), clean" in page
     assert "<td>0.600 ± 0.020</td><td>0.583 ± 0.010</td>" in page
     assert "reaches 0.780 robust accuracy (0.790 ± 0.010 by the model of all scores), 98% of pgd_at_20's" in verdict(
         run
@@ -76,7 +90,7 @@ def test_both_numbers_are_shown(tmp_path: Path) -> None:
 def test_without_a_model_no_estimate_is_spoken_of(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
     write_report(run)
-    assert "stimate" not in (tmp_path / "report.html").read_text().partition("<body>")[2].partition("plotly")[0]
+    assert "as estimated" not in (tmp_path / "report.html").read_text()
     assert "<th>estimated</th>" not in (tmp_path / "report.html").read_text()
     assert "estimated" not in (tmp_path / "frontier.csv").read_text()
     assert "model of all" not in verdict(run)
