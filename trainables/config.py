@@ -1,5 +1,6 @@
 """Provides the base of all configurations, and turns validation errors into lines that people can read."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from trainables.errors import InvalidInput
 
+LISTED, RANGE, SINGLE = "(list)", "(range)", "(number)"  # tags of a field's forms, of which no key of a study has one
 MOST_NODES = 100_000  # values that a YAML document may stand for
 _SHORT = Repr()  # shortens values in messages, since a user may give a value of any size
 _SHORT.maxstring = _SHORT.maxother = 200
@@ -40,8 +42,15 @@ def parse(model: type[Model], data: object, *, where: str = "") -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         prefix = f"{where}: " if where else ""
-        problems = [prefix + _line(model, problem) for problem in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        problems = [prefix + _line(model, one) for one in found if not _only_follows(one, found)]
         raise InvalidInput(*dict.fromkeys(problems)) from None
+
+
+def _only_follows(problem: Any, others: Sequence[Any]) -> bool:
+    """Returns whether a list counts as too short only because pydantic does not count its items that are wrong."""
+    deeper = (one["loc"][: len(problem["loc"])] == problem["loc"] for one in others if one is not problem)
+    return problem["type"] == "too_short" and any(deeper)
 
 
 def read_yaml(text: str | bytes, where: str) -> Any:
@@ -163,8 +172,8 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
     path: list[str] = []
     owners, inner = [model], [model]
     for part in location:
-        if part == "[key]":
-            continue  # pydantic adds this word where the key itself is wrong, and not its value
+        if part in ("[key]", LISTED, RANGE, SINGLE):
+            continue  # pydantic adds the first where the key itself is wrong, and not its value
         with_field = [one for one in inner if part in one.model_fields]
         named = [one for one in inner if one.__name__ == part]
         tagged = [one for one in inner if any(part in _tags(field) for field in one.model_fields.values())]

@@ -20,7 +20,7 @@ FORMATS = ("yaml", "json", "csv")
 def record(run: Run, trial: Trial) -> dict[str, Any]:
     """Return one trial as it is exported: plain data with its recipe, evaluation, environment and metrics.
 
-    Metrics that are not finite become null.
+    Metrics that are not finite become null. Where the search has a model, its estimate stands beside the metrics.
     """
     return {
         "format": FORMAT,
@@ -31,6 +31,7 @@ def record(run: Run, trial: Trial) -> dict[str, Any]:
         "environment": run.info.get("environment"),
         "fingerprint": users_parts(run.info.get("fingerprint", {})),
         "metrics": {name: _finite(value) for name, value in trial.metrics.items()},
+        **({"estimate": dict(trial.estimate)} if trial.estimate else {}),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.pareto.frontier import OURS, compute_metric, frontier, metric
+from analysis.pareto.frontier import OURS, compute_metric, estimate, frontier, metric
 from analysis.pareto.parity import at_parity, label, trial_bound
 from analysis.pareto.reference_point import outside
 from analysis.run.trials import Run, Trial
@@ -17,7 +17,8 @@ def pick(run: Run, how: str) -> list[Trial]:
     """Choose members of a run's frontier.
 
     Args:
-        run: the run to choose from.
+        run: the run to choose from. Where its search has a model, robust accuracy is as that estimates it, but for
+            parity.
         how: "knee": the proposal farthest above the chord from the cheapest to the most robust one, in robust
             accuracy and log10 of compute, both scaled to 0–1 (the cheapest where there is no bend), of the proposals in
             the region that the study asks for, or of all where none lies there; "parity": the cheapest proposal at
@@ -36,7 +37,7 @@ def pick(run: Run, how: str) -> list[Trial]:
         whom = "recipe" if how == "all" else "proposal"
         raise InvalidInput(f"{run.folder}: nothing to export, no finished {whom} is on the frontier")
     if how == "max-robust":
-        return [max(chosen, key=lambda trial: metric(trial, "robust_accuracy"))]
+        return [max(chosen, key=lambda trial: estimate(trial, "robust_accuracy"))]
     if how == "knee":
         inside = [trial for trial in chosen if outside(run, trial) is None]
         return [_knee(inside or chosen, compute_metric(run.info))]
@@ -56,7 +57,7 @@ def first_pick(run: Run) -> str | None:
 
 
 def _knee(trials: Sequence[Trial], compute: str) -> Trial:
-    plane = np.array([[metric(trial, compute), metric(trial, "robust_accuracy")] for trial in trials])
+    plane = np.array([[metric(trial, compute), estimate(trial, "robust_accuracy")] for trial in trials])
     usable = np.isfinite(plane).all(axis=1) & (plane[:, 0] > 0)
     if not usable.any():
         return trials[0]

@@ -1,7 +1,7 @@
 """Finds the frontier of a run, the recipes that no other recipe dominates, and reads the numbers that decide it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,24 +20,29 @@ def frontier(run: Run) -> list[Trial]:
 
     A recipe that breaks a constraint, that is no better than chance, or that lacks a finite number in any objective, is
     left out and dominates nothing. Bases are left out because they are not robust, confirmations because they repeat a
-    recipe.
+    recipe. Where the search has a model, proposals are compared by its estimates: of many scores, the best ones are
+    those that chance has raised most.
     """
-    return members(_candidates(run), run.info)
+    return members(_candidates(run), run.info, estimate)
 
 
-def members(trials: Sequence[Trial], info: Mapping[str, Any]) -> list[Trial]:
+def members(
+    trials: Sequence[Trial], info: Mapping[str, Any], number: Callable[[Trial, str], float] | None = None
+) -> list[Trial]:
     """Return those of the given trials that no other dominates in a run's objectives, cheapest first.
 
     Args:
         trials: the trials to compare.
         info: the run's run.json, which names the objectives and their directions.
+        number: returns the number by which a trial is compared in an objective; None: as it was measured.
 
     Returns:
         The non-dominated trials, sorted by the first objective that is minimised.
     """
     names = [str(objective["metric"]) for objective in info["objectives"]]
     directions = [str(objective["direction"]) for objective in info["objectives"]]
-    values = np.array([[metric(trial, name) for name in names] for trial in trials]).reshape(len(trials), len(names))
+    number = number or metric
+    values = np.array([[number(trial, name) for name in names] for trial in trials]).reshape(len(trials), len(names))
     kept = [trial for trial, keep in zip(trials, non_dominated(to_costs(values, directions)), strict=True) if keep]
     cost = names[directions.index("min")] if "min" in directions else names[0]
     return sorted(kept, key=lambda trial: (metric(trial, cost), trial.number))
@@ -47,6 +52,11 @@ def metric(trial: Trial, name: str) -> float:
     """Return one final number of a trial; NaN if it was not measured."""
     value = trial.metrics.get(name)
     return math.nan if value is None else float(value)
+
+
+def estimate(trial: Trial, name: str) -> float:
+    """Return the model's estimate of a final number; as it was measured where there is no estimate of it."""
+    return float(trial.estimate.get(name, metric(trial, name)))
 
 
 def ratio(run: Run, trial: Trial, name: str) -> float:

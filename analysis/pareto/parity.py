@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.pareto.frontier import OURS, frontier, metric, ratio
+from analysis.pareto.frontier import OURS, estimate, frontier, metric, ratio
 from analysis.pareto.no_verdict import why_no_verdict
 from analysis.pareto.reference_point import outside
 from analysis.run.summary import summary
@@ -80,8 +80,8 @@ def verdict(run: Run) -> str:
         chosen = max(proposals, key=lambda trial: metric(trial, "robust_accuracy"))
     robust, beyond = metric(chosen, "robust_accuracy"), outside(run, chosen)
     return (
-        f"{label(chosen)} reaches {robust:.3f} robust accuracy, {_percent(robust / whole)} of {label(reference)}'s "
-        f"{whole:.3f}, for {_percent(ratio(run, chosen, 'train_flops'))} of its marginal compute "
+        f"{label(chosen)} reaches {robust:.3f} robust accuracy{_estimated(chosen)}, {_percent(robust / whole)} of "
+        f"{label(reference)}'s {whole:.3f}, for {_percent(ratio(run, chosen, 'train_flops'))} of its marginal compute "
         f"({_percent(ratio(run, chosen, 'end_to_end_flops'))} end-to-end); {_rival(run, chosen)}."
         + (f" It lies outside the region that the study asks for: {beyond}." if beyond else "")
     )
@@ -114,6 +114,14 @@ def _rival(run: Run, chosen: Trial) -> str:
     robust = metric(best, "robust_accuracy")
     beats = ", which is no worse" if robust >= metric(chosen, "robust_accuracy") else ""
     return f"the best baseline within that end-to-end compute, {label(best)}, reaches {robust:.3f}{beats}"
+
+
+def _estimated(trial: Trial) -> str:
+    """Say what the search's model makes of a trial, in brackets; empty where there is no model."""
+    if not trial.estimate:
+        return ""
+    value, error = estimate(trial, "robust_accuracy"), trial.estimate["robust_accuracy_stderr"]
+    return f" ({value:.3f} ± {error:.3f} by the model of all scores)"
 
 
 def _percent(share: float) -> str:

@@ -17,12 +17,15 @@ from trainables.evaluation.config import attack_words
 COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
 OUTSIDE = "#9ca3af"  # grey, of proposals and grid recipes outside the region that the study asks for
 NORMS = {"linf": "L∞", "l2": "L2"}
+ESTIMATED = "estimated_robust_accuracy"
 
 
 def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
     """Return the points of the frontier's line: those not dominated in robust accuracy and compute, cheapest first.
 
-    Baselines, grid recipes and proposals that may be on a frontier count; bases and confirmations do not.
+    Baselines, grid recipes and proposals that may be on a frontier count; bases and confirmations do not. Where the
+    search has a model, proposals lie at its estimates, by which the frontier is found; the charts' marks stay where
+    they were measured.
 
     Args:
         table: the table of `analysis.tables.trials.finished`, which may be empty.
@@ -33,9 +36,9 @@ def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
     """
     if not len(table):
         return pd.DataFrame({compute: [], "robust_accuracy": []})
-    plane = table.loc[
-        table["role"].isin(CANDIDATES) & table["eligible"], [compute, "robust_accuracy"]
-    ].drop_duplicates()
+    robust = table[ESTIMATED].fillna(table["robust_accuracy"]) if ESTIMATED in table else table["robust_accuracy"]
+    plane = pd.DataFrame({compute: table[compute], "robust_accuracy": robust})
+    plane = plane[table["role"].isin(CANDIDATES) & table["eligible"]].drop_duplicates()
     costs = plane.to_numpy(dtype=np.float64) * np.array([1.0, -1.0])
     return plane[non_dominated(costs)].sort_values(compute).reset_index(drop=True)
 
@@ -132,7 +135,7 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float |
         x=columns["train_flops"][0],
         y=rows["train_flops"][0],
         mode="lines",
-        name="frontier",
+        name="frontier, as estimated" if ESTIMATED in table else "frontier",
         line={"shape": "hv", "color": "#555", "width": 1},
         hoverinfo="skip",
     )
@@ -186,8 +189,10 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float |
 
 
 def _hover(row: "pd.Series[Any]") -> str:
+    value = row.get(ESTIMATED, np.nan)
+    estimated = "" if np.isnan(value) else f" (estimated {value:.3f} ± {row[f'{ESTIMATED}_stderr']:.3f})"
     return (
         f"{escape(row['recipe'])}<br>{escape(row['id'])}<br>robust {row['robust_accuracy']:.3f} ± "
-        f"{row['robust_accuracy_stderr']:.3f}, clean {row['clean_accuracy']:.3f}<br>"
+        f"{row['robust_accuracy_stderr']:.3f}{estimated}, clean {row['clean_accuracy']:.3f}<br>"
         f"{row['train_flops']:.3g} FLOPs marginal, {row['end_to_end_flops']:.3g} end-to-end"
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from base64 import b64encode
 from importlib.resources import files
 from typing import Any
@@ -77,6 +78,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         figure=draw_frontier_html(table, run.info, _least(run)),
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
+        estimated=any(trial.estimate for trial in run.trials),
         rungs=rung_rows(rung_table(run)),
         trials=[_trial(trial) for trial in run.trials],
         found=run.info.get("network_findings", []),  # older runs have no such key
@@ -109,6 +111,11 @@ def _trial(trial: Trial) -> dict[str, str]:
     }
 
 
+def _estimate(row: dict[Any, Any]) -> str:
+    value = row.get("estimated_robust_accuracy", math.nan)
+    return "" if math.isnan(value) else f"{value:.3f} ± {row['estimated_robust_accuracy_stderr']:.3f}"
+
+
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
     def cost(row: dict[Any, Any], metric: str, ratio: str) -> str:
         share = f" ({row[ratio]:.1%})" if ratio in row else ""
@@ -118,6 +125,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
         {
             "label": f"{row['name']}: {row['recipe']}" if isinstance(row["name"], str) else row["recipe"],
             "robust": f"{row['robust_accuracy']:.3f} ± {row['robust_accuracy_stderr']:.3f}",
+            "estimate": _estimate(row),
             "clean": f"{row['clean_accuracy']:.3f}",
             "marginal": cost(row, "train_flops", "marginal_ratio"),
             "end_to_end": cost(row, "end_to_end_flops", "end_to_end_ratio"),

@@ -25,15 +25,17 @@ def summary(recipe: dict[str, Any]) -> str:
         parts.append(f"free ×{recipe['loop']['replays']}")
     loss = recipe["loss"]
     parts += {
-        "cross_entropy": [f"smoothing {loss['label_smoothing']:g}"] if loss.get("label_smoothing") else [],
+        "cross_entropy": [f"smoothing {loss['label_smoothing']:.3g}"] if loss.get("label_smoothing") else [],
         "mixed": [f"{loss.get('clean_weight', 0):.0%} clean"],
         "trades": [f"TRADES β {loss.get('beta', 0):g}"],
     }[loss["kind"]]
     if soft := recipe.get("distillation"):  # runs older than distillation have no such key
         teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
-        parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:g}{teacher}")
+        parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:.3g}{teacher}")
     parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
+    parts += [f"momentum {schedule['momentum']:.3g}"] if schedule["momentum"] != 0.9 else []
+    parts += [f"decay {schedule['weight_decay']:.2g}"] if schedule["weight_decay"] != 5e-4 else []
     parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))

@@ -1,7 +1,7 @@
 """Reads a run directory back: run.json, and of each trial its recipe, how it ended, and its learning curve."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from analysis.run.losses import last_loss
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
+
+Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
+ESTIMATES = "estimates.json"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Trial:
         robust_correct: `(examples,)`, whether each validation image is classified correctly under attack; None if
             that was not recorded.
         lost: why a search left it unfinished, in words; None where it ended, or where no search did.
+        estimate: what the search's model, which knows the other trials too, makes of its final numbers: robust_accuracy
+            and robust_accuracy_stderr, the standard error of that estimate; empty where the search has no model.
     """
 
     id: str
@@ -57,6 +62,7 @@ class Trial:
     history: tuple[dict[str, Any], ...]
     robust_correct: NDArray[np.bool_] | None
     lost: str | None = None
+    estimate: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
@@ -96,6 +102,17 @@ class Run:
         """Return the complete trial of this id; None if there is none."""
         found = (trial for trial in self.trials if trial.id == trial_id and trial.state is State.COMPLETE)
         return next(found, None)
+
+    def estimated(self, estimates: Estimates) -> "Run":
+        """Return the run with the estimates of its trials: with all of its finished proposals', or with none.
+
+        Estimates of some alone are of an earlier state of the search, and would be compared with scores of the others.
+        """
+        finished = {trial.id for trial in self.trials if trial.role == "proposed" and trial.state is State.COMPLETE}
+        known = estimates if finished <= set(estimates) else {}
+        return replace(
+            self, trials=tuple(replace(trial, estimate=dict(known.get(trial.id, {}))) for trial in self.trials)
+        )
 
     @property
     def reference(self) -> Trial | None:
@@ -138,7 +155,16 @@ def read_run(folder: Folder) -> Run:
         except (OSError, ValueError, KeyError, TypeError):
             unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
     trials.sort(key=lambda trial: trial.number)
-    return Run(folder, info, tuple(trials), tuple(unreadable), tuple(left_out))
+    run = Run(folder, info, tuple(trials), tuple(unreadable), tuple(left_out))
+    return run.estimated(_estimates(folder))
+
+
+def _estimates(folder: Folder) -> Estimates:
+    """Return the estimates that the search has written, if any; the file is derived, so a torn one counts as none."""
+    try:
+        return {str(key): dict(estimate) for key, estimate in folder.read_json(ESTIMATES).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 class _Impossible(Exception):

@@ -14,11 +14,12 @@ def finished(run: Run) -> pd.DataFrame:
     """Return one row for each complete trial, in the order of proposing.
 
     Returns:
-        Columns id, role, name, recipe (in words), every metric, on_frontier (bool), eligible (bool: it may be on the
-        frontier, being better than chance and within the constraints), in_region (bool: it lies in the region that the
-        study asks for, as all do until base and reference have finished) and, once the reference has finished,
-        marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops, end_to_end_flops and
-        robust_accuracy divided by those of the reference.
+        Columns id, role, name, recipe (in words), every metric; estimated_robust_accuracy and
+        estimated_robust_accuracy_stderr where the search has a model, empty for all but proposals; on_frontier (bool),
+        eligible (bool: it may be on the frontier, being better than chance and within the constraints), in_region
+        (bool: it lies in the region that the study asks for, as all do until base and reference have finished) and,
+        once the reference has finished, marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops,
+        end_to_end_flops and robust_accuracy divided by those of the reference.
     """
     kept = {trial.id for trial in frontier(run)}
     point, compute = reference_point_of(run), compute_metric(run.info)
@@ -29,6 +30,7 @@ def finished(run: Run) -> pd.DataFrame:
     }
     rows = [
         {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe), **trial.metrics}
+        | {f"estimated_{name}": value for name, value in trial.estimate.items()}
         | ({} if run.reference is None else {name: ratio(run, trial, whole) for name, whole in ratios.items()})
         | {
             "on_frontier": trial.id in kept,

@@ -11,6 +11,7 @@ from search.preflight.study_check import check_resources_here, check_study
 from search.preflight.workload import Work, workload
 from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import FixedRecipes
+from search.study.space import BASE
 from search.study.study import Study
 from trainables.compute.flops import uncounted_shares
 from trainables.data.splits import Splits, load_splits
@@ -73,7 +74,7 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     planned: list[str] = []
     if splits is not None:
         try:
-            planned = [*_with_flops(workload(study, fixed, splits)), *_uncounted(fixed, splits)]
+            planned = [*_with_flops(workload(study, fixed, splits), _start(study)), *_uncounted(fixed, splits)]
         except InvalidInput as error:
             problem = error
     if problem is not None:
@@ -81,7 +82,13 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     return "\n".join([*lines, *planned, _where(study)]), problem
 
 
-def _with_flops(works: Sequence[Work]) -> list[str]:
+def _start(study: Study) -> str:
+    """Return what each proposal of a study starts from, in words."""
+    choices = (BASE,) if study.space is None else study.space.base
+    return "each " + " or ".join("from the base" if one == BASE else "from scratch" for one in choices)
+
+
+def _with_flops(works: Sequence[Work], start: str) -> list[str]:
     width = max(len(work.name) for work in works)
     total = sum(work.trials * work.flops for work in works)
 
@@ -105,7 +112,7 @@ def _with_flops(works: Sequence[Work]) -> list[str]:
             what = f"{work.trials:3d} recipes of {work.epochs:.1f} epochs"
             lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
-    return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, each from the base"]
+    return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, {start}"]
 
 
 def _uncounted(fixed: FixedRecipes, splits: Splits) -> list[str]:
@@ -130,7 +137,7 @@ def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:
     for name, count in Counter(one.name for one in fixed if one.role == "grid").items():
         lines.append(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
     if trials := planned_proposals(study, fixed):
-        lines.append(f"  proposed  {trials} recipes out of the space, each from the base")
+        lines.append(f"  proposed  {trials} recipes out of the space, {_start(study)}")
     return lines
 
 

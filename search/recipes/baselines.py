@@ -1,6 +1,7 @@
 """Makes the recipes of a study's ordinary base and of its baselines."""
 
-from search.study.study import BASE, Study
+from search.study.space import BASE
+from search.study.study import Study
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule
 
@@ -28,7 +29,7 @@ def base_recipe(study: Study, *, seed: int | None = None) -> Recipe:
 
 def started_recipes(study: Study, seed: int) -> dict[str, Recipe]:
     """Return the recipes of the ordinary base and of all baselines with one seed, by name, in the study's order."""
-    made = {BASE: base_recipe(study, seed=seed)}
+    made: dict[str, Recipe] = {BASE: base_recipe(study, seed=seed)}
     for baseline in study.baselines:
         soft = baseline.distillation
         made[baseline.name] = Recipe(

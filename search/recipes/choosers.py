@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import optuna
@@ -30,7 +30,8 @@ class RandomChooser:
     Attributes:
         params: the chosen parameters, by name.
         features: the same as coordinates in [0, 1]: a number becomes its position in its range (on a logarithmic scale
-            where it is searched on one) or among its levels; any other choice becomes 0 or 1 for each alternative.
+            where it is searched on one) or among its levels; any other choice becomes 0 or 1 for each alternative. What
+            has a single choice is left out.
     """
 
     def __init__(self, rng: np.random.Generator, chosen: Mapping[str, Any] = NOTHING) -> None:
@@ -77,12 +78,21 @@ class RandomChooser:
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
         if all(isinstance(choice, int | float) for choice in choices):
             return self._note(name, value, _share(sorted(choices).index(value), 0, len(choices) - 1, log=False))
-        self.features |= {f"{name}={choice}": float(choice == value) for choice in choices}
+        if len(choices) > 1:
+            self.features |= {f"{name}={choice}": float(choice == value) for choice in choices}
         self.params[name] = value
         return value
 
-    def _note(self, name: str, value: Number, share: float) -> Number:
-        self.params[name], self.features[name] = value, share
+    def position(self, name: str, value: float) -> float:
+        """Return the coordinate of a number that takes the place of the one chosen, between the choices around it."""
+        offered = cast(CategoricalDistribution, self._offered[name]()).choices
+        choices = sorted(float(cast(float, choice)) for choice in offered)
+        return float(np.interp(value, choices, np.linspace(0, 1, len(choices))))
+
+    def _note(self, name: str, value: Number, share: float | None) -> Number:
+        self.params[name] = value
+        if share is not None:
+            self.features[name] = share
         return value
 
 
@@ -92,10 +102,10 @@ def _levels(low: float, high: float, step: float) -> list[float]:
     return [float(round(low + step * index, 10)) for index in range(count)]
 
 
-def _share(value: float, low: float, high: float, *, log: bool) -> float:
-    """Return where a number lies between two others, 0–1."""
+def _share(value: float, low: float, high: float, *, log: bool) -> float | None:
+    """Return where a number lies between two others, 0–1; None if these are the same."""
     if low == high:
-        return 0.5
+        return None
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
 
 

@@ -15,7 +15,8 @@ LOOKED_AT = 20_000  # combinations of parameters after which counting ends, whic
 def planned_proposals(study: Study, fixed: FixedRecipes) -> int:
     """Return how many proposals a study will make at most: its budget, or all recipes of a finite space.
 
-    Combinations that come to the same recipe count once, since it is trained once.
+    Combinations that come to the same recipe count once, since it is trained once, and those that come to a fixed
+    recipe not at all.
 
     Args:
         study: the study.
@@ -24,11 +25,11 @@ def planned_proposals(study: Study, fixed: FixedRecipes) -> int:
     trials = study.budget.trials
     if study.space is None or study.space.endless or not trials:
         return trials
-    ids: set[str] = set()
+    ids, run_anyway = set[str](), {one.recipe.id for one in fixed}
     looked_at, rng = 0, np.random.default_rng(0)  # nothing is drawn, since all parameters are given
     for params in islice(combinations(study, fixed), LOOKED_AT):
         looked_at += 1
-        ids.add(propose(RandomChooser(rng, params), study, fixed).id)
+        ids |= {propose(RandomChooser(rng, params), study, fixed).id} - run_anyway
         if len(ids) == trials:
             return trials
     return len(ids) if looked_at < LOOKED_AT else trials

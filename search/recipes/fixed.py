@@ -7,7 +7,8 @@ from typing import Self
 from search.recipes.baselines import started_recipes
 from search.recipes.grid_cells import Cell, grid_cells
 from search.study.resources import Role
-from search.study.study import BASE, Study
+from search.study.space import BASE
+from search.study.study import Study
 from trainables.recipe.recipe import Recipe
 
 
@@ -31,8 +32,9 @@ class FixedRecipes:
         baselines: the baselines with the study's own seed.
         further: the bases and baselines that a grid needs with further seeds; their names end with the seed.
         cells: the grid's recipes.
-        searched_bases: every base that a proposal may start from. Where the length of pretraining is searched, these
-            are one for each length, and the study's own is among them only if its length is in the range.
+        searched_bases: every base that a proposal may start from; none if all train from scratch. Where the length of
+            pretraining is searched, these are one for each length, and the study's own is among them only if its length
+            is in the range.
         reference: the baseline that ratios and the verdict are held against.
         parents: ids of the recipes that are the base or the teacher of others.
         teachers: ids of the recipes whose soft labels others learn from.
@@ -56,8 +58,7 @@ class FixedRecipes:
         cells = grid_cells(study)
         further = _further(study, {one.recipe.id for one in (base, *baselines)}, cells)
         fixed = [*(one.recipe for one in (base, *baselines, *further)), *(cell.recipe for cell in cells)]
-        lengths = study.space.pretraining_epochs if study.space else None
-        searched = (base.recipe,) if lengths is None else tuple(_of_length(base.recipe, one) for one in lengths.numbers)
+        searched = _searched_bases(study, base.recipe)
         teachers = _teachers(study, fixed, searched, baselines)
         started = [recipe.base.id for recipe in fixed if recipe.base is not None]
         others = {recipe.id for recipe in searched} - {recipe.id for recipe in fixed}
@@ -93,6 +94,13 @@ def _fixed(name: str, recipe: Recipe, suffix: str = "") -> Fixed:
     return Fixed("base" if name == BASE else "baseline", name + suffix, recipe)
 
 
+def _searched_bases(study: Study, base: Recipe) -> tuple[Recipe, ...]:
+    if study.space is not None and BASE not in study.space.base:
+        return ()
+    lengths = study.space.pretraining_epochs if study.space else None
+    return (base,) if lengths is None else tuple(_of_length(base, one) for one in lengths.numbers)
+
+
 def _of_length(base: Recipe, epochs: int) -> Recipe:
     return base.model_copy(update={"schedule": base.schedule.model_copy(update={"epochs": epochs})})
 
@@ -112,7 +120,7 @@ def _teachers(
     study: Study, fixed: list[Recipe], searched_bases: tuple[Recipe, ...], baselines: list[Fixed]
 ) -> frozenset[str]:
     learnt = {recipe.teacher.id for recipe in fixed if recipe.teacher is not None}
-    if study.space is None or not any(study.space.distillation.weight):
+    if study.space is None or not study.space.distillation.teaches:
         return frozenset(learnt)
     names = study.space.distillation.teacher
     own = {base.id for base in searched_bases} if BASE in names else set()

@@ -5,22 +5,21 @@ from functools import cache
 from typing import Any, Protocol, TypeVar, cast
 
 from search.recipes.fixed import FixedRecipes
+from search.study.ranges import DecayRange, IntRange, Levelled, Shares
 from search.study.space import (
+    BASE,
     CompressionSpace,
     DistillationSpace,
-    EpsilonRange,
-    IntRange,
-    MacRange,
     PerturbationSpace,
     QuantizationSpace,
-    RateRange,
     ScheduleSpace,
 )
-from search.study.study import BASE, Study
+from search.study.study import Study
 from trainables.attacks.config import PERTURBATION, Perturbation, attack_config
 from trainables.compression.config import Bits, ChannelPruning, Compression, NoCompression, Quantization
 from trainables.config import Frozen
 from trainables.errors import TemperError
+from trainables.losses.config import CrossEntropy, Loss
 from trainables.recipe.compatibility import unfit
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule, Shape
@@ -43,11 +42,12 @@ class Chooser(Protocol):
 
 
 def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
-    """Make one recipe that starts from the ordinary base, with every free choice left to a chooser.
+    """Make one recipe, with every free choice left to a chooser.
 
     The space is conditional, so some parameters are asked for only after certain choices: those of pruning if no
     alternative to it was chosen; importance, scope and steps if something is pruned; attack steps if the attack has
-    some; temperature and teacher if the weight of soft labels is not 0; the loop if a free one fits the choices before.
+    some; the weight of soft labels if there is a teacher, and temperature and teacher if that weight is not 0; the loop
+    if a free one fits the choices before; the length of pretraining if the proposal starts from the base.
     Compression takes no more steps than there are epochs.
 
     Args:
@@ -58,9 +58,12 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     space = study.space
     if space is None:
         raise TemperError(f"{study.name}: has no space to propose from")
+    start = _choice(trial, "base", space.base)
     compression, quantization = _compression(trial, space.compression), _quantization(trial, space.quantization)
     perturbation, loss = _perturbation(trial, space.perturbation), _of_models(trial, "loss", space.loss)
-    distillation = _distillation(trial, space.distillation, fixed)
+    distillation = _distillation(trial, space.distillation, fixed, start)
+    if space.label_smoothing is not None:
+        loss = _smoothed(trial, loss, space.label_smoothing, distillation)
     loop = _of_models(trial, "loop", [one for one in space.loop if not unfit(perturbation, loss, one, distillation)])
     schedule = _schedule(trial, space.schedule)
     if compression.steps > schedule.epochs:
@@ -68,7 +71,7 @@ def propose(trial: Chooser, study: Study, fixed: FixedRecipes) -> Recipe:
     return Recipe(
         data=study.data,
         model=study.model,
-        base=fixed.base_of(_pretraining_epochs(trial, space.pretraining_epochs)),
+        base=fixed.base_of(_pretraining_epochs(trial, space.pretraining_epochs)) if start == BASE else None,
         compression=compression,
         quantization=quantization,
         perturbation=perturbation,
@@ -139,15 +142,54 @@ def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
     return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 
 
-def _distillation(trial: Chooser, space: DistillationSpace, fixed: FixedRecipes) -> Distillation | None:
-    weight = _choice(trial, "distillation_weight", space.weight)
+def _distillation(trial: Chooser, space: DistillationSpace, fixed: FixedRecipes, start: str) -> Distillation | None:
+    """Choose how much a proposal learns from which teacher. From scratch, the base is not among its teachers.
+
+    The choice among other teachers then has a name of its own, since Optuna allows the same choices only under a name.
+    """
+    teachers, asked = space.teacher, "teacher"
+    if start != BASE and BASE in teachers:
+        teachers, asked = tuple(name for name in teachers if name != BASE), "teacher_from_scratch"
+    if not teachers:
+        return None
+    weight = round(_number(trial, "distillation_weight", space.weight), 6)
     if weight == 0:
         return None
-    temperature, name = _choice(trial, "temperature", space.temperature), _choice(trial, "teacher", space.teacher)
+    temperature = float(f"{_number(trial, 'temperature', space.temperature, log=True):.6g}")
+    name = _choice(trial, asked, teachers)
     return Distillation(temperature=temperature, weight=weight, teacher=None if name == BASE else fixed.named(name))
 
 
-def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange, *, log: bool) -> float:
+def _smoothed(trial: Chooser, loss: Loss, smoothing: Shares, distillation: Distillation | None) -> Loss:
+    """Choose how much cross-entropy smooths its labels, unless soft labels stand in place of all of them."""
+    if not isinstance(loss, CrossEntropy) or (distillation is not None and distillation.weight == 1):
+        return loss
+    return CrossEntropy(label_smoothing=round(_number(trial, "label_smoothing", smoothing), 6))
+
+
+def _number(trial: Chooser, name: str, given: float | tuple[float, ...] | Levelled, *, log: bool = False) -> float:
+    """Choose a number from a range or a list, or return the single one that is given."""
+    if isinstance(given, Levelled):
+        return _float(trial, name, given, log=log)
+    return _choice(trial, name, given) if isinstance(given, tuple) else given
+
+
+def _averaging(trial: Chooser, given: tuple[float | None, ...] | DecayRange) -> float | None:
+    """Choose a decay. Of a whole range 1 - decay is asked for, as Optuna draws that on a logarithmic scale."""
+    if not isinstance(given, DecayRange):
+        return _choice(trial, "averaging", given)
+    if given.levels is not None:
+        return float(trial.suggest_categorical("averaging", _decays(given)))
+    rate = trial.suggest_float("averaging_rate", given.rates.low, given.rates.high, log=True)
+    return float(f"{1 - float(f'{rate:.4g}'):.9g}")
+
+
+@cache
+def _decays(span: DecayRange) -> tuple[float, ...]:
+    return span.decays
+
+
+def _float(trial: Chooser, name: str, span: Levelled, *, log: bool) -> float:
     levels = _levels(span, log=log)
     if levels:
         return float(trial.suggest_categorical(name, levels))
@@ -155,7 +197,7 @@ def _float(trial: Chooser, name: str, span: MacRange | EpsilonRange | RateRange,
 
 
 @cache
-def _levels(span: MacRange | EpsilonRange | RateRange, *, log: bool) -> tuple[float, ...]:
+def _levels(span: Levelled, *, log: bool) -> tuple[float, ...]:
     return tuple(float(f"{level:.6g}") for level in span.values(log=log))
 
 
@@ -185,7 +227,7 @@ def _schedule(trial: Chooser, space: ScheduleSpace) -> Schedule:
         shape=shape,
         batch_size=_choice(trial, "batch_size", space.batch_size),
         optimizer=_choice(trial, "optimizer", space.optimizer),
-        momentum=space.momentum,
-        weight_decay=space.weight_decay,
-        averaging=_choice(trial, "averaging", space.averaging),
+        momentum=_number(trial, "momentum", space.momentum),
+        weight_decay=float(f"{_number(trial, 'weight_decay', space.weight_decay, log=True):.6g}"),
+        averaging=_averaging(trial, space.averaging),
     )

@@ -1,11 +1,13 @@
 """Derives from a run's trials/ what else lies in its folder, and the sentence that a search ends with."""
 
 from analysis.pareto.parity import verdict
-from analysis.run.trials import Run, read_run
+from analysis.run.trials import ESTIMATES, Run, read_run
 from analysis.tables.rungs import rung_lines
 from search.monitoring.tensorboard import write_tensorboard
 from search.record.study_database import write_study_database
-from trainables.errors import NoTrialSucceeded
+from search.samplers.estimates import estimates_of
+from search.study.loading import read_study
+from trainables.errors import InvalidInput, NoTrialSucceeded
 from trainables.execution.ending import State
 from trainables.storage import Folder
 
@@ -20,11 +22,28 @@ def derive(folder: Folder) -> Run:
         write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
     )
 
-    run = read_run(folder)
+    run = _with_estimates(read_run(folder))
     write_report(run)
     write_study_database(run)
     write_tensorboard(run)
     return run
+
+
+def _with_estimates(run: Run) -> Run:
+    """Return a run with the estimates of its search's model, and write them as estimates.json, if it has any.
+
+    A study that only an older version can read has none.
+    """
+    try:
+        study = read_study(run.folder)
+    except InvalidInput:
+        return run.estimated({})
+    estimates = estimates_of(run, study)
+    if estimates:
+        run.folder.write_json(ESTIMATES, estimates)
+    elif run.folder.exists(ESTIMATES):
+        run.folder.delete(ESTIMATES)
+    return run.estimated(estimates)
 
 
 def conclude(run: Run) -> str:

@@ -14,7 +14,8 @@ from search.recipes.fixed import FixedRecipes
 from search.record.provenance import environment, now, provenance
 from search.resume.fingerprint import fingerprint
 from search.samplers.warm_start import PastTrial
-from search.study.study import BASE, Study
+from search.study.space import BASE
+from search.study.study import Study
 from trainables.evaluation.metrics import OBJECTIVES
 from trainables.storage import Folder
 

@@ -1,16 +1,32 @@
 """Hashes all that a run's numbers depend on (code, data, study), so that a resumed search is refused if it changed."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
+from analysis.pareto.reference_point import BEFORE
 from analysis.run.users_parts import DATA, FILE, MODULE
 from cluster.connection.runtime_env import LOCK, checkout
 from search.remote.user_modules import files_to_ship
+from search.study.space import BASE
 from search.study.study import Study
+from trainables.evaluation.config import Evaluation
 from trainables.user_code import references, source_files
+
+# Keys that came after 0.2 with what 0.2 did in their place: a study that says the same has the hash that it had.
+_LATER: Mapping[str, Any] = {
+    "ship": [],
+    "budget.stop": None,
+    "evaluation.attack": Evaluation.model_fields["attack"].default,
+    "model.uncounted_operators": [],
+    "reference_point": BEFORE.model_dump(mode="json"),
+    "space.base": [BASE],
+    "space.label_smoothing": None,
+}
 
 
 def fingerprint(study: Study, data: str) -> dict[str, str]:
@@ -23,10 +39,7 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
         study: the study, as resolved.
         data: fingerprint of the data, from its splits.
     """
-    content = study.model_dump(mode="json", exclude=None if study.ship else {"ship"})  # as before there was that key
-    if study.budget.stop is None:
-        del content["budget"]["stop"]  # likewise
-    canonical = json.dumps(content, sort_keys=True).encode()
+    canonical = json.dumps(_content(study), sort_keys=True).encode()
     root = checkout()
     lock = root / LOCK
     parts = {
@@ -37,6 +50,19 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
     }
     parts |= module_hashes(study)
     return parts | {f"{FILE}{name}": file_hash(place) for name, place in files_to_ship(study).items()}
+
+
+def _content(study: Study) -> dict[str, Any]:
+    """Return a study as plain data, without the keys that came after 0.2 where they say what 0.2 did."""
+    content = study.model_dump(mode="json")
+    for path, before in _LATER.items():
+        *parents, last = path.split(".")
+        place: Any = content
+        for parent in parents:
+            place = place[parent] or {}
+        if last in place and place[last] == before:
+            del place[last]
+    return content
 
 
 def module_hashes(configuration: BaseModel) -> dict[str, str]:

@@ -21,7 +21,8 @@ from search.running.losses import Losses
 from search.running.trial_results import outcome_of
 from search.samplers.sampler import Candidate, Restoring, Sampler, SearchState
 from search.study.resources import Role
-from search.study.study import BASE, Study
+from search.study.space import BASE
+from search.study.study import Study
 from trainables.errors import TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.execution.report import Report

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from analysis.run.trials import Estimates
 from search.events import Outcome, Proposal, Row
 from search.recipes.choosers import RandomChooser, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
-from search.samplers.known_proposal import SCORE, KnownProposal
+from search.samplers.known_proposal import SCORE, KnownProposal, final_observation
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
@@ -25,6 +26,7 @@ from search.surrogate.gaussian_process import (
     newest_and_spread,
     spread_evenly,
 )
+from search.surrogate.inputs import inputs_of
 from search.surrogate.reference_point import ReferencePointTracker
 from search.surrogate.starting_design import information
 from search.surrogate.time_model import TimeModel
@@ -47,6 +49,7 @@ class CostAwareSampler(Sampler):
     """
 
     considers_compute = True
+    models_scores = True
 
     def __init__(
         self,
@@ -73,12 +76,14 @@ class CostAwareSampler(Sampler):
         self._times = TimeModel()
         self._asks, self._first = Asks(), list(study.first)
         self._known: dict[Recipe, KnownProposal] = {}
+        self._run_anyway = {one.recipe for one in fixed}  # a proposal may be the same as a baseline, if from scratch
         self._ended: list[KnownProposal] = []
         index = study.objectives.index(SCORE)
         self._past_trials = [
-            Observation(self._chosen(past["params"])[1].features, 1.0, past["values"][index])
+            final_observation(inputs_of(chooser, recipe), past["values"][index], study)
             for past in past_trials
             if past["values"]
+            for recipe, chooser in [self._chosen(past["params"])]
         ]
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
         self._leading: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
@@ -165,6 +170,24 @@ class CostAwareSampler(Sampler):
         epochs = np.array([one.recipe.schedule.epochs for one in candidates], dtype=np.float64)
         return self._times.seconds(epochs, np.maximum(flops - before, 0.0))
 
+    def estimates(self) -> Estimates:
+        """Return the model's mean and standard deviation of the final score of each proposal that finished."""
+        finished = [one for one in self._ended if one.metrics]
+        model = self._model(SCORE, self._seen, self._past_trials) if self._knows_enough and finished else None
+        if model is None:
+            return {}
+        ranked = sorted(self._known.values(), key=lambda one: one.metrics.get(SCORE, 0.0))  # the last are all kept
+        seen = [*self._past_trials, *(row for known in ranked for row in self._seen(known))]
+        mean, deviation = model.predict(newest_and_spread(seen), [one.features for one in finished])
+        return {
+            one.candidate.recipe.id: {SCORE: float(np.clip(score, 0, 1)), f"{SCORE}_stderr": float(error)}
+            for one, score, error in zip(finished, mean, deviation, strict=True)
+        }
+
+    @property
+    def _knows_enough(self) -> bool:
+        return len(self._ended) + len(self._past_trials) >= self._startup
+
     @property
     def _startup(self) -> int:
         return max(2, self._study.sampler.startup_trials)
@@ -186,14 +209,15 @@ class CostAwareSampler(Sampler):
                     del kept[str(name)]
             chooser = RandomChooser(rng, kept)
             recipe = propose(chooser, self._study, self._fixed)
-            if recipe not in self._known and recipe not in found and not is_lost(recipe):
+            known = recipe in self._known or recipe in self._run_anyway or recipe in found
+            if not known and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
         return list(found.values())
 
     def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:
         """Make a candidate without its distributions: only the chosen one needs them, and writing them is slow."""
         flops = self._planned(recipe)
-        return Candidate(recipe, chooser.params, {}, ask, chooser.features, flops, self._asks.refused)
+        return Candidate(recipe, chooser.params, {}, ask, inputs_of(chooser, recipe), flops, self._asks.refused)
 
     def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, RandomChooser]:
         """Return the recipe that the given parameters make, with the chooser that chose them."""
@@ -204,7 +228,7 @@ class CostAwareSampler(Sampler):
         self, candidates: list[Candidate], costs: Array, front: list[KnownProposal], base: Mapping[str, float]
     ) -> Array | None:
         """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
-        if len(self._ended) + len(self._past_trials) < self._startup:
+        if not self._knows_enough:
             return None
         model = self._model(SCORE, self._seen, self._past_trials)
         if model is None:
@@ -261,7 +285,7 @@ class CostAwareSampler(Sampler):
         return self._fitted[name][1]
 
     def _seen(self, known: KnownProposal) -> list[Observation]:
-        return known.observations(self._study.halving)
+        return known.observations(self._study)
 
     def _front(self, base: Mapping[str, float]) -> list[KnownProposal]:
         """Return the non-dominated proposals that finished and may be on the frontier, cheapest first.

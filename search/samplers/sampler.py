@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
+from analysis.run.trials import Estimates
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.samplers.limits import Limits
@@ -77,9 +78,11 @@ class Sampler(Listener, ABC):
     Attributes:
         considers_compute: whether it asks what its candidates will cost; it is then asked for none before their
             networks have been counted.
+        models_scores: whether it models the scores of recipes, so that it has estimates of those that finished.
     """
 
     considers_compute: ClassVar[bool] = False
+    models_scores: ClassVar[bool] = False
 
     @abstractmethod
     def ask(self, search: SearchState) -> Candidate | None:
@@ -108,6 +111,10 @@ class Sampler(Listener, ABC):
         Raises:
             TemperError: its parameters make another recipe now.
         """
+
+    def estimates(self) -> Estimates:
+        """Return what its model makes of the proposals that finished; nothing if it has none, or not yet."""
+        return {}
 
 
 class Restoring(Listener):

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from optuna.distributions import CategoricalDistribution, distribution_to_json
+
 from analysis.run.trials import Run
 from search.recipes.fixed import FixedRecipes
 from search.study.constraints import eligible
+from search.study.space import BASE, SCRATCH
 from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import Evaluation
@@ -16,10 +19,11 @@ PastTrial = dict[str, Any]  # state, params, distributions (as Optuna's JSON), v
 
 
 def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> list[PastTrial]:
-    """Return the proposals of earlier runs whose scores hold for a study too: of the same base, scored the same way.
+    """Return the proposals of earlier runs whose scores hold for a study too: of the same start, scored the same way.
 
-    Proposals that infrastructure ended (FAIL) are left out. Those that break a constraint of the
-    study, or are no better than chance, count as pruned.
+    They start from the study's base, or, where its own proposals may, from scratch with the same data and network.
+    Proposals that infrastructure ended (FAIL) are left out. Those that break a constraint of the study, or are no
+    better than chance, count as pruned.
 
     Args:
         runs: the earlier runs.
@@ -29,7 +33,12 @@ def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> li
     Raises:
         InvalidInput: a run has no such proposal, or was scored in another way.
     """
-    bases, protocol = {base.id for base in fixed.searched_bases}, study.protocol.model_dump()
+    protocol = study.protocol.model_dump()
+    several = len(_starts(study)) > 1
+    offered = {"base": distribution_to_json(CategoricalDistribution(_starts(study)))} if several else {}
+    words = " or ".join(
+        "from this study's base" if one == BASE else "from scratch with its data and network" for one in _starts(study)
+    )
     past_trials: list[PastTrial] = []
     for run in runs:
         theirs = {"attack": Evaluation.model_fields["attack"].default, **run.info["evaluation"]}
@@ -44,21 +53,34 @@ def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> li
         for trial in run.trials:
             if trial.role != "proposed" or trial.state not in (State.COMPLETE, State.PRUNED):
                 continue
-            base = Recipe.model_validate(trial.recipe).base
+            recipe = Recipe.model_validate(trial.recipe)
             values = [trial.metrics.get(name) for name in study.objectives]
-            if base is None or base.id not in bases or (trial.metrics and None in values):
+            if not _starts_alike(recipe, study, fixed) or (trial.metrics and None in values):
                 continue
             dense = run.base.metrics if run.base else {}
             useful = bool(trial.metrics) and eligible(study.constraints, trial.metrics, dense)
+            start = SCRATCH if recipe.base is None else BASE  # not recorded by a run that offers only one
             found.append(
                 {
                     "state": (State.COMPLETE if useful else State.PRUNED).value,
-                    "params": trial.params,
-                    "distributions": trial.distributions,
+                    "params": ({"base": start} if several else {}) | trial.params,
+                    "distributions": offered | trial.distributions,
                     "values": values if useful else None,
                 }
             )
         if not found:
-            raise InvalidInput(f"--warm-start {run.folder}: no proposal of it starts from this study's base")
+            raise InvalidInput(f"--warm-start {run.folder}: no proposal of it starts {words}")
         past_trials += found
     return past_trials
+
+
+def _starts_alike(recipe: Recipe, study: Study, fixed: FixedRecipes) -> bool:
+    """Return whether proposals of a study may start as a recipe does."""
+    if recipe.base is not None:
+        return recipe.base.id in {base.id for base in fixed.searched_bases}
+    ours = fixed.base.recipe
+    return SCRATCH in _starts(study) and (recipe.data, recipe.model) == (ours.data, ours.model)
+
+
+def _starts(study: Study) -> tuple[str, ...]:
+    return study.space.base if study.space is not None else ()

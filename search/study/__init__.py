@@ -2,6 +2,7 @@
 
 - `study`: the study itself
 - `space`: the ranges and choices that are searched over
+- `ranges`: ranges of numbers, which a space may give in place of a list
 - `grid`: recipes that a study lists instead of searching for them
 - `constraints`: bounds on final numbers
 - `algorithms`: settings of budget, sampler and halving

@@ -10,7 +10,7 @@ from search.study.algorithms import Budget, Halving, Sampler
 from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
 from search.study.resources import Resources
-from search.study.space import Space
+from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
 from trainables.config import Frozen, Seed
@@ -22,8 +22,6 @@ from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 from trainables.user_modules import OURS
-
-BASE = "base"  # name of the ordinary base, where names of baselines stand too
 
 
 def _trains(schedule: Schedule) -> Schedule:
@@ -100,7 +98,7 @@ class Study(Frozen):
         model: the network.
         threat_model: norm and epsilon of the attacks that robustness is scored under.
         evaluation: how strong the scoring attack is.
-        pretraining: schedule of the ordinary base, from which every proposal starts.
+        pretraining: schedule of the ordinary base, from which proposals start, unless the space says otherwise.
         pretrained: a file of weights that is the ordinary base instead.
         baselines: adversarial training to which proposals are compared.
         reference: name of the baseline that ratios and the verdict are held against.

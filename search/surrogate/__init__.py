@@ -1,6 +1,7 @@
 """Surrogate: models what the cost-aware sampler does not know yet of a recipe, before it runs.
 
 - `gaussian_process`: predicts its robust accuracy
+- `inputs`: tells the model's inputs for a recipe
 - `acquisition`: turns that into its expected gain, the expected hypervolume improvement
 - `starting_design`: tells what a model would learn from a recipe, before it has scores to learn from
 - `cost_model`: plans its compute

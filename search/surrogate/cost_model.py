@@ -21,8 +21,8 @@ class CostModel(Listener):
     FLOPs are counted on networks, but not on the network of every candidate: a compression method may name other
     networks that stand for its own (pruning interpolates between a few ratios), and quantization is left out. A base or
     a teacher that has not finished has no weights to count with. Such a base, of another length of pretraining, is
-    counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, with the
-    teacher's own training added. Several threads may ask.
+    counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, or the study's
+    where the recipe has none, with the teacher's own training added. Several threads may ask.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class CostModel(Listener):
         teacher = recipe.separate_teacher
         absent = teacher is not None and teacher not in self._finished
         if absent and recipe.distillation is not None:
-            changed["distillation"] = recipe.distillation.model_copy(update={"teacher": None})
+            changed["distillation"] = recipe.distillation.model_copy(
+                update={"teacher": None if recipe.base is not None else self._base}
+            )
         with self._lock:
             ledger = self._planner.plan(recipe.model_copy(update=changed))
         flops = ledger.marginal
@@ -72,4 +74,4 @@ class CostModel(Listener):
             return flops
         own, counted = recipe.base, self._base
         longer = own.schedule.epochs / counted.schedule.epochs if unfinished and own is not None else 1.0
-        return flops + ledger.base * longer
+        return flops + (0.0 if absent and own is None else ledger.base * longer)

@@ -20,6 +20,7 @@ FITTED = 128  # observations that the kernel's scales are fitted to
 USED = 256  # observations that a prediction is made from, at most
 # Medians of the scales' log-normal priors, of a standard deviation of 1 each, where scores have a variance of 1:
 SIGNAL, NOISE = 1.0, 0.1  # variances
+JITTER = 1e-10  # least variance of an observation; scikit-learn's own
 LENGTH = 1.0  # length scale, as a share of the whole range of a parameter
 
 
@@ -31,11 +32,19 @@ class Observation:
         features: the recipe's parameters as coordinates in [0, 1], by name; see `search.recipes.choosers`.
         share: share of its schedule that was trained, 0–1.
         score: robust accuracy at that moment, 0–1; after the whole schedule the final score.
+        variance: sampling variance of that score, as far as it is known; see `sampling_variance`.
     """
 
     features: Mapping[str, float]
     share: float
     score: float
+    variance: float = 0.0
+
+
+def sampling_variance(score: float, images: int) -> float:
+    """Return the variance of a share of so many images: p (1 - p) / n, with Laplace's p, so that it is never 0."""
+    smoothed = (score * images + 1) / (images + 2)
+    return smoothed * (1 - smoothed) / images
 
 
 class GaussianProcess:
@@ -45,7 +54,9 @@ class GaussianProcess:
         """Fit the kernel's scales to at least two observations."""
         self._names = sorted({name for one in scales for name in one.features})
         self._kernel = _fitted(
-            self._inputs([one.features for one in scales], [one.share for one in scales]), _scores(scales)
+            self._inputs([one.features for one in scales], [one.share for one in scales]),
+            _scores(scales),
+            _relative_variances(scales),
         )
 
     def predict(self, seen: Sequence[Observation], features: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
@@ -60,7 +71,9 @@ class GaussianProcess:
         """
         from sklearn.gaussian_process import GaussianProcessRegressor
 
-        process = GaussianProcessRegressor(self._kernel, optimizer=None, normalize_y=True)
+        process = GaussianProcessRegressor(
+            self._kernel, alpha=_relative_variances(seen), optimizer=None, normalize_y=True
+        )
         scores = _scores(seen)
         with _one_thread():
             process.fit(self._inputs([one.features for one in seen], [one.share for one in seen]), scores)
@@ -76,7 +89,7 @@ class GaussianProcess:
 
     @property
     def noise(self) -> float:
-        """The variance of scores about their prediction, as a share of the variance of all scores."""
+        """The variance of scores about their prediction beside the known one, as a share of that of all scores."""
         return float(self._kernel.k2.noise_level)
 
     def _inputs(self, features: Sequence[Mapping[str, float]], shares: Sequence[float]) -> Array:
@@ -100,7 +113,13 @@ def _scores(seen: Sequence[Observation]) -> Array:
     return np.array([one.score for one in seen])
 
 
-def _fitted(inputs: Array, scores: Array) -> Any:
+def _relative_variances(seen: Sequence[Observation]) -> Array:
+    """Return the known variances, as shares of the variance of all scores, since the process normalizes those."""
+    spread = float(np.var(_scores(seen))) or 1.0
+    return np.array([max(one.variance / spread, JITTER) for one in seen])
+
+
+def _fitted(inputs: Array, scores: Array, variances: Array) -> Any:
     """Return the kernel with the most probable scales, of largest likelihood times prior.
 
     Scales of largest likelihood alone explain a handful of observations far too well: predictions would be certain,
@@ -114,7 +133,8 @@ def _fitted(inputs: Array, scores: Array) -> Any:
     kernel = ConstantKernel(1.0, (0.05, 50.0)) * scales + WhiteKernel(0.05, (1e-4, 1.0))
     with warnings.catch_warnings(), _one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any beyond
-        return GaussianProcessRegressor(kernel, normalize_y=True, optimizer=_most_probable).fit(inputs, scores).kernel_
+        process = GaussianProcessRegressor(kernel, alpha=variances, normalize_y=True, optimizer=_most_probable)
+        return process.fit(inputs, scores).kernel_
 
 
 def _most_probable(

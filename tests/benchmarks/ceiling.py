@@ -8,7 +8,7 @@ from analysis.pareto.hypervolume import hypervolume
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Recording
-from search.study.study import BASE
+from search.study.space import BASE
 from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import Array, GaussianProcess, Observation
 from tests.support.recipes import propose

@@ -23,6 +23,7 @@ from search.recipes.fixed import FixedRecipes
 from search.record.derived_files import conclude, derive
 from search.record.run_directory import begun_run
 from search.reproduce import reproduce
+from search.resume.fingerprint import fingerprint
 from search.resume.history import remember
 from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
@@ -95,6 +96,7 @@ def test_what_0_2_brought_is_read() -> None:
     assert [one.endings for one in asked if one is not None] == [3, 4, 5, 6]
     assert asked[:3] == [None] * 3
     assert run.info["provenance"]["versions"]["temper"] == "0.2.0"
+    assert fingerprint(read_study(run.folder), "")["study"] == run.info["fingerprint"]["study"]
 
 
 def test_its_report_comes_out_as_it_was(run: Run, place: Path) -> None:

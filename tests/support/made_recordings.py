@@ -8,7 +8,8 @@ from typing import Any
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Curve, Recording
 from search.study.loading import load
-from search.study.study import BASE, Study
+from search.study.space import BASE
+from search.study.study import Study
 from tests.support.recipes import combinations
 
 PRETRAINING = 5e10  # FLOPs

@@ -7,6 +7,8 @@ from pydantic import Field
 from trainables.config import Frozen, PositiveFloat, PositiveInt
 
 Decay = Annotated[float, Field(gt=0, lt=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+WeightDecay = Annotated[float, Field(ge=0)]
 Shape = Literal["one_cycle", "cosine", "step", "constant"]
 Precision = Literal["float32", "bf16-mixed"]
 
@@ -50,8 +52,8 @@ class Schedule(Frozen):
     batch_size: PositiveInt = 64
     shape: Shape = "one_cycle"
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    momentum: Momentum = 0.9
+    weight_decay: WeightDecay = 5e-4
     averaging: Decay | None = None
 
 

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from search.recipes.choosers import RandomChooser
 from search.study.loading import load
-from search.study.space import EpsilonRange, IntRange, RateRange
+from search.study.ranges import EpsilonRange, IntRange, RateRange
 from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import Log, done
@@ -101,7 +101,7 @@ def test_a_range_that_steps_do_not_divide_is_not_exceeded() -> None:
 
 
 def test_what_was_chosen_is_kept_and_its_place_is_its_share_of_the_range() -> None:
-    chosen = {"rate": 0.01, "ratio": 0.3, "steps": 4, "level": 0.2, "same": 3, "scope": "global"}
+    chosen = {"rate": 0.01, "ratio": 0.3, "steps": 4, "level": 0.2, "same": 3, "scope": "global", "importance": "l1"}
     draw = RandomChooser(np.random.default_rng(0), chosen)
     assert draw.suggest_float("rate", 1e-3, 1e-1, log=True) == 0.01
     assert draw.suggest_float("ratio", 0.2, 0.6, step=0.1) == 0.3
@@ -109,13 +109,13 @@ def test_what_was_chosen_is_kept_and_its_place_is_its_share_of_the_range() -> No
     assert draw.suggest_categorical("level", (0.4, 0.1, 0.2)) == 0.2
     assert draw.suggest_int("same", 3, 3) == 3
     assert draw.suggest_categorical("scope", ("uniform", "global")) == "global"
+    assert draw.suggest_categorical("importance", ("l1",)) == "l1"
     assert draw.params == chosen
-    assert draw.features == {
+    assert draw.features == {  # one that has no alternative tells nothing
         "rate": pytest.approx(0.5),  # by its logarithm
         "ratio": pytest.approx(0.25),
         "steps": pytest.approx(0.5),
         "level": 0.5,  # among three levels
-        "same": 0.5,
         "scope=uniform": 0.0,
         "scope=global": 1.0,
     }

@@ -106,3 +106,21 @@ def test_another_base_or_protocol_is_refused(tmp_path: Path) -> None:
     other = dataclasses.replace(run, info=run.info | {"evaluation": {}})
     with pytest.raises(InvalidInput, match=r"was scored otherwise \(norm was None, here linf, "):
         past_trials_of([other], study, FixedRecipes.of(study))
+
+
+def test_a_study_that_trains_from_scratch_too_learns_from_both_starts(tmp_path: Path) -> None:
+    both, none = load("digits", [*SMALL, "space.base=[base, none]"]), load("digits", [*SMALL, "space.base=none"])
+    based = load("digits", SMALL)
+    for old, new, starts in ((based, both, ["base"] * 3), (none, both, ["none"] * 3)):
+        past_trials = past_trials_of([earlier(old, tmp_path)], new, FixedRecipes.of(new))
+        assert [past["params"]["base"] for past in past_trials] == starts
+        told = sampler(load("digits", [*SMALL, "space.base=[base, none]", "sampler.kind=tpe"]), past_trials=past_trials)
+        assert isinstance(told, OptunaSampler)
+        assert [trial.params["base"] for trial in told.optuna.get_trials()] == starts
+    assert all(
+        "base" not in past["params"] for past in past_trials_of([earlier(none, tmp_path)], none, FixedRecipes.of(none))
+    )
+    with pytest.raises(InvalidInput, match=r"no proposal of it starts from this study's base$"):
+        past_trials_of([earlier(none, tmp_path)], based, FixedRecipes.of(based))
+    with pytest.raises(InvalidInput, match=r"no proposal of it starts from scratch with its data and network$"):
+        past_trials_of([earlier(based, tmp_path)], none, FixedRecipes.of(none))

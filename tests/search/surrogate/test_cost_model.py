@@ -158,3 +158,22 @@ def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
         9,
     ):  # those that lie worst: half a quarter off, 2^(1/8), and in so small a network a little more
         assert found[index] == pytest.approx(exact.plan(recipes[index]).marginal, rel=0.15)
+
+
+def test_a_recipe_from_scratch_is_charged_no_pretraining(splits: Splits, finished: Any) -> None:
+    scratch = tuned(base=None, compression=ChannelPruning(pruning_ratio=0.5))
+    for study in (MARGINAL, END_TO_END):
+        ledger = finished(scratch).ledger
+        assert costs(study, splits, finished, "base")(scratch) == pytest.approx(ledger.end_to_end)
+        assert ledger.end_to_end == ledger.marginal
+
+
+@pytest.mark.parametrize("study", [MARGINAL, END_TO_END])
+def test_a_teacher_that_has_not_finished_adds_its_training_to_a_recipe_from_scratch(
+    study: Study, splits: Splits, finished: Any
+) -> None:
+    teacher = FixedRecipes.of(study).named("b1")
+    student = tuned(base=None, distillation=Distillation(teacher=teacher))
+    expected = finished(student).ledger.end_to_end
+    assert costs(study, splits, finished, "base")(student) == pytest.approx(expected, rel=1e-6)
+    assert costs(study, splits, finished, "base", "b1")(student) == pytest.approx(expected, rel=1e-6)

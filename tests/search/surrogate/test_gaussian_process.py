@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from analysis.pareto.hypervolume import hypervolume
 from search.surrogate.acquisition import expected_hypervolume_improvement
-from search.surrogate.gaussian_process import GaussianProcess, Observation
+from search.surrogate.gaussian_process import GaussianProcess, Observation, sampling_variance
 
 REFERENCE = (0.1, 12.0)
 FRONT = np.array([[0.3, 10.0], [0.5, 10.5], [0.7, 11.5], [0.4, 11.0], [0.9, 12.5], [0.05, 9.0]])  # the last 3: no use
@@ -127,3 +127,30 @@ def test_a_parameter_that_some_recipes_lack_does_no_harm() -> None:
     mean, _ = GaussianProcess(seen).predict(seen, places)
     assert mean[:2] == pytest.approx([0.4, 0.64], abs=0.03)
     assert mean[2] == pytest.approx(mean[0])
+
+
+def test_the_sampling_variance_is_that_of_a_share_of_images_and_never_0() -> None:
+    assert sampling_variance(0.3, 10_000) == pytest.approx(0.3 * 0.7 / 10_000, rel=1e-3)
+    assert sampling_variance(0.0, 100) == pytest.approx(1 / 102 * (101 / 102) / 100)
+    assert sampling_variance(0.5, 250) == pytest.approx(4 * sampling_variance(0.5, 1000), rel=0.01)
+
+
+def test_what_is_surely_measured_weighs_more() -> None:
+    here = {"x": 0.5}
+    process = GaussianProcess([Observation(here, 1.0, 0.2), Observation(here, 1.0, 0.8)])
+
+    def predicted(low: float, high: float) -> float:
+        seen = [Observation(here, 1.0, 0.2, low), Observation(here, 1.0, 0.8, high)]
+        return float(process.predict(seen, [here])[0][0])
+
+    assert predicted(0.01, 0.01) == pytest.approx(0.5)
+    assert predicted(0.5, 0.001) > 0.6
+    assert predicted(0.001, 0.5) == pytest.approx(1 - predicted(0.5, 0.001))
+
+
+def test_what_is_known_of_the_noise_is_not_fitted_once_more() -> None:
+    rng, deviation = np.random.default_rng(0), 0.1
+    noisy = [(place, truth(**place) + deviation * float(rng.normal())) for place in places(60, 6)]
+    told = GaussianProcess([Observation(place, 1.0, score, deviation**2) for place, score in noisy])
+    untold = GaussianProcess([Observation(place, 1.0, score) for place, score in noisy])
+    assert told.noise < 0.3 * untold.noise
