@@ -20,6 +20,7 @@ from search.study.study import Study, compute_of
 from search.surrogate.acquisition import decades, expected_hypervolume_improvement
 from search.surrogate.gaussian_process import (
     FITTED,
+    USED,
     Array,
     GaussianProcess,
     Observation,
@@ -162,7 +163,7 @@ class CostAwareSampler(Sampler):
         """Return what the model would learn from each candidate once those that run have ended as well."""
         chosen = [one.features for one in self._past_trials]
         chosen += [one.features for one in self._known.values() if not one.is_lost]
-        return information(chosen, [one.features for one in candidates])
+        return information(chosen[-USED:], [one.features for one in candidates])
 
     def _seconds(self, candidates: list[Candidate], flops: Array, base: Mapping[str, float]) -> Array | None:
         """Return the time that each candidate is expected to keep a worker busy; None: not known yet."""
