@@ -244,13 +244,8 @@ class CostAwareSampler(Sampler):
         corner = self._reference_point.point(base[SCORE])
         if corner is None:
             return None
-        gains = expected_hypervolume_improvement(
-            mean[:count],
-            deviation[:count],
-            costs,
-            np.array(points).reshape(-1, 2),
-            (float(corner[0]), float(corner[1])),
-        )
+        best, reference = np.array(points).reshape(-1, 2), (float(corner[0]), float(corner[1]))
+        gains = expected_hypervolume_improvement(mean[:count], deviation[:count], costs, best, reference)
         for bound in self._study.constraints:
             gains *= self._probability_of_feasibility(bound, candidates, base)
         return gains
