@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow coverage bench networks fuzz check lint lock clean
+.PHONY: search install test test-slow coverage bench bench-peers networks fuzz check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -41,6 +41,21 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.decisions
 	$(BIN)/python -m tests.benchmarks.searching
+
+# Temper's sampler against what else one could pick, on tables of recipes, each optimizer with 20 seeds. Results are kept
+# in build/peers/results.jsonl, so it goes on where it was stopped. Days on two cores.
+bench-peers: build/peers/main/.installed build/peers/primo/.installed
+	build/peers/primo/bin/python -m tests.benchmarks.peers run --peers PriMO
+	build/peers/main/bin/python -m tests.benchmarks.peers run
+	build/peers/main/bin/python -m tests.benchmarks.peers report
+
+# An environment over .venv: what is pinned comes first, and PyTorch and all else is taken from .venv.
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+build/peers/%/.installed: tests/benchmarks/peers/requirements-%.txt .venv/.installed
+	$(PYTHON) -m venv --clear $(@D)
+	$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/temper.pth"
+	$(@D)/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
 
 # The smallest model of each of torchvision's families through all that Temper does with one: writes docs/networks.md.
 # A quarter of an hour, and as much again for the tests of the families that `make test-slow` leaves out.

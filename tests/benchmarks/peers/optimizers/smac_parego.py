@@ -1,0 +1,86 @@
+"""SMAC3, in its facade for hyperparameter optimization, with ParEGO's random weights of the two objectives."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task, seeded
+from tests.benchmarks.peers.tables.table import Parameter
+
+
+def parego(task: Task) -> Peer:
+    return _Smac(task)
+
+
+class _Smac:
+    def __init__(self, task: Task) -> None:
+        from smac import HyperparameterOptimizationFacade, Scenario
+
+        self._parameters = task.parameters
+        self._space = _space(task)
+        self._folder = tempfile.TemporaryDirectory()
+        scenario = Scenario(
+            self._space,
+            objectives=["loss", "decades"],
+            deterministic=True,
+            n_trials=task.trials,
+            seed=seeded(task) % 2**31,
+            output_directory=Path(self._folder.name),
+        )
+        facade = HyperparameterOptimizationFacade
+        self._smac = facade(
+            scenario,
+            _never_called,
+            multi_objective_algorithm=facade.get_multi_objective_algorithm(scenario),
+            logging_level=False,
+            overwrite=True,
+        )
+        self._asked: Any = None
+
+    def ask(self, left: float) -> Suggestion:
+        self._asked = self._smac.ask()
+        chosen = dict(self._asked.config)
+        return Suggestion({one.name: _value(one, chosen[one.name]) for one in self._parameters if one.name in chosen})
+
+    def tell(self, result: Result) -> None:
+        """Tell the result, of the recipe that ran: SMAC takes results that it did not ask for."""
+        from ConfigSpace import Configuration
+        from smac.runhistory.dataclasses import TrialInfo, TrialValue
+
+        ran = {
+            one.name: one.choices.index(result.params[one.name]) if one.ordered else result.params[one.name]
+            for one in self._parameters
+            if one.name in result.params
+        }
+        info = TrialInfo(Configuration(self._space, ran), seed=self._asked.seed)
+        self._smac.tell(info, TrialValue(cost=[-result.score, result.decades]), save=False)
+
+
+def _never_called(config: Any, seed: int = 0) -> list[float]:
+    raise RuntimeError("SMAC is asked and told, so it never runs a recipe itself")
+
+
+def _space(task: Task) -> Any:
+    from ConfigSpace import Categorical, ConfigurationSpace, InCondition, Integer
+
+    space = ConfigurationSpace(seed=seeded(task) % 2**31)
+    made = {
+        one.name: Integer(one.name, (0, len(one.choices) - 1))
+        if one.ordered and len(one.choices) > 1
+        else Categorical(one.name, [0] if one.ordered else list(one.choices))
+        for one in task.parameters
+    }
+    space.add(*made.values())
+    for one in task.parameters:
+        if one.parent is not None:
+            parent = next(other for other in task.parameters if other.name == one.parent)
+            values = [parent.choices.index(value) if parent.ordered else value for value in one.values]
+            space.add(InCondition(made[one.name], made[one.parent], sorted(values, key=str)))
+    return space
+
+
+def _value(parameter: Parameter, chosen: Any) -> Any:
+    """The value that SMAC chose, which it knows by its rank if it is ordered, and may hand on as NumPy's string."""
+    if parameter.ordered:
+        return parameter.choices[int(chosen)]
+    return next(one for one in parameter.choices if str(one) == str(chosen))
