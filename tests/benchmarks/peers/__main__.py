@@ -50,7 +50,13 @@ def steps_of(source: str, table: Table, peer: str, budget: Budget, seed: int) ->
     return search(table, ENTRANTS[peer].make(), budget, seed)
 
 
-def run(sources: Sequence[str], peers: Sequence[str], seeds: int, results: Results) -> None:
+def run(
+    sources: Sequence[str],
+    peers: Sequence[str],
+    seeds: int,
+    results: Results,
+    budgets: Sequence[str] = (COUNTED, COMPUTE),
+) -> None:
     """Run every search that is not in the results yet: all optimizers with one seed, then with the next."""
     here = [name for name in peers if ENTRANTS[name].is_here]
     print("".join(f"{name}: not installed here, left out\n" for name in peers if name not in here), end="")
@@ -58,7 +64,7 @@ def run(sources: Sequence[str], peers: Sequence[str], seeds: int, results: Resul
         table = table_named(source)
         for seed in range(seeds):
             for name in here:
-                for counted in (COUNTED, COMPUTE):
+                for counted in budgets:
                     cell = Cell(table.name, table.digest, name, ENTRANTS[name].version(), counted, seed)
                     if cell in results:
                         continue
@@ -66,7 +72,10 @@ def run(sources: Sequence[str], peers: Sequence[str], seeds: int, results: Resul
                     steps = steps_of(source, table, name, budget_of(table, counted), seed)
                     found = found_by(table, steps, time.process_time() - begun)
                     results.add(cell, found)
-                    print(f"{table.name}, {name}, {counted}, seed {seed}: {len(steps)} steps, {found.seconds:.1f} s")
+                    print(
+                        f"{table.name}, {name}, {counted}, seed {seed}: {len(steps)} steps, {found.seconds:.1f} s",
+                        flush=True,
+                    )
 
 
 def main() -> None:
@@ -75,13 +84,14 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=["digits", "fashion_mnist", *chosen()])
     parser.add_argument("--peers", nargs="+", choices=list(ENTRANTS), default=list(ENTRANTS))
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--budgets", nargs="+", choices=[COUNTED, COMPUTE], default=[COUNTED, COMPUTE])
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     results = Results(given.results)
     if given.command == "run":
         logging.disable(logging.WARNING)  # of SMAC and NePS: no line of theirs is about the results
         warnings.simplefilter("ignore", FutureWarning)
-        run(given.tables, given.peers, given.seeds, results)
+        run(given.tables, given.peers, given.seeds, results, given.budgets)
     else:
         others = [name for name in given.peers if name != OURS]
         print("\n\n\n".join(report(table_named(source), results, others) for source in given.tables))

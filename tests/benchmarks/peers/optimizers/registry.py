@@ -64,8 +64,8 @@ ENTRANTS: Mapping[str, Entrant] = MappingProxyType(
         "Optuna GP": Entrant(_HERE + "optuna_samplers:gp", ("optuna", "torch", "scipy"), "optuna"),
         "Optuna NSGA-II": Entrant(_HERE + "optuna_samplers:nsga2", ("optuna",), "optuna"),
         "random": Entrant(_HERE + "optuna_samplers:random", ("optuna",), "optuna"),
-        "NEHVI": Entrant(_HERE + "nehvi:undivided", ("botorch", "gpytorch", "torch"), "botorch.models"),
-        "NEHVI / cost": Entrant(_HERE + "nehvi:divided", ("botorch", "gpytorch", "torch"), "botorch.models"),
+        "NEHVI": Entrant(_HERE + "nehvi:undivided", ("botorch", "gpytorch", "torch"), "botorch"),
+        "NEHVI / cost": Entrant(_HERE + "nehvi:divided", ("botorch", "gpytorch", "torch"), "botorch"),
         "SMAC3 ParEGO": Entrant(_HERE + "smac_parego:parego", ("smac", "configspace", "scikit-learn"), "smac"),
         "PriMO": Entrant(_HERE + "primo:primo", ("neural-pipeline-search", "botorch", "gpytorch"), "neps"),
     }

@@ -1,6 +1,8 @@
 """SMAC3, in its facade for hyperparameter optimization, with ParEGO's random weights of the two objectives."""
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,15 @@ class _Smac:
 
         self._parameters = task.parameters
         self._space = _space(task)
-        self._folder = tempfile.TemporaryDirectory()
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder)  # SMAC writes settings there, and no results
         scenario = Scenario(
             self._space,
             objectives=["loss", "decades"],
             deterministic=True,
             n_trials=task.trials,
             seed=seeded(task) % 2**31,
-            output_directory=Path(self._folder.name),
+            output_directory=Path(folder),
         )
         facade = HyperparameterOptimizationFacade
         self._smac = facade(

@@ -21,13 +21,13 @@ from search.recipes.choosers import RandomChooser  # noqa: E402
 from search.recipes.fixed import FixedRecipes  # noqa: E402
 from search.samplers.sampler import Candidate, SearchState  # noqa: E402
 from search.simulation.driver import simulate  # noqa: E402
-from search.simulation.recording import read  # noqa: E402
 from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget as SearchBudget  # noqa: E402
 from search.study.algorithms import Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
 from tests.benchmarks.peers.accounting import Budget, Step  # noqa: E402
 from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task  # noqa: E402
+from tests.benchmarks.peers.tables.recordings import recording_of  # noqa: E402
 from tests.benchmarks.peers.tables.table import Table  # noqa: E402
 from trainables.execution.ending import Ending, EndKind  # noqa: E402
 from trainables.recipe.recipe import Recipe  # noqa: E402
@@ -45,7 +45,7 @@ def simulated(source: str, table: Table, budget: Budget, seed: int) -> list[Step
         budget: what the search may spend.
         seed: of the search.
     """
-    recording = read(source)
+    recording = recording_of(source)
     spendable = SearchBudget(trials=budget.trials, flops=budget.spent)
     changed = {"seed": seed, "sampler": Sampler(kind=KIND), "budget": spendable, "halving": None}
     study = recording.study.model_copy(update=changed)
@@ -63,11 +63,11 @@ class TableRecipe:
 
     Attributes:
         id: what distinguishes it from others.
-        entry: number of the table's recipe.
+        entry: number of the table's recipe; None where the table has none of these parameters.
     """
 
     id: str
-    entry: int
+    entry: int | None
 
 
 def cost_aware(task: Task) -> Peer:
@@ -88,16 +88,18 @@ class _CostAware:
     def ask(self, left: float) -> Suggestion:
         base = {product.SCORE: self._task.point[0]}
         with patch.object(product, "propose", self._propose):
-            candidate = self._sampler.ask(SearchState(left, base))
+            candidate = self._sampler.ask(SearchState(left, base, lambda recipe: _entry(recipe) is None))
         assert candidate is not None, "a recipe is left"
         self._sampler.accept(candidate)
         self._candidate = candidate
-        return Suggestion(self._task.params[_row(candidate.recipe).entry])
+        entry = _entry(candidate.recipe)
+        assert entry is not None, "what the table does not have counts as lost"
+        return Suggestion(self._task.params[entry])
 
     def tell(self, result: Result) -> None:
         candidate = self._candidate
         assert candidate is not None
-        assert result.entry == _row(candidate.recipe).entry, "the sampler proposes no recipe twice"
+        assert result.entry == _entry(candidate.recipe), "the sampler proposes no recipe twice"
         proposal = Proposal(candidate.recipe, "proposed", None, self._number, candidate.params)
         self._number += 1
         self._sampler.proposed(proposal)
@@ -110,17 +112,17 @@ class _CostAware:
             if one.is_active(params):
                 params[one.name] = chooser.suggest_categorical(one.name, one.choices)
         key = _key(params)
-        return TableRecipe(key, self._entries[key])
+        return TableRecipe(key, self._entries.get(key))
 
     def _planned(self, recipe: Recipe | TableRecipe) -> float:
         """What a row is expected to cost; for the stand-in study's own reference anything, as its point is given."""
-        if not isinstance(recipe, TableRecipe):
+        if not isinstance(recipe, TableRecipe) or recipe.entry is None:
             return 1.0
         return float(10.0 ** self._task.costs.decades()[recipe.entry])
 
 
-def _row(recipe: object) -> TableRecipe:
-    return cast(TableRecipe, recipe)
+def _entry(recipe: object) -> int | None:
+    return cast(TableRecipe, recipe).entry
 
 
 def _key(params: Any) -> str:
@@ -136,4 +138,4 @@ def _study(task: Task) -> Study:
         "budget": SearchBudget(trials=task.trials),
         "reference_point": point,
     }
-    return read(STUDY).study.model_copy(update=changed)
+    return recording_of(STUDY).study.model_copy(update=changed)

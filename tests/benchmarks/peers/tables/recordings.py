@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,15 @@ from tests.benchmarks.peers.tables.table import Entry, Table, parameters_of
 SHARE = 0.25  # of the compute of the whole table: what each search may spend
 
 
+@cache
+def recording_of(source: str) -> Recording:
+    """Read a recording once, by its name or path."""
+    return read(source)
+
+
 def recorded_table(source: str) -> Table:
     """Make the table of a shipped recording, by name, or of any recording, by its path."""
-    recording = read(source)
+    recording = recording_of(source)
     path = shipped().get(source, Path(source))
     proposals = {key: curve for key, curve in recording.curves.items() if key.startswith("{")}
     params = [json.loads(key) for key in proposals]
