@@ -17,7 +17,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and PyTorch are imported, hence the imports below
 
-from tests.benchmarks.peers.accounting import Budget, Step, search
+from tests.benchmarks.peers.accounting import Step, search
+from tests.benchmarks.peers.optimizers.peer import Budget
 from tests.benchmarks.peers.optimizers.registry import ENTRANTS, OURS
 from tests.benchmarks.peers.report import report
 from tests.benchmarks.peers.results import COMPUTE, COUNTED, TRIALS, Cell, Results, found_by

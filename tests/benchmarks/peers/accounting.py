@@ -6,27 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.pareto.hypervolume import hypervolume
-from tests.benchmarks.peers.optimizers.peer import Maker, Result, Task
+from tests.benchmarks.peers.optimizers.peer import Budget, Left, Maker, Result, Task
 from tests.benchmarks.peers.tables.costs import costs_of
 from tests.benchmarks.peers.tables.table import Array, Entry, Table
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What one search may spend. What is reached first ends it; a recipe that runs then may finish.
-
-    Attributes:
-        trials: number of recipes.
-        spent: in the table's unit of cost; None: no limit.
-    """
-
-    trials: int
-    spent: float | None = None
-
-    def left(self, trials: int, spent: float) -> float:
-        """Return the share that is left, 0–1: the smaller one of trials and of what may be spent."""
-        shares = [1 - trials / self.trials, *([] if self.spent is None else [1 - spent / self.spent])]
-        return max(0.0, min(shares))
 
 
 @dataclass(frozen=True)
@@ -62,7 +44,9 @@ def search(table: Table, make: Maker, budget: Budget, seed: int) -> list[Step]:
         spent = sum(begun.values())
         if budget.spent is not None and spent >= budget.spent:
             break
-        suggestion = peer.ask(budget.left(len(begun), spent))
+        suggestion = peer.ask(
+            Left(budget, budget.trials - len(begun), None if budget.spent is None else budget.spent - spent)
+        )
         if suggestion.goes_on:
             entry: int | None = params.index(suggestion.params)
         elif len(begun) == budget.trials:

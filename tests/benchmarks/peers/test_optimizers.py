@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.simulation.recording import Recording
-from tests.benchmarks.peers.accounting import Budget, Step, grown, search
+from tests.benchmarks.peers.accounting import Step, grown, search
 from tests.benchmarks.peers.optimizers import optuna_samplers, temper
 from tests.benchmarks.peers.optimizers.nehvi import hypervolume_gains
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Task
+from tests.benchmarks.peers.optimizers.peer import Budget, Left, Peer, Result, Task
 from tests.benchmarks.peers.optimizers.registry import ENTRANTS
 from tests.benchmarks.peers.tables.costs import costs_of
 from tests.benchmarks.peers.tables.recordings import recorded_table, recording_of
@@ -18,6 +19,7 @@ from tests.benchmarks.peers.tables.table import Table
 from tests.benchmarks.peers.toy import score, toy_table
 
 WEIGHING = ("cost-aware", "NEHVI", "NEHVI / cost")  # the optimizers that can use what a recipe will cost
+ALL_LEFT = Left(Budget(9), 9, None)
 TRIALS = 10  # more than the random ones that models begin with
 
 
@@ -55,7 +57,7 @@ def test_optuna_learns_of_the_recipe_that_ran_and_not_of_the_one_that_it_asked_f
     table = toy_table()
     peer = optuna_samplers.nsga2(task_of(table, 9, 0))
     assert isinstance(peer, optuna_samplers._Optuna)
-    asked = peer.ask(1.0).params
+    asked = peer.ask(ALL_LEFT).params
     number = next(number for number, one in enumerate(table.entries) if one.params["attack"] != asked["attack"])
     ran = table.entries[number].params
     peer.tell(Result(number, ran, 1.0, score(ran), 2.0))
@@ -70,7 +72,7 @@ def test_optuna_learns_of_the_recipe_that_ran_and_not_of_the_one_that_it_asked_f
 
 def test_tpe_is_asked_only_for_what_applies() -> None:
     peer = optuna_samplers.tpe(task_of(toy_table(), 9, 0))
-    asked = [peer.ask(1.0).params for _ in range(12)]
+    asked = [peer.ask(ALL_LEFT).params for _ in range(12)]
     assert {("steps" in params) == (params["attack"] == "pgd") for params in asked} == {True}
     assert {params["attack"] for params in asked} == {"fgsm", "pgd"}
 
@@ -128,7 +130,7 @@ def _products(recording: Recording, table: Table, seed: int) -> object:
     keys = [one.id for one in recording.of(study)]
     entries = dict(zip(keys[-len(table.entries) :], range(len(table.entries)), strict=True))
 
-    def make(self: object, chooser: temper.RandomChooser, *_: object) -> temper.TableRecipe:
+    def make(self: object, chooser: RandomChooser, *_: object) -> temper.TableRecipe:
         recipe = propose(chooser, study, fixed)
         return temper.TableRecipe(recipe.id, entries[recipe.id])
 

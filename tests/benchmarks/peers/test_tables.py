@@ -15,14 +15,29 @@ def test_parameters_are_found_with_their_order_and_what_they_depend_on() -> None
     assert list(found) == ["length", "rate", "attack", "steps"]
     assert found["length"].choices == (1, 2, 4, 8)
     assert [one.ordered for one in found.values()] == [True, True, False, True]
-    assert (found["steps"].parent, found["steps"].values) == ("attack", {"pgd"})
+    assert (found["steps"].parents, found["steps"].values) == (("attack",), frozenset({("pgd",)}))
     assert found["steps"].is_active({"attack": "pgd"})
     assert not found["steps"].is_active({"attack": "fgsm"})
 
 
-def test_a_parameter_that_depends_on_two_others_is_refused() -> None:
-    with pytest.raises(ValueError, match="c: no single parameter"):
-        parameters_of([{"a": 0, "b": 0}, {"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": 1, "b": 1, "c": 2}])
+def test_a_parameter_that_depends_on_two_others_or_on_one_that_depends() -> None:
+    both = parameters_of([{"c": 2, "a": 1, "b": 1}, {"a": 0, "b": 0}, {"a": 1, "b": 0}, {"a": 0, "b": 1}])
+    assert [(one.name, one.parents, set(one.values)) for one in both][2] == ("c", ("a", "b"), {(1, 1)})
+    chain = parameters_of([{"a": 0}, {"a": 1, "b": 0}, {"a": 1, "b": 1, "c": 2}, {"a": 1, "b": 1, "c": 3}])
+    assert [(one.name, one.parents) for one in chain] == [("a", ()), ("b", ("a",)), ("c", ("b",))]
+    assert not chain[2].is_active({"a": 0})
+
+
+def test_a_parameter_that_follows_from_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^b: no 3 parameters"):
+        parameters_of([{"a": 0}, {"a": 1}, {"a": 0, "b": 1}])
+
+
+def test_what_does_not_apply_since_its_own_parent_does_not_counts_nothing() -> None:
+    params = [{"a": 0, "d": 0}, {"a": 0, "d": 1}, *({"a": 1, "b": b, "c": c, "d": 0} for b in (0, 1) for c in (2, 3))]
+    params = [{key: value for key, value in row.items() if key != "c" or row.get("b") == 1} for row in params]
+    rows_of = table_of("family:set", params, np.column_stack([np.arange(6.0), np.ones(6)]))
+    assert rows_of.nearest({"a": 0, "b": 1, "c": 3, "d": 1}, [], np.random.default_rng(0)) == 1
 
 
 def test_the_nearest_recipe_that_has_not_run() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.peers.optimizers.optuna_samplers import STARTUP
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task, seeded
+from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, seeded
 from tests.benchmarks.peers.tables.table import Array
 
 SAMPLES = 64  # of the posterior
@@ -37,14 +37,14 @@ class _Nehvi:
         self._scores: list[float] = []
         self._decades: list[float] = []
 
-    def ask(self, left: float) -> Suggestion:
+    def ask(self, left: Left) -> Suggestion:
         candidates = self._candidates()
         costs = self._task.costs.decades()[candidates]
         if len(self._seen) < STARTUP:  # at random, with weights 1 / cost^power
             worth = self._rng.gumbel(size=len(candidates)) / np.log(10)
         else:
             worth = np.log10(np.maximum(self._gains(candidates, costs), 1e-300))
-        return Suggestion(self._task.params[candidates[int(np.argmax(worth - self._power(left) * costs))]])
+        return Suggestion(self._task.params[candidates[int(np.argmax(worth - self._power(left.share) * costs))]])
 
     def tell(self, result: Result) -> None:
         self._left.discard(result.entry)

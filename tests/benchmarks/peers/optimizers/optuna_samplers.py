@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from search.study.algorithms import Sampler
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task, complete, seeded
+from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, complete, seeded
 from tests.benchmarks.peers.tables.table import Parameter, Params
 
 STARTUP = Sampler().startup_trials
@@ -58,7 +58,7 @@ class _Optuna:
             self._study = optuna.create_study(directions=["maximize", "minimize"], sampler=make(seeded(task)))
         self._asked: _Asked | None = None
 
-    def ask(self, left: float) -> Suggestion:
+    def ask(self, left: Left) -> Suggestion:
         trial = self._study.ask()
         params: dict[str, Any] = {}
         for one in self._parameters:

@@ -33,6 +33,42 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What one search may spend. What is reached first ends it; a recipe that runs then may finish.
+
+    Attributes:
+        trials: number of recipes.
+        spent: in the table's unit of cost; None: no limit.
+    """
+
+    trials: int
+    spent: float | None = None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a budget.
+
+    Attributes:
+        budget: the whole budget.
+        trials: number of recipes that may still be begun.
+        spent: what may still be spent, in the table's unit of cost; None: no limit.
+    """
+
+    budget: Budget
+    trials: int
+    spent: float | None
+
+    @property
+    def share(self) -> float:
+        """The share that is left, 0–1: the smaller one of trials and of what may be spent."""
+        shares = [self.trials / self.budget.trials]
+        if self.budget.spent is not None and self.spent is not None:
+            shares.append(self.spent / self.budget.spent)
+        return max(0.0, min(shares))
+
+
+@dataclass(frozen=True)
 class Suggestion:
     """A recipe that an optimizer wants to run.
 
@@ -70,12 +106,8 @@ class Result:
 class Peer(Protocol):
     """An optimizer of two objectives, score up and cost down, one recipe after another."""
 
-    def ask(self, left: float) -> Suggestion:
-        """Suggest a recipe.
-
-        Args:
-            left: share of the budget that is left, 0–1, for who heeds it.
-        """
+    def ask(self, left: Left) -> Suggestion:
+        """Suggest a recipe; `left` is for who heeds it."""
 
     def tell(self, result: Result) -> None:
         """Learn from the result of the last suggestion."""
@@ -95,3 +127,12 @@ def seeded(task: Task) -> int:
 def complete(asked: Mapping[str, Any], ran: Params) -> dict[str, Any]:
     """The parameters of the recipe that ran, with those that do not apply as they were asked for."""
     return {**asked, **ran}
+
+
+def rank_of(parameter: Parameter, value: Any) -> int | str:
+    """The rank of a value among the choices: a number if their order means something, else a name.
+
+    So a library that takes names as categories need not take the values themselves, such as None.
+    """
+    rank = parameter.choices.index(value)
+    return rank if parameter.ordered and len(parameter.choices) > 1 else str(rank)

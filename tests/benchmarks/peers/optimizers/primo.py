@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task, complete, seeded
+from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, complete, rank_of, seeded
 
 PARTS = 9  # of a schedule: with the reduction factor of three, rungs at 1/9, 1/3 and all of it
 FIDELITY = "part"
@@ -33,7 +33,7 @@ class _PriMO:
         elements: dict[str, Any] = {
             one.name: HPOInteger(0, len(one.choices) - 1)
             if one.ordered and len(one.choices) > 1
-            else HPOCategorical([0] if one.ordered else list(one.choices))
+            else HPOCategorical([str(rank) for rank in range(len(one.choices))])
             for one in task.parameters
         }
         elements[FIDELITY] = HPOInteger(1, PARTS, is_fidelity=True)
@@ -41,7 +41,7 @@ class _PriMO:
         self._asked: Any = None
         self._ran: dict[str, dict[str, Any]] = {}  # by NePS's number of the recipe: what ran in its place
 
-    def ask(self, left: float) -> Suggestion:
+    def ask(self, left: Left) -> Suggestion:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the numerics, which NePS silences in its own runs
             self._asked = self._neps.ask()
@@ -49,18 +49,13 @@ class _PriMO:
         ran = self._ran.get(self._number)
         if ran is not None:
             return Suggestion(ran, share, goes_on=True)
-        params = {
-            one.name: one.choices[int(config[one.name])] if one.ordered else config[one.name]
-            for one in self._parameters
-        }
+        params = {one.name: one.choices[int(config[one.name])] for one in self._parameters}
         return Suggestion(params, share)
 
     def tell(self, result: Result) -> None:
         """Tell the result of the recipe that ran, under the name of the one that was asked for."""
         told = {
-            one.name: one.choices.index(result.params[one.name]) if one.ordered else result.params[one.name]
-            for one in self._parameters
-            if one.name in result.params
+            one.name: rank_of(one, result.params[one.name]) for one in self._parameters if one.name in result.params
         }
         self._ran[self._number] = dict(result.params)
         asked = self._neps.trials.pop(self._asked.id)

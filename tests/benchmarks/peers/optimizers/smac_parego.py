@@ -6,8 +6,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task, seeded
-from tests.benchmarks.peers.tables.table import Parameter
+from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, rank_of, seeded
+from tests.benchmarks.peers.tables.table import ABSENT
 
 
 def parego(task: Task) -> Peer:
@@ -40,21 +40,18 @@ class _Smac:
         )
         self._asked: Any = None
 
-    def ask(self, left: float) -> Suggestion:
+    def ask(self, left: Left) -> Suggestion:
         self._asked = self._smac.ask()
         chosen = dict(self._asked.config)
-        return Suggestion({one.name: _value(one, chosen[one.name]) for one in self._parameters if one.name in chosen})
+        known = [one for one in self._parameters if one.name in chosen]
+        return Suggestion({one.name: one.choices[int(chosen[one.name])] for one in known})
 
     def tell(self, result: Result) -> None:
         """Tell the result, of the recipe that ran: SMAC takes results that it did not ask for."""
         from ConfigSpace import Configuration
         from smac.runhistory.dataclasses import TrialInfo, TrialValue
 
-        ran = {
-            one.name: one.choices.index(result.params[one.name]) if one.ordered else result.params[one.name]
-            for one in self._parameters
-            if one.name in result.params
-        }
+        ran = {one.name: rank_of(one, result.params[one.name]) for one in self._parameters if one.name in result.params}
         info = TrialInfo(Configuration(self._space, ran), seed=self._asked.seed)
         self._smac.tell(info, TrialValue(cost=[-result.score, result.decades]), save=False)
 
@@ -70,20 +67,13 @@ def _space(task: Task) -> Any:
     made = {
         one.name: Integer(one.name, (0, len(one.choices) - 1))
         if one.ordered and len(one.choices) > 1
-        else Categorical(one.name, [0] if one.ordered else list(one.choices))
+        else Categorical(one.name, [str(rank) for rank in range(len(one.choices))])
         for one in task.parameters
     }
     space.add(*made.values())
     for one in task.parameters:
-        if one.parent is not None:
-            parent = next(other for other in task.parameters if other.name == one.parent)
-            values = [parent.choices.index(value) if parent.ordered else value for value in one.values]
-            space.add(InCondition(made[one.name], made[one.parent], sorted(values, key=str)))
+        if len(one.parents) == 1:  # what depends on several parameters is always chosen, and moved away when it ran
+            parent = next(other for other in task.parameters if other.name == one.parents[0])
+            values = [rank_of(parent, value) for (value,) in one.values if value != ABSENT]
+            space.add(InCondition(made[one.name], made[parent.name], sorted(values, key=str)))
     return space
-
-
-def _value(parameter: Parameter, chosen: Any) -> Any:
-    """The value that SMAC chose, which it knows by its rank if it is ordered, and may hand on as NumPy's string."""
-    if parameter.ordered:
-        return parameter.choices[int(chosen)]
-    return next(one for one in parameter.choices if str(one) == str(chosen))

@@ -7,7 +7,7 @@ candidates to the acquisition, is the product's.
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from unittest.mock import patch
 
 from cluster.connection.session import prepare_environment
@@ -25,12 +25,13 @@ from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget as SearchBudget  # noqa: E402
 from search.study.algorithms import Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
-from tests.benchmarks.peers.accounting import Budget, Step  # noqa: E402
-from tests.benchmarks.peers.optimizers.peer import Peer, Result, Suggestion, Task  # noqa: E402
+from tests.benchmarks.peers.accounting import Step  # noqa: E402
+from tests.benchmarks.peers.optimizers.peer import Budget, Left, Peer, Result, Suggestion, Task  # noqa: E402
 from tests.benchmarks.peers.tables.recordings import recording_of  # noqa: E402
 from tests.benchmarks.peers.tables.table import Table  # noqa: E402
 from trainables.execution.ending import Ending, EndKind  # noqa: E402
 from trainables.recipe.recipe import Recipe  # noqa: E402
+from trainables.recipe.schedule import Schedule  # noqa: E402
 
 KIND = "cost_aware"
 STUDY = "digits"  # a recording whose study stands in on outside tables; none of its own settings matters there
@@ -64,10 +65,12 @@ class TableRecipe:
     Attributes:
         id: what distinguishes it from others.
         entry: number of the table's recipe; None where the table has none of these parameters.
+        schedule: its schedule; tables do not say more of it than that there is one.
     """
 
     id: str
     entry: int | None
+    schedule: ClassVar[Schedule] = Schedule(epochs=1, learning_rate=1.0)
 
 
 def cost_aware(task: Task) -> Peer:
@@ -85,10 +88,9 @@ class _CostAware:
         self._candidate: Candidate | None = None
         self._number = 0
 
-    def ask(self, left: float) -> Suggestion:
-        base = {product.SCORE: self._task.point[0]}
+    def ask(self, left: Left) -> Suggestion:
         with patch.object(product, "propose", self._propose):
-            candidate = self._sampler.ask(SearchState(left, base, lambda recipe: _entry(recipe) is None))
+            candidate = self._sampler.ask(self._state(left))
         assert candidate is not None, "a recipe is left"
         self._sampler.accept(candidate)
         self._candidate = candidate
@@ -105,6 +107,11 @@ class _CostAware:
         self._sampler.proposed(proposal)
         metrics = {product.SCORE: result.score, "train_flops": 10.0**result.decades}
         self._sampler.ended(proposal, Outcome(Ending(EndKind.FINISHED), metrics, 0.0))
+
+    def _state(self, left: Left) -> SearchState:
+        """What the product's searcher would tell the sampler of the search."""
+        base = {product.SCORE: self._task.point[0]}
+        return SearchState(left.share, base, lambda recipe: _entry(recipe) is None)
 
     def _propose(self, chooser: RandomChooser, study: Study, fixed: FixedRecipes) -> TableRecipe:
         params: dict[str, Any] = {}

@@ -1,5 +1,6 @@
 """Describes a finite table of recipes with known results, and finds the recipe that is nearest to a suggestion."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from analysis.pareto.hypervolume import hypervolume
 
 Array = NDArray[np.float64]
 Params = Mapping[str, Any]
+ABSENT = "absent"  # stands for the value of a parameter that is not chosen
+MOST_PARENTS = 3
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,19 @@ class Parameter:
         name: its name.
         choices: its values, sorted if they are numbers.
         ordered: whether the order of the values means something; each then lies at its rank, scaled to [0, 1].
-        parent: the parameter that decides whether this one is chosen; None: it always is.
-        values: the values of the parent with which it is chosen.
+        parents: the parameters, all before this one, that decide whether it is chosen; none if it always is.
+        values: the values of the parents with which it is chosen, `ABSENT` for one that is not chosen itself.
     """
 
     name: str
     choices: tuple[Any, ...]
     ordered: bool
-    parent: str | None = None
-    values: frozenset[Any] = frozenset()
+    parents: tuple[str, ...] = ()
+    values: frozenset[tuple[Any, ...]] = frozenset()
 
     def is_active(self, params: Params) -> bool:
-        """Whether the parameter is chosen, given the ones before it."""
-        return self.parent is None or params.get(self.parent) in self.values
+        """Whether the parameter is chosen, given what is chosen of the ones before it."""
+        return not self.parents or _values(params, self.parents) in self.values
 
     def share(self, value: Any) -> float:
         """Where a value lies among the others, 0–1."""
@@ -125,7 +128,10 @@ class Table:
             begun: the recipes that have run.
             rng: draws among the nearest ones.
         """
-        active = {one.name: params[one.name] for one in self.parameters if one.name in params and one.is_active(params)}
+        active: dict[str, Any] = {}
+        for one in self.parameters:
+            if one.name in params and one.is_active(active):
+                active[one.name] = params[one.name]
         apart = self._places - np.array(self._place(active))
         unordered = np.array([not one.ordered for one in self.parameters])
         apart[:, unordered] = np.where(np.isnan(apart[:, unordered]), np.nan, apart[:, unordered] != 0)
@@ -152,32 +158,40 @@ class Table:
 
 
 def parameters_of(rows: Sequence[Params]) -> tuple[Parameter, ...]:
-    """Find the parameters of recipes: their values, and on which other parameter each depends.
+    """Find the parameters of recipes: their values, and on which others it depends whether each is chosen.
 
     A parameter with one value that all recipes have is left out. Numbers are ordered, anything else is not.
 
     Raises:
-        ValueError: a parameter that only some recipes have follows from no single other parameter.
+        ValueError: whether a parameter is chosen follows from no `MOST_PARENTS` others.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    always = [name for name in names if all(name in row for row in rows)]
-    found = []
-    for name in [*always, *(name for name in names if name not in always)]:
-        values = list(dict.fromkeys(row[name] for row in rows if name in row))
-        if len(values) == 1 and name in always:
-            continue
-        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        choices = tuple(sorted(values) if numbers else sorted(values, key=str))
-        parent, chosen_with = (None, frozenset[Any]()) if name in always else _parent(name, always, rows)
-        found.append(Parameter(name, choices, numbers, parent, chosen_with))
-    return tuple(found)
+    found = dict[str, Parameter]()
+    left = [name for name in names if len({row.get(name, ABSENT) for row in rows}) > 1]
+    while left:
+        made = [one for one in (_parameter(name, list(found), rows) for name in left) if one is not None]
+        if not made:
+            raise ValueError(f"{', '.join(left)}: no {MOST_PARENTS} parameters say whether each is chosen")
+        found |= {one.name: one for one in made}
+        left = [name for name in left if name not in found]
+    return tuple(found.values())
 
 
-def _parent(name: str, candidates: Sequence[str], rows: Sequence[Params]) -> tuple[str, frozenset[Any]]:
-    """Find the parameter whose value alone says whether another one is chosen, and the values with which it is."""
-    for candidate in candidates:
-        having = {row[candidate] for row in rows if name in row}
-        lacking = {row[candidate] for row in rows if name not in row}
-        if not having & lacking:
-            return candidate, frozenset(having)
-    raise ValueError(f"{name}: no single parameter says whether it is chosen")
+def _parameter(name: str, before: Sequence[str], rows: Sequence[Params]) -> Parameter | None:
+    """Make a parameter; None if those before it do not say whether it is chosen."""
+    having, lacking = [row for row in rows if name in row], [row for row in rows if name not in row]
+    choices = list(dict.fromkeys(row[name] for row in having))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in choices)
+    in_order = tuple(sorted(choices) if numbers else sorted(choices, key=str))
+    if not lacking:
+        return Parameter(name, in_order, numbers)
+    for count in range(1, MOST_PARENTS + 1):
+        for parents in itertools.combinations(before, count):
+            values = {_values(row, parents) for row in having}
+            if not values & {_values(row, parents) for row in lacking}:
+                return Parameter(name, in_order, numbers, parents, frozenset(values))
+    return None
+
+
+def _values(params: Params, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(params.get(name, ABSENT) for name in names)
