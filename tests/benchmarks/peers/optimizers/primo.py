@@ -36,8 +36,9 @@ class _PriMO:
             else HPOCategorical([str(rank) for rank in range(len(one.choices))])
             for one in task.parameters
         }
+        size = max(2, len(task.parameters))  # NePS's own choice; with 1 it may model before any recipe has finished
         elements[FIDELITY] = HPOInteger(1, PARTS, is_fidelity=True)
-        self._neps = AskAndTell(make(SearchSpace(elements), prior_centers={}))
+        self._neps = AskAndTell(make(SearchSpace(elements), prior_centers={}, initial_design_size=size))
         self._asked: Any = None
         self._ran: dict[str, dict[str, Any]] = {}  # by NePS's number of the recipe: what ran in its place
 

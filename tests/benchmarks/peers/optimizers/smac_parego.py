@@ -6,7 +6,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, rank_of, seeded
+from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, complete, rank_of, seeded
 from tests.benchmarks.peers.tables.table import ABSENT
 
 
@@ -38,21 +38,31 @@ class _Smac:
             logging_level=False,
             overwrite=True,
         )
-        self._asked: Any = None
+        self._info: Any = None  # what SMAC was asked for last
+        self._asked: Any = None  # the configuration that was suggested last
+        self._exhausted = False
 
     def ask(self, left: Left) -> Suggestion:
-        self._asked = self._smac.ask()
-        chosen = dict(self._asked.config)
+        """Ask SMAC. Once it takes the space for exhausted, configurations are drawn at random, and moved as any."""
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException
+
+        try:
+            self._info = self._info if self._exhausted else self._smac.ask()
+        except ConfigurationSpaceExhaustedException:
+            self._exhausted = True
+        self._asked = self._space.sample_configuration() if self._exhausted else self._info.config
+        chosen = dict(self._asked)
         known = [one for one in self._parameters if one.name in chosen]
         return Suggestion({one.name: one.choices[int(chosen[one.name])] for one in known})
 
     def tell(self, result: Result) -> None:
         """Tell the result, of the recipe that ran: SMAC takes results that it did not ask for."""
-        from ConfigSpace import Configuration
+        from ConfigSpace.util import deactivate_inactive_hyperparameters
         from smac.runhistory.dataclasses import TrialInfo, TrialValue
 
         ran = {one.name: rank_of(one, result.params[one.name]) for one in self._parameters if one.name in result.params}
-        info = TrialInfo(Configuration(self._space, ran), seed=self._asked.seed)
+        chosen = complete({**self._space.get_default_configuration(), **self._asked}, ran)
+        info = TrialInfo(deactivate_inactive_hyperparameters(chosen, self._space), seed=self._info.seed)
         self._smac.tell(info, TrialValue(cost=[-result.score, result.decades]), save=False)
 
 
