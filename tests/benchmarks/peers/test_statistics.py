@@ -17,6 +17,7 @@ NEVER = math.inf
         ([2, 3, 4, 5, 6], [1, 1, 1, 1, 1], 1 / 32),  # all signs alike: one of 2^5
         ([1, 1, 1, 1, 1], [2, 3, 4, 5, 6], 1.0),
         ([2, 2, 1], [1, 1, 2], 4 / 8),  # three mid-ranks of 2: two or three of three positive
+        ([1, 1, 2, 0], [0, 0, 0, 3], 6 / 16),  # mid-ranks 1.5, 1.5, 3 and, negative, 4: at least 6 of 10
         ([NEVER, NEVER, 0.1], [0.2, 0.3, 0.2], 2 / 8),  # ranks 2.5, 2.5 and, negative, 1: a sum of 5 or 6
         ([NEVER, 0.3, 0.1], [NEVER, 0.2, 0.1], 1 / 2),  # only one pair differs
         ([NEVER, NEVER], [NEVER, NEVER], 1.0),

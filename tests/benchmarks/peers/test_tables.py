@@ -37,7 +37,9 @@ def test_what_does_not_apply_since_its_own_parent_does_not_counts_nothing() -> N
     params = [{"a": 0, "d": 0}, {"a": 0, "d": 1}, *({"a": 1, "b": b, "c": c, "d": 0} for b in (0, 1) for c in (2, 3))]
     params = [{key: value for key, value in row.items() if key != "c" or row.get("b") == 1} for row in params]
     rows_of = table_of("family:set", params, np.column_stack([np.arange(6.0), np.ones(6)]))
-    assert rows_of.nearest({"a": 0, "b": 1, "c": 3, "d": 1}, [], np.random.default_rng(0)) == 1
+    suggested, rng = {"a": 0, "b": 1, "c": 3, "d": 1}, np.random.default_rng(0)
+    assert rows_of.nearest(suggested, [], rng) == 1
+    assert {rows_of.nearest(suggested, [0, 1], rng) for _ in range(40)} == {2, 3, 4, 5}
 
 
 def test_the_nearest_recipe_that_has_not_run() -> None:
