@@ -112,7 +112,8 @@ def _targets(ratios: Mapping[str, float]) -> list[str]:
     optunas = [ratios[name] for name in OPTUNAS if name in ratios]
     if optunas:
         largest = max(math.inf if math.isnan(one) else one for one in optunas)
-        texts.append(f"  aim: ≤ {OPTUNA_TARGET:g} of the best of Optuna's samplers: {_number(largest)}")
+        those = f"{len(optunas)} of {len(OPTUNAS)} samplers of Optuna's that ran"
+        texts.append(f"  aim: ≤ {OPTUNA_TARGET:g} of the best of the {those}: {_number(largest)}")
     if "random" in ratios:
         texts.append(f"  aim: ≤ {RANDOM_TARGET:g} of random: {_number(ratios['random'])}")
     return texts

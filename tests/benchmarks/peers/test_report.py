@@ -38,7 +38,7 @@ def test_losses_come_first_and_each_line_has_its_verdict() -> None:
     assert "p worse 0.001, better 1.000" in lines[0]  # 4 tests × 1 / 2^12
     assert "0.206 more   ≤0.21 [" in lines[3]
     assert lines[4:] == [
-        "  aim: ≤ 0.5 of the best of Optuna's samplers: 1.00",
+        "  aim: ≤ 0.5 of the best of the 2 of 3 samplers of Optuna's that ran: 1.00",
         "  aim: ≤ 0.2 of random: 0.21",
     ]
 

@@ -25,6 +25,7 @@ from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget as SearchBudget  # noqa: E402
 from search.study.algorithms import Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
+from search.surrogate.reference_point import SCORE  # noqa: E402
 from tests.benchmarks.peers.accounting import Step  # noqa: E402
 from tests.benchmarks.peers.optimizers.peer import Budget, Left, Peer, Result, Suggestion, Task  # noqa: E402
 from tests.benchmarks.peers.tables.recordings import recording_of  # noqa: E402
@@ -105,12 +106,12 @@ class _CostAware:
         proposal = Proposal(candidate.recipe, "proposed", None, self._number, candidate.params)
         self._number += 1
         self._sampler.proposed(proposal)
-        metrics = {product.SCORE: result.score, "train_flops": 10.0**result.decades}
+        metrics = {SCORE: result.score, "train_flops": 10.0**result.decades}
         self._sampler.ended(proposal, Outcome(Ending(EndKind.FINISHED), metrics, 0.0))
 
     def _state(self, left: Left) -> SearchState:
         """What the product's searcher would tell the sampler of the search."""
-        base = {product.SCORE: self._task.point[0]}
+        base = {SCORE: self._task.point[0]}
         return SearchState(left.share, base, lambda recipe: _entry(recipe) is None)
 
     def _propose(self, chooser: RandomChooser, study: Study, fixed: FixedRecipes) -> TableRecipe:
