@@ -9,7 +9,7 @@ import numpy as np
 
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Curve, Recording, read, shipped
-from search.study.study import BASE, compute_of
+from search.study.study import compute_of
 from tests.benchmarks.peers.tables.table import Entry, Table, parameters_of
 
 SHARE = 0.25  # of the compute of the whole table: what each search may spend
@@ -44,7 +44,7 @@ def reference_point(recording: Recording) -> tuple[float, float]:
     """The reference point that the recorded study's rule makes of its base and its reference."""
     study = recording.study
     compute, fixed = compute_of(study), FixedRecipes.of(study)
-    base, reference = recording.curves[BASE].metrics, recording.curves[fixed.reference.name].metrics
+    base, reference = recording.curves[fixed.base.name].metrics, recording.curves[fixed.reference.name].metrics
     robust = {"reference": reference["robust_accuracy"], "base": base["robust_accuracy"]}
     point = study.reference_point.point(**robust, compute=reference[compute])
     assert point is not None, "the reference of a recording spent compute"
