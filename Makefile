@@ -45,8 +45,8 @@ bench: install
 # Temper's sampler against what else one could pick, on tables of recipes, each optimizer with 20 seeds. Results are kept
 # in build/peers/results.jsonl, so it goes on where it was stopped. Days on two cores.
 bench-peers: build/peers/main/.installed build/peers/primo/.installed
-	build/peers/primo/bin/python -m pytest -q -W default tests/benchmarks/peers/test_optimizers.py
-	build/peers/main/bin/python -m pytest -q -W default tests/benchmarks/peers/test_optimizers.py
+	build/peers/primo/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py
+	build/peers/main/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py
 	build/peers/primo/bin/python -m tests.benchmarks.peers run --peers PriMO
 	build/peers/main/bin/python -m tests.benchmarks.peers run
 	build/peers/main/bin/python -m tests.benchmarks.peers report

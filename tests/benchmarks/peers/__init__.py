@@ -8,8 +8,7 @@
 - `results`: keeps the result of every search in a file, so that it is run once
 - `report`: prints the comparison, losses first
 - `__main__`: the command
-- `toy`: a small table for tests
-- `test_tables`, `test_accounting`, `test_statistics`, `test_results`, `test_report`, `test_optimizers`: their tests
+- `test_accounting`, `test_statistics`, `test_results`, `test_report`: their tests
 
 The optimizers' packages are dependencies of this benchmark only. `requirements-main.txt` and `requirements-primo.txt`
 pin them, for two environments, since NePS wants an older BoTorch than ours.

@@ -15,7 +15,7 @@ from tests.benchmarks.peers.optimizers import temper
 from tests.benchmarks.peers.optimizers.peer import Budget, Left, Maker, Peer, Result, Suggestion, Task
 from tests.benchmarks.peers.tables.recordings import recorded_table, recording_of
 from tests.benchmarks.peers.tables.table import Params
-from tests.benchmarks.peers.toy import cost, score, toy_table
+from tests.benchmarks.peers.tables.toy import cost, score, toy_table
 
 LONG: Params = {"length": 8, "rate": 0.1, "attack": "fgsm"}
 SHORT: Params = {"length": 1, "rate": 0.1, "attack": "fgsm"}

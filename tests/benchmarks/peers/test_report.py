@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.benchmarks.peers.optimizers.registry import OURS
 from tests.benchmarks.peers.report import by_compute, by_trials, report
 from tests.benchmarks.peers.results import COMPUTE, Cell, Found, Results
-from tests.benchmarks.peers.toy import toy_table
+from tests.benchmarks.peers.tables.toy import toy_table
 
 
 def runs(shares: Sequence[float | None], after: float = 0.5) -> dict[int, Found]:

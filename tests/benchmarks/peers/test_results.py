@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.peers import __main__ as command
 from tests.benchmarks.peers.accounting import Step
 from tests.benchmarks.peers.results import COMPUTE, COUNTED, Cell, Found, Results, found_by
-from tests.benchmarks.peers.toy import toy_table
+from tests.benchmarks.peers.tables.toy import toy_table
 
 CELL = Cell("toy", "0", "random", "1", COMPUTE, 3)
 FOUND = Found([4, 5], [0.25, 0.5], [0.0, 0.9], [0.5, None], 0.9, 1.25)

@@ -7,4 +7,5 @@
 - `nehvi`: noisy expected hypervolume improvement on BoTorch's Gaussian process, with compute known
 - `smac_parego`: SMAC3 with ParEGO
 - `primo`: PriMO of NePS
+- `test_optimizers`: tests of all, of those whose packages are there
 """

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.peers.optimizers.optuna_samplers import STARTUP
-from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, seeded
+from tests.benchmarks.peers.optimizers.peer import STARTUP, Left, Peer, Result, Suggestion, Task, seeded
 from tests.benchmarks.peers.tables.table import Array
 
 SAMPLES = 64  # of the posterior

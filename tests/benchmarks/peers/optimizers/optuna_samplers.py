@@ -14,12 +14,18 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
-from search.study.algorithms import Sampler
-from tests.benchmarks.peers.optimizers.peer import Left, Peer, Result, Suggestion, Task, complete, seeded
+from tests.benchmarks.peers.optimizers.peer import (
+    POPULATION,
+    STARTUP,
+    Left,
+    Peer,
+    Result,
+    Suggestion,
+    Task,
+    complete,
+    seeded,
+)
 from tests.benchmarks.peers.tables.table import Parameter, Params
-
-STARTUP = Sampler().startup_trials
-POPULATION = Sampler().population  # Optuna's own, 50, would draw every trial of a short search at random
 
 
 def tpe(task: Task) -> Peer:

@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from search.study.algorithms import Sampler
 from tests.benchmarks.peers.tables.costs import Costs
 from tests.benchmarks.peers.tables.table import Array, Parameter, Params
+
+STARTUP = Sampler().startup_trials  # random proposals before a model begins, as many as before Temper's
+POPULATION = Sampler().population  # Optuna's own, 50, would draw every trial of a short search at random
 
 
 @dataclass(frozen=True)

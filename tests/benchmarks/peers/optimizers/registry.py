@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from types import MappingProxyType
 from typing import cast
 
-from tests.benchmarks.peers.optimizers.peer import Maker
+from tests.benchmarks.peers.optimizers.peer import POPULATION, STARTUP, Maker
 from tests.support.checkout import ROOT
 
 OURS = "cost-aware"
@@ -46,14 +46,16 @@ class Entrant:
         """Return what its results depend on, in words; a package that is missing is named as such."""
         module = self.maker.partition(":")[0].replace(".", "/") + ".py"
         here = [f"{name} {_version(name)}" for name in self.packages]
-        return ", ".join([*here, f"sources {_digest((module, *_SHARED, *self.sources))}"])
+        return ", ".join(
+            [*here, f"startup {STARTUP}, population {POPULATION}, sources {_digest((module, *_SHARED, *self.sources))}"]
+        )
 
 
 _HERE = "tests.benchmarks.peers.optimizers."
 _SHARED = (
     "tests/benchmarks/peers/accounting.py",
     "tests/benchmarks/peers/optimizers/peer.py",
-    "tests/benchmarks/peers/tables",
+    *(f"tests/benchmarks/peers/tables/{name}.py" for name in ("table", "costs", "recordings", "outside")),
     "analysis/pareto/hypervolume.py",
 )
 _OWN = ("search", "analysis/pareto", "trainables/evaluation")

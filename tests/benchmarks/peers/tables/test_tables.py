@@ -7,7 +7,7 @@ from tests.benchmarks.peers.tables.costs import ObservedCosts, costs_of
 from tests.benchmarks.peers.tables.outside import chosen, table_of
 from tests.benchmarks.peers.tables.recordings import recorded_table, recording_of
 from tests.benchmarks.peers.tables.table import parameters_of
-from tests.benchmarks.peers.toy import cost, rows, toy_table
+from tests.benchmarks.peers.tables.toy import cost, rows, toy_table
 
 
 def test_parameters_are_found_with_their_order_and_what_they_depend_on() -> None:

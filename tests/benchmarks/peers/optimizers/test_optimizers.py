@@ -16,7 +16,7 @@ from tests.benchmarks.peers.optimizers.registry import ENTRANTS
 from tests.benchmarks.peers.tables.costs import costs_of
 from tests.benchmarks.peers.tables.recordings import recorded_table, recording_of
 from tests.benchmarks.peers.tables.table import Table
-from tests.benchmarks.peers.toy import score, toy_table
+from tests.benchmarks.peers.tables.toy import score, toy_table
 
 WEIGHING = ("cost-aware", "NEHVI", "NEHVI / cost")  # the optimizers that can use what a recipe will cost
 ALL_LEFT = Left(Budget(9), 9, None)
