@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow coverage bench autoattack networks fuzz check lint lock clean
+.PHONY: search install test test-slow coverage bench bench-peers autoattack networks fuzz check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -32,9 +32,8 @@ coverage: install
 	$(BIN)/python -m tests.support.coverage_table build/coverage.json
 
 # Ratios of speeds, each measured in one run; the deployed file's bytes, labels and latency; how near scores come to
-# AutoAttack's; what the driver of a search
-# costs, in two real minutes and in decisions after 10,000 trials (five minutes); then searches on recorded
-# curves against each other, which take most of the time: half an hour on two cores.
+# AutoAttack's; what the driver of a search costs, in two real minutes and in decisions after 10,000 trials (five minutes);
+# then searches on recorded curves against each other, which take most of the time: half an hour on two cores.
 bench: install
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.deployment
@@ -49,6 +48,23 @@ bench: install
 autoattack: install
 	$(BIN)/pip install --quiet --no-deps --upgrade --target build/autoattack pyautoattack==0.2.0
 	PYTHONPATH=build/autoattack $(BIN)/python -m tests.benchmarks.autoattack.record --train
+
+# Temper's sampler against what else one could pick, on tables of recipes, each optimizer with 20 seeds. Results are kept
+# in build/peers/results.jsonl, so it goes on where it was stopped. Days on two cores.
+bench-peers: build/peers/main/.installed build/peers/primo/.installed
+	build/peers/primo/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py
+	build/peers/main/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py
+	build/peers/primo/bin/python -m tests.benchmarks.peers run --peers PriMO
+	build/peers/main/bin/python -m tests.benchmarks.peers run
+	build/peers/main/bin/python -m tests.benchmarks.peers report
+
+# An environment over .venv: what is pinned comes first, and PyTorch and all else is taken from .venv.
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+build/peers/%/.installed: tests/benchmarks/peers/requirements-%.txt .venv/.installed
+	$(PYTHON) -m venv --clear $(@D)
+	$(BIN)/python $(SITE) > "$$($(@D)/bin/python $(SITE))/temper.pth"
+	$(@D)/bin/pip install --quiet --no-deps --requirement $<
+	touch $@
 
 # The smallest model of each of torchvision's families through all that Temper does with one: writes docs/networks.md.
 # A quarter of an hour, and as much again for the tests of the families that `make test-slow` leaves out.
