@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.benchmarks.autoattack import answers, networks
 from tests.benchmarks.autoattack.scoring import Compared, interval, kendall_tau, mean_gap
 
 
@@ -35,3 +36,13 @@ def test_an_interval_holds_the_figure_and_shrinks_with_images() -> None:
         assert low < mean_gap([one]) < high
         widths.append(high - low)
     assert widths[1] < widths[0]
+
+
+def test_the_answers_are_of_the_weights_and_recipes_beside_them() -> None:
+    found = {name: answers.read(name) for name in networks.NAMES}  # raises where weights have changed since
+    recorded = {name: one for name, one in found.items() if one is not None}
+    assert len(recorded) >= 16
+    for name, one in recorded.items():
+        assert one.recipe == networks.recipe(name).model_dump(mode="json", exclude_defaults=True)
+        assert set(one.broken_by) <= set("c1234-")
+        assert len(one.broken_by) <= one.images
