@@ -11,7 +11,7 @@ import pytest
 import trainables
 from search.record.provenance import provenance
 from search.resume.fingerprint import differences, fingerprint
-from search.study.loading import load
+from search.study.loading import changed, load
 from tests.support.checkout import ROOT, importable
 
 
@@ -96,9 +96,18 @@ def test_a_module_of_one_file_is_hashed_alone_and_torchvisions_networks_are_no_c
     assert not [part for part in parts if part.startswith("module ")]
 
 
-def test_a_stop_changes_the_study_and_none_leaves_it_as_it_was_before_there_was_one() -> None:
-    study = load("digits")
-    before = json.dumps(study.model_dump(mode="json", exclude={"ship": True, "budget": {"stop"}}), sort_keys=True)
-    assert fingerprint(study, "data")["study"] == sha256(before.encode()).hexdigest()[:16]
-    stopped = load("digits", ["budget.stop=converged"])
-    assert differences(fingerprint(study, "data"), fingerprint(stopped, "data")) == ["study"]
+def test_what_came_after_0_2_is_in_the_hash_only_where_it_says_another_thing_than_0_2_did() -> None:
+    """That the rest has the hash that 0.2 gave it is held by its run, in tests/end_to_end/test_older_versions.py."""
+    plain = load("digits", ["evaluation.attack=pgd", "reference_point={robust_accuracy: 1.0 of base}"])
+    content = plain.model_dump(mode="json")
+    assert content["budget"].pop("stop") is None
+    assert content["evaluation"].pop("attack") == "pgd"
+    assert content["space"].pop("base") == ["base"]
+    assert content["space"].pop("label_smoothing") is None
+    assert content["model"].pop("uncounted_operators") == []
+    assert content.pop("ship") == []
+    content.pop("reference_point")
+    before = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    assert fingerprint(plain, "data")["study"] == before[:16]
+    for other in ("budget.stop=converged", "evaluation.attack=two_losses", "space.base=none", "reference_point={}"):
+        assert differences(fingerprint(plain, ""), fingerprint(changed(plain, [other]), "")) == ["study"], other

@@ -74,7 +74,7 @@ def test_a_resumed_search_converges_where_the_unbroken_one_did() -> None:
     while not whole.over:
         whole.step()
         pasts.append(list(whole.record.past.values()))
-    assert 8 < len(whole.proposals()) < 28
+    assert 8 < len(whole.proposals()) < 30  # 3 fixed recipes and 30 proposals where it does not converge
     for past in (pasts[-12], pasts[-1]):
         assert outcome(Search(study, curves, 2, past)) == outcome(whole)
 
