@@ -279,15 +279,9 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return Fixed("base", f"{BASE}.{base.schedule.epochs}epochs", base)
 
     def _proposed(self, candidate: Candidate) -> Proposal:
-        return Proposal(
-            candidate.recipe,
-            "proposed",
-            None,
-            next(self._numbers),
-            candidate.params,
-            candidate.distributions,
-            self._asked.pop(candidate.recipe.id),
-        )
+        params, distributions = candidate.params, candidate.distributions
+        asked, number = self._asked.pop(candidate.recipe.id), next(self._numbers)
+        return Proposal(candidate.recipe, "proposed", None, number, params, distributions, asked)
 
     def _nothing_left(self) -> bool:
         """Return whether all was suggested that can run in this session, whose ordinary base may have been lost."""
