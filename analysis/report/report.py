@@ -79,6 +79,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
         estimated=any(trial.estimate for trial in run.trials),
+        not_estimated=run.not_estimated,
         rungs=rung_rows(rung_table(run)),
         trials=[_trial(trial) for trial in run.trials],
         found=run.info.get("network_findings", []),  # older runs have no such key

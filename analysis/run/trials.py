@@ -90,6 +90,7 @@ class Run:
         trials: its trials, in the order of proposing.
         unreadable: names of trial folders whose recipe.json is torn.
         left_out: a line for each trial that is left out since its record has a value that no search writes.
+        not_estimated: why the search's model could not be asked for estimates; empty where it was asked, or is none.
     """
 
     folder: Folder
@@ -97,6 +98,7 @@ class Run:
     trials: tuple[Trial, ...]
     unreadable: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    not_estimated: str = ""
 
     def finished(self, trial_id: str) -> Trial | None:
         """Return the complete trial of this id; None if there is none."""

@@ -1,5 +1,7 @@
 """Derives from a run's trials/ what else lies in its folder, and the sentence that a search ends with."""
 
+from dataclasses import replace
+
 from analysis.pareto.parity import verdict
 from analysis.run.trials import ESTIMATES, Run, read_run
 from analysis.tables.rungs import rung_lines
@@ -7,7 +9,7 @@ from search.monitoring.tensorboard import write_tensorboard
 from search.record.study_database import write_study_database
 from search.samplers.estimates import estimates_of
 from search.study.loading import read_study
-from trainables.errors import InvalidInput, NoTrialSucceeded
+from trainables.errors import NoTrialSucceeded, TemperError
 from trainables.execution.ending import State
 from trainables.storage import Folder
 
@@ -32,18 +34,17 @@ def derive(folder: Folder) -> Run:
 def _with_estimates(run: Run) -> Run:
     """Return a run with the estimates of its search's model, and write them as estimates.json, if it has any.
 
-    A study that only an older version can read has none.
+    A run that only an older version can read, or repeat, has none, and says why.
     """
     try:
-        study = read_study(run.folder)
-    except InvalidInput:
-        return run.estimated({})
-    estimates = estimates_of(run, study)
+        estimates, reason = estimates_of(run, read_study(run.folder)), ""
+    except TemperError as problem:
+        estimates, reason = {}, str(problem)
     if estimates:
         run.folder.write_json(ESTIMATES, estimates)
     elif run.folder.exists(ESTIMATES):
         run.folder.delete(ESTIMATES)
-    return run.estimated(estimates)
+    return replace(run.estimated(estimates), not_estimated=reason)
 
 
 def conclude(run: Run) -> str:

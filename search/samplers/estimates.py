@@ -9,7 +9,6 @@ from search.resume.history import remember
 from search.resume.replay import replay
 from search.samplers.sampler import Restoring, sampler_of
 from search.study.study import Study
-from trainables.errors import TemperError
 
 
 def estimates_of(run: Run, study: Study) -> Estimates:
@@ -22,16 +21,15 @@ def estimates_of(run: Run, study: Study) -> Estimates:
         study: its study.
 
     Returns:
-        Nothing where the study's sampler has no model, where too few proposals have ended for one, and where the
-        recorded parameters make other recipes in this version, so that they cannot be told.
+        Nothing where the study's sampler has no model, and where too few proposals have ended for one.
+
+    Raises:
+        TemperError: the recorded parameters make other recipes in this version, so that they cannot be told.
     """
     fixed = FixedRecipes.of(study)
     sampler = sampler_of(study, fixed, lambda recipe: math.nan, run.info.get("warm_start", []))
     if not sampler.models_scores:
         return {}
     told = replace(run, trials=tuple(one for one in run.trials if one.ending is not None and one.role != "confirm"))
-    try:
-        replay(remember(told), [Restoring(sampler), sampler])
-    except TemperError:
-        return {}
+    replay(remember(told), [Restoring(sampler), sampler])
     return sampler.estimates()

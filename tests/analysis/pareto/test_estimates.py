@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_both_numbers_are_shown(tmp_path: Path) -> None:
     assert rows["b"]["estimated_robust_accuracy_stderr"] == "0.01"
     assert rows["pgd"]["estimated_robust_accuracy"] == ""
     page = (tmp_path / "report.html").read_text()
-    assert "<th>estimated</th>" in page
+    frontier_table, baselines_table = page.split("<h2>Base and baselines</h2>")
+    assert "<th>estimated</th>" in frontier_table
+    assert "<th>estimated</th>" not in baselines_table, "baselines are not modelled"
     assert "frontier, as estimated" in page
     assert "robust 0.600 \\u00b1 0.020 (estimated 0.583 \\u00b1 0.010), clean" in page
     assert "<td>0.600 ± 0.020</td><td>0.583 ± 0.010</td>" in page
@@ -94,3 +97,9 @@ def test_without_a_model_no_estimate_is_spoken_of(tmp_path: Path) -> None:
     assert "<th>estimated</th>" not in (tmp_path / "report.html").read_text()
     assert "estimated" not in (tmp_path / "frontier.csv").read_text()
     assert "model of all" not in verdict(run)
+
+
+def test_a_model_that_could_not_be_asked_is_told(tmp_path: Path) -> None:
+    write_report(replace(worked_example(tmp_path), not_estimated="trials/b: <its> parameters make another recipe"))
+    page = (tmp_path / "report.html").read_text()
+    assert "as they were\nmeasured: trials/b: &lt;its&gt; parameters make another recipe" in page

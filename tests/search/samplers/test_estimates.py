@@ -105,11 +105,18 @@ def test_there_are_none_without_a_model_or_with_too_few_scores_for_one(settings:
     assert estimates_of(run, study) == {}
 
 
-def test_parameters_that_make_another_recipe_in_this_version_have_none(tmp_path: Path, done: Search) -> None:
+def test_parameters_that_make_another_recipe_in_this_version_have_none_and_the_report_says_why(
+    tmp_path: Path, done: Search
+) -> None:
     run = recorded(STUDY, list(done.record.past.values()), tmp_path)
     epochs = 4 if run.trials[-1].params["epochs"] == 16 else 16
     last = replace(run.trials[-1], params={**run.trials[-1].params, "epochs": epochs})
-    assert estimates_of(replace(run, trials=(*run.trials[:-1], last)), STUDY) == {}
+    changed = replace(run, trials=(*run.trials[:-1], last))
+    changed.folder.write_json("study.yaml", STUDY.model_dump(mode="json"))
+    found = _with_estimates(changed)
+    assert not any(trial.estimate for trial in found.trials)
+    assert last.id in found.not_estimated
+    assert _with_estimates(run).not_estimated == ""
 
 
 def test_a_report_writes_them_and_takes_those_away_that_hold_no_more(tmp_path: Path, done: Search) -> None:
