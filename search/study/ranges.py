@@ -50,6 +50,11 @@ class Levelled(_Range):
 
     levels: Annotated[int, Field(ge=2)] | None = None
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether there are more numbers in it than can be listed."""
+        return self.levels is None and self.low < self.high
+
     def values(self, *, log: bool) -> tuple[float, ...]:
         """Return the levels, rising; none if the whole range is searched. `log`: at equal ratios."""
         if self.levels is None:

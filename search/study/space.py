@@ -236,7 +236,7 @@ class Space(Frozen):
             "distillation.weight": self.distillation.weight,
             "distillation.temperature": self.distillation.temperature,
         }
-        return tuple(name for name, span in ranges.items() if isinstance(span, Levelled) and span.levels is None)
+        return tuple(name for name, span in ranges.items() if isinstance(span, Levelled) and span.is_endless)
 
 
 def _may_be_0(shares: Shares) -> bool:

@@ -99,6 +99,10 @@ def test_a_range_is_searched_on_its_scale(key: str, name: str, ends: tuple[float
     assert levels.space is not None
     assert key.removeprefix("space.") not in levels.space.endless
     assert sorted({value(recipe, name) for _, recipe in drawn(levels)}) == pytest.approx([ends[0], middle, ends[1]])
+    single = load("digits", [*SMALL, "space.distillation.weight=0.5", f"{key}={{low: {middle}, high: {middle}}}"])
+    assert single.space is not None
+    assert key.removeprefix("space.") not in single.space.endless, "one number can be listed"
+    assert {value(recipe, name) for _, recipe in drawn(single)} == {middle}
 
 
 def test_smoothing_is_asked_for_only_where_labels_are_smoothed() -> None:
