@@ -122,9 +122,9 @@ class ExhaustiveChooser:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        if step is None and low < high:
+        if step is None:
             raise InvalidInput(f"{name}: got a range without levels, expected a finite space")
-        return float(self._choose(name, [low] if step is None else _levels(low, high, step)))
+        return float(self._choose(name, _levels(low, high, step)))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return int(self._choose(name, range(low, high + 1, step)))

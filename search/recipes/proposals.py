@@ -178,6 +178,8 @@ def _averaging(trial: Chooser, given: tuple[float | None, ...] | DecayRange) -> 
     """Choose a decay. Of a whole range 1 - decay is asked for, as Optuna draws that on a logarithmic scale."""
     if not isinstance(given, DecayRange):
         return _choice(trial, "averaging", given)
+    if given.low == given.high:
+        return given.low
     if given.levels is not None:
         return float(trial.suggest_categorical("averaging", _decays(given)))
     rate = trial.suggest_float("averaging_rate", given.rates.low, given.rates.high, log=True)
@@ -190,7 +192,10 @@ def _decays(span: DecayRange) -> tuple[float, ...]:
 
 
 def _float(trial: Chooser, name: str, span: Levelled, *, log: bool) -> float:
+    """Choose a number from a range or its levels; the only number of a range is not asked for, as a single choice."""
     levels = _levels(span, log=log)
+    if span.low == span.high:
+        return span.low
     if levels:
         return float(trial.suggest_categorical(name, levels))
     return trial.suggest_float(name, span.low, span.high, log=log)

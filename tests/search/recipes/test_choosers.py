@@ -143,7 +143,8 @@ def test_levels_lie_at_equal_ratios_or_distances_and_whole_numbers_are_rounded_a
 
 
 def test_grid_goes_through_a_finite_space_once_and_ends() -> None:
-    study = finite("sampler.kind=grid", "budget.trials=1000", "space.perturbation.kind=[pgd]")
+    single = ("space.label_smoothing={low: 0.1, high: 0.1}", "space.schedule.weight_decay={low: 0.001, high: 0.001}")
+    study = finite("sampler.kind=grid", "budget.trials=1000", "space.perturbation.kind=[pgd]", *single)
     log = Log(study)
     for number in itertools.count():
         suggestion = log.searcher.suggest(f"t{number}")
