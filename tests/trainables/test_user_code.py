@@ -44,7 +44,9 @@ def test_references_are_found_wherever_they_are_named() -> None:
 def test_a_study_names_its_own_data_and_network_and_a_shipped_one_names_none() -> None:
     own = load("digits", ["model.name=nets.small:build", "data={name: images:load, validation_size: 100}"])
     assert references(own) == {"data.name": "images:load", "model.name": "nets.small:build"}
-    assert [references(load(name)) for name in shipped()] == [{}] * 8
+    shipped_ones = [references(load(name)) for name in shipped()]
+    assert shipped_ones == [{}] * len(shipped_ones)
+    assert len(shipped_ones) >= 8
 
 
 def test_a_package_without_init_is_found_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

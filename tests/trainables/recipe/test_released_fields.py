@@ -135,9 +135,14 @@ def test_fields_of_a_class_s_first_version_are_always_in_the_id() -> None:
     assert recipe.id == "bccef97136249626"
 
 
+LATER = ("digits_wide_recorded",)  # studies that 0.1 did not have
+
+
 def test_the_recipes_of_all_shipped_studies_have_the_ids_that_they_had_in_0_1() -> None:
     told = sha256()
     for name in shipped():
+        if name in LATER:
+            continue
         for fixed in FixedRecipes.of(load(name)):
             told.update(f"{name}{fixed.name}{fixed.recipe.id}".encode())
     assert told.hexdigest()[:16] == "74341f27489b854c"
