@@ -12,7 +12,7 @@ from search.resume.comparison import compare
 from trainables.config import Frozen, parse, read_yaml
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput, TemperError
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
@@ -36,7 +36,7 @@ class Exported(Frozen):
     model_config = ConfigDict(extra="ignore")
 
     recipe: Recipe
-    evaluation: Evaluation
+    evaluation: ScoringProtocol
     environment: dict[str, Any]
     fingerprint: dict[str, str] = {}
     metrics: dict[str, float]

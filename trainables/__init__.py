@@ -8,10 +8,33 @@ line below may import only from the lines above it:
 - `models`, `data`: networks and images
 - `attacks`, `losses`: how training perturbs images, and what it minimises
 - `channels`, `pruning`, `compression`: which channels depend on each other, removing them, smaller networks
-- `compute`, `evaluation`, `deployment`: FLOPs, accuracy under attack, ONNX files
+- `compute`, `evaluation`: FLOPs, accuracy under the attack that a search scores by
+- `ensemble`, `assessment`: several attacks as hard as can be, and whether their result can be trusted
+- `deployment`: ONNX files
 - `recipe`: everything that determines one trained network
 - `checkpoints`, `training`, `execution`: training and scoring one recipe from its start to its end
 - `estimation`: what a recipe will cost in FLOPs, memory and seconds
 - `network_check`: does once, on a few images, all that a study will do with its network
 - `trainable`: the interface to Ray Tune; the only module here that knows Ray
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.assessment.evaluate_model import Evaluation, evaluate_model
+    from trainables.evaluation.config import ThreatModel
+
+__all__ = ["Evaluation", "ThreatModel", "evaluate_model"]
+_PLACES = {
+    "Evaluation": "trainables.assessment.evaluate_model",
+    "ThreatModel": "trainables.evaluation.config",
+    "evaluate_model": "trainables.assessment.evaluate_model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what people call from Python once it is asked for, since it needs PyTorch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

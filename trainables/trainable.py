@@ -14,7 +14,7 @@ from ray import tune
 from trainables.checkpoints.recovery import recover
 from trainables.compute.lost_work import LostWork
 from trainables.data.splits import Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.execution.memory import MICRO_BATCHES, limit_memory, out_of_memory
 from trainables.execution.pipeline import Pipeline, set_conditions
@@ -51,7 +51,7 @@ class Setting:
         shares: by role, what a trial of that role may use of a node.
     """
 
-    evaluation: Evaluation
+    evaluation: ScoringProtocol
     trials: Folder
     bases: frozenset[str]
     teachers: frozenset[str]

@@ -14,14 +14,14 @@ from cluster.connection.runtime_env import LOCK, checkout
 from search.remote.user_modules import files_to_ship
 from search.study.space import BASE
 from search.study.study import Study
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.user_code import references, source_files
 
 # Keys that came after 0.2 with what 0.2 did in their place: a study that says the same has the hash that it had.
 _LATER: Mapping[str, Any] = {
     "ship": [],
     "budget.stop": None,
-    "evaluation.attack": Evaluation.model_fields["attack"].default,
+    "evaluation.attack": ScoringProtocol.model_fields["attack"].default,
     "model.uncounted_operators": [],
     "reference_point": BEFORE.model_dump(mode="json"),
     "space.base": [BASE],

@@ -11,7 +11,7 @@ from search.study.constraints import eligible
 from search.study.space import BASE, SCRATCH
 from search.study.study import Study
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
@@ -41,7 +41,7 @@ def past_trials_of(runs: Sequence[Run], study: Study, fixed: FixedRecipes) -> li
     )
     past_trials: list[PastTrial] = []
     for run in runs:
-        theirs = {"attack": Evaluation.model_fields["attack"].default, **run.info["evaluation"]}
+        theirs = {"attack": ScoringProtocol.model_fields["attack"].default, **run.info["evaluation"]}
         other = [
             f"{key} was {theirs.get(key)}, here {ours}" for key, ours in protocol.items() if theirs.get(key) != ours
         ]

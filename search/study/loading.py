@@ -11,7 +11,7 @@ from search.study.study import Study
 from search.study.user_functions import check_user_functions
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.storage import Folder
 from trainables.user_modules import look_beside
 
@@ -119,5 +119,5 @@ def parse_resolved(text: str | bytes, where: str, *, reference_point: ReferenceP
         data.setdefault("reference_point", reference_point.model_dump(mode="json"))
         evaluation = data.setdefault("evaluation", {})
         if isinstance(evaluation, dict):
-            evaluation.setdefault("attack", Evaluation.model_fields["attack"].default)
+            evaluation.setdefault("attack", ScoringProtocol.model_fields["attack"].default)
     return parse(Study, data, where=where)

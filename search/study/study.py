@@ -15,7 +15,7 @@ from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
 from trainables.config import Frozen, Seed
 from trainables.data.config import Data
-from trainables.evaluation.config import Evaluation, Scoring, ThreatModel
+from trainables.evaluation.config import Scoring, ScoringProtocol, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
 from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
@@ -281,9 +281,9 @@ class Study(Frozen):
         return self.precision if quantization is None else "float32"
 
     @property
-    def protocol(self) -> Evaluation:
+    def protocol(self) -> ScoringProtocol:
         """The evaluation by which every recipe of the study is scored."""
-        return Evaluation(**self.threat_model.model_dump(), **self.evaluation.model_dump())
+        return ScoringProtocol(**self.threat_model.model_dump(), **self.evaluation.model_dump())
 
 
 def compute_of(study: Study) -> str:

@@ -18,7 +18,7 @@ from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import OnnxModel, agreement
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
 from trainables.models.config import Network
@@ -27,7 +27,7 @@ from trainables.recipe.schedule import Schedule
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05)
-QUICK = Evaluation(epsilon=0.1, steps=1, examples=10, progress_steps=1, progress_examples=10)
+QUICK = ScoringProtocol(epsilon=0.1, steps=1, examples=10, progress_steps=1, progress_examples=10)
 DIGITS = Recipe(data=Data(name="digits", validation_size=500), model=Network(name="small"), schedule=SCHEDULE)
 FASHION = Recipe(
     data=Data(name="fashion_mnist", train_size=2000, validation_size=2000),

@@ -25,7 +25,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.compression.config import ChannelPruning
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits, load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.score import evaluate
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.recipe.recipe import Recipe
@@ -59,7 +59,7 @@ def scoring_shares(name: str) -> None:
     study = load(name)
     assert study.space is not None
     protocol, splits = study.protocol, load_splits(study.data)
-    least = Evaluation(epsilon=protocol.epsilon, steps=1, examples=1, progress_steps=1, progress_examples=1)
+    least = ScoringProtocol(epsilon=protocol.epsilon, steps=1, examples=1, progress_steps=1, progress_examples=1)
     pipeline = Pipeline(cheap_recipe(study), least, splits, None, CPU)
     x, y = splits.validation.tensors(CPU)
 

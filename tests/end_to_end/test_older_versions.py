@@ -29,7 +29,7 @@ from search.samplers.warm_start import past_trials_of
 from search.study.loading import read_study
 from tests.support.checkout import ROOT
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import EndKind
 from trainables.recipe.recipe import Recipe
@@ -148,7 +148,7 @@ def test_what_its_study_does_not_say_means_what_was_done_then(run: Run) -> None:
     study = read_study(run.folder)
     assert study.protocol.attack == "pgd"
     assert study.reference_point == BEFORE
-    assert Evaluation.model_validate(run.info["evaluation"]) == study.protocol
+    assert ScoringProtocol.model_validate(run.info["evaluation"]) == study.protocol
     now = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"attack": "two_losses"})})
     with pytest.raises(InvalidInput, match=r"scored otherwise \(attack was pgd, here two_losses\)"):
         past_trials_of([run], now, FixedRecipes.of(now))

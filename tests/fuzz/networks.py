@@ -27,7 +27,7 @@ from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.models.build import frozen
 from trainables.models.config import Network
@@ -35,7 +35,7 @@ from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Schedule
 
 DATA = Data(name="digits", train_size=66, validation_size=20)
-QUICK = Evaluation(epsilon=0.1, steps=1, examples=20, progress_steps=1, progress_examples=10)
+QUICK = ScoringProtocol(epsilon=0.1, steps=1, examples=20, progress_steps=1, progress_examples=10)
 CPU = torch.device("cpu")
 
 

@@ -33,15 +33,24 @@ class Ball:
         inside = self.epsilon * share ** (1 / self.x[0].numel())
         return (self.x + inside * unit(direction)).clamp(0, 1)
 
-    def step(self, here: Tensor, size: float, gradient: Tensor) -> Tensor:
+    def step(self, here: Tensor, size: float | Tensor, gradient: Tensor) -> Tensor:
         """Goes from a point of each ball along the gradient and back into the ball, if the step led out of it.
 
         An L-infinity step follows the sign of the gradient, an L2 step the gradient divided by its length.
+
+        Args:
+            here: a point of each ball (batch, channels, height, width).
+            size: length of the step, one for all or one for each image (batch, 1, 1, 1).
+            gradient: the direction (batch, channels, height, width).
         """
+        return self.nearest(here + size * (gradient.sign() if self.norm == "linf" else unit(gradient)))
+
+    def nearest(self, points: Tensor) -> Tensor:
+        """Brings points (batch, channels, height, width) into the balls and into [0, 1]."""
         if self.norm == "linf":
             low, high = (self.x - self.epsilon).clamp(min=0), (self.x + self.epsilon).clamp(max=1)
-            return torch.clamp(here + size * gradient.sign(), low, high)
-        shift = here + size * unit(gradient) - self.x
+            return torch.clamp(points, low, high)
+        shift = points - self.x
         # Clamping moves every pixel towards x, so the result is inside the ball as well.
         return (self.x + shift * (self.epsilon / euclidean_length(shift)).clamp(max=1)).clamp(0, 1)
 

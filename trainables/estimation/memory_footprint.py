@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from trainables.data.splits import Examples, Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.memory_limit import memory_limit
 from trainables.recipe.recipe import Recipe
@@ -29,7 +29,7 @@ class Footprint:
     device: str
 
 
-def memory_footprint(recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device) -> Footprint:
+def memory_footprint(recipe: Recipe, evaluation: ScoringProtocol, splits: Splits, device: torch.device) -> Footprint:
     """Measures the memory of a trial by training and scoring its recipe on a few batches.
 
     On a GPU it is the most that PyTorch has reserved, and what else the process has taken of the card. On a CPU it is

@@ -7,7 +7,7 @@ import torch
 
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Examples, Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.score import Scorer
 from trainables.execution.pipeline import set_conditions
 from trainables.recipe.recipe import Recipe
@@ -40,7 +40,7 @@ class Speed:
 
 
 def time_recipe(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, *, threads: int, gpu: bool, seconds: float
+    recipe: Recipe, evaluation: ScoringProtocol, splits: Splits, *, threads: int, gpu: bool, seconds: float
 ) -> Speed:
     """Measures a device's speed by training and scoring a recipe as a trial does, on as many images as time allows.
 
@@ -89,7 +89,7 @@ def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) ->
 
 
 def _scoring(
-    state: TrainState, evaluation: Evaluation, validation: Examples, device: torch.device, share: float
+    state: TrainState, evaluation: ScoringProtocol, validation: Examples, device: torch.device, share: float
 ) -> tuple[float, float]:
     """Returns the seconds of the progress score and of the full score, on this share of their images."""
     progress, full = evaluation.progress_examples, evaluation.examples

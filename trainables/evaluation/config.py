@@ -52,7 +52,7 @@ class ThreatModel(Frozen):
         return radius(epsilon, info)
 
 
-class Evaluation(Scoring, ThreatModel):
+class ScoringProtocol(Scoring, ThreatModel):
     """How recipes are scored: the threat model, and how hard robustness against it is measured.
 
     Attributes:
@@ -66,7 +66,7 @@ def attack_words(evaluation: Mapping[str, Any]) -> str:
     """Describes the attack of the full score, such as `PGD-20 on two losses`.
 
     Args:
-        evaluation: an `Evaluation` as plain data, which another version of Temper may have written.
+        evaluation: a `ScoringProtocol` as plain data, which another version of Temper may have written.
     """
     kind = str(evaluation.get("attack", "pgd"))
     words = {str(name): words for name, words in _WORDS.items()}.get(kind, f"{kind}, {{steps}} steps")

@@ -14,7 +14,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.attacks.scoring_attack import ScoringAttack
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 
 ATTACK_SEED = 20_260_324  # fixed, so that attacks on every recipe start alike and scores can be compared in pairs
 
@@ -116,7 +116,7 @@ class Scorer:
         labels: labels of the images (n,).
     """
 
-    protocol: Evaluation
+    protocol: ScoringProtocol
     images: Tensor
     labels: Tensor
 

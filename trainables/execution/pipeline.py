@@ -21,7 +21,7 @@ from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits, tensor_of
 from trainables.errors import TemperError
 from trainables.evaluation.chance import chance_error
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.score import Score, Scorer
 from trainables.execution.divergence import catastrophic_overfitting, diverged
 from trainables.execution.ending import Ending, EndKind, State
@@ -51,7 +51,7 @@ class Pipeline:
     def __init__(
         self,
         recipe: Recipe,
-        evaluation: Evaluation,
+        evaluation: ScoringProtocol,
         splits: Splits,
         base: TrainedModel | None,
         device: torch.device,

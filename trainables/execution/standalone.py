@@ -4,13 +4,13 @@ import torch
 
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.data.splits import Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.recipe.recipe import Recipe
 
 
 def run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, base: TrainedModel | None = None
+    recipe: Recipe, evaluation: ScoringProtocol, splits: Splits, device: torch.device, base: TrainedModel | None = None
 ) -> Pipeline:
     """Runs a recipe to its end in this process, after its bases and teachers, each of which is run once.
 
@@ -26,7 +26,7 @@ def run(
 
 
 def _run(
-    recipe: Recipe, evaluation: Evaluation, splits: Splits, device: torch.device, done: dict[str, TrainedModel]
+    recipe: Recipe, evaluation: ScoringProtocol, splits: Splits, device: torch.device, done: dict[str, TrainedModel]
 ) -> Pipeline:
     """Runs a recipe; `done` holds the models that were trained before, by recipe id, and new ones are added to it."""
     teacher = recipe.separate_teacher

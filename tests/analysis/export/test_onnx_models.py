@@ -13,7 +13,7 @@ from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.deployment.onnx_runtime import OnnxModel, agreement
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
@@ -21,7 +21,7 @@ from trainables.recipe.schedule import Schedule
 from trainables.storage import Folder
 
 DATA = Data(name="digits", train_size=600, validation_size=200)
-QUICK = Evaluation(epsilon=0.2, steps=1, examples=20, progress_steps=1, progress_examples=20)
+QUICK = ScoringProtocol(epsilon=0.2, steps=1, examples=20, progress_steps=1, progress_examples=20)
 COMPRESSED = Recipe(
     data=DATA,
     model=Network(name="small"),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from trainables.checkpoints.trained_model import TrainedModel, rebuild
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.standalone import run
 from trainables.recipe.recipe import Recipe
 
@@ -150,13 +150,15 @@ def _stored(name: str) -> dict[str, Tensor]:
     return load_tensors(path_of(name).read_bytes())
 
 
-def _evaluation(name: str) -> Evaluation:
-    return Evaluation(epsilon=DATA[name.split("/")[0]][1], progress_examples=1, progress_steps=1, examples=1, steps=1)
+def _evaluation(name: str) -> ScoringProtocol:
+    return ScoringProtocol(
+        epsilon=DATA[name.split("/")[0]][1], progress_examples=1, progress_steps=1, examples=1, steps=1
+    )
 
 
 @cache
 def _base(recipe: Recipe) -> TrainedModel:
-    evaluation = Evaluation(epsilon=0.1, progress_examples=1, progress_steps=1, examples=1, steps=1)
+    evaluation = ScoringProtocol(epsilon=0.1, progress_examples=1, progress_steps=1, examples=1, steps=1)
     return run(recipe, evaluation, load_splits(recipe.data), torch.device("cpu")).trained()
 
 

@@ -21,13 +21,13 @@ from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning
 from trainables.data.splits import Splits, load_splits
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.ending import FINISHED
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Schedule
 
-EVALUATION = Evaluation(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
 TINY = [*SMALL, "data.train_size=30", "data.validation_size=10", "pretraining.epochs=1"]
 MARGINAL = load("digits", TINY)
 END_TO_END = load("digits", [*TINY, "objectives=[robust_accuracy, end_to_end_flops]"])

@@ -13,7 +13,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.errors import TemperError
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.standalone import run
 from trainables.models.build import build
 from trainables.models.config import Network
@@ -64,10 +64,10 @@ def test_what_trains_as_published_is_scored_both_ways_and_pays_for_parameter_gra
     schedule = {"epochs": 1, "learning_rate": 0.02}
     plain: dict[str, Any] = {"data": DATA.model_dump(), "model": {"name": "small"}, "schedule": schedule}
     recipe = Recipe.model_validate(plain | {"perturbation": PublishedPGD(epsilon=0.2, steps=2)})
-    pipeline = run(recipe, Evaluation(epsilon=0.2, steps=3), splits, CPU)
+    pipeline = run(recipe, ScoringProtocol(epsilon=0.2, steps=3), splits, CPU)
     assert pipeline.ledger.attack == len(splits.train) * 2 * pipeline.cost.full_with_input
     metrics = pipeline.metrics()
     assert 0 <= metrics["robust_accuracy"] <= 1
     assert 0 <= metrics["robust_accuracy_as_published"] <= metrics["clean_accuracy"]
-    other = run(Recipe.model_validate(plain), Evaluation(epsilon=0.2, steps=3), splits, CPU)
+    other = run(Recipe.model_validate(plain), ScoringProtocol(epsilon=0.2, steps=3), splits, CPU)
     assert "robust_accuracy_as_published" not in other.metrics()

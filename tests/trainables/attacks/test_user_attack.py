@@ -15,7 +15,7 @@ from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput, TemperError
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.divergence import catastrophic_overfitting
 from trainables.execution.pipeline import Pipeline
 from trainables.execution.standalone import run
@@ -24,7 +24,7 @@ from trainables.recipe.schedule import OrdinaryLoop
 from trainables.storage import Folder
 
 EXAMPLE = (Path(__file__).parents[2] / "support" / "mi_fgsm.py").read_text()
-EVALUATION = Evaluation(epsilon=0.2, steps=3)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=3)
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=100, validation_size=100)
 

@@ -18,7 +18,7 @@ from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import measure
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
 from trainables.models.build import build
@@ -135,7 +135,7 @@ def test_eight_bits_keep_the_labels_of_a_trained_network() -> None:
     data = Data(name="digits", validation_size=297)
     splits = load_splits(data)
     recipe = Recipe(data=data, model=Network(name="small"), schedule=Schedule(epochs=3, learning_rate=0.05))
-    model = run(recipe, Evaluation(epsilon=0.2, steps=1), splits, torch.device("cpu")).model.eval()
+    model = run(recipe, ScoringProtocol(epsilon=0.2, steps=1), splits, torch.device("cpu")).model.eval()
     images = torch.from_numpy(splits.validation.images)
     with torch.no_grad():
         before = model(images)

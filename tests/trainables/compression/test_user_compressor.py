@@ -24,7 +24,7 @@ from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.models.build import build
@@ -36,7 +36,7 @@ from trainables.storage import Folder
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=120, validation_size=100)
-EVALUATION = Evaluation(epsilon=0.2, steps=2, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=2, progress_steps=1)
 LOW_RANK = UserCompression.model_validate({"method": "tests.support.low_rank:LowRank", "settings": {"share": 0.3}})
 MASKS = UserCompression.model_validate({"method": "tests.support.masks:Masks", "steps": 3, "settings": {"share": 0.8}})
 VARIANTS: dict[str, dict[str, Any]] = {

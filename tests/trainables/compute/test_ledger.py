@@ -13,7 +13,7 @@ from trainables.compute.flops import PassCost, measure
 from trainables.compute.ledger import Compute, Ledger
 from trainables.data.config import Data
 from trainables.data.splits import Examples, Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.execution.standalone import run
 from trainables.losses.config import Mixed, Trades
@@ -109,7 +109,7 @@ def charged(network: str, **parts: Any) -> tuple[Ledger, PassCost]:
     side, macs = NETWORKS[network]
     schedule = {"epochs": 1, "learning_rate": 0.01, "batch_size": 8}
     recipe = Recipe.model_validate({"data": DATA, "model": {"name": network}, "schedule": schedule} | parts)
-    pipeline = Pipeline(recipe, Evaluation(epsilon=0.1, steps=1), random_splits(side), None, torch.device("cpu"))
+    pipeline = Pipeline(recipe, ScoringProtocol(epsilon=0.1, steps=1), random_splits(side), None, torch.device("cpu"))
     pipeline.step()
     return pipeline.ledger, by_hand(macs)
 
@@ -185,7 +185,7 @@ def test_base_and_teacher_are_charged_and_nothing_twice(case: str) -> None:
     base, teacher, ordinary, ancestors = LINEAGES[case]
     cost = by_hand(NETWORKS["small"][1])
     student = tuned(base, NFGSM(epsilon=0.1), distillation=Distillation(teacher=teacher))
-    ledger = run(student, Evaluation(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
+    ledger = run(student, ScoringProtocol(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
     inherited = sum(20 * (steps * cost.input_gradient + cost.full) for steps in ancestors)
     own = 20 * (cost.input_gradient + cost.full)
     assert ledger.base == ordinary * 20 * cost.full
@@ -199,7 +199,7 @@ def test_a_teacher_that_is_distilled_and_pruned_costs_what_it_took_and_a_forward
     teacher = tuned(ORDINARY, NFGSM(epsilon=0.1), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform"))
     teacher = teacher.model_copy(update={"distillation": Distillation()})
     student = PUPIL.model_copy(update={"distillation": Distillation(teacher=teacher)})
-    evaluation, splits = Evaluation(epsilon=0.1, steps=1), random_splits(8)
+    evaluation, splits = ScoringProtocol(epsilon=0.1, steps=1), random_splits(8)
     done = [run(recipe, evaluation, splits, torch.device("cpu")).ledger for recipe in (teacher, student)]
     halves = [64 * 9 * 16, 64 * 9 * 16**2, 16 * 9 * 16 * 32, 16 * 9 * 32**2, 128 * 32, 320]
     dense, pruned = by_hand(NETWORKS["small"][1]), by_hand(halves)
@@ -213,7 +213,7 @@ def test_a_teacher_that_is_distilled_and_pruned_costs_what_it_took_and_a_forward
 def test_a_distilled_recipe_is_no_ordinary_pretraining() -> None:
     copy = PUPIL.model_copy(update={"perturbation": NoPerturbation()})
     assert not copy.is_ordinary_pretraining
-    ledger = run(copy, Evaluation(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
+    ledger = run(copy, ScoringProtocol(epsilon=0.1, steps=1), random_splits(8), torch.device("cpu")).ledger
     cost = by_hand(NETWORKS["small"][1])
     assert (ledger.base, ledger.update, ledger.attack) == (20 * cost.full, 20 * cost.full, 0)
     assert ledger.marginal == 20 * (cost.full + cost.forward)

@@ -15,7 +15,7 @@ from trainables.compute.device_usage import DeviceUsage, meter_of
 from trainables.compute.lost_work import LostWork
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
@@ -34,7 +34,7 @@ RECIPE = Recipe(
 
 def start(place: Path) -> tuple[Pipeline, LostWork]:
     """As a trial's process starts: from the newest checkpoint."""
-    pipeline = Pipeline(RECIPE, Evaluation(epsilon=0.1, steps=1), load_splits(DATA), None, torch.device("cpu"))
+    pipeline = Pipeline(RECIPE, ScoringProtocol(epsilon=0.1, steps=1), load_splits(DATA), None, torch.device("cpu"))
     pipeline.restore(Folder(str(place / "checkpoint")))
     return pipeline, LostWork.next(Folder(str(place / "attempts")))
 

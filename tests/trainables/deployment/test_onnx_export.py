@@ -18,7 +18,7 @@ from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import OnnxModel, agreement
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import set_conditions
 from trainables.execution.standalone import run
 from trainables.models.build import build
@@ -29,7 +29,7 @@ from trainables.recipe.schedule import Schedule
 DATA = Data(name="digits", validation_size=500)
 SHAPE = (1, 8, 8)
 QUANTIZER = Compressors([Quantization()], seed=0)  # it deploys by what it finds in a network, of any bits
-QUICK = Evaluation(epsilon=0.2, steps=1, examples=10, progress_steps=1, progress_examples=10)
+QUICK = ScoringProtocol(epsilon=0.2, steps=1, examples=10, progress_steps=1, progress_examples=10)
 BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
 
 

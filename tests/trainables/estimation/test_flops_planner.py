@@ -18,7 +18,7 @@ from trainables.compression.config import ChannelPruning, Importance, Quantizati
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.losses.config import CrossEntropy, Mixed, Trades
 from trainables.models.config import Network, Weights
@@ -27,7 +27,7 @@ from trainables.recipe.schedule import FreeLoop, Schedule
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=30, validation_size=10)
-EVALUATION = Evaluation(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
 PGD2, HALF = PGD(epsilon=0.1, steps=2), ChannelPruning(pruning_ratio=0.5)
 
 

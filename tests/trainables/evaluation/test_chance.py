@@ -11,7 +11,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.evaluation.chance import at_chance, chance_error, chance_limit, learnt_nothing
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.probabilities import looks_like_probabilities
 from trainables.evaluation.remarks import gradient_doubts, remarks
 from trainables.evaluation.score import Score, Scorer, evaluate
@@ -22,7 +22,7 @@ GOOD = {**LEVEL, "clean_accuracy": 0.9, "robust_accuracy": 0.5}
 
 def test_the_chance_level_is_the_largest_classs_share_of_the_images_that_are_scored() -> None:
     labels = torch.tensor([0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
-    whole, cut = Evaluation(epsilon=0.1), Evaluation(epsilon=0.1, examples=4)
+    whole, cut = ScoringProtocol(epsilon=0.1), ScoringProtocol(epsilon=0.1, examples=4)
     images = torch.zeros(10, 1, 2, 2)
     assert Scorer(whole, images, labels).chance_accuracy == 0.6
     assert Scorer(cut, images, labels).chance_accuracy == 0.75

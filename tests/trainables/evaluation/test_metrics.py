@@ -11,7 +11,7 @@ from trainables.attacks.config import NFGSM, PublishedPGD
 from trainables.compute.ledger import Ledger
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.metrics import COMPUTE, METRICS, OBJECTIVES
 from trainables.execution.pipeline import Pipeline
 from trainables.models.config import Network
@@ -29,7 +29,7 @@ def test_every_number_of_a_recipe_is_in_the_table(perturbation: NFGSM | Publishe
         perturbation=perturbation,
         schedule=Schedule(epochs=1, learning_rate=0.05),
     )
-    pipeline = Pipeline(recipe, Evaluation(epsilon=0.1, steps=1), load_splits(DATA), None, torch.device("cpu"))
+    pipeline = Pipeline(recipe, ScoringProtocol(epsilon=0.1, steps=1), load_splits(DATA), None, torch.device("cpu"))
     row = pipeline.step()
     assert set(row) == {one.name for one in METRICS.values() if one.each_epoch}
     always = {one.name for one in METRICS.values() if one.final}

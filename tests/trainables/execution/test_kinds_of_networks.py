@@ -12,7 +12,7 @@ from trainables.checkpoints.trained_model import rebuild
 from trainables.compression.config import ChannelPruning
 from trainables.data.config import Data
 from trainables.data.splits import Examples, Splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.execution.standalone import run
 from trainables.models.config import Network
@@ -21,7 +21,7 @@ from trainables.recipe.schedule import Schedule
 from trainables.storage import Folder
 
 CPU = torch.device("cpu")
-EVALUATION = Evaluation(epsilon=0.1, steps=1, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, progress_steps=1)
 
 
 @pytest.fixture(scope="module")

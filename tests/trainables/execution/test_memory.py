@@ -13,7 +13,7 @@ from trainables.attacks.config import FGSM, PGD, NoPerturbation
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.errors import TemperError
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.ending import FINISHED, Ending, EndKind
 from trainables.execution.memory import MICRO_BATCHES, out_of_memory
 from trainables.execution.pipeline import Pipeline
@@ -26,7 +26,7 @@ from trainables.storage import Folder
 from trainables.trainable import Allotment, RecipeTrainable, Setting
 
 DATA = Data(name="digits", train_size=50, validation_size=40)
-EVALUATION = Evaluation(epsilon=0.1, steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=1)
 CPU = torch.device("cpu")
 
 

@@ -15,7 +15,7 @@ from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits, load_test
 from trainables.errors import InvalidInput, TemperError
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.losses.config import Trades
@@ -26,7 +26,7 @@ from trainables.storage import Folder
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=200, validation_size=100)
-EVALUATION = Evaluation(epsilon=0.2, steps=3, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=3, progress_steps=1)
 BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
 TUNED = BASE.model_copy(
     update={

@@ -23,7 +23,7 @@ from trainables.compute.ledger import Ledger
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import TemperError
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.losses.config import CrossEntropy, Mixed, SoftTerm, Trades
@@ -40,7 +40,7 @@ from trainables.training.optimization import optimizer_of
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=200, validation_size=100)
-EVALUATION = Evaluation(epsilon=0.2, steps=2, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=2, progress_steps=1)
 BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
 TEACHER = BASE.model_copy(
     update={

@@ -17,7 +17,7 @@ from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.models.build import build
@@ -28,7 +28,7 @@ from trainables.recipe.schedule import Schedule
 
 CPU, SHAPE = torch.device("cpu"), (1, 8, 8)
 DATA = Data(name="digits", train_size=200, validation_size=100)
-EVALUATION = Evaluation(epsilon=0.2, steps=3, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=3, progress_steps=1)
 AS_IT_IS = Schedule(epochs=0, learning_rate=1.0)
 
 

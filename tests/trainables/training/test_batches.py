@@ -7,14 +7,14 @@ from torch import nn
 from trainables.attacks.config import FGSM, PGD, NoPerturbation, Perturbation
 from trainables.data.splits import Examples, Splits
 from trainables.estimation.flops_planner import FlopsPlanner
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop, Loop, OrdinaryLoop, Schedule
 from trainables.training.batches import batch_sizes, part_slices
 
-EVALUATION = Evaluation(epsilon=0.1, steps=1, examples=10, progress_steps=1, progress_examples=5)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, examples=10, progress_steps=1, progress_examples=5)
 
 
 def normalizes_rows(image_shape: tuple[int, int, int], classes: int) -> nn.Module:

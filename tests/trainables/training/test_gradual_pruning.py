@@ -18,7 +18,7 @@ from trainables.compression.size import forward_bitops
 from trainables.compute.flops import PassCost, forward_flops
 from trainables.data.config import Data
 from trainables.data.splits import Examples, Splits, load_splits
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.score import Score
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
@@ -30,7 +30,7 @@ from trainables.storage import Folder
 
 CPU = torch.device("cpu")
 DATA = Data(name="digits", train_size=120, validation_size=100)
-EVALUATION = Evaluation(epsilon=0.2, steps=2, progress_steps=1)
+EVALUATION = ScoringProtocol(epsilon=0.2, steps=2, progress_steps=1)
 X = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(16).remainder(10)
 WIDTHS = [32, 32, 64, 64, 64]  # channels of the small network's layers but the last
@@ -159,7 +159,7 @@ def test_each_epoch_is_charged_for_the_network_that_ran_and_each_step_for_its_pa
     pruning = ChannelPruning(pruning_ratio=0.6, scope="uniform", importance="taylor", taylor_examples=12, steps=2)
     schedule = Schedule(epochs=3, learning_rate=0.01, batch_size=8)
     tuned = recipe(schedule=schedule, compression=pruning, perturbation=PGD(epsilon=0.1, steps=3))
-    pipeline = Pipeline(tuned, Evaluation(epsilon=0.1, steps=1), random_splits(), None, CPU)
+    pipeline = Pipeline(tuned, ScoringProtocol(epsilon=0.1, steps=1), random_splits(), None, CPU)
     dense, middle, final = by_hand(WIDTHS), by_hand([15, 15, 30, 30, 30]), by_hand([12, 12, 25, 25, 25])
     compression = 12 * dense.full + dense.forward  # the gradient, and one image that torch-pruning follows
     attack = update = 0.0

@@ -16,7 +16,7 @@ from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Evaluation
+from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.execution.standalone import run
 from trainables.losses.config import Trades
@@ -28,7 +28,7 @@ from trainables.training.precision import MixedPrecision, in_precision
 
 DEVICES = [torch.device("cpu"), pytest.param(torch.device("cuda"), marks=pytest.mark.gpu)]
 DATA = Data(name="digits", train_size=400, validation_size=200)
-EVALUATION = Evaluation(epsilon=0.1, steps=5)
+EVALUATION = ScoringProtocol(epsilon=0.1, steps=5)
 FULL = Recipe(
     data=DATA,
     model=Network(name="small"),

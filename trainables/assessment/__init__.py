@@ -1,0 +1,6 @@
+"""Assessment: says how robust a trained network is, and whether that number can be trusted.
+
+- `probes`: measures what a sound network and a working attack must show, beside the ensemble
+- `checks`: says in words what is wrong with a network's numbers
+- `evaluate_model`: attacks a network by the ensemble, and runs the checks
+"""

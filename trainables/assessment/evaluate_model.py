@@ -1,0 +1,205 @@
+"""Says how robust a trained network is: attacks it by the ensemble, and checks whether the result can be trusted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.assessment.checks import Observed, reasons
+from trainables.assessment.probes import probe
+from trainables.attacks.attack import ROUNDING, ROUNDING_OF_LENGTH
+from trainables.ensemble.ensemble import (
+    ENSEMBLES,
+    MISTAKEN,
+    STANDS,
+    Attacked,
+    Progress,
+    Strength,
+    TurnResult,
+    run_turns,
+)
+from trainables.ensemble.self_test import check_attacks
+from trainables.errors import InvalidInput
+from trainables.evaluation.config import ThreatModel
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How robust a network is, image by image.
+
+    Attributes:
+        threat_model: what was allowed to the attacks.
+        attack: the ensemble.
+        clean: (n,) whether an image is labelled right as it is.
+        scored: (n,) whether it is right under PGD on two losses, the attack that a search scores by.
+        robust: (n,) whether it is right under every attack.
+        broken_by: (n,) name of the attack that broke it; None where none did; `clean` where it was wrong before.
+        turns: what each attack did.
+        unreliable: why the numbers cannot be trusted, in words; empty where no check found anything.
+    """
+
+    threat_model: ThreatModel
+    attack: Strength
+    clean: Bits
+    scored: Bits
+    robust: Bits
+    broken_by: tuple[str | None, ...]
+    turns: tuple[TurnResult, ...]
+    unreliable: tuple[str, ...]
+
+    @property
+    def clean_accuracy(self) -> float:
+        return float(self.clean.mean())
+
+    @property
+    def scored_accuracy(self) -> float:
+        return float(self.scored.mean())
+
+    @property
+    def robust_accuracy(self) -> float:
+        return float(self.robust.mean())
+
+
+def evaluate_model(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat_model: ThreatModel,
+    *,
+    attack: Strength = "standard",
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Evaluation:
+    """Measures the robust accuracy of a network as the worst case of several attacks, image by image.
+
+    Before, the attacks are tried on a linear network of known margins. After, checks look for signs that the network
+    only hides its gradients, or that its answers change. Where one finds something, the result is marked as unreliable,
+    and what still stands under `standard` is attacked by `full` as well.
+
+    Args:
+        model: any classifier that gives scores (n, classes) for images in [0, 1]; its mode and buffers are left as they
+            were.
+        images: (n, channels, height, width) in [0, 1], n ≥ 1.
+        labels: their labels (n,), whole numbers.
+        threat_model: norm, and epsilon for pixels in [0, 1].
+        attack: quick (PGD on two losses, APGD-T on three classes), standard, or full (the unabridged ensemble of
+            arXiv 2003.01690, and restarts).
+        seed: of all that is drawn.
+        batch_size: images per pass.
+        progress: is told after each batch.
+
+    Raises:
+        InvalidInput: images, labels and scores do not fit each other, or images lie outside [0, 1].
+        TemperError: the attacks fail on the linear network.
+    """
+    place = next(chain(model.parameters(), model.buffers()), images).device
+    images, labels = images.to(place), labels.to(place)
+    _check(model, images, labels)
+    turns = ENSEMBLES[attack]
+    check_attacks(turns, threat_model, place)
+    attacked = run_turns(
+        model, images, labels, threat_model, turns, batch_size=batch_size, seed=seed, progress=progress
+    )
+    probes = probe(model, images, labels, threat_model, batch_size=batch_size, seed=seed)
+    outside = outside_of(threat_model, images, attacked.adversarial)
+    unreliable = reasons(Observed(attacked, probes, outside))
+    scored = np.asarray(attacked.clean & (attacked.broken_by != 1))
+    if unreliable and attack == "standard":
+        attacked = _attacked_further(model, images, labels, threat_model, attacked, batch_size, seed, progress)
+    names = {number: turn.name for number, turn in enumerate(attacked.turns, start=1)} | {MISTAKEN: "clean"}
+    return Evaluation(
+        threat_model=threat_model,
+        attack=attack,
+        clean=attacked.clean,
+        scored=scored,
+        robust=attacked.stands,
+        broken_by=tuple(names.get(int(number)) for number in attacked.broken_by),
+        turns=attacked.turns,
+        unreliable=unreliable,
+    )
+
+
+def _attacked_further(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat_model: ThreatModel,
+    attacked: Attacked,
+    batch_size: int,
+    seed: int,
+    progress: Callable[[Progress], None],
+) -> Attacked:
+    """Runs the full ensemble on what still stands; its attacks are numbered on."""
+    rows = torch.from_numpy(attacked.stands).to(images.device)
+    if not bool(rows.any()):
+        return attacked
+    further = run_turns(
+        model,
+        images[rows],
+        labels[rows],
+        threat_model,
+        ENSEMBLES["full"],
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+    )
+    numbered = np.where(further.broken_by > 0, further.broken_by + len(attacked.turns), further.broken_by)
+    broken_by, adversarial = attacked.broken_by.copy(), attacked.adversarial.clone()
+    # What answers differently from call to call may be wrong now without an attack: it was right before, and stands.
+    broken_by[attacked.stands] = np.where(numbered == MISTAKEN, STANDS, numbered)
+    adversarial[rows] = further.adversarial
+    return Attacked((*attacked.turns, *further.turns), broken_by, adversarial)
+
+
+def outside_of(threat_model: ThreatModel, images: Tensor, adversarial: Tensor) -> int:
+    """Returns how many adversarial images the threat model does not allow; NaN is not allowed either.
+
+    Args:
+        threat_model: norm and epsilon.
+        images: (n, channels, height, width).
+        adversarial: of the same shape.
+    """
+    shift = (adversarial - images).flatten(1).double()
+    linf = threat_model.norm == "linf"
+    distance = shift.abs().amax(1) if linf else shift.square().sum(1).sqrt()
+    allowed = threat_model.epsilon * (1 if linf else 1 + ROUNDING_OF_LENGTH) + ROUNDING
+    in_box = ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
+    return int((~((distance <= allowed) & in_box)).sum())
+
+
+def _check(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    if images.ndim != 4 or not len(images) or not images.is_floating_point():
+        raise InvalidInput(
+            f"images: got {images.dtype} of shape {tuple(images.shape)}, expected floating-point numbers of shape "
+            "(n, channels, height, width), n ≥ 1"
+        )
+    if labels.shape != images.shape[:1] or labels.is_floating_point():
+        raise InvalidInput(
+            f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, expected whole numbers of shape "
+            f"({len(images)},)"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise InvalidInput(f"images: got pixels from {low:.4g} to {high:.4g}, expected them in [0, 1]")
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            scores = model(images[:2])
+    finally:
+        for module in training:
+            module.training = True
+    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
+        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise InvalidInput(f"model: gave {got}, expected scores of shape (n, classes), two classes or more")
+    if int(labels.min()) < 0 or int(labels.max()) >= scores.shape[1]:
+        raise InvalidInput(
+            f"labels: got {int(labels.min())} to {int(labels.max())}, the model scores {scores.shape[1]} classes"
+        )

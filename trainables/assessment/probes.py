@@ -1,0 +1,123 @@
+"""Measures, beside the ensemble, what a sound network must show; what the checks look at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.attacks.attack import input_gradient
+from trainables.attacks.config import Norm
+from trainables.attacks.pgd import Ball
+from trainables.attacks.scoring_attack import ScoringAttack
+from trainables.ensemble.ensemble import Turn, run_turns
+from trainables.evaluation.config import ThreatModel
+from trainables.evaluation.probabilities import looks_like_probabilities
+from trainables.models.build import frozen
+
+Bits = NDArray[np.bool_]
+IMAGES = 500  # that are looked at, the first ones
+WIDER, STEPS = 2.0, 20  # times epsilon, and the steps of the attack there
+FAR = 0.5  # L-infinity radius within which every image can be made grey, so that all look alike
+SAME = 1e-3  # share of the largest score by which two answers to the same image may differ, for rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """What was measured on some of the images.
+
+    Attributes:
+        clean: (n,) whether an image is labelled right.
+        single_step: (n,) whether it still is after one step of epsilon along the gradient's sign (FGSM), all attacked.
+        wider: (n,) whether it stands at twice the epsilon, under PGD on two losses.
+        far: (n,) whether it stands at a radius within which all images can be made alike.
+        largest_class: share of the images that are of the largest class.
+        unsteady: number of images whose scores differ from one call to the next.
+        moved_buffers: names of buffers that the evaluation has changed.
+        probabilities: whether the outputs look like probabilities, where scores are wanted.
+    """
+
+    clean: Bits
+    single_step: Bits
+    wider: Bits
+    far: Bits
+    largest_class: float
+    unsteady: int
+    moved_buffers: tuple[str, ...]
+    probabilities: bool
+
+
+def probe(
+    model: nn.Module, images: Tensor, labels: Tensor, threat_model: ThreatModel, *, batch_size: int, seed: int
+) -> Probes:
+    """Measures what the checks look at, on the first `IMAGES` images.
+
+    Args:
+        model: any classifier of images in [0, 1]; its mode is left as it was.
+        images: (n, channels, height, width) in [0, 1].
+        labels: their labels (n,).
+        threat_model: norm and epsilon.
+        batch_size: images per pass.
+        seed: of all that is drawn.
+    """
+    images, labels = images[:IMAGES], labels[:IMAGES]
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    norm, epsilon = threat_model.norm, threat_model.epsilon
+    with frozen(model):
+        first, second = (_scores(model, images, batch_size) for _ in range(2))
+        stepped = [
+            _single_step(model, x, y, epsilon, norm)
+            for x, y in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
+        ]
+    turn = (Turn("PGD", ScoringAttack, {"steps": STEPS}),)
+    stands = [
+        run_turns(
+            model, images, labels, ThreatModel(norm=norm, epsilon=radius), turn, batch_size=batch_size, seed=seed
+        ).stands
+        for radius in (_within(WIDER * epsilon, norm), _far(images, norm))
+    ]
+    limit = SAME * first.abs().amax().clamp(min=1e-12)
+    return Probes(
+        clean=_bits(first.argmax(1) == labels),
+        single_step=_bits(torch.cat(stepped)),
+        wider=stands[0],
+        far=stands[1],
+        largest_class=float(torch.bincount(labels).max()) / len(labels),
+        unsteady=int((~((first - second).abs().amax(1) <= limit)).sum()),
+        moved_buffers=tuple(name for name, buffer in model.named_buffers() if not _equal(before[name], buffer)),
+        probabilities=looks_like_probabilities(first),
+    )
+
+
+def _single_step(model: nn.Module, x: Tensor, labels: Tensor, epsilon: float, norm: Norm) -> Tensor:
+    """Returns whether images are labelled right after one step from the image itself; mistakes are attacked too."""
+    with torch.enable_grad():
+        gradient = input_gradient(model, x, labels)
+    moved = Ball(x=x, epsilon=epsilon, norm=norm).step(x, epsilon, gradient)
+    with torch.no_grad():
+        right: Tensor = model(moved).argmax(1) == labels
+    return right
+
+
+def _scores(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([model(batch).float() for batch in torch.split(images, batch_size)])
+
+
+def _within(epsilon: float, norm: Norm) -> float:
+    """Returns a radius that a threat model may have: above 0.5 in L-infinity, it may not."""
+    return min(epsilon, FAR) if norm == "linf" else epsilon
+
+
+def _far(images: Tensor, norm: Norm) -> float:
+    """Returns a radius within which every image can be made grey."""
+    return FAR if norm == "linf" else float(FAR * images[0].numel() ** 0.5)
+
+
+def _bits(values: Tensor) -> Bits:
+    return np.asarray(values.cpu().numpy(), dtype=np.bool_)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and bool(torch.equal(one, other.to(one.device)))
