@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from analysis.export.networks import network_of, recipe_of
 from analysis.run.trials import Run, Trial
-from trainables.checkpoints.checkpoint import read_result
-from trainables.checkpoints.trained_model import rebuild
 from trainables.compression.compressor import Compressors
-from trainables.config import parse
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import OnnxModel, agreement, require_onnx
@@ -41,7 +39,7 @@ def write_models(
     folder = place if len(trials) > 1 or place.is_dir() else None
     data: dict[str, Splits] = {}
     for trial in trials:
-        recipe = parse(Recipe, trial.recipe, where=f"{run.folder}/trials/{trial.id}/recipe.json")
+        recipe = recipe_of(run, trial)
         key = recipe.data.model_dump_json()
         if key not in data:
             data[key] = load_splits(recipe.data)
@@ -51,11 +49,7 @@ def write_models(
 
 
 def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: Path) -> str:
-    checkpoint = run.folder.child("trials", trial.id, "checkpoint")
-    weights = read_result(checkpoint, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
-    if weights is None:
-        raise InvalidInput(f"{checkpoint}: no whole checkpoint of the last epoch in it, expected the trained weights")
-    model, images = rebuild(recipe, splits, weights), splits.validation.images
+    model, images = network_of(run, trial, recipe, splits), splits.validation.images
     content = to_onnx(model, images.shape[1:], Compressors(recipe.methods, seed=recipe.seed))
     deployed = OnnxModel(content, threads=1)
     _check_accuracy(run, trial, deployed, splits)

@@ -178,6 +178,28 @@ def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
         assert "--output FILE goes with --format onnx" in refused.stderr
 
 
+def test_a_finished_trial_and_its_deployed_file_are_evaluated(run: Path, tmp_path: Path) -> None:
+    done = temper("evaluate", f"{run}:b0", "--attack", "quick", "--examples", "50", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    trial = next(one for one in read_run(Folder(str(run))).trials if one.name == "b0")
+    assert found["model"] == f"{run}:{trial.id[:8]}  b0"
+    assert (found["split"], found["examples"]) == ("validation", 50)
+    assert found["threat_model"] == {"norm": "linf", "epsilon": 0.02}
+    assert found["robust_accuracy"] == found["broken_by"].count(None) / 50 <= found["scored_accuracy"]
+    assert found["clean_accuracy"] == 1 - found["broken_by"].count("clean") / 50
+    file = tmp_path / "model.onnx"
+    assert temper("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file)).returncode == 0
+    black = ["evaluate", str(file), "--data", str(run), "--attack", "quick", "--examples", "20"]
+    deployed = temper(*black, "--transfer-from", f"{run}:b0")
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    assert "20 validation images, L∞ ε 0.02, quick ensemble without gradients" in deployed.stdout
+    assert [line.split()[0] for line in deployed.stdout.splitlines()[4:7]] == ["none", "Square", "transfer"]
+    refused = temper("evaluate", f"{run}:zzz")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "no trial is called 'zzz', expected one such as" in refused.stderr
+
+
 @pytest.mark.slow
 def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> None:
     base = json.loads((run / "run.json").read_text())["base"]

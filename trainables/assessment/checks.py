@@ -35,9 +35,14 @@ class Observed:
 
 def unsteady(seen: Observed) -> str | None:
     """Answers that differ from call to call: what breaks an image once may not break it again."""
-    if not seen.probes.unsteady:
-        return None
-    return f"its scores for {seen.probes.unsteady} images differ from one call to the next by more than {SAME:.1%}"
+    return unsteady_words(seen.probes.unsteady)
+
+
+def unsteady_words(images: int) -> str | None:
+    """Says that the scores of some images differ; None where those of none do."""
+    return (
+        f"its scores for {images} images differ from one call to the next by more than {SAME:.1%}" if images else None
+    )
 
 
 def moved_buffers(seen: Observed) -> str | None:

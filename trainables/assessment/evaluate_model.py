@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.assessment.checks import Observed, reasons
-from trainables.assessment.probes import probe
+from trainables.assessment.checks import Observed, reasons, unsteady_words
+from trainables.assessment.probes import probe, unsteady
 from trainables.attacks.attack import ROUNDING, ROUNDING_OF_LENGTH
 from trainables.ensemble.ensemble import (
+    BLACK_BOX,
     ENSEMBLES,
     MISTAKEN,
     STANDS,
@@ -21,6 +22,7 @@ from trainables.ensemble.ensemble import (
     Strength,
     TurnResult,
     run_turns,
+    transfer,
 )
 from trainables.ensemble.self_test import check_attacks
 from trainables.errors import InvalidInput
@@ -37,7 +39,8 @@ class Evaluation:
         threat_model: what was allowed to the attacks.
         attack: the ensemble.
         clean: (n,) whether an image is labelled right as it is.
-        scored: (n,) whether it is right under PGD on two losses, the attack that a search scores by.
+        scored: (n,) whether it is right under PGD on two losses, the attack that a search scores by; None without
+            gradients.
         robust: (n,) whether it is right under every attack.
         broken_by: (n,) name of the attack that broke it; None where none did; `clean` where it was wrong before.
         turns: what each attack did.
@@ -47,7 +50,7 @@ class Evaluation:
     threat_model: ThreatModel
     attack: Strength
     clean: Bits
-    scored: Bits
+    scored: Bits | None
     robust: Bits
     broken_by: tuple[str | None, ...]
     turns: tuple[TurnResult, ...]
@@ -58,12 +61,17 @@ class Evaluation:
         return float(self.clean.mean())
 
     @property
-    def scored_accuracy(self) -> float:
-        return float(self.scored.mean())
+    def scored_accuracy(self) -> float | None:
+        return None if self.scored is None else float(self.scored.mean())
 
     @property
     def robust_accuracy(self) -> float:
         return float(self.robust.mean())
+
+    @property
+    def white_box(self) -> bool:
+        """Whether attacks followed gradients; if not, the robust accuracy is an upper bound."""
+        return any(turn.white_box for turn in self.turns)
 
 
 def evaluate_model(
@@ -74,6 +82,8 @@ def evaluate_model(
     *,
     attack: Strength = "standard",
     seed: int = 0,
+    white_box: bool = True,
+    source: nn.Module | None = None,
     batch_size: int = 256,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Evaluation:
@@ -92,6 +102,9 @@ def evaluate_model(
         attack: quick (PGD on two losses, APGD-T on three classes), standard, or full (the unabridged ensemble of
             arXiv 2003.01690, and restarts).
         seed: of all that is drawn.
+        white_box: whether the network has gradients; without, only attacks that need none are run, and robust accuracy
+            is an upper bound.
+        source: another network for the same images, on the same device, whose adversarial examples are tried as well.
         batch_size: images per pass.
         progress: is told after each batch.
 
@@ -102,23 +115,28 @@ def evaluate_model(
     place = next(chain(model.parameters(), model.buffers()), images).device
     images, labels = images.to(place), labels.to(place)
     _check(model, images, labels)
-    turns = ENSEMBLES[attack]
+    turns = (ENSEMBLES if white_box else BLACK_BOX)[attack]
     check_attacks(turns, threat_model, place)
+    turns = turns if source is None else (*turns, transfer(source))
     attacked = run_turns(
         model, images, labels, threat_model, turns, batch_size=batch_size, seed=seed, progress=progress
     )
-    probes = probe(model, images, labels, threat_model, batch_size=batch_size, seed=seed)
-    outside = outside_of(threat_model, images, attacked.adversarial)
-    unreliable = reasons(Observed(attacked, probes, outside))
+    if white_box:
+        probes = probe(model, images, labels, threat_model, batch_size=batch_size, seed=seed)
+        outside = outside_of(threat_model, images, attacked.adversarial)
+        unreliable = reasons(Observed(attacked, probes, outside))
+    else:
+        unsteadiness = unsteady_words(unsteady(model, images, batch_size=batch_size))
+        unreliable = () if unsteadiness is None else (unsteadiness,)
     scored = np.asarray(attacked.clean & (attacked.broken_by != 1))
-    if unreliable and attack == "standard":
+    if unreliable and attack == "standard" and white_box:
         attacked = _attacked_further(model, images, labels, threat_model, attacked, batch_size, seed, progress)
     names = {number: turn.name for number, turn in enumerate(attacked.turns, start=1)} | {MISTAKEN: "clean"}
     return Evaluation(
         threat_model=threat_model,
         attack=attack,
         clean=attacked.clean,
-        scored=scored,
+        scored=scored if white_box else None,
         robust=attacked.stands,
         broken_by=tuple(names.get(int(number)) for number in attacked.broken_by),
         turns=attacked.turns,

@@ -65,7 +65,7 @@ def probe(
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     norm, epsilon = threat_model.norm, threat_model.epsilon
     with frozen(model):
-        first, second = (_scores(model, images, batch_size) for _ in range(2))
+        first = _scores(model, images, batch_size)
         stepped = [
             _single_step(model, x, y, epsilon, norm)
             for x, y in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
@@ -77,17 +77,24 @@ def probe(
         ).stands
         for radius in (_within(WIDER * epsilon, norm), _far(images, norm))
     ]
-    limit = SAME * first.abs().amax().clamp(min=1e-12)
     return Probes(
         clean=_bits(first.argmax(1) == labels),
         single_step=_bits(torch.cat(stepped)),
         wider=stands[0],
         far=stands[1],
         largest_class=float(torch.bincount(labels).max()) / len(labels),
-        unsteady=int((~((first - second).abs().amax(1) <= limit)).sum()),
+        unsteady=unsteady(model, images, batch_size=batch_size),
         moved_buffers=tuple(name for name, buffer in model.named_buffers() if not _equal(before[name], buffer)),
         probabilities=looks_like_probabilities(first),
     )
+
+
+def unsteady(model: nn.Module, images: Tensor, *, batch_size: int) -> int:
+    """Returns for how many of the first `IMAGES` images the scores differ from one call to the next."""
+    with frozen(model):
+        first, second = (_scores(model, images[:IMAGES], batch_size) for _ in range(2))
+    limit = SAME * first.abs().amax().clamp(min=1e-12)
+    return int((~((first - second).abs().amax(1) <= limit)).sum())
 
 
 def _single_step(model: nn.Module, x: Tensor, labels: Tensor, epsilon: float, norm: Norm) -> Tensor:

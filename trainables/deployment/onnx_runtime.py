@@ -64,6 +64,13 @@ class OnnxModel:
             self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no other base in common
             raise InvalidInput(f"onnx: onnxruntime refuses the file ({_first_line(error)})") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1:
+            names = ", ".join(one.name for one in inputs)
+            raise InvalidInput(f"onnx: the file has {len(inputs)} inputs ({names}), expected one: the images")
+        self._images, self._scores = inputs[0].name, outputs[0].name
+        first = (inputs[0].shape or [None])[0]
+        self.batch: int | None = first if isinstance(first, int) else None  # images of every call; None: any number
 
     def scores(self, images: Images) -> NDArray[np.float32]:
         """Computes the scores (n, classes) of images (n, channels, height, width) in [0, 1].
@@ -72,12 +79,23 @@ class OnnxModel:
             InvalidInput: onnxruntime fails, for example because the images have another shape.
         """
         try:
-            (scores,) = self._session.run(["scores"], {"images": images})
+            scores = self._called(images)
         except Exception as error:  # as in __init__
             raise InvalidInput(
                 f"onnx: onnxruntime fails on {len(images)} images of shape {images.shape[1:]} ({_first_line(error)})"
             ) from error
         return np.asarray(scores, np.float32)
+
+    def _called(self, images: Images) -> Any:
+        """Runs the file; where it wants a fixed number of images, in such parts, the last one filled up."""
+        if self.batch is None or len(images) == self.batch:
+            return self._session.run([self._scores], {self._images: images})[0]
+        parts = []
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            filled = np.concatenate([part, np.repeat(part[-1:], self.batch - len(part), axis=0)])
+            parts.append(self._session.run([self._scores], {self._images: filled})[0][: len(part)])
+        return np.concatenate(parts)
 
     def accuracy(self, images: Images, labels: NDArray[np.int64]) -> float:
         """Returns the share of images (n, channels, height, width), 0–1, that the file gives their labels (n,)."""
@@ -90,7 +108,7 @@ class OnnxModel:
         taken = []
         for number in range(warm_up + calls):
             started = time.perf_counter()
-            self._session.run(["scores"], {"images": images})
+            self._called(images)
             if number >= warm_up:
                 taken.append(1000 * (time.perf_counter() - started))
         p50, p95 = np.percentile(taken, [50, 95])

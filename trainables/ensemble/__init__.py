@@ -6,6 +6,7 @@
 - `fab`: implements FAB, which looks for the nearest point where a network is wrong
 - `square`: implements the Square attack, which needs no gradient
 - `restarts`: implements PGD from directions that broke other images
+- `transfer`: tries examples on a network that were made for another
 - `ensemble`: runs one attack after the other on the images that still stand
 - `self_test`: tries the ensemble on a network whose margins are known
 """

@@ -56,7 +56,7 @@ class TargetedApgdAttack:
 
     @property
     def passes(self) -> int:
-        return passes_to_rank(self.targets) + self.targets * (self.steps + 1)
+        return passes_to_rank(self.targets) + self.targets * (self.steps + 2)  # a start, and a look at the result
 
     @property
     def bound(self) -> float:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from trainables.ensemble.fab import FabAttack
 from trainables.ensemble.objectives import wrong
 from trainables.ensemble.restarts import Directions, RestartedAttack
 from trainables.ensemble.square import SquareAttack
+from trainables.ensemble.transfer import TransferAttack
 from trainables.evaluation.config import ThreatModel
 from trainables.models.build import frozen
 
 Strength = Literal["quick", "standard", "full"]
 STANDS, MISTAKEN = -1, 0  # in `Attacked.broken_by`: broken by no attack, and wrong without one
 DIRECTIONS = 300  # shifts that are remembered for restarts
+TRANSFER_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Turn:
 
     name: str
     attack: Callable[..., Attack]
-    settings: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     white_box: bool = True
 
     def make(self, threat_model: ThreatModel, directions: Directions) -> Attack:
@@ -74,6 +76,21 @@ ENSEMBLES: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
         ),
     }
 )
+
+
+# For networks without gradients, such as a deployed file.
+BLACK_BOX: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
+    {
+        "quick": (Turn("Square", SquareAttack, {"queries": 500}, white_box=False),),
+        "standard": (Turn("Square", SquareAttack, {"queries": 5000}, white_box=False),),
+        "full": (Turn("Square", SquareAttack, {"queries": 20_000}, white_box=False),),
+    }
+)
+
+
+def transfer(source: nn.Module) -> Turn:
+    """Returns the attack that tries examples which were made for another network on the same device."""
+    return Turn("transfer", TransferAttack, {"source": source, "steps": TRANSFER_STEPS}, white_box=False)
 
 
 @dataclass(frozen=True)

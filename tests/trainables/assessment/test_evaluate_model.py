@@ -27,6 +27,8 @@ def test_results_are_given_for_each_image() -> None:
     assert found.broken_by[:6] == ("clean",) * 6
     assert [name is None for name in found.broken_by] == found.robust.tolist()
     assert set(found.broken_by) <= {"clean", None, *(turn.name for turn in found.turns)}
+    assert found.scored is not None
+    assert found.scored_accuracy is not None
     assert bool((found.robust <= found.scored).all())
     assert bool((found.scored <= found.clean).all())
     assert 0 < found.robust_accuracy <= found.scored_accuracy < 0.9

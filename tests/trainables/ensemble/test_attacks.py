@@ -72,6 +72,18 @@ def test_on_a_linear_network_it_breaks_what_can_be_broken_and_nothing_else(name:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+def test_where_nothing_breaks_it_makes_as_many_passes_as_it_declares(name: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 40))
+    x = torch.rand(3, 1, 4, 4)
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda _, given: calls.append(len(given[0])))
+    attack = made(name, "linf", 1e-7)
+    perturb(attack, model, x, model(x).argmax(1), Generator())
+    assert len(calls) - 1 == attack.passes - (5 if name == "restarts" else 0)  # which has no directions to try
+
+
+@pytest.mark.parametrize("name", ATTACKS)
 def test_the_same_generator_gives_the_same_result(name: str) -> None:
     given = known("linf", images=20)
     attack = made(name, "linf", 0.02)

@@ -1,0 +1,231 @@
+"""Finds a network that is to be evaluated, with the images and the threat model that it is evaluated on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from analysis.export.networks import finished_trial, network_of, recipe_of
+from analysis.pareto.parity import label
+from analysis.run.trials import Run, read_run
+from search.resume.comparison import check_run
+from trainables.attacks.config import Norm
+from trainables.config import parse
+from trainables.data.config import Data
+from trainables.data.drawing import drawn
+from trainables.data.splits import Examples, Splits, load_splits, load_test, pixel_statistics
+from trainables.deployment.onnx_runtime import OnnxModel
+from trainables.errors import InvalidInput
+from trainables.evaluation.config import ThreatModel
+from trainables.models.build import build
+from trainables.models.config import Network, Weights
+from trainables.models.weights import load_weights
+from trainables.storage import Folder
+
+Split = Literal["validation", "test"]
+RUN_FILE = "run.json"
+VALIDATION = 10  # images that are held out where no validation split is used: the fewest that there may be
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for.
+
+    Attributes:
+        model: `RUN:ID`, `module:function` or another network's name, or the path of an ONNX file.
+        weights: file of weights of a network that is no trial's.
+        data: a run whose data are used; a data set's name; `module:function`; or an image folder.
+        image_size: height and width of an image folder's images.
+        norm, epsilon: threat model; None: that of the run.
+        split: which images; None: validation of a run, and test of other data.
+        examples: how many images, drawn by class; None: all.
+        source: `RUN:ID` of a network whose adversarial examples are tried too.
+        force: whether changed code or data of a run are only said.
+    """
+
+    model: str
+    weights: str | None = None
+    data: str | None = None
+    image_size: int | None = None
+    norm: Norm | None = None
+    epsilon: float | None = None
+    split: Split | None = None
+    examples: int | None = None
+    source: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A network and what it is evaluated on.
+
+    Attributes:
+        name: what it is called.
+        model: the network, on the CPU.
+        white_box: whether it has gradients.
+        images: (n, channels, height, width) in [0, 1].
+        labels: (n,).
+        split: which images they are.
+        threat_model: norm and epsilon.
+        source: another network whose adversarial examples are tried too.
+    """
+
+    name: str
+    model: nn.Module
+    white_box: bool
+    images: Tensor
+    labels: Tensor
+    split: Split
+    threat_model: ThreatModel
+    source: nn.Module | None = None
+
+
+class OnnxNetwork(nn.Module):
+    """A deployed file as a network without gradients, for images on the CPU."""
+
+    def __init__(self, deployed: OnnxModel) -> None:
+        super().__init__()
+        self._deployed = deployed
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self._deployed.scores(np.ascontiguousarray(x.detach().numpy(), np.float32)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """A run that was named, and what is known from it."""
+
+    run: Run
+    data: Data
+    splits: Splits
+
+
+def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
+    """Find the network, its images and its threat model.
+
+    Args:
+        wanted: what the command line asks for.
+        say: prints a line, on what differs without being refused.
+
+    Raises:
+        InvalidInput: something of it cannot be found, or is missing.
+    """
+    place, _, trial = wanted.model.rpartition(":")
+    if place and _is_run(place):
+        known = _known(place, trial, wanted, say)
+        found = finished_trial(known.run, trial)
+        model = network_of(known.run, found, recipe_of(known.run, found), known.splits)
+        return _subject(wanted, f"{place}:{found.id[:8]}  {label(found)}", model, known, known.data, known.splits)
+    if wanted.data is None:
+        raise InvalidInput(
+            f"{wanted.model}: is no RUN:ID, so --data is needed: a run, a data set's name, module:function or an image "
+            "folder"
+        )
+    about = _known(wanted.data, None, wanted, say) if _is_run(wanted.data) else None
+    data = _data(wanted.data, wanted.image_size) if about is None else about.data
+    splits = load_splits(data) if about is None else about.splits
+    if wanted.model.endswith(".onnx"):
+        return _subject(wanted, wanted.model, _onnx(wanted), about, data, splits, white_box=False)
+    model = _named(wanted, data, splits)
+    return _subject(wanted, wanted.model, model, about, data, splits)
+
+
+def _subject(
+    wanted: Wanted,
+    name: str,
+    model: nn.Module,
+    known: _Known | None,
+    data: Data,
+    splits: Splits,
+    *,
+    white_box: bool = True,
+) -> Subject:
+    split: Split = wanted.split or ("test" if known is None else "validation")
+    if split == "validation" and known is None:
+        raise InvalidInput("--split validation: a data set has none by itself; --data RUN takes that of a run")
+    examples: Examples = drawn(splits.validation if split == "validation" else load_test(data), wanted.examples)
+    images, labels = examples.tensors(torch.device("cpu"))
+    source = None
+    if wanted.source is not None:
+        place, _, trial = wanted.source.rpartition(":")
+        if not place or not _is_run(place):
+            raise InvalidInput(f"--transfer-from: got {wanted.source!r}, expected RUN:ID of a finished trial")
+        run = read_run(Folder(place))
+        found = finished_trial(run, trial)
+        recipe = recipe_of(run, found)
+        source = network_of(run, found, recipe, load_splits(recipe.data))
+    return Subject(name, model, white_box, images, labels, split, _threat_model(wanted, known), source)
+
+
+def _is_run(place: str) -> bool:
+    try:
+        return RUN_FILE in Folder(place).names()
+    except (OSError, ValueError, InvalidInput):
+        return False
+
+
+def _known(place: str, trial: str | None, wanted: Wanted, say: Callable[[str], object]) -> _Known:
+    """Read a run and its data, and refuse it if the user's code or data have changed since.
+
+    Args:
+        place: its folder.
+        trial: the trial whose data are used; None: those of any, the study's.
+        wanted: what the command line asks for.
+        say: prints a line.
+    """
+    run = read_run(Folder(place))
+    check_run(run, lambda text: None, force=True)  # puts the study's modules on the path, for the recipe's functions
+    if not run.trials:
+        raise InvalidInput(f"{place}: no recipe in it, so nothing says which data it is about")
+    chosen = run.trials[0] if trial is None else finished_trial(run, trial)
+    data = recipe_of(run, chosen).data
+    splits = load_splits(data)
+    check_run(run, say, force=wanted.force, data=splits.fingerprint())
+    return _Known(run, data, splits)
+
+
+def _threat_model(wanted: Wanted, known: _Known | None) -> ThreatModel:
+    recorded = {} if known is None else known.run.info.get("evaluation") or {}
+    norm, epsilon = wanted.norm or recorded.get("norm", "linf"), wanted.epsilon
+    if epsilon is None and norm == recorded.get("norm", norm):
+        epsilon = recorded.get("epsilon")
+    if epsilon is None:
+        raise InvalidInput(f"--epsilon: is needed, since no run says which one is meant in the norm {norm}")
+    return parse(ThreatModel, {"norm": norm, "epsilon": epsilon}, where="threat model")
+
+
+def _data(name: str, image_size: int | None) -> Data:
+    """Make the configuration of a data set that is no run's."""
+    if Path(name).is_dir():
+        if image_size is None:
+            raise InvalidInput("--image-size: is needed with an image folder, such as --image-size 64")
+        given = {"name": "image_folder", "path": name, "image_size": image_size}
+    else:
+        given = {"name": name}
+    return parse(Data, {**given, "validation_size": VALIDATION}, where="--data")
+
+
+def _onnx(wanted: Wanted) -> nn.Module:
+    if wanted.weights is not None:
+        raise InvalidInput("--weights: goes with module:function, an ONNX file has its own")
+    try:
+        content = Path(wanted.model).read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{wanted.model}: {error.strerror}") from error
+    return OnnxNetwork(OnnxModel(content, threads=torch.get_num_threads()))
+
+
+def _named(wanted: Wanted, data: Data, splits: Splits) -> nn.Module:
+    network = parse(Network, {"name": wanted.model}, where="model")
+    if wanted.weights is None:
+        raise InvalidInput(f"{wanted.model}: --weights FILE is needed: without it the network would be untrained")
+    shape = splits.train.images.shape[1:]
+    pixels = pixel_statistics(data, splits.train)
+    with torch.random.fork_rng(devices=[]):
+        model = build(network, shape, classes=splits.classes, pixels=pixels)
+    load_weights(model, Weights(path=wanted.weights))
+    return model.eval()
