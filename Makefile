@@ -50,7 +50,7 @@ autoattack: install
 	PYTHONPATH=build/autoattack $(BIN)/python -m tests.benchmarks.autoattack.record --train
 
 # Temper's sampler against what else one could pick, on tables of recipes, each optimizer with 20 seeds. Results are kept
-# in build/peers/results.jsonl, so it goes on where it was stopped. Days on two cores.
+# in tests/benchmarks/peers/found, so it goes on where it was stopped. Half a day on two cores.
 bench-peers: build/peers/main/.installed build/peers/primo/.installed
 	build/peers/primo/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py
 	build/peers/main/bin/python -m pytest -q -W default tests/benchmarks/peers/optimizers/test_optimizers.py

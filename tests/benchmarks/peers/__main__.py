@@ -1,10 +1,10 @@
 """Runs searches on tables and compares them.
 
-    python -m tests.benchmarks.peers run [--tables …] [--peers …] [--seeds 20] [--results FILE]
-    python -m tests.benchmarks.peers report [--tables …] [--peers …] [--results FILE]
+    python -m tests.benchmarks.peers run [--tables …] [--peers …] [--seeds 20] [--results FOLDER]
+    python -m tests.benchmarks.peers report [--tables …] [--peers …] [--results FOLDER]
 
-A search whose result is in the file already, for the same table and versions, is not run again, so `run` goes on where
-it was stopped. `report` reads the file only.
+A search whose result is in the folder already, for the same table and versions, is not run again, so `run` goes on
+where it was stopped. `report` reads the folder only.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from tests.benchmarks.peers.tables.outside import chosen, outside_table
 from tests.benchmarks.peers.tables.recordings import recorded_table
 from tests.benchmarks.peers.tables.table import Table
 
-RESULTS = Path("build/peers/results.jsonl")
+RESULTS = Path(__file__).parent / "found"
+RECORDED = ("digits", "digits_wide", "fashion_mnist", "fashion_mnist_3000")
 MOST = 200  # recipes of one search on a table that is none of Temper's
 
 
@@ -82,7 +83,7 @@ def run(
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["run", "report"])
-    parser.add_argument("--tables", nargs="+", default=["digits", "fashion_mnist", *chosen()])
+    parser.add_argument("--tables", nargs="+", default=[*RECORDED, *chosen()])
     parser.add_argument("--peers", nargs="+", choices=list(ENTRANTS), default=list(ENTRANTS))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budgets", nargs="+", choices=[COUNTED, COMPUTE], default=[COUNTED, COMPUTE])

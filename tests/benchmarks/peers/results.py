@@ -1,4 +1,7 @@
-"""Keeps the result of every search in a file, one line each, so that none is run again for the same versions."""
+"""Keeps the result of every search in a file of its table, one line each, so that none is run again.
+
+The files are part of the checkout: a search is run once for the same versions, on whatever machine.
+"""
 
 import json
 import os
@@ -8,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.peers.accounting import Step, after_trials, grown, reached
-from tests.benchmarks.peers.tables.table import Table
+from tests.benchmarks.peers.tables.table import Array, Table
 
 LEVELS = (0.8, 0.95)  # of the hypervolume of a table's region
 TRIALS = 20  # of a search whose budget is trials, Temper's default
@@ -41,17 +44,16 @@ class Found:
     """What one search found.
 
     Attributes:
-        entries: numbers of the recipes in the order in which they were trained, as often as they went on.
-        spent: share of the table's budget that had been spent after each.
-        region: share of the region's hypervolume that had been found after each.
+        steps: how often it trained a recipe, or trained one further.
+        growth: share of the table's budget that had been spent, and share of the region's hypervolume that had been
+            found, after each step that found more, and after the last one.
         reached: share of the budget after which each of `LEVELS` was reached; None: not within it.
         after_trials: share of the region's hypervolume after `TRIALS` recipes.
         seconds: processor time that the search took, s.
     """
 
-    entries: list[int]
-    spent: list[float]
-    region: list[float]
+    steps: int
+    growth: list[list[float]]
     reached: list[float | None]
     after_trials: float
     seconds: float
@@ -62,39 +64,47 @@ def found_by(table: Table, steps: list[Step], seconds: float) -> Found:
     spent, region = grown(table, steps)
     shares = [reached(spent, region, level) for level in LEVELS]
     return Found(
-        entries=[step.entry for step in steps],
-        spent=[round(float(one), 6) for one in spent],
-        region=[round(float(one), 6) for one in region],
+        steps=len(steps),
+        growth=_growth(spent, region),
         reached=[None if np.isinf(one) else one for one in shares],
         after_trials=after_trials(steps, region, TRIALS),
         seconds=round(seconds, 2),
     )
 
 
-class Results:
-    """A file of results, to which lines are only added."""
+def _growth(spent: Array, region: Array) -> list[list[float]]:
+    before = np.concatenate([[0.0], region[:-1]])
+    kept = np.flatnonzero(region > before).tolist()
+    rows = kept if kept and kept[-1] == len(region) - 1 else [*kept, len(region) - 1]
+    return [[round(float(spent[row]), 4), round(float(region[row]), 4)] for row in rows if row >= 0]
 
-    def __init__(self, path: Path) -> None:
+
+class Results:
+    """A folder of results, a file for each table, to which lines are only added."""
+
+    def __init__(self, folder: Path) -> None:
         """Read what is there. A last line that was cut short is left out: its search runs again."""
-        self._path = path
+        self._folder = folder
         self._known: dict[Cell, Found] = {}
-        for line in path.read_text().splitlines() if path.is_file() else []:
-            try:
-                read = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self._known[Cell(**read["cell"])] = Found(**read["found"])
+        for path in sorted(folder.glob("*.jsonl")):
+            for line in path.read_text().splitlines():
+                try:
+                    read = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                self._known[Cell(**read["cell"])] = Found(**read["found"])
 
     def __contains__(self, cell: object) -> bool:
         return cell in self._known
 
     def add(self, cell: Cell, found: Found) -> None:
         """Add a result, in one write, so that two processes may add to one file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"cell": asdict(cell), "found": asdict(found)})
-        with self._path.open("a+b") as file:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{cell.table}.jsonl"
+        line = json.dumps({"cell": asdict(cell), "found": asdict(found)}, separators=(",", ":"))
+        with path.open("a+b") as file:
             file.seek(0, os.SEEK_END)
-            cut = file.tell() > 0 and not _ends_a_line(self._path)
+            cut = file.tell() > 0 and not _ends_a_line(path)
             file.write((b"\n" if cut else b"") + line.encode() + b"\n")
         self._known[cell] = found
 

@@ -11,7 +11,7 @@ from tests.benchmarks.peers.tables.toy import toy_table
 
 def runs(shares: Sequence[float | None], after: float = 0.5) -> dict[int, Found]:
     """Searches with seeds 0, 1, … that reach the levels at these shares of the budget."""
-    return {seed: Found([0], [1.0], [1.0], [one, None], after, 0.0) for seed, one in enumerate(shares)}
+    return {seed: Found(1, [[1.0, 1.0]], [one, None], after, 0.0) for seed, one in enumerate(shares)}
 
 
 OUTCOMES = {
@@ -63,7 +63,7 @@ def test_only_seeds_that_both_ran_are_compared() -> None:
 
 
 def test_the_report_reads_results_of_its_table_alone(tmp_path: Path) -> None:
-    results = Results(tmp_path / "results.jsonl")
+    results = Results(tmp_path)
     for name in (OURS, "random"):
         for seed, found in OUTCOMES[name].items():
             results.add(Cell("toy", "0", name, "1", COMPUTE, seed), found)
