@@ -3,6 +3,7 @@
 - `run`: reads a run directory back
 - `pareto`: computes dominance, frontier, hypervolume, and parity with the reference
 - `tables`: makes the tables behind figures and files
+- `evidence`: says what several seeds on the same images prove
 - `export`: exports recipes and models
 - `report`: writes the report and its charts
 """

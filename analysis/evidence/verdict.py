@@ -1,0 +1,81 @@
+"""Decides on parity and on better, by intervals that hold for several comparisons at once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.evidence.crossed import Estimate
+
+Answer = Literal["yes", "no", "undecided"]
+TAIL = 0.05  # probability with which any bound of all comparisons may be wrong
+FEWEST_SEEDS = 3  # two seeds never decide
+MOST_SEEDS = 1000  # up to which more seeds are offered
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a comparison has come to.
+
+    Attributes:
+        estimate: the difference, ours minus theirs.
+        low, high: its simultaneous one-sided bounds.
+        margin: by how much ours may be below theirs at parity.
+        parity: whether ours is at parity.
+        better: whether ours is better.
+        more_seeds: about how many more seeds would decide on parity, if all else stays as it was found; None: it is
+            decided, or the images alone leave too much open.
+    """
+
+    estimate: Estimate
+    low: float
+    high: float
+    margin: float
+    parity: Answer
+    better: Answer
+    more_seeds: int | None
+
+
+def decide(estimate: Estimate, *, margin: float, comparisons: int = 1) -> Verdict:
+    """Decide on parity and on better.
+
+    Parity is yes where the lower bound of the difference is above −margin, and no where the upper one is below. Better
+    is yes where the lower bound is above 0, and no where the upper one is at most 0. Each bound may be wrong with a
+    probability of 5% divided by the number of comparisons (Bonferroni), so that all hold together with 95%.
+
+    Args:
+        estimate: the difference, ours minus theirs, in accuracy.
+        margin: in accuracy, ≥ 0.
+        comparisons: how many are decided on together.
+    """
+    tail = TAIL / comparisons
+    low, high = estimate.lower(tail), estimate.upper(tail)
+    enough = estimate.seeds >= FEWEST_SEEDS
+    parity = _answer(low > -margin, high < -margin, enough)
+    return Verdict(
+        estimate=estimate,
+        low=low,
+        high=high,
+        margin=margin,
+        parity=parity,
+        better=_answer(low > 0, high <= 0, enough),
+        more_seeds=_more_seeds(estimate, margin, tail) if parity == "undecided" else None,
+    )
+
+
+def _answer(yes: bool, no: bool, enough: bool) -> Answer:
+    return "undecided" if not enough else "yes" if yes else "no" if no else "undecided"
+
+
+def _more_seeds(estimate: Estimate, margin: float, tail: float) -> int | None:
+    """Return how many more seeds would decide; found by halving, as more seeds only narrow the bounds."""
+
+    def decides(seeds: int) -> bool:
+        more = estimate.with_seeds(seeds)
+        return more.lower(tail) > -margin or more.upper(tail) < -margin
+
+    low, high = max(estimate.seeds, FEWEST_SEEDS - 1), MOST_SEEDS
+    if not decides(high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return high - estimate.seeds
