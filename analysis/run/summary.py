@@ -32,7 +32,9 @@ def summary(recipe: dict[str, Any]) -> str:
     if soft := recipe.get("distillation"):  # runs older than distillation have no such key
         teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
         parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:.3g}{teacher}")
-    parts += [f"{schedule['epochs']} epochs", f"lr {schedule['learning_rate']:.2g}"]
+    cut = schedule.get("last_epoch_steps")  # runs of before 0.3 have no such key
+    parts += [f"{schedule['epochs']} epochs" + (f" (the last: {cut} steps)" if cut else "")]
+    parts += [f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
     parts += [f"momentum {schedule['momentum']:.3g}"] if schedule["momentum"] != 0.9 else []

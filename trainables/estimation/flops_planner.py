@@ -17,6 +17,7 @@ from trainables.data.splits import Splits
 from trainables.losses.losses import loss_of
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
+from trainables.training.batches import schedule_images
 from trainables.training.initial_network import initial_network
 from trainables.training.train_state import update_phase
 
@@ -88,7 +89,7 @@ class FlopsPlanner:
         *early, last = counted.passes
         for passes in early:
             _charge(recipe, passes, ledger, examples)
-        _charge(recipe, last, ledger, examples * (recipe.schedule.epochs - len(early)))
+        _charge(recipe, last, ledger, schedule_images(examples, recipe.schedule) - examples * len(early))
         return ledger
 
     def _network(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:

@@ -29,6 +29,7 @@ from trainables.losses.distillation import SoftLoss
 from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
+from trainables.training.batches import schedule_images
 from trainables.training.initial_network import initial_network
 from trainables.training.train_state import TrainState
 
@@ -153,7 +154,7 @@ class Pipeline:
             row["loss"] = None if result.diverged else result.loss
         if self.ending is None:
             row |= self._score_epoch(number)
-        left = max(0, self.recipe.schedule.epochs - number)  # epochs, each of which will cost as much as this one
+        left = self._epochs_left(number)  # each of which will cost as much as this one
         row |= {
             "planned_train_flops": self.ledger.marginal + left * (self.ledger.marginal - before[0]),
             "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
@@ -169,6 +170,11 @@ class Pipeline:
             overfitted = catastrophic_overfitting(alike, recipe.perturbation, recipe.loop, examples=examples)
             self._end(EndKind.OVERFITTED, overfitted)
         return row
+
+    def _epochs_left(self, number: int) -> float:
+        """Returns how many epochs are left after one; the last one, which may end early, counts by its images."""
+        examples, schedule = len(self._splits.train), self.recipe.schedule
+        return max(0.0, schedule_images(examples, schedule) / examples - number)
 
     def _end(self, kind: EndKind, reason: str | None) -> None:
         """Ends the recipe early, if there is a reason."""

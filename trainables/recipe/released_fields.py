@@ -102,6 +102,7 @@ RELEASED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             "weight_decay": 5e-4,
             "averaging": None,
         },
+        "0.3": {"last_epoch_steps": None},
     },
 }
 

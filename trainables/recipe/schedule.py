@@ -45,6 +45,8 @@ class Schedule(Frozen):
         weight_decay: the optimizer's weight decay.
         averaging: decay per step of an exponential moving average of the weights, which is then scored and kept; None:
             the weights themselves are.
+        last_epoch_steps: batches of the last epoch, after which training ends, so that a schedule can be cut to any
+            compute; the rate's curve and the attack's warm-up end there too. None, or more than there are: all.
     """
 
     epochs: Annotated[int, Field(ge=0)]
@@ -55,6 +57,7 @@ class Schedule(Frozen):
     momentum: Momentum = 0.9
     weight_decay: WeightDecay = 5e-4
     averaging: Decay | None = None
+    last_epoch_steps: PositiveInt | None = None
 
 
 class Augmentation(Frozen):

@@ -8,6 +8,8 @@ curve and the attack's warm-up are computed. Where the last batch has two images
 import math
 from itertools import pairwise
 
+from trainables.recipe.schedule import Schedule
+
 
 def batch_sizes(examples: int, size: int) -> list[int]:
     """Returns the number of images of each batch of an epoch; their sum is `examples`.
@@ -24,6 +26,33 @@ def batch_sizes(examples: int, size: int) -> list[int]:
     elif left:
         sizes.append(left)
     return sizes
+
+
+def epoch_sizes(examples: int, schedule: Schedule, epoch: int) -> list[int]:
+    """Returns the number of images of each batch of an epoch that is trained on; the last epoch may end early.
+
+    Args:
+        examples: number of training images.
+        schedule: says how large a batch is, and how many the last epoch has.
+        epoch: number of the epoch, counted from 1.
+    """
+    sizes = batch_sizes(examples, schedule.batch_size)
+    return sizes[: schedule.last_epoch_steps] if epoch == schedule.epochs else sizes
+
+
+def schedule_steps(examples: int, schedule: Schedule) -> int:
+    """Returns the number of batches of the whole schedule."""
+    if not schedule.epochs:
+        return 0
+    whole = len(batch_sizes(examples, schedule.batch_size))
+    return (schedule.epochs - 1) * whole + len(epoch_sizes(examples, schedule, schedule.epochs))
+
+
+def schedule_images(examples: int, schedule: Schedule) -> int:
+    """Returns the number of images of the whole schedule, each as often as it is trained on."""
+    if not schedule.epochs:
+        return 0
+    return (schedule.epochs - 1) * examples + sum(epoch_sizes(examples, schedule, schedule.epochs))
 
 
 def part_slices(examples: int, parts: int, size: int) -> list[slice]:

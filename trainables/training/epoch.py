@@ -55,6 +55,7 @@ class Trainer:
         update_phase: phase of the ledger for updates: `update`, or `base` in ordinary pretraining.
         micro_batches: number of parts that a batch is split into where memory is short; their gradients add up to that
             of the batch. BatchNorm then normalizes each part by itself, and each part draws its own noise.
+        most: batches after which the epoch ends; None: all.
     """
 
     model: nn.Module
@@ -67,9 +68,10 @@ class Trainer:
     ledger: Ledger
     update_phase: str = "update"
     micro_batches: int = 1
+    most: int | None = None
 
     def batches(self, x: Tensor, y: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yields every example once, in a newly drawn order, in batches.
+        """Yields every example once, in a newly drawn order, in batches, until the epoch ends.
 
         Args:
             x: images (n, channels, height, width).
@@ -81,7 +83,7 @@ class Trainer:
             positions of the examples in x (batch,).
         """
         order = torch.randperm(len(x), generator=self.generator, device=x.device)
-        for index in torch.split(order, batch_sizes(len(x), size)):
+        for index in torch.split(order, batch_sizes(len(x), size))[: self.most]:
             images = augment(x[index], self.augmentation, self.generator)
             yield images.contiguous(memory_format=torch.channels_last), y[index], index
 

@@ -17,7 +17,7 @@ from trainables.losses.losses import loss_of
 from trainables.models.build import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
-from trainables.training.batches import batch_sizes
+from trainables.training.batches import batch_sizes, epoch_sizes, schedule_steps
 from trainables.training.epoch import EpochResult, Trainer, free_epoch, train_epoch
 from trainables.training.initial_network import InitialNetwork
 from trainables.training.optimization import average_of, learning_rate, optimizer_of
@@ -92,8 +92,9 @@ class TrainState:
         """
         recipe, schedule = self._recipe, self._recipe.schedule
         replays = recipe.loop.replays if isinstance(recipe.loop, FreeLoop) else 1
-        batches = len(batch_sizes(len(self._labels), schedule.batch_size)) * replays
-        first, total = (epoch - 1) * batches, schedule.epochs * batches
+        examples = len(self._labels)
+        first = (epoch - 1) * len(batch_sizes(examples, schedule.batch_size)) * replays
+        total = schedule_steps(examples, schedule) * replays
         average = self.average
         trainer = Trainer(
             model=in_precision(self.model, recipe.precision),
@@ -106,6 +107,7 @@ class TrainState:
             ledger=ledger,
             update_phase=update_phase(recipe),
             micro_batches=micro_batches,
+            most=len(epoch_sizes(examples, schedule, epoch)),
         )
         x, y, size = self._images, self._labels, schedule.batch_size
         if isinstance(recipe.loop, FreeLoop) and isinstance(recipe.perturbation, FGSM):

@@ -8,7 +8,7 @@ from trainables.errors import InvalidInput
 
 def test_every_shipped_study_is_valid() -> None:
     paper = ["paper_cifar10", "paper_fashion_mnist", "paper_fashion_mnist_small"]
-    recorded = ["digits_recorded", "digits_wide_recorded", "fashion_mnist_recorded"]
+    recorded = ["digits_recorded", "digits_wide_recorded", "fashion_mnist_recorded", "fashion_mnist_3000_recorded"]
     assert sorted(shipped()) == sorted(["digits", "fashion_mnist", "fashion_mnist_small", *paper, *recorded])
     for name in shipped():
         assert load(name).name == name

@@ -131,11 +131,12 @@ def test_fields_of_a_class_s_first_version_are_always_in_the_id() -> None:
     first = recipe.model_dump(mode="json")
     for one in (first, first["base"]):
         assert one["model"].pop("uncounted_operators") == []  # came with 0.3
+        assert one["schedule"].pop("last_epoch_steps") is None  # and this one
     assert identifying_fields(recipe) == first
     assert recipe.id == "bccef97136249626"
 
 
-LATER = ("digits_wide_recorded",)  # studies that 0.1 did not have
+LATER = ("digits_wide_recorded", "fashion_mnist_3000_recorded")  # studies that 0.1 did not have
 
 
 def test_the_recipes_of_all_shipped_studies_have_the_ids_that_they_had_in_0_1() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from analysis.run.summary import summary
 from trainables.attacks.config import FGSM, PGD, NoPerturbation, Perturbation
 from trainables.data.splits import Examples, Splits
 from trainables.estimation.flops_planner import FlopsPlanner
@@ -12,7 +13,7 @@ from trainables.execution.pipeline import Pipeline
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop, Loop, OrdinaryLoop, Schedule
-from trainables.training.batches import batch_sizes, part_slices
+from trainables.training.batches import batch_sizes, epoch_sizes, part_slices, schedule_images, schedule_steps
 
 EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, examples=10, progress_steps=1, progress_examples=5)
 
@@ -94,3 +95,49 @@ def test_a_network_that_refuses_one_image_trains_on_all_of_them(
     rate = pipeline.history[-1]["learning_rate"]
     assert rate is not None
     assert rate < 1e-4  # the curve ends with the last step
+
+
+def test_the_last_epoch_may_end_early() -> None:
+    cut = Schedule(epochs=3, learning_rate=0.1, batch_size=8, last_epoch_steps=2)
+    assert [epoch_sizes(21, cut, epoch) for epoch in (1, 2, 3)] == [[8, 8, 5], [8, 8, 5], [8, 8]]
+    assert (schedule_steps(21, cut), schedule_images(21, cut)) == (8, 58)
+    for whole in (None, 3, 99):
+        schedule = cut.model_copy(update={"last_epoch_steps": whole})
+        assert (schedule_steps(21, schedule), schedule_images(21, schedule)) == (9, 63)
+    none = Schedule(epochs=0, learning_rate=1.0, last_epoch_steps=2)
+    assert (schedule_steps(21, none), schedule_images(21, none)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("perturbation", "loop"),
+    [(PGD(epsilon=0.1, steps=2, warm_up=1.0), OrdinaryLoop()), (FGSM(epsilon=0.1), FreeLoop(replays=2))],
+    ids=["ordinary", "free"],
+)
+def test_a_cut_schedule_costs_what_was_planned_and_ends_its_curve(perturbation: Perturbation, loop: Loop) -> None:
+    def recipe(steps: int | None) -> Recipe:
+        return Recipe.model_validate(
+            {
+                "data": {"name": "digits", "validation_size": 10},
+                "model": Network(name=f"{__name__}:normalizes_rows"),
+                "perturbation": perturbation,
+                "loop": loop,
+                "schedule": Schedule(epochs=3, learning_rate=0.01, batch_size=5, last_epoch_steps=steps),
+            }
+        )
+
+    generator = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(20, 1, 4, 4, generator=generator).numpy(), (torch.arange(20) % 3).numpy()
+    splits = Splits(Examples(images, labels), Examples(images[:10], labels[:10]))
+    planner = FlopsPlanner(splits, lambda _: pytest.fail("it has no base"))
+    whole, cut = planner.plan(recipe(None)), planner.plan(recipe(1))
+    assert cut.marginal == pytest.approx(whole.marginal * 45 / 60)
+    pipeline = Pipeline(recipe(1), EVALUATION, splits, None, torch.device("cpu"))
+    rows = [pipeline.step() for _ in range(3)]
+    assert pipeline.finished
+    assert pipeline.ledger.as_dict() | {"validation": 0.0} == cut.as_dict()
+    assert [row["planned_train_flops"] for row in rows] == pytest.approx([cut.marginal] * 3)
+    rate = rows[-1]["learning_rate"]
+    assert rate is not None
+    assert rate < 1e-4  # the curve ends with the last step
+    assert recipe(1).id != recipe(None).id == recipe(None).id
+    assert "3 epochs (the last: 1 steps)" in summary(recipe(1).model_dump(mode="json"))
