@@ -1,6 +1,7 @@
 """Recipes: makes the recipes that a study runs.
 
 - `baselines`: makes bases and baselines
+- `equal_compute`: cuts or stretches a schedule to a given compute
 - `grid_cells`: makes the recipes of a grid
 - `fixed`: holds all recipes that are known before the search
 - `proposals`: makes a recipe out of the parameters that a sampler chooses
