@@ -1,7 +1,7 @@
 """Export: writes recipes and models of a run for use elsewhere.
 
-- `selection`: chooses members of the frontier by rule
-- `networks`: finds a finished trial by what people call it, and rebuilds its network
+- `selection`: chooses finished trials by rule or by what people call them
+- `networks`: rebuilds the networks of finished trials
 - `recipes`: writes recipes as YAML, JSON or CSV
 - `onnx_models`: writes models as ONNX files
 """

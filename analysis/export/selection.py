@@ -1,4 +1,4 @@
-"""Chooses members of the frontier by rule: the knee, the most robust one, or the cheapest one at parity."""
+"""Chooses finished trials: by rule, such as the knee of the frontier, by the name of a fixed recipe, or by id."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,52 @@ from analysis.pareto.parity import at_parity, label, trial_bound
 from analysis.pareto.reference_point import outside
 from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
+from trainables.execution.ending import State
 
 CHOICES = ("knee", "parity", "max-robust", "all")
+
+
+def picks(run: Run, hows: Sequence[str]) -> list[Trial]:
+    """Choose trials in several ways, each trial once, in the order of the ways.
+
+    Args:
+        run: the run to choose from.
+        hows: each a rule of `pick`, the name of a fixed recipe, or the beginning of one trial's id.
+
+    Raises:
+        InvalidInput: nothing fits one of them.
+    """
+    chosen = [
+        trial for how in hows for trial in (pick(run, how) if how in CHOICES else [finished_trial(run, how, CHOICES)])
+    ]
+    return list({trial.id: trial for trial in chosen}.values())
+
+
+def finished_trial(run: Run, wanted: str, words: Sequence[str] = ()) -> Trial:
+    """Return the finished trial that a fixed recipe's name or the beginning of an id means.
+
+    Args:
+        run: the run.
+        wanted: the name, or the beginning of the id.
+        words: what else might have been asked for; the message says so where there is no such trial.
+
+    Raises:
+        InvalidInput: there is none, or there are several.
+    """
+    finished = [trial for trial in run.trials if trial.state is State.COMPLETE]
+    named = [trial for trial in finished if trial.name == wanted]
+    found = named or [trial for trial in finished if wanted and trial.id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(trial.id for trial in found[:5])
+        raise InvalidInput(f"{run.folder}: {wanted!r} is the beginning of {len(found)} trials, such as {ids}")
+    others = [trial for trial in run.trials if trial.name == wanted or (wanted and trial.id.startswith(wanted))]
+    if others:
+        raise InvalidInput(f"{run.folder}: trial {others[0].id} has not finished, so it has no network to look at")
+    names = ", ".join([*words, *(trial.name or trial.id for trial in finished[:5])])
+    some = f", expected one such as {names}" if finished else ", and none has finished"
+    raise InvalidInput(f"{run.folder}: no trial is called {wanted!r}{some}")
 
 
 def pick(run: Run, how: str) -> list[Trial]:

@@ -24,11 +24,14 @@ def status(run: str) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--pick", type=click.Choice(["knee", "parity", "max-robust", "all"]), default="knee", show_default=True)
+@click.option(
+    "--pick", "picked", multiple=True, default=["knee"], show_default=True, metavar="WHAT",
+    help="knee, parity, max-robust, all, a baseline's name, or the beginning of a trial's id; may be repeated.",
+)  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
 @click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
 @FORCE
-def export(run: str, pick: str, form: str, output: str | None, force: bool) -> None:
+def export(run: str, picked: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
     """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
@@ -38,15 +41,15 @@ def export(run: str, pick: str, form: str, output: str | None, force: bool) -> N
         raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
     found = read_run(Folder(run))
     _compare(found, force=force)
-    picked = selection.pick(found, pick)
-    for line in [] if pick == "all" else selection.warnings(found, picked):
+    chosen = selection.picks(found, picked)
+    for line in [] if "all" in picked else selection.warnings(found, chosen):
         click.echo(line, err=True)
     if output is None:
-        click.echo(recipes.render(picked, found, form), nl=False)
+        click.echo(recipes.render(chosen, found, form), nl=False)
         return
     from analysis.export.onnx_models import write_models
 
-    for line in write_models(found, picked, output, check=lambda data: _compare(found, force=force, data=data)):
+    for line in write_models(found, chosen, output, check=lambda data: _compare(found, force=force, data=data)):
         click.echo(line)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from analysis.export.networks import finished_trial, network_of, recipe_of
+from analysis.export.networks import network_of, recipe_of
+from analysis.export.selection import finished_trial
 from analysis.pareto.parity import label
 from analysis.run.trials import Run, read_run
 from search.resume.comparison import check_run

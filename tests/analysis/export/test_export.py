@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from analysis.export.recipes import render
-from analysis.export.selection import first_pick, pick
+from analysis.export.selection import finished_trial, first_pick, pick, picks
 from analysis.run.trials import Run, read_run
 from tests.support.run_directories import INFO, add, start, worked_example
 from trainables.errors import InvalidInput
@@ -98,3 +98,29 @@ def test_csv_joins_keys_by_dots(tmp_path: Path) -> None:
     assert rows[0]["recipe.compression.pruning_ratio"] == "0.5"
     assert rows[2]["recipe.compression.pruning_ratio"] == ""
     assert float(rows[0]["metrics.robust_accuracy"]) == 0.6
+
+
+def test_trials_are_picked_by_rule_by_name_and_by_id_each_once(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    assert [trial.id for trial in picks(run, ["max-robust", "a", "knee"])] == ["b", "a"]
+    assert [trial.id for trial in picks(run, ["pgd_at_20", "all"])] == ["pgd", "a", "b"]
+    assert finished_trial(run, "pg").id == "pgd"
+
+
+def test_a_trial_that_nobody_or_several_are_called_is_refused(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    for wanted, words in (
+        (
+            "zzz",
+            "no trial is called 'zzz', expected one such as knee, parity, max-robust, all, base, pgd_at_20, n_fgsm_at_5, a, b",
+        ),
+        ("", "no trial is called ''"),
+        ("d", "trial d has not finished"),
+        ("c", "trial c has not finished"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            picks(run, [wanted])
+    for number in (1, 2):
+        add(tmp_path, f"same{number}", number=10 + number, robust=0.1)
+    with pytest.raises(InvalidInput, match="'same' is the beginning of 2 trials, such as same1, same2"):
+        finished_trial(read_run(Folder(str(tmp_path))), "same")
