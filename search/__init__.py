@@ -11,6 +11,6 @@ From the ground up:
 - `monitoring`: shows a search while it runs: terminal, TensorBoard, Prometheus
 - `running`: runs the search on Ray Tune
 - `preflight`, `simulation`, `reproduce`: plan and price a search before it runs, simulate one, repeat one recipe
-- `evaluating`: attacks one network as hard as can be
+- `evaluating`, `confirm`: attack one network as hard as can be; retrain what was found, and say who wins
 - `cli`: the command line, a file for each kind of command
 """

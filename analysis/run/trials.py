@@ -16,6 +16,7 @@ from trainables.storage import Folder
 
 Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
 ESTIMATES = "estimates.json"
+CONFIRM = "confirm"  # the role of trials that retrain recipes with fresh seeds
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ class Run:
         trials: its trials, in the order of proposing.
         unreadable: names of trial folders whose recipe.json is torn.
         left_out: a line for each trial that is left out since its record has a value that no search writes.
+        confirmations: trials of role confirm, which retrain recipes with fresh seeds; nothing that a search does or
+            shows is about them.
         not_estimated: why the search's model could not be asked for estimates; empty where it was asked, or is none.
     """
 
@@ -98,6 +101,7 @@ class Run:
     trials: tuple[Trial, ...]
     unreadable: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    confirmations: tuple[Trial, ...] = ()
     not_estimated: str = ""
 
     def finished(self, trial_id: str) -> Trial | None:
@@ -157,7 +161,8 @@ def read_run(folder: Folder) -> Run:
         except (OSError, ValueError, KeyError, TypeError):
             unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
     trials.sort(key=lambda trial: trial.number)
-    run = Run(folder, info, tuple(trials), tuple(unreadable), tuple(left_out))
+    searched, confirmations = ([one for one in trials if (one.role == CONFIRM) == wanted] for wanted in (False, True))
+    run = Run(folder, info, tuple(searched), tuple(unreadable), tuple(left_out), tuple(confirmations))
     return run.estimated(_estimates(folder))
 
 

@@ -10,7 +10,7 @@ import click
 
 from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
-from search.cli.evidence import evaluate
+from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
 from search.cli.results import export, report, reproduce, status
@@ -40,6 +40,7 @@ for command in (
     studies,
     export,
     evaluate,
+    confirm,
     reproduce,
     report,
     submit,

@@ -1,10 +1,11 @@
-"""Defines the commands that make evidence of a network's robustness: `temper evaluate`."""
+"""Defines the commands that make evidence of robustness: `temper evaluate` and `confirm`."""
 
+import time
 from typing import Any
 
 import click
 
-from search.cli.options import FORCE, prepare
+from search.cli.options import FORCE, on_cluster, prepare
 
 
 @click.command()
@@ -42,3 +43,53 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     subject = find(Wanted(**given), lambda text: click.echo(text, err=True))
     found = attacked(subject, attack, seed)
     click.echo(in_json(subject, found) if as_json else "\n".join(table(subject, found)))
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--pick", "picks", multiple=True, metavar="WHAT",
+    help="knee, parity, max-robust, all, or the beginning of a trial's id; may be repeated.  [default: parity, knee]",
+)  # fmt: skip
+@click.option("--against", multiple=True, metavar="NAME", help="What to hold picks against.  [default: the reference]")
+@click.option("--seeds", type=int, default=6, show_default=True, help="Fresh seeds, the same for all.")
+@click.option("--examples", type=click.IntRange(min=2), help="Test images, drawn evenly by class.  [default: all]")
+@click.option(
+    "--attack", type=click.Choice(["quick", "standard", "full"]), default="standard", show_default=True,
+    help="How hard to attack.",
+)  # fmt: skip
+@click.option("--opponents/--no-opponents", default=True, help="Train fast opponents at the picks' compute too.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and attacked, and do nothing.")
+@FORCE
+@on_cluster
+def confirm(
+    run: str, attack: Any, dry_run: bool, address: str | None, allow_unauthenticated: bool, **given: Any
+) -> None:
+    """Train what RUN found again with fresh seeds, attack it as hard as can be on the test split, and say who wins.
+
+    What was trained and attacked is kept in RUN: the same command goes on where it was stopped.
+    """
+    started = time.perf_counter()
+    prepare(address)
+    from analysis.run.trials import read_run
+    from cluster.connection.session import Target
+    from search.confirm import confirm as confirming
+    from search.confirm import words
+    from search.failures import storage_watched
+    from search.monitoring.progress import Terminal
+    from search.record.lease import acquire
+    from trainables.storage import Folder
+
+    folder, terminal = Folder(run), Terminal()
+    wanted = confirming.Wanted(attack=attack, **given)
+    prepared = confirming.prepare(folder, wanted, lambda text: click.echo(text, err=True))
+    if dry_run:
+        click.echo("\n".join(confirming.dry_run(prepared)))
+        return
+    with acquire(folder, say=click.echo) as lease, storage_watched(folder):
+        target = Target(address, allow_unauthenticated)
+        number, plan = confirming.confirm(lease, prepared, target=target, terminal=terminal, started=started)
+        results = confirming.results_of(read_run(folder), plan)
+        folder.child("confirm", str(number)).write_json("verdict.json", words.as_json(plan, results))
+    lines = [*words.table(plan, results), "", *words.sentences(plan, results), *words.unreliable(plan, results)]
+    click.echo("\n".join(["", *lines, "", f"Kept in {folder}/confirm/{number}"]))

@@ -13,7 +13,7 @@ class DependencyTracker(Listener):
 
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome | None] = {}
-        self._lost: set[Recipe] = set()  # bases and baselines that ended without weights
+        self._lost: set[Recipe] = set()  # bases, baselines and confirmations that ended without weights
         self._unfinished: set[Recipe] = set()  # recipes whose process or node was lost, which a resumed search runs
 
     def __contains__(self, recipe_id: str) -> bool:
@@ -24,7 +24,7 @@ class DependencyTracker(Listener):
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self._outcomes[proposal.recipe.id] = outcome
-        if proposal.role in ("base", "baseline") and outcome.state is not State.COMPLETE:
+        if proposal.role in ("base", "baseline", "confirm") and outcome.state is not State.COMPLETE:
             self._lost.add(proposal.recipe)
 
     def left_unfinished(self, proposal: Proposal, reason: str) -> None:

@@ -3,4 +3,5 @@
 - `probes`: measures what a sound network and a working attack must show, beside the ensemble
 - `checks`: says in words what is wrong with a network's numbers
 - `evaluate_model`: attacks a network by the ensemble, and runs the checks
+- `attack_record`: writes and reads what an evaluation found, image by image, in a few kilobytes
 """

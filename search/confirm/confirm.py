@@ -1,0 +1,241 @@
+"""Confirms what a run found: retrains, attacks, compares; goes on where it was stopped."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.export.selection import picks
+from analysis.run.trials import Run, Trial, read_run
+from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.session import Target, session
+from cluster.doctor.shared_storage import check_shared
+from search.confirm.attacks import attack, read_attack
+from search.confirm.contenders import Contender, best_of, contender, opponents
+from search.confirm.plan import Plan, fresh_seeds, write_plan
+from search.confirm.trainings import train, with_ancestors
+from search.confirm.words import Results
+from search.monitoring.progress import Terminal
+from search.recipes.fixed import FixedRecipes
+from search.record.lease import Lease
+from search.remote.user_modules import user_modules
+from search.resume.comparison import check_run
+from search.resume.study_folder import require_modules
+from search.running.capacity import capacity_of
+from search.study.loading import read_study
+from search.study.study import Study
+from trainables.assessment.attack_record import AttackSetting
+from trainables.checkpoints.recovery import recover
+from trainables.data.drawing import drawn
+from trainables.data.splits import Splits, load_splits, load_test
+from trainables.ensemble.ensemble import Strength
+from trainables.errors import InvalidInput
+from trainables.estimation.flops_planner import FlopsPlanner
+from trainables.execution.ending import State
+from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for.
+
+    Attributes:
+        picks: rules, names or beginnings of ids of what is confirmed; none: the knee, and what is at parity if any is.
+        against: names or beginnings of ids of what picks are held against; none: the study's reference.
+        seeds: number of fresh seeds.
+        examples: images of the test split, drawn evenly over the classes; None: all.
+        attack: the ensemble.
+        opponents: whether fast opponents at equal compute are trained too.
+        force: whether changed code or data are only said.
+    """
+
+    picks: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    seeds: int = 6
+    examples: int | None = None
+    attack: Strength = "standard"
+    opponents: bool = True
+    force: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run that is to be confirmed, with all that is known before Ray starts."""
+
+    run: Run
+    study: Study
+    splits: Splits
+    setting: AttackSetting
+    seeds: tuple[int, ...]
+    contenders: tuple[Contender, ...]
+    candidates: tuple[tuple[Contender, ...], ...]  # of each pick, the fast opponents of which the best is confirmed
+
+
+def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Prepared:
+    """Read a run, and say who is confirmed against whom.
+
+    Raises:
+        InvalidInput: nothing can be confirmed, or the user's code or data have changed.
+    """
+    run = read_run(folder)
+    study = read_study(folder)
+    require_modules(folder, study, say)
+    splits = load_splits(study.data)
+    check_run(run, say, force=wanted.force, data=splits.fingerprint())
+    if not any(trial.state is State.COMPLETE for trial in run.trials):
+        raise InvalidInput(f"{folder}: no recipe has finished, so there is nothing to confirm")
+    chosen = _picked(run, wanted)
+    reference = run.reference
+    against = picks(run, wanted.against) if wanted.against else [reference] if reference is not None else []
+    if not against:
+        raise InvalidInput(f"{folder}: the reference did not finish; --against names what to hold the picks against")
+    against = [trial for trial in against if trial.id not in {one.id for one in chosen}]
+    contenders = [contender(run, trial, "pick") for trial in chosen]
+    contenders += [contender(run, trial, "against") for trial in against]
+    candidates = _candidates(run, study, splits, chosen, contenders) if wanted.opponents else []
+    setting = AttackSetting(study.threat_model, wanted.attack, wanted.examples)
+    seeds = fresh_seeds(run, study, wanted.seeds)
+    return Prepared(run, study, splits, setting, seeds, tuple(contenders), tuple(map(tuple, candidates)))
+
+
+def _picked(run: Run, wanted: Wanted) -> list[Trial]:
+    if wanted.picks:
+        return picks(run, wanted.picks)
+    chosen = picks(run, ["knee"])
+    try:
+        return picks(run, ["parity", "knee"])
+    except InvalidInput:
+        return chosen
+
+
+def _candidates(
+    run: Run, study: Study, splits: Splits, chosen: Sequence[Trial], contenders: Sequence[Contender]
+) -> list[list[Contender]]:
+    fixed = FixedRecipes.of(study)
+    trials = run.folder.child("trials")
+    planner = FlopsPlanner(splits, lambda recipe: recover(recipe, trials, splits, fixed.teachers))
+    return [
+        opponents(
+            study,
+            one,
+            trial.metrics.get("mac_ratio", 1.0),
+            trial.metrics["end_to_end_flops"],
+            planner.plan,
+            len(splits.train),
+        )
+        for trial, one in zip(chosen, contenders, strict=False)
+    ]
+
+
+def dry_run(prepared: Prepared) -> list[str]:
+    """Return what a confirmation would do, in lines."""
+    run, ended = prepared.run, {trial.id for trial in prepared.run.confirmations if trial.state is not State.RUNNING}
+    plan = Plan(prepared.contenders, prepared.seeds, prepared.setting, prepared.study.parity_margin)
+    candidates = [one for some in prepared.candidates for one in some]
+    recipes = [recipe for _, _, recipe in plan.recipes()]
+    trained = with_ancestors([*recipes, *(one.recipe for one in candidates)])
+    left = [recipe for recipe in trained if recipe.id not in ended]
+    opponents_of = sum(bool(some) for some in prepared.candidates)
+    seconds = _seconds_per_flop(run)
+    lines = [f"{one.part:9} {one.name}" for one in (*prepared.contenders, *candidates)]
+    lines.append(
+        f"{len(left)} trainings, and of {opponents_of} opponents, once chosen, as many seeds; "
+        f"{len(recipes) + opponents_of * len(plan.seeds)} networks attacked by the {plan.setting.attack} ensemble on "
+        f"{plan.setting.examples or 'all'} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
+    )
+    if seconds is not None:
+        flops = {trial.id: trial.metrics.get("end_to_end_flops", 0.0) for trial in run.trials}
+        known = {one.recipe.id: flops.get(one.recipe.id, 0.0) for one in prepared.contenders}
+        hours = len(plan.seeds) * sum(known.values()) * seconds / 3600
+        lines.append(f"about {hours:.1f} hours of one device for the trainings of picks and what they are held against")
+    if len(plan.seeds) < 3:
+        lines.append("two seeds never decide: --seeds 6 or more do where the difference is clear")
+    return lines
+
+
+def _seconds_per_flop(run: Run) -> float | None:
+    rows = [
+        (trial.metrics["device_seconds"], trial.metrics["end_to_end_flops"])
+        for trial in run.trials
+        if trial.metrics.get("device_seconds") and trial.metrics.get("end_to_end_flops")
+    ]
+    return sum(seconds for seconds, _ in rows) / sum(flops for _, flops in rows) if rows else None
+
+
+def confirm(
+    lease: Lease, prepared: Prepared, *, target: Target, terminal: Terminal, started: float
+) -> tuple[int, Plan]:
+    """Train and attack all that is not yet, and return the number of the confirmation and its plan.
+
+    Args:
+        lease: holds the run.
+        prepared: from `prepare`.
+        target: the cluster to run on.
+        terminal: prints lines and the status line.
+        started: `time.perf_counter()` when the command began.
+    """
+    study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
+    with session(target, beside=user_modules(study)):
+        capacity = capacity_of(study, FixedRecipes.of(study), splits, terminal.line)
+        check_shared(folder)
+
+        def trained(recipes: Mapping[str, Recipe]) -> None:
+            train(
+                read_run(folder),
+                study,
+                splits,
+                recipes,
+                capacity=capacity,
+                terminal=terminal,
+                started=started,
+                still_held=lease.check,
+            )
+
+        trained({one.name: one.recipe for some in prepared.candidates for one in some})
+        chosen = _best_opponents(read_run(folder), prepared)
+        contenders = (*prepared.contenders, *chosen)
+        plan = Plan(contenders, prepared.seeds, prepared.setting, study.parity_margin)
+        lease.check()
+        number = write_plan(folder, plan)
+        recipes = {f"{one.name}, seed {seed}": recipe for one, seed, recipe in plan.recipes()}
+        trained(recipes)
+        finished = {trial.id for trial in read_run(folder).confirmations if trial.state is State.COMPLETE}
+        test = drawn(load_test(study.data), plan.setting.examples)
+
+        def check() -> None:
+            INTERRUPTS.check()
+            lease.check()
+
+        attack(
+            [recipe for recipe in recipes.values() if recipe.id in finished],
+            folder.child("trials"),
+            splits,
+            test,
+            plan.setting,
+            placement=capacity.placements["confirm"],
+            say=terminal.line,
+            check=check,
+        )
+    return number, plan
+
+
+def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:
+    scores = {trial.id: trial.metrics.get("robust_accuracy", math.nan) for trial in run.confirmations if trial.metrics}
+
+    def score(one: Contender) -> float | None:
+        found = scores.get(one.recipe.id)
+        return None if found is None or math.isnan(found) else found
+
+    best = [best_of(some, score) for some in prepared.candidates]
+    return [one for one in best if one is not None]
+
+
+def results_of(run: Run, plan: Plan) -> Results:
+    """Return what was found of each contender with each seed, as far as it was trained and attacked."""
+    trials = {trial.id: trial for trial in run.confirmations if trial.state is State.COMPLETE}
+    found = {}
+    for one, seed, recipe in plan.recipes():
+        record = read_attack(run.folder.child("trials", recipe.id), plan.setting)
+        if record is not None and recipe.id in trials:
+            found[one.name, seed] = trials[recipe.id], record
+    return found

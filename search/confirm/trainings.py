@@ -1,0 +1,120 @@
+"""Trains the recipes of a plan on Ray, as trials of the run with role confirm; what has ended is not trained again."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import optuna
+
+from analysis.run.extensions import Spent
+from analysis.run.trials import Run
+from search.monitoring.progress import Progress, Terminal
+from search.monitoring.tally import Tally
+from search.recipes.fixed import Fixed, FixedRecipes
+from search.record.recorder import Record
+from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
+from search.running.budget import START
+from search.running.capacity import Capacity
+from search.running.tuning import TUNE_STATE, tune_study
+from search.study.algorithms import Budget, Sampler
+from search.study.space import BASE
+from search.study.study import Study
+from trainables.data.splits import Splits
+from trainables.execution.ending import State
+from trainables.recipe.recipe import Recipe
+
+
+def with_ancestors(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """Return recipes with their bases and teachers, which come before them, each once."""
+    found: dict[str, Recipe] = {}
+
+    def add(recipe: Recipe) -> None:
+        for ancestor in (recipe.base, recipe.separate_teacher):
+            if ancestor is not None:
+                add(ancestor)
+        found.setdefault(recipe.id, recipe)
+
+    for recipe in recipes:
+        add(recipe)
+    return list(found.values())
+
+
+def train(
+    run: Run,
+    study: Study,
+    splits: Splits,
+    recipes: Mapping[str, Recipe],
+    *,
+    capacity: Capacity,
+    terminal: Terminal,
+    started: float,
+    still_held: Callable[[], object],
+    since: Spent = START,
+) -> None:
+    """Train recipes, and whatever they start from; Ray must have been started. It returns once all have ended.
+
+    Args:
+        run: the run, as it was read a moment ago.
+        study: its study.
+        splits: its data.
+        recipes: what to train, by the names that are shown.
+        capacity: the cluster's room, and where trials go.
+        terminal: prints lines and the status line.
+        started: `time.perf_counter()` when the command began.
+        still_held: is called before each file is written, and raises if another driver has taken the run.
+        since: what had been spent; a confirmation has no budget.
+    """
+    everything = replace(run, trials=(*run.trials, *run.confirmations))
+    ended = {trial.id for trial in everything.trials if trial.state is not State.RUNNING}
+    wanted = [one for one in with_ancestors(recipes.values()) if one.id not in ended]
+    names = {recipe.id: name for name, recipe in recipes.items()}
+    if not wanted:
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    whole = FixedRecipes.of(study)
+    parents = {one.id for recipe in wanted for one in (recipe.base, recipe.teacher) if one is not None}
+    teachers = frozenset(recipe.teacher.id for recipe in wanted if recipe.teacher is not None)
+    fixed = replace(
+        whole,
+        baselines=(),
+        further=tuple(Fixed("confirm", names.get(one.id, f"{BASE}, seed {one.seed}"), one) for one in wanted),
+        cells=(),
+        parents=frozenset(parents),
+        teachers=teachers,
+        planned=len(wanted) + 1,
+    )
+    # Nothing is proposed, stopped early or limited: confirming is outside of the search and its budget.
+    budget = Budget(trials=0, retries=study.budget.retries, epoch_timeout=study.budget.epoch_timeout)
+    alone = study.model_copy(
+        update={"grid": None, "halving": None, "first": (), "budget": budget, "sampler": Sampler(kind="random")}
+    )
+    past = [one for one in remember(everything) if one.proposal.role == "confirm" or _is_needed(one, parents)]
+    tally = Tally(fixed.reference.recipe.id)
+    total = len(wanted) + sum(one.outcome is not None for one in past)
+    widest = max(len(one.name) for one in fixed.further)
+    progress = Progress(tally, total, capacity.slots, widest, started, terminal.line, terminal.status)
+    progress.begin()
+    record = Record(run.folder, next_order(remember(everything)), still_held)
+    try:
+        tune_study(
+            alone,
+            fixed,
+            run.folder,
+            splits,
+            [tally, record, progress],
+            (),
+            past,
+            finished_ancestors(everything, fixed, splits),
+            capacity=capacity,
+            hours_before=0.0,
+            since=since,
+            still_held=still_held,
+        )
+    finally:
+        terminal.status("")
+        run.folder.child(TUNE_STATE).remove()
+
+
+def _is_needed(past: RememberedTrial, parents: set[str]) -> bool:
+    """Return whether a trial of the search is the ordinary base, or what a recipe starts from."""
+    ended = past.outcome is not None
+    return ended and (past.proposal.name == BASE or past.proposal.recipe.id in parents)

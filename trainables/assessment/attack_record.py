@@ -1,0 +1,98 @@
+"""Writes and reads what an evaluation found, image by image, in a few kilobytes: enough to go on from elsewhere."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.assessment.evaluate_model import Evaluation
+from trainables.ensemble.ensemble import Strength
+from trainables.evaluation.config import ThreatModel
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AttackSetting:
+    """What one trained network is attacked by, and on how many images.
+
+    Attributes:
+        threat_model: norm and epsilon.
+        attack: the ensemble.
+        examples: images of the test split; None: all.
+        seed: of all that is drawn.
+    """
+
+    threat_model: ThreatModel
+    attack: Strength
+    examples: int | None
+    seed: int = 0
+
+    @property
+    def file(self) -> str:
+        """Name of the file that holds the result beside the trial's outcome."""
+        model = self.threat_model
+        parts = ["attack", self.attack, model.norm, f"{model.epsilon:.6g}", str(self.examples or "all")]
+        return "-".join([*parts, *([str(self.seed)] if self.seed else [])]) + ".json"
+
+
+@dataclass(frozen=True, eq=False)
+class AttackRecord:
+    """What was found of one network.
+
+    Attributes:
+        images: hash of the images and labels, so that only results on the same ones are compared.
+        clean, scored, robust: (n,) right as they are, under the search's attack, and under every attack.
+        unreliable: why the numbers cannot be trusted; empty where no check found anything.
+        turns: for each attack its name, how many images it was given, how many it broke, and its seconds.
+    """
+
+    images: str
+    clean: Bits
+    scored: Bits
+    robust: Bits
+    unreliable: tuple[str, ...]
+    turns: tuple[tuple[str, int, int, float], ...]
+
+    @classmethod
+    def of(cls, found: Evaluation, images: Tensor, labels: Tensor) -> Self:
+        """Make the record of a white-box evaluation."""
+        assert found.scored is not None, "deployed files are recorded elsewhere"
+        turns = tuple((turn.name, turn.given, turn.broken, round(turn.seconds, 3)) for turn in found.turns)
+        return cls(hash_of(images, labels), found.clean, found.scored, found.robust, found.unreliable, turns)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data; the bits of all images, eight to a byte, in hexadecimal digits."""
+        return {
+            "images": self.images,
+            "examples": len(self.clean),
+            **{name: np.packbits(getattr(self, name)).tobytes().hex() for name in ("clean", "scored", "robust")},
+            "unreliable": list(self.unreliable),
+            "turns": [list(turn) for turn in self.turns],
+        }
+
+    @classmethod
+    def of_json(cls, content: dict[str, Any]) -> Self:
+        """Read what `as_json` returned. Raises KeyError, TypeError or ValueError where it is something else."""
+        count = int(content["examples"])
+
+        def bits(name: str) -> Bits:
+            packed = np.frombuffer(bytes.fromhex(content[name]), np.uint8)
+            found = np.unpackbits(packed)[:count].astype(np.bool_)
+            if len(found) != count:
+                raise ValueError(f"{name}: got {len(found)} images, expected {count}")
+            return found
+
+        turns = tuple((str(name), int(given), int(broke), float(s)) for name, given, broke, s in content["turns"])
+        unreliable = tuple(str(reason) for reason in content["unreliable"])
+        return cls(str(content["images"]), bits("clean"), bits("scored"), bits("robust"), unreliable, turns)
+
+
+def hash_of(images: Tensor, labels: Tensor) -> str:
+    """Return 16 hex digits of the SHA-256 of images and labels."""
+    digest = hashlib.sha256(images.cpu().numpy().tobytes())
+    digest.update(labels.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
