@@ -4,6 +4,7 @@ Each room has a `config.py` without torch, which holds what a study may say, bes
 line below may import only from the lines above it:
 
 - `errors`, `config`, `storage`, `memory_limit`: exceptions, validation, folders on any storage, memory that may be used
+- `broken_kernels`: goes around a kernel of PyTorch's that ends the process on some processors
 - `user_errors`, `user_modules`, `user_code`: the user's functions, and what goes wrong in them
 - `models`, `data`: networks and images
 - `attacks`, `losses`: how training perturbs images, and what it minimises

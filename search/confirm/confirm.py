@@ -175,6 +175,7 @@ def confirm(
         started: `time.perf_counter()` when the command began.
     """
     study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
+    test = drawn(load_test(study.data), prepared.setting.examples)  # a set without one is refused before hours of work
     with session(target, beside=user_modules(study)):
         capacity = capacity_of(study, FixedRecipes.of(study), splits, terminal.line)
         check_shared(folder)
@@ -200,7 +201,6 @@ def confirm(
         recipes = {f"{one.name}, seed {seed}": recipe for one, seed, recipe in plan.recipes()}
         trained(recipes)
         finished = {trial.id for trial in read_run(folder).confirmations if trial.state is State.COMPLETE}
-        test = drawn(load_test(study.data), plan.setting.examples)
 
         def check() -> None:
             INTERRUPTS.check()

@@ -17,6 +17,7 @@ from search.study.study import Study
 from trainables.evaluation.config import ScoringProtocol
 from trainables.user_code import references, source_files
 
+CUT = "last_epoch_steps"
 # Keys that came after 0.2 with what 0.2 did in their place: a study that says the same has the hash that it had.
 _LATER: Mapping[str, Any] = {
     "ship": [],
@@ -62,7 +63,16 @@ def _content(study: Study) -> dict[str, Any]:
             place = place[parent] or {}
         if last in place and place[last] == before:
             del place[last]
+    _drop_from_schedules(content)
     return content
+
+
+def _drop_from_schedules(content: Any) -> None:
+    """Drop the key of schedules that came after 0.2 from each that does not use it, wherever in a study it lies."""
+    for part in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        _drop_from_schedules(part)
+    if isinstance(content, dict) and content.get(CUT, ...) is None:
+        del content[CUT]
 
 
 def module_hashes(configuration: BaseModel) -> dict[str, str]:

@@ -54,16 +54,16 @@ class Turn:
 # Cheapest first, so that few images are left to the dear ones. The full one has all of AutoAttack's standard ensemble
 # (arXiv 2003.01690).
 _SCORING = Turn("PGD on two losses", ScoringAttack, {"steps": 20})
-_SQUARE = Turn("Square", SquareAttack, {"queries": 1000}, white_box=False)
+_SQUARE = Turn("Square", SquareAttack, {"queries": 800}, white_box=False)
 ENSEMBLES: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
     {
         "quick": (_SCORING, Turn("APGD-T", TargetedApgdAttack, {"targets": 3, "steps": 20})),
         "standard": (
             _SCORING,
-            Turn("APGD-T", TargetedApgdAttack, {"targets": 9, "steps": 30}),
-            Turn("APGD-CE", ApgdAttack, {"steps": 50}),
+            Turn("APGD-T", TargetedApgdAttack, {"targets": 9, "steps": 20}),
+            Turn("APGD-CE", ApgdAttack, {"steps": 40}),
             Turn("restarts", RestartedAttack, {"tried": 20, "steps": 50}),
-            Turn("FAB-T", FabAttack, {"targets": 3, "steps": 20}),
+            Turn("FAB-T", FabAttack, {"targets": 2, "steps": 20}),
             _SQUARE,
         ),
         "full": (

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes
@@ -74,7 +75,7 @@ def build(
     if isinstance(model, nn.Module) and network.name not in NETWORKS:
         model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
-    return to_channels_last(model)
+    return to_channels_last(go_around(model))
 
 
 def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:

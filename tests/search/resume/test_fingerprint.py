@@ -107,7 +107,11 @@ def test_what_came_after_0_2_is_in_the_hash_only_where_it_says_another_thing_tha
     assert content["model"].pop("uncounted_operators") == []
     assert content.pop("ship") == []
     content.pop("reference_point")
+    schedules = [content["pretraining"], *(one["schedule"] for one in content["baselines"])]
+    assert [one.pop("last_epoch_steps") for one in schedules] == [None] * len(schedules)
     before = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     assert fingerprint(plain, "data")["study"] == before[:16]
-    for other in ("budget.stop=converged", "evaluation.attack=two_losses", "space.base=none", "reference_point={}"):
+    cut = "baselines.0.schedule.last_epoch_steps=3"
+    others = ("budget.stop=converged", "evaluation.attack=two_losses", "space.base=none", "reference_point={}", cut)
+    for other in others:
         assert differences(fingerprint(plain, ""), fingerprint(changed(plain, [other]), "")) == ["study"], other
