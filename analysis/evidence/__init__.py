@@ -3,4 +3,8 @@
 - `crossed`: estimates a mean difference in which seeds and images are both random
 - `sign_flip`: tests a difference by seeds alone, without any distribution
 - `verdict`: decides on parity and on better, of one comparison or of several at once
+- `confirmation`: reads what was confirmed from a run directory
+- `comparisons`: holds confirmed picks against the reference and against fast opponents
+- `rows`: sums up what was found of each, for tables
+- `words`: says what a confirmation came to
 """

@@ -1,9 +1,11 @@
 """Chooses finished trials: by rule, such as the knee of the frontier, by the name of a fixed recipe, or by id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.evidence.comparisons import Confirmed
+from analysis.evidence.words import in_words
 from analysis.pareto.frontier import OURS, compute_metric, estimate, frontier, metric
 from analysis.pareto.parity import at_parity, label, trial_bound
 from analysis.pareto.reference_point import outside
@@ -14,18 +16,22 @@ from trainables.execution.ending import State
 CHOICES = ("knee", "parity", "max-robust", "all")
 
 
-def picks(run: Run, hows: Sequence[str]) -> list[Trial]:
+def picks(run: Run, hows: Sequence[str], confirmed: Mapping[str, Confirmed] | None = None) -> list[Trial]:
     """Choose trials in several ways, each trial once, in the order of the ways.
 
     Args:
         run: the run to choose from.
         hows: each a rule of `pick`, the name of a fixed recipe, or the beginning of one trial's id.
+        confirmed: what confirmations found, by the trials' ids; "parity" is then the cheapest trial that is confirmed
+            to be at parity, or, where there is none, the cheapest that was found so and not refuted.
 
     Raises:
         InvalidInput: nothing fits one of them.
     """
     chosen = [
-        trial for how in hows for trial in (pick(run, how) if how in CHOICES else [finished_trial(run, how, CHOICES)])
+        trial
+        for how in hows
+        for trial in (pick(run, how, confirmed) if how in CHOICES else [finished_trial(run, how, CHOICES)])
     ]
     return list({trial.id: trial for trial in chosen}.values())
 
@@ -57,7 +63,7 @@ def finished_trial(run: Run, wanted: str, words: Sequence[str] = ()) -> Trial:
     raise InvalidInput(f"{run.folder}: no trial is called {wanted!r}{some}")
 
 
-def pick(run: Run, how: str) -> list[Trial]:
+def pick(run: Run, how: str, confirmed: Mapping[str, Confirmed] | None = None) -> list[Trial]:
     """Choose members of a run's frontier.
 
     Args:
@@ -68,6 +74,7 @@ def pick(run: Run, how: str) -> list[Trial]:
             the region that the study asks for, or of all where none lies there; "parity": the cheapest proposal at
             parity with the reference; "max-robust": the most robust proposal; "all": the whole frontier, baselines
             included.
+        confirmed: as for `picks`.
 
     Raises:
         InvalidInput: nothing on the frontier fits, or `how` is none of these.
@@ -85,13 +92,34 @@ def pick(run: Run, how: str) -> list[Trial]:
     if how == "knee":
         inside = [trial for trial in chosen if outside(run, trial) is None]
         return [_knee(inside or chosen, compute_metric(run.info))]
-    return chosen if how == "all" else [_cheapest_at_parity(run, chosen)]
+    return (
+        chosen
+        if how == "all"
+        else [_confirmed_at_parity(run, confirmed or {}) or _cheapest_at_parity(run, chosen, confirmed or {})]
+    )
 
 
-def warnings(run: Run, trials: Sequence[Trial]) -> list[str]:
-    """Return a line for each trial that lies outside the region that the study asks for, which says why."""
-    told = [(trial, outside(run, trial)) for trial in trials]
-    return [f"{label(trial)}: outside the region that the study asks for: {why}" for trial, why in told if why]
+def warnings(run: Run, trials: Sequence[Trial], confirmed: Mapping[str, Confirmed]) -> list[str]:
+    """Return lines on chosen trials: whether each is found or confirmed, and why one lies outside the region.
+
+    Args:
+        run: the run.
+        trials: the trials that were chosen.
+        confirmed: what confirmations found, by the trials' ids.
+    """
+    lines = []
+    for trial in trials:
+        found = confirmed.get(trial.id)
+        if found is not None:
+            lines.append(f"{label(trial)}: confirmed: {in_words(found)}")
+        elif trial.role in OURS:
+            lines.append(
+                f"{label(trial)}: found, not confirmed: one seed, the images that the search chose by, and its own "
+                f"attack; `temper confirm {run.folder} --pick {trial.id[:8]}` makes evidence"
+            )
+        if why := outside(run, trial):
+            lines.append(f"{label(trial)}: outside the region that the study asks for: {why}")
+    return lines
 
 
 def first_pick(run: Run) -> str | None:
@@ -120,11 +148,25 @@ def _knee(trials: Sequence[Trial], compute: str) -> Trial:
     return kept[int(best[np.argmin(points[best, 0])])]
 
 
-def _cheapest_at_parity(run: Run, trials: Sequence[Trial]) -> Trial:
+def _confirmed_at_parity(run: Run, confirmed: Mapping[str, Confirmed]) -> Trial | None:
+    """Return the cheapest finished trial that is confirmed to be at parity, every check passed; None: there is none."""
+    level = [
+        trial
+        for trial in run.trials
+        if trial.id in confirmed
+        and trial.role in OURS
+        and confirmed[trial.id].parity == "yes"
+        and not confirmed[trial.id].doubts
+    ]
+    return min(level, key=lambda trial: metric(trial, compute_metric(run.info)), default=None)
+
+
+def _cheapest_at_parity(run: Run, trials: Sequence[Trial], confirmed: Mapping[str, Confirmed]) -> Trial:
     reference, margin = run.reference, float(run.info.get("parity_margin", 0.01))
     if reference is None or reference.robust_correct is None:
         raise InvalidInput(f"{run.folder}: parity needs the reference, and it did not finish; try knee or max-robust")
-    level = [trial for trial in trials if at_parity(trial, reference, margin)]
+    refuted = {name for name, found in confirmed.items() if found.parity == "no"}
+    level = [trial for trial in trials if at_parity(trial, reference, margin) and trial.id not in refuted]
     if not level:
         bounds = [bound for bound in (trial_bound(trial, reference) for trial in trials) if bound is not None]
         reached = f"the best lower bound reached is {max(bounds):+.4f}" if bounds else "none was measured beside it"

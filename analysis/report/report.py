@@ -4,6 +4,7 @@ import io
 import json
 import math
 from base64 import b64encode
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -11,6 +12,10 @@ import pandas as pd
 from jinja2 import Environment
 from plotly.offline import get_plotlyjs
 
+from analysis.evidence import words
+from analysis.evidence.comparisons import confirmed
+from analysis.evidence.confirmation import CONFIRMATIONS, VERDICT, Confirmation, read_confirmations
+from analysis.evidence.rows import rows
 from analysis.export.recipes import record
 from analysis.pareto.frontier import frontier
 from analysis.pareto.parity import verdict
@@ -23,22 +28,24 @@ from analysis.run.trials import Run, Trial
 from analysis.tables.grid import grid_table
 from analysis.tables.rungs import rung_rows, rung_table
 from analysis.tables.trials import curves, finished, recipes
-from trainables.evaluation.config import attack_words
+from trainables.evaluation.config import attack_words, threat_words
 from trainables.evaluation.remarks import remarks
 
 
 def write_report(run: Run) -> None:
     """Rebuild trials.parquet, recipes.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
 
-    If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv.
+    If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv; of each
+    confirmation, its verdict.json.
     """
-    table = finished(run)
+    proven = confirmed(run)
+    table = finished(run, proven)
     members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
-    for name, rows in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
+    for name, content in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
         buffer = io.BytesIO()
-        rows.to_parquet(buffer)
+        content.to_parquet(buffer)
         run.folder.write(name, buffer.getvalue())
-    run.folder.write_json("frontier.json", [record(run, trial) for trial in frontier(run)])
+    run.folder.write_json("frontier.json", [record(run, trial, proven) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
     run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info, _least(run)))
     grid = grid_table(run)
@@ -49,16 +56,20 @@ def write_report(run: Run) -> None:
     rungs = rung_table(run)
     if len(rungs):
         run.folder.write("rungs.csv", rungs.to_csv(index=False).encode())
-    run.folder.write("report.html", render(run, table, picture).encode())
+    confirmations = read_confirmations(run)
+    for one in confirmations:
+        run.folder.child(CONFIRMATIONS, str(one.number)).write_json(VERDICT, words.as_json(one))
+    run.folder.write("report.html", render(run, table, picture, confirmations).encode())
 
 
-def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
+def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Sequence[Confirmation] = ()) -> str:
     """Return the report as one HTML page, in which every text out of the run is escaped.
 
     Args:
         run: the run.
         table: its table of `analysis.tables.trials.finished`.
         grid: the PNG file of its grid; None: it has no grid.
+        confirmations: its confirmations.
     """
     template = Environment(autoescape=True).from_string(
         (files("analysis.report") / "report.html.j2").read_text(encoding="utf-8")
@@ -78,6 +89,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None) -> str:
         figure=draw_frontier_html(table, run.info, _least(run)),
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
+        confirmations=[_confirmation(one) for one in confirmations],
         estimated=any(trial.estimate for trial in run.trials),
         not_estimated=run.not_estimated,
         rungs=rung_rows(rung_table(run)),
@@ -94,6 +106,30 @@ def _least(run: Run) -> float | None:
     """Return the least robust accuracy of the region that the study asks for; None while it is not known."""
     point = reference_point_of(run)
     return None if point is None else float(point[0])
+
+
+def _confirmation(one: Confirmation) -> dict[str, Any]:
+    """Return what the page shows of one confirmation."""
+    return {
+        "heading": words.progress(one),
+        "conditions": threat_words(one.setting.threat_model),
+        "sentences": [*words.sentences(one), *words.unreliable(one)],
+        "rows": [
+            {
+                "label": row.entry.name,
+                "validation": f"{row.validation:.3f}",
+                "scored": f"{row.scored:.3f}",
+                "robust": f"{row.robust:.3f}" + (f" ± {row.spread:.3f}" if row.seeds > 1 else ""),
+                "clean": f"{row.clean:.3f}",
+                "marginal": f"{row.train_flops:.3g}",
+                "end_to_end": f"{row.end_to_end_flops:.3g}",
+                "macs": f"{row.mac_ratio:.1%}",
+                "seeds": f"{row.seeds} of {len(one.seeds)}" + (f", {row.doubtful} unreliable" if row.doubtful else ""),
+            }
+            for row in rows(one)
+            if row.seeds
+        ],
+    }
 
 
 def _trial(trial: Trial) -> dict[str, str]:
@@ -117,6 +153,14 @@ def _estimate(row: dict[Any, Any]) -> str:
     return "" if math.isnan(value) else f"{value:.3f} ± {row['estimated_robust_accuracy_stderr']:.3f}"
 
 
+def _proven(row: dict[Any, Any]) -> str:
+    value = row.get("confirmed_robust_accuracy", math.nan)
+    if math.isnan(value):
+        return ""
+    words = f"{value:.3f} ({row['confirmed_low']:.3f}–{row['confirmed_high']:.3f})"
+    return words if row["confirmed_reliable"] else f"{words}, unreliable"
+
+
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
     def cost(row: dict[Any, Any], metric: str, ratio: str) -> str:
         share = f" ({row[ratio]:.1%})" if ratio in row else ""
@@ -127,6 +171,7 @@ def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
             "label": f"{row['name']}: {row['recipe']}" if isinstance(row["name"], str) else row["recipe"],
             "robust": f"{row['robust_accuracy']:.3f} ± {row['robust_accuracy_stderr']:.3f}",
             "estimate": _estimate(row),
+            "confirmed": _proven(row),
             "clean": f"{row['clean_accuracy']:.3f}",
             "marginal": cost(row, "train_flops", "marginal_ratio"),
             "end_to_end": cost(row, "end_to_end_flops", "end_to_end_ratio"),

@@ -1,7 +1,11 @@
 """Makes the tables of a run's trials: with a row for each finished trial, for each recipe, or for each epoch."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
+from analysis.evidence.comparisons import Confirmed
 from analysis.pareto.frontier import compute_metric, eligible, frontier, ratio
 from analysis.pareto.reference_point import beyond, reference_point_of
 from analysis.run.summary import summary
@@ -9,9 +13,15 @@ from analysis.run.trials import Run
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import State
 
+CONFIRMED = ("robust_accuracy", "low", "high", "seeds", "parity")  # columns `confirmed_NAME`, and confirmed_reliable
 
-def finished(run: Run) -> pd.DataFrame:
+
+def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.DataFrame:
     """Return one row for each complete trial, in the order of proposing.
+
+    Args:
+        run: the run.
+        confirmed: what confirmations found, by the trials' ids.
 
     Returns:
         Columns id, role, name, recipe (in words), every metric; estimated_robust_accuracy and
@@ -19,7 +29,9 @@ def finished(run: Run) -> pd.DataFrame:
         eligible (bool: it may be on the frontier, being better than chance and within the constraints), in_region
         (bool: it lies in the region that the study asks for, as all do until base and reference have finished) and,
         once the reference has finished, marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops,
-        end_to_end_flops and robust_accuracy divided by those of the reference.
+        end_to_end_flops and robust_accuracy divided by those of the reference. Where something is confirmed, also
+        confirmed_robust_accuracy, confirmed_low and confirmed_high (its two-sided 95% interval), confirmed_seeds,
+        confirmed_parity (yes, no or undecided) and confirmed_reliable (bool), empty for what is not confirmed.
     """
     kept = {trial.id for trial in frontier(run)}
     point, compute = reference_point_of(run), compute_metric(run.info)
@@ -37,11 +49,18 @@ def finished(run: Run) -> pd.DataFrame:
             "eligible": eligible(run, trial),
             "in_region": beyond(point, trial, compute) is None,
         }
+        | _confirmed((confirmed or {}).get(trial.id))
         for trial in run.trials
         if trial.state is State.COMPLETE
     ]
     columns = None if rows else ["id", "role", "name", "recipe", "on_frontier", "eligible", "in_region"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _confirmed(found: Confirmed | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {f"confirmed_{name}": getattr(found, name) for name in CONFIRMED} | {"confirmed_reliable": not found.doubts}
 
 
 def recipes(run: Run) -> pd.DataFrame:

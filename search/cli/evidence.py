@@ -71,12 +71,13 @@ def confirm(
     """
     started = time.perf_counter()
     prepare(address)
-    from analysis.run.trials import read_run
+    from analysis.evidence import words
+    from analysis.evidence.confirmation import read_confirmations
     from cluster.connection.session import Target
     from search.confirm import confirm as confirming
-    from search.confirm import words
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal
+    from search.record.derived_files import derive
     from search.record.lease import acquire
     from trainables.storage import Folder
 
@@ -88,8 +89,8 @@ def confirm(
         return
     with acquire(folder, say=click.echo) as lease, storage_watched(folder):
         target = Target(address, allow_unauthenticated)
-        number, plan = confirming.confirm(lease, prepared, target=target, terminal=terminal, started=started)
-        results = confirming.results_of(read_run(folder), plan)
-        folder.child("confirm", str(number)).write_json("verdict.json", words.as_json(plan, results))
-    lines = [*words.table(plan, results), "", *words.sentences(plan, results), *words.unreliable(plan, results)]
-    click.echo("\n".join(["", *lines, "", f"Kept in {folder}/confirm/{number}"]))
+        number = confirming.confirm(lease, prepared, target=target, terminal=terminal, started=started)
+        derived = derive(folder)
+    (one,) = (one for one in read_confirmations(derived) if one.number == number)
+    lines = [*words.table(one), "", *words.sentences(one), *words.unreliable(one)]
+    click.echo("\n".join(["", *lines, "", f"Kept in {folder}/confirm/{number}, and in {folder}/report.html"]))

@@ -11,13 +11,14 @@ from search.cli.options import FORCE, prepare
 @click.argument("run")
 def status(run: str) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
+    from analysis.evidence import words
     from analysis.run.status import status_lines, status_of
     from analysis.run.trials import read_run
     from search.resume.comparison import changed_code
     from trainables.storage import Folder
 
     found = read_run(Folder(run))
-    click.echo("\n".join(status_lines(found, status_of(found))))
+    click.echo("\n".join([*status_lines(found, status_of(found)), *words.status_lines(found)]))
     if changed := changed_code(found):
         click.echo(f"changed since it began: {', '.join(changed)}; `temper resume` refuses it without --force")
 
@@ -33,6 +34,7 @@ def status(run: str) -> None:
 @FORCE
 def export(run: str, picked: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
     """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
+    from analysis.evidence.comparisons import confirmed
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
     from trainables.storage import Folder
@@ -41,11 +43,12 @@ def export(run: str, picked: tuple[str, ...], form: str, output: str | None, for
         raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
     found = read_run(Folder(run))
     _compare(found, force=force)
-    chosen = selection.picks(found, picked)
-    for line in [] if "all" in picked else selection.warnings(found, chosen):
+    proven = confirmed(found)
+    chosen = selection.picks(found, picked, proven)
+    for line in [] if "all" in picked else selection.warnings(found, chosen, proven):
         click.echo(line, err=True)
     if output is None:
-        click.echo(recipes.render(chosen, found, form), nl=False)
+        click.echo(recipes.render(chosen, found, form, proven), nl=False)
         return
     from analysis.export.onnx_models import write_models
 

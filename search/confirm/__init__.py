@@ -5,5 +5,4 @@
 - `trainings`: trains the recipes of a plan on Ray, as trials of the run
 - `attacks`: attacks the trained networks on Ray, on the test split
 - `confirm`: does all of it, and goes on where it was stopped
-- `words`: says what came out
 """

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from cluster.placement.placement import Placement
-from trainables.assessment.attack_record import AttackRecord, AttackSetting, hash_of
+from trainables.assessment.attack_record import AttackSetting, read_attack
 from trainables.assessment.evaluate_model import evaluate_model
+from trainables.assessment.recording import record_of
 from trainables.checkpoints.checkpoint import read_result
 from trainables.checkpoints.trained_model import rebuild
 from trainables.data.splits import Examples, Splits
@@ -18,14 +19,6 @@ from trainables.storage import Folder
 from trainables.user_modules import go_to_work
 
 RETRIES = 3  # of an attack whose node was lost
-
-
-def read_attack(trial: Folder, setting: AttackSetting) -> AttackRecord | None:
-    """Read what an attack has found of a trial; None: it has not been attacked so, or the file is torn."""
-    try:
-        return AttackRecord.of_json(trial.read_json(setting.file))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def attack_trial(
@@ -41,7 +34,7 @@ def attack_trial(
     images, labels = test.tensors(device)
     model = rebuild(recipe, splits, weights).to(device)
     found = evaluate_model(model, images, labels, setting.threat_model, attack=setting.attack, seed=setting.seed)
-    trial.write_json(setting.file, AttackRecord.of(found, images, labels).as_json())
+    trial.write_json(setting.file, record_of(found, images, labels).as_json())
     return None
 
 
@@ -102,9 +95,3 @@ def attack(
     finally:
         for one in running:
             ray.cancel(one, force=True)
-
-
-def same_images(test: Examples) -> str:
-    """Return the hash of the images that are attacked, by which results on them are known."""
-    images, labels = test.tensors(torch.device("cpu"))
-    return hash_of(images, labels)

@@ -9,11 +9,10 @@ from analysis.run.trials import Run, Trial, read_run
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
-from search.confirm.attacks import attack, read_attack
+from search.confirm.attacks import attack
 from search.confirm.contenders import Contender, best_of, contender, opponents
 from search.confirm.plan import Plan, fresh_seeds, write_plan
 from search.confirm.trainings import train, with_ancestors
-from search.confirm.words import Results
 from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
 from search.record.lease import Lease
@@ -27,9 +26,9 @@ from trainables.assessment.attack_record import AttackSetting
 from trainables.checkpoints.recovery import recover
 from trainables.data.drawing import drawn
 from trainables.data.splits import Splits, load_splits, load_test
-from trainables.ensemble.ensemble import Strength
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import FlopsPlanner
+from trainables.evaluation.config import Strength
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
@@ -162,10 +161,8 @@ def _seconds_per_flop(run: Run) -> float | None:
     return sum(seconds for seconds, _ in rows) / sum(flops for _, flops in rows) if rows else None
 
 
-def confirm(
-    lease: Lease, prepared: Prepared, *, target: Target, terminal: Terminal, started: float
-) -> tuple[int, Plan]:
-    """Train and attack all that is not yet, and return the number of the confirmation and its plan.
+def confirm(lease: Lease, prepared: Prepared, *, target: Target, terminal: Terminal, started: float) -> int:
+    """Train and attack all that is not yet, and return the number of the confirmation.
 
     Args:
         lease: holds the run.
@@ -216,7 +213,7 @@ def confirm(
             say=terminal.line,
             check=check,
         )
-    return number, plan
+    return number
 
 
 def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:
@@ -228,14 +225,3 @@ def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:
 
     best = [best_of(some, score) for some in prepared.candidates]
     return [one for one in best if one is not None]
-
-
-def results_of(run: Run, plan: Plan) -> Results:
-    """Return what was found of each contender with each seed, as far as it was trained and attacked."""
-    trials = {trial.id: trial for trial in run.confirmations if trial.state is State.COMPLETE}
-    found = {}
-    for one, seed, recipe in plan.recipes():
-        record = read_attack(run.folder.child("trials", recipe.id), plan.setting)
-        if record is not None and recipe.id in trials:
-            found[one.name, seed] = trials[recipe.id], record
-    return found

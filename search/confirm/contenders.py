@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from analysis.evidence.confirmation import Part
 from analysis.export.networks import recipe_of
 from analysis.pareto.parity import label
 from analysis.run.trials import Run, Trial
@@ -16,7 +16,6 @@ from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
 
-Part = Literal["pick", "against", "opponent"]
 SINGLE_STEP = ("fgsm", "n_fgsm")
 
 

@@ -1,21 +1,18 @@
 """Writes down who is confirmed against whom, with which seeds and attack; read again when confirming goes on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
+from analysis.evidence.confirmation import CONFIRMATIONS, PLAN
 from analysis.run.format import FORMAT
 from analysis.run.trials import Run
-from search.confirm.contenders import Contender, Part, reseeded
+from search.confirm.contenders import Contender, reseeded
 from search.study.study import Study
 from trainables.assessment.attack_record import AttackSetting
-from trainables.ensemble.ensemble import Strength
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import ThreatModel
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
-CONFIRMATIONS, PLAN = "confirm", "plan.json"
 FIRST_SEED = 1000  # far from the seeds that studies use
 FEWEST_SEEDS = 2
 
@@ -54,25 +51,13 @@ class Plan:
                     "name": one.name,
                     "part": one.part,
                     "pick": one.pick,
+                    "id": one.recipe.id,
                     "recipe": one.recipe.model_dump(mode="json"),
                     "trials": {str(seed): reseeded(one.recipe, seed).id for seed in self.seeds},
                 }
                 for one in self.contenders
             ],
         }
-
-    @classmethod
-    def of_json(cls, content: dict[str, Any]) -> Self:
-        """Read what `as_json` returned."""
-        parts: dict[str, Part] = {"pick": "pick", "against": "against", "opponent": "opponent"}
-        strengths: dict[str, Strength] = {"quick": "quick", "standard": "standard", "full": "full"}
-        contenders = tuple(
-            Contender(one["name"], parts[one["part"]], Recipe.model_validate(one["recipe"]), one["pick"])
-            for one in content["contenders"]
-        )
-        threat_model = ThreatModel.model_validate(content["threat_model"])
-        setting = AttackSetting(threat_model, strengths[content["attack"]], content["examples"])
-        return cls(contenders, tuple(content["seeds"]), setting, float(content["margin"]))
 
 
 def fresh_seeds(run: Run, study: Study, count: int) -> tuple[int, ...]:
@@ -91,21 +76,18 @@ def fresh_seeds(run: Run, study: Study, count: int) -> tuple[int, ...]:
 
 def write_plan(run: Folder, plan: Plan) -> int:
     """Write a plan into a new folder of confirm/, and return its number; an equal one that is there counts as it."""
-    known = plans(run)
-    for number, other in known:
-        if other.as_json() == plan.as_json():
+    folder, content = run.child(CONFIRMATIONS), plan.as_json()
+    numbers = sorted(int(name) for name in folder.names() if name.isdigit())
+    for number in numbers:
+        if _content(folder.child(str(number))) == content:
             return number
-    number = 1 + max((number for number, _ in known), default=0)
-    run.child(CONFIRMATIONS, str(number)).write_json(PLAN, plan.as_json())
+    number = 1 + max(numbers, default=0)
+    folder.child(str(number)).write_json(PLAN, content)
     return number
 
 
-def plans(run: Folder) -> Sequence[tuple[int, Plan]]:
-    """Return the plans of a run with their numbers, in order; one whose file is torn is left out."""
-    found = []
-    for name in sorted((name for name in run.child(CONFIRMATIONS).names() if name.isdigit()), key=int):
-        try:
-            found.append((int(name), Plan.of_json(run.child(CONFIRMATIONS, name).read_json(PLAN))))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+def _content(folder: Folder) -> object:
+    try:
+        return folder.read_json(PLAN)
+    except (OSError, ValueError):
+        return None

@@ -8,7 +8,8 @@ import torch
 
 from search.evaluating.subjects import Subject
 from trainables.assessment.evaluate_model import Evaluation, evaluate_model
-from trainables.ensemble.ensemble import Progress, Strength
+from trainables.ensemble.ensemble import Progress
+from trainables.evaluation.config import Strength
 
 
 def evaluate(subject: Subject, attack: Strength, seed: int) -> Evaluation:

@@ -6,9 +6,7 @@ from typing import Any
 
 from search.evaluating.subjects import Subject
 from trainables.assessment.evaluate_model import Evaluation
-from trainables.evaluation.config import ThreatModel
-
-NORMS = {"linf": "L∞", "l2": "L2"}
+from trainables.evaluation.config import threat_words
 
 
 def table(subject: Subject, found: Evaluation) -> list[str]:
@@ -65,11 +63,6 @@ def as_json(subject: Subject, found: Evaluation) -> str:
         "broken_by": list(found.broken_by),
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def threat_words(threat_model: ThreatModel) -> str:
-    """Return a threat model in words, such as `L∞ ε 0.2`."""
-    return f"{NORMS[threat_model.norm]} ε {threat_model.epsilon:.4g}"
 
 
 def standard_error(found: Evaluation) -> float:

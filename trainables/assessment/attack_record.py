@@ -1,16 +1,16 @@
-"""Writes and reads what an evaluation found, image by image, in a few kilobytes: enough to go on from elsewhere."""
+"""Writes and reads what an evaluation found, image by image, in a few kilobytes: enough to go on from elsewhere.
 
-import hashlib
+Imports no torch.
+"""
+
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from trainables.assessment.evaluate_model import Evaluation
-from trainables.ensemble.ensemble import Strength
-from trainables.evaluation.config import ThreatModel
+from trainables.evaluation.config import Strength, ThreatModel
+from trainables.storage import Folder
 
 Bits = NDArray[np.bool_]
 
@@ -57,13 +57,6 @@ class AttackRecord:
     unreliable: tuple[str, ...]
     turns: tuple[tuple[str, int, int, float], ...]
 
-    @classmethod
-    def of(cls, found: Evaluation, images: Tensor, labels: Tensor) -> Self:
-        """Make the record of a white-box evaluation."""
-        assert found.scored is not None, "deployed files are recorded elsewhere"
-        turns = tuple((turn.name, turn.given, turn.broken, round(turn.seconds, 3)) for turn in found.turns)
-        return cls(hash_of(images, labels), found.clean, found.scored, found.robust, found.unreliable, turns)
-
     def as_json(self) -> dict[str, Any]:
         """Return plain data; the bits of all images, eight to a byte, in hexadecimal digits."""
         return {
@@ -91,8 +84,9 @@ class AttackRecord:
         return cls(str(content["images"]), bits("clean"), bits("scored"), bits("robust"), unreliable, turns)
 
 
-def hash_of(images: Tensor, labels: Tensor) -> str:
-    """Return 16 hex digits of the SHA-256 of images and labels."""
-    digest = hashlib.sha256(images.cpu().numpy().tobytes())
-    digest.update(labels.cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
+def read_attack(trial: Folder, setting: AttackSetting) -> AttackRecord | None:
+    """Read what an attack has found of a trial; None: it has not been attacked so, or the file is torn."""
+    try:
+        return AttackRecord.of_json(trial.read_json(setting.file))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -19,14 +19,13 @@ from trainables.ensemble.ensemble import (
     STANDS,
     Attacked,
     Progress,
-    Strength,
     TurnResult,
     run_turns,
     transfer,
 )
 from trainables.ensemble.self_test import check_attacks
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import ThreatModel
+from trainables.evaluation.config import Strength, ThreatModel
 
 Bits = NDArray[np.bool_]
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,9 @@ from trainables.ensemble.objectives import wrong
 from trainables.ensemble.restarts import Directions, RestartedAttack
 from trainables.ensemble.square import SquareAttack
 from trainables.ensemble.transfer import TransferAttack
-from trainables.evaluation.config import ThreatModel
+from trainables.evaluation.config import Strength, ThreatModel
 from trainables.models.build import frozen
 
-Strength = Literal["quick", "standard", "full"]
 STANDS, MISTAKEN = -1, 0  # in `Attacked.broken_by`: broken by no attack, and wrong without one
 DIRECTIONS = 300  # shifts that are remembered for restarts
 TRANSFER_STEPS = 40

@@ -9,6 +9,8 @@ from trainables.attacks.config import Norm, radius
 from trainables.config import Frozen, PositiveFloat, PositiveInt
 
 ScoringKind = Literal["two_losses", "pgd"]
+Strength = Literal["quick", "standard", "full"]  # of the ensemble that networks are attacked by once they are trained
+_NORMS: Mapping[Norm, str] = {"linf": "L∞", "l2": "L2"}
 _WORDS: Mapping[ScoringKind, str] = {"two_losses": "PGD-{steps} on two losses", "pgd": "PGD-{steps}"}
 
 
@@ -71,3 +73,8 @@ def attack_words(evaluation: Mapping[str, Any]) -> str:
     kind = str(evaluation.get("attack", "pgd"))
     words = {str(name): words for name, words in _WORDS.items()}.get(kind, f"{kind}, {{steps}} steps")
     return words.format(steps=evaluation["steps"])
+
+
+def threat_words(threat_model: ThreatModel) -> str:
+    """Returns a threat model in words, such as `L∞ ε 0.2`."""
+    return f"{_NORMS[threat_model.norm]} ε {threat_model.epsilon:.4g}"

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.support.linear_network import known
-from trainables.assessment.attack_record import AttackRecord, AttackSetting, hash_of
+from trainables.assessment.attack_record import AttackRecord, AttackSetting
 from trainables.assessment.evaluate_model import evaluate_model
+from trainables.assessment.recording import hash_of, record_of
 from trainables.evaluation.config import ThreatModel
 
 LINF = ThreatModel(epsilon=0.02)
@@ -17,7 +18,7 @@ LINF = ThreatModel(epsilon=0.02)
 def test_it_is_read_as_it_was_written() -> None:
     given = known("linf", images=77)
     found = evaluate_model(given.model, given.images, given.labels, LINF, attack="quick")
-    record = AttackRecord.of(found, given.images, given.labels)
+    record = record_of(found, given.images, given.labels)
     again = AttackRecord.of_json(json.loads(json.dumps(record.as_json())))
     assert found.scored is not None
     for name, bits in (("clean", found.clean), ("scored", found.scored), ("robust", found.robust)):

@@ -10,10 +10,10 @@ from torch import Generator, Tensor, nn
 from tests.support.linear_network import Known, known
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import PgdAttack
-from trainables.ensemble.ensemble import ENSEMBLES, MISTAKEN, STANDS, Progress, Strength, Turn, run_turns
+from trainables.ensemble.ensemble import ENSEMBLES, MISTAKEN, STANDS, Progress, Turn, run_turns
 from trainables.ensemble.self_test import check_attacks
 from trainables.errors import TemperError
-from trainables.evaluation.config import ThreatModel
+from trainables.evaluation.config import Strength, ThreatModel
 
 RADIUS: Mapping[Norm, float] = {"linf": 0.02, "l2": 0.1}
 CPU = torch.device("cpu")

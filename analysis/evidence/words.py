@@ -1,0 +1,177 @@
+"""Says what a confirmation came to: a table, and a sentence for each pick that says as plainly if it lost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.evidence.comparisons import Comparison, Confirmed, comparisons
+from analysis.evidence.confirmation import Confirmation, read_confirmations
+from analysis.evidence.rows import row, rows
+from analysis.evidence.sign_flip import smallest_p
+from analysis.evidence.verdict import Verdict
+from analysis.run.trials import Run
+from trainables.evaluation.config import Strength, threat_words
+
+ENSEMBLE: Mapping[Strength, str] = {
+    "quick": "the quick ensemble",
+    "standard": "the ensemble",
+    "full": "the full ensemble",
+}
+
+
+def table(confirmation: Confirmation) -> list[str]:
+    """Return the table: a line for each entry, with what selection and weak attacks had flattered."""
+    widest = max((len(one.name) for one in confirmation.entries), default=0)
+    lines = [
+        f"{'':{widest}}  validation   test: scored  ensemble   spread   clean  marginal  end-to-end    MACs  seeds",
+    ]
+    for one in rows(confirmation):
+        if not one.seeds:
+            lines.append(f"{one.entry.name:{widest}}  did not finish")
+            continue
+        spread = f"±{one.spread:.3f}" if one.seeds > 1 else "      "
+        lines.append(
+            f"{one.entry.name:{widest}}       {one.validation:.3f}         {one.scored:.3f}     {one.robust:.3f}"
+            f"   {spread}   {one.clean:.3f}  {one.train_flops:8.2e}    {one.end_to_end_flops:8.2e}"
+            f"  {one.mac_ratio:6.1%}  {one.seeds}/{len(confirmation.seeds)}"
+            + (f"  UNRELIABLE in {one.doubtful}" if one.doubtful else "")
+        )
+    return lines
+
+
+def sentences(confirmation: Confirmation) -> list[str]:
+    """Return a sentence for each pick and what it is held against, and one on what the intervals mean."""
+    made, seeds = comparisons(confirmation), len(confirmation.seeds)
+    lines = [
+        _sentence(confirmation, one, [other for other in made if other.pick == one.pick and other.is_opponent])
+        for one in made
+        if not one.is_opponent
+    ]
+    if made:
+        lines.append(
+            f"Bounds are one-sided, 95% for all {len(made)} comparisons together, over seeds and images, under "
+            f"{threat_words(confirmation.setting.threat_model)}. The sign-flip test, which knows seeds alone and gives "
+            f"p ≥ {smallest_p(seeds):.3g} with {seeds} seeds, says of the pick being better: "
+            + ", ".join(f"p = {one.p:.3g} against {one.other.name}" for one in made)
+            + "."
+        )
+    return lines
+
+
+def _sentence(confirmation: Confirmation, one: Comparison, opponents: Sequence[Comparison]) -> str:
+    ours, theirs = (float(confirmation.robust(who).mean()) for who in (one.pick, one.other))
+    ensemble, seeds = ENSEMBLE[confirmation.setting.attack], len(confirmation.seeds)
+    words = (
+        f"{_upper(one.pick.name)} reaches {ours:.3f} against {one.other.name}'s {theirs:.3f} under {ensemble} "
+        f"({_points(one.verdict.estimate.mean)} points, {_bounds(one.verdict)}, {seeds} fresh seeds: "
+        f"{_answer(one.verdict)}) for {_costs(confirmation, one)}"
+    )
+    for other in opponents:
+        better = {"yes": "better", "no": "no better", "undecided": "undecided"}[other.verdict.better]
+        words += (
+            f"; against the best fast baseline at equal end-to-end compute, {other.other.name}, it is "
+            f"{_points(other.verdict.estimate.mean)} ({_bounds(other.verdict)}: {better})"
+        )
+    doubts = [*confirmation.doubts(one.pick), *confirmation.doubts(one.other)]
+    return f"{words}." + (f" UNRELIABLE: {'; '.join(dict.fromkeys(doubts))}." if doubts else "")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _points(difference: float) -> str:
+    """Return a difference of accuracies in points, with its sign."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def _bounds(verdict: Verdict) -> str:
+    return f"{_points(verdict.low)} to {_points(verdict.high)}"
+
+
+def _answer(verdict: Verdict) -> str:
+    margin = f"{100 * verdict.margin:g} point{'' if verdict.margin == 0.01 else 's'}"
+    if verdict.better == "yes":
+        return "better"
+    if verdict.parity == "yes":
+        return f"parity within {margin}"
+    if verdict.parity == "no":
+        return f"no parity, it is more than {margin} below"
+    more = verdict.more_seeds
+    seeds = f"about {more} more seed{'' if more == 1 else 's'} would decide"
+    return f"undecided whether within {margin}; {seeds if more else 'more seeds alone would not decide'}"
+
+
+def _costs(confirmation: Confirmation, one: Comparison) -> str:
+    ours, theirs = row(confirmation, one.pick), row(confirmation, one.other)
+
+    def share(name: str) -> float:
+        whole = getattr(theirs, name)
+        return getattr(ours, name) / whole if whole else float("nan")
+
+    return (
+        f"{share('train_flops'):.1%} of its marginal training compute ({share('end_to_end_flops'):.1%} end-to-end) and "
+        f"{share('inference_macs'):.0%} of its inference MACs"
+    )
+
+
+def as_json(confirmation: Confirmation) -> dict[str, Any]:
+    """Return what a confirmation came to, as plain data."""
+    return {
+        "comparisons": [
+            {
+                "pick": one.pick.name,
+                "other": one.other.name,
+                "part": one.other.part,
+                "difference": one.verdict.estimate.mean,
+                "low": one.verdict.low,
+                "high": one.verdict.high,
+                "margin": one.verdict.margin,
+                "parity": one.verdict.parity,
+                "better": one.verdict.better,
+                "more_seeds": one.verdict.more_seeds,
+                "sign_flip_p": one.p,
+            }
+            for one in comparisons(confirmation)
+        ],
+        "robust_accuracy": {
+            one.name: {
+                str(seed): float(confirmation.results[one.name, seed][1].robust.mean()) for seed in confirmation.seeds
+            }
+            for one in confirmation.entries
+            if confirmation.whole(one)
+        },
+        "unreliable": list(unreliable(confirmation)),
+        "sentences": sentences(confirmation),
+    }
+
+
+def unreliable(confirmation: Confirmation) -> Sequence[str]:
+    """Return a line for each trained network whose numbers cannot be trusted."""
+    return [
+        f"UNRELIABLE: {name}, seed {seed}: {'; '.join(record.unreliable)}"
+        for (name, seed), (_, record) in confirmation.results.items()
+        if record.unreliable and seed in confirmation.seeds
+    ]
+
+
+def progress(confirmation: Confirmation) -> str:
+    """Return how far a confirmation is, in words."""
+    whole = len(confirmation.seeds) * len(confirmation.entries)
+    seeds = f"{len(confirmation.seeds)} fresh seeds, {ENSEMBLE[confirmation.setting.attack]}"
+    return f"confirmation {confirmation.number} ({seeds}): {len(confirmation.results)} of {whole} networks attacked"
+
+
+def status_lines(run: Run) -> list[str]:
+    """Return what the confirmations of a run have come to, in lines: the verdicts, or how far one is."""
+    lines = []
+    for one in read_confirmations(run):
+        said = [f"confirmation {one.number}: {sentence}" for sentence in sentences(one)[:-1]]
+        lines += said or [progress(one)]
+    return lines
+
+
+def in_words(one: Confirmed) -> str:
+    """Return what a confirmation found of one trial, such as `.702 (.694 to .710) with 6 fresh seeds`."""
+    words = f"{one.robust_accuracy:.3f} ({one.low:.3f} to {one.high:.3f}) with {one.seeds} fresh seeds"
+    held = {"yes": ", at parity", "no": ", not at parity", "undecided": ", parity undecided", None: ""}[one.parity]
+    return f"{words}{held}" + (f", UNRELIABLE: {'; '.join(one.doubts)}" if one.doubts else "")

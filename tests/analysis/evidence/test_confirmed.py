@@ -1,0 +1,122 @@
+"""What was confirmed, as a run directory tells it: read back, in export, status, tables and the report."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.evidence.comparisons import confirmed
+from analysis.evidence.confirmation import read_confirmations
+from analysis.evidence.words import status_lines
+from analysis.export.recipes import record
+from analysis.export.selection import picks, warnings
+from analysis.report.report import write_report
+from analysis.run.trials import Run, read_run
+from tests.support.confirmations import PICK, confirm, confirmed_run
+from tests.support.run_directories import add, worked_example
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+
+def again(root: Path) -> Run:
+    return read_run(Folder(str(root)))
+
+
+def test_it_is_read_as_far_as_it_got_and_a_torn_plan_is_left_out(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    (tmp_path / "confirm" / "2").mkdir()
+    (tmp_path / "confirm" / "2" / "plan.json").write_text("{torn")
+    (tmp_path / "trials" / "a_1003" / "attack-standard-linf-0.2-all.json").write_text("{torn")
+    (tmp_path / "trials" / "pgd_1000" / "outcome.json").unlink()
+    (one,) = read_confirmations(again(tmp_path))
+    assert len(one.results) == 16
+    assert {(PICK, 1003), ("pgd_at_20", 1000)}.isdisjoint(one.results)
+    assert [trial.id for trial in run.trials] == [trial.id for trial in worked_example(tmp_path / "other").trials]
+
+
+def test_of_several_confirmations_the_strongest_counts(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    confirm(tmp_path, 0.6, 0.7, 0.5, number=2, attack="quick")
+    found = confirmed(again(tmp_path))
+    assert (found["a"].number, found["a"].parity, found["a"].seeds) == (1, "yes", 6)
+    assert found["a"].low < found["a"].robust_accuracy < found["a"].high
+    assert found["a"].robust_accuracy == pytest.approx(0.7)
+    assert found["pgd"].parity is None
+    confirm(tmp_path, 0.6, 0.7, 0.5, number=3, attack="full")
+    assert confirmed(again(tmp_path))["a"].parity == "no"
+
+
+def test_parity_takes_the_cheapest_that_is_confirmed(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    proven = confirmed(run)
+    with pytest.raises(InvalidInput, match="parity needs the reference"):
+        picks(run, ["parity"])  # what was found has no answers by image, and so no bound
+    chosen = picks(run, ["parity"], proven)
+    assert [trial.id for trial in chosen] == ["a"]
+    (line,) = warnings(run, chosen, proven)
+    assert line.endswith(
+        f": confirmed: 0.700 ({proven['a'].low:.3f} to {proven['a'].high:.3f}) with 6 fresh seeds, at parity"
+    )
+    assert record(run, chosen[0], proven)["confirmed"]["parity"] == "yes"
+    assert "confirmed" not in record(run, chosen[0])
+
+
+def found_at_parity(root: Path) -> None:
+    """The worked example, in which the search has found trial `a` to be as robust as the reference."""
+    worked_example(root)
+    for name, role, flops in (("pgd", "baseline", 1e10), ("a", "proposed", 4e8)):
+        add(root, name, role=role, number=1, robust=0.8, flops=flops, correct=[True] * 80 + [False] * 20)
+
+
+def test_what_a_confirmation_refutes_is_not_taken(tmp_path: Path) -> None:
+    found_at_parity(tmp_path)
+    assert [trial.id for trial in picks(again(tmp_path), ["parity"])] == ["a"]
+    confirm(tmp_path, 0.6, 0.7, 0.5)
+    run = again(tmp_path)
+    with pytest.raises(InvalidInput, match="no proposal on the frontier is at parity"):
+        picks(run, ["parity"], confirmed(run))
+    assert [trial.id for trial in picks(run, ["parity"])] == ["a"]  # by what was found: confirming goes on with it
+
+
+def test_numbers_that_cannot_be_trusted_confirm_nothing(tmp_path: Path) -> None:
+    found_at_parity(tmp_path)
+    confirm(tmp_path, 0.7, 0.7, 0.5, unreliable=("its gradients are zero",))
+    run = again(tmp_path)
+    (line,) = warnings(run, picks(run, ["parity"], confirmed(run)), confirmed(run))
+    assert line.endswith("at parity, UNRELIABLE: its gradients are zero")
+
+
+def test_what_is_only_found_is_called_so(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    (line,) = warnings(run, [trial for trial in run.trials if trial.id == "b"], confirmed(run))
+    assert "found, not confirmed: one seed" in line
+    assert f"`temper confirm {run.folder} --pick b`" in line
+
+
+def test_status_says_what_was_confirmed_or_how_far_it_is(tmp_path: Path) -> None:
+    (line,) = status_lines(confirmed_run(tmp_path, 0.7, 0.7, 0.5))
+    assert line.startswith("confirmation 1: Recipe a reaches 0.700 against pgd_at_20's 0.700 under the ensemble")
+    for path in tmp_path.glob("trials/pgd_*/outcome.json"):
+        path.unlink()
+    (line,) = status_lines(again(tmp_path))
+    assert line == "confirmation 1 (6 fresh seeds, the ensemble): 12 of 18 networks attacked"
+    assert status_lines(worked_example(tmp_path / "other")) == []
+
+
+def test_report_and_tables_keep_found_and_confirmed_apart(tmp_path: Path) -> None:
+    write_report(worked_example(tmp_path))
+    before = pd.read_csv(tmp_path / "frontier.csv")
+    assert "Found, not confirmed" in (tmp_path / "report.html").read_text()
+    confirm(tmp_path, 0.7, 0.7, 0.5)
+    write_report(again(tmp_path))
+    after = pd.read_csv(tmp_path / "frontier.csv")
+    assert after[before.columns].equals(before)
+    row = after.set_index("id").loc["a"]
+    assert row["robust_accuracy"] == 0.6
+    assert (row["confirmed_robust_accuracy"], row["confirmed_seeds"]) == (pytest.approx(0.7), 6)
+    assert (row["confirmed_parity"], row["confirmed_reliable"]) == ("yes", True)
+    assert after.set_index("id").loc["b"].filter(like="confirmed").isna().all()
+    page = (tmp_path / "report.html").read_text()
+    assert "Recipe a reaches 0.700 against pgd_at_20&#39;s 0.700 under the ensemble" in page
+    assert "6 of 6" in page
+    assert (tmp_path / "confirm" / "1" / "verdict.json").exists()
