@@ -26,7 +26,7 @@ def table(confirmation: Confirmation) -> list[str]:
     ]
     for one in rows(confirmation):
         if not one.seeds:
-            lines.append(f"{one.entry.name:{widest}}  did not finish")
+            lines.append(f"{one.entry.name:{widest}}  not attacked yet")
             continue
         spread = f"±{one.spread:.3f}" if one.seeds > 1 else "      "
         lines.append(

@@ -59,11 +59,23 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     help="How hard to attack.",
 )  # fmt: skip
 @click.option("--opponents/--no-opponents", default=True, help="Train fast opponents at the picks' compute too.")
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="Stop then; the same command goes on later.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and attacked, and do nothing.")
 @FORCE
 @on_cluster
 def confirm(
-    run: str, attack: Any, dry_run: bool, address: str | None, allow_unauthenticated: bool, **given: Any
+    run: str,
+    attack: Any,
+    max_hours: float | None,
+    dry_run: bool,
+    address: str | None,
+    allow_unauthenticated: bool,
+    **given: Any,
 ) -> None:
     """Train what RUN found again with fresh seeds, attack it as hard as can be on the test split, and say who wins.
 
@@ -87,10 +99,23 @@ def confirm(
     if dry_run:
         click.echo("\n".join(confirming.dry_run(prepared)))
         return
+    numbers: list[int] = []
+    over = None
     with acquire(folder, say=click.echo) as lease, storage_watched(folder):
-        target = Target(address, allow_unauthenticated)
-        number = confirming.confirm(lease, prepared, target=target, terminal=terminal, started=started)
+        try:
+            confirming.confirm(
+                prepared,
+                target=Target(address, allow_unauthenticated),
+                terminal=terminal,
+                started=started,
+                check=confirming.deadline(max_hours, lease.check),
+                planned=numbers.append,
+            )
+        except confirming.TimeIsOver as problem:
+            over = f"{problem}. What was trained and attacked is kept: the same command goes on."
         derived = derive(folder)
-    (one,) = (one for one in read_confirmations(derived) if one.number == number)
-    lines = [*words.table(one), "", *words.sentences(one), *words.unreliable(one)]
-    click.echo("\n".join(["", *lines, "", f"Kept in {folder}/confirm/{number}, and in {folder}/report.html"]))
+    for one in (one for one in read_confirmations(derived) if one.number in numbers):
+        lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), "", words.progress(one)]
+        click.echo("\n".join([*lines, f"Kept in {folder}/confirm/{one.number}, and in {folder}/report.html"]))
+    if over is not None:
+        click.echo(over)

@@ -1,6 +1,7 @@
 """Confirms what a run found: retrains, attacks, compares; goes on where it was stopped."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,6 @@ from search.confirm.plan import Plan, fresh_seeds, write_plan
 from search.confirm.trainings import train, with_ancestors
 from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
-from search.record.lease import Lease
 from search.remote.user_modules import user_modules
 from search.resume.comparison import check_run
 from search.resume.study_folder import require_modules
@@ -26,12 +26,15 @@ from trainables.assessment.attack_record import AttackSetting
 from trainables.checkpoints.recovery import recover
 from trainables.data.drawing import drawn
 from trainables.data.splits import Splits, load_splits, load_test
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, TemperError
 from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Strength
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
+
+Check = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -161,15 +164,49 @@ def _seconds_per_flop(run: Run) -> float | None:
     return sum(seconds for seconds, _ in rows) / sum(flops for _, flops in rows) if rows else None
 
 
-def confirm(lease: Lease, prepared: Prepared, *, target: Target, terminal: Terminal, started: float) -> int:
-    """Train and attack all that is not yet, and return the number of the confirmation.
+class TimeIsOver(TemperError):
+    """Raised where a confirmation has taken as long as it may; what was trained and attacked is kept."""
+
+
+def deadline(hours: float | None, still_held: Callable[[], object], clock: Clock = time.monotonic) -> Check:
+    """Return what is called all the time while a confirmation works, and raises where it must end.
 
     Args:
-        lease: holds the run.
+        hours: how long it may take from now on; None: as long as it needs.
+        still_held: raises if another driver has taken the run.
+        clock: returns a time in seconds.
+    """
+    end = None if hours is None else clock() + 3600 * hours
+
+    def check() -> None:
+        still_held()
+        if end is not None and clock() >= end:
+            raise TimeIsOver(f"{hours:g} hours are over (--max-hours)")
+
+    return check
+
+
+def confirm(
+    prepared: Prepared,
+    *,
+    target: Target,
+    terminal: Terminal,
+    started: float,
+    check: Check,
+    planned: Callable[[int], object],
+) -> None:
+    """Train and attack all that is not yet.
+
+    Args:
         prepared: from `prepare`.
         target: the cluster to run on.
         terminal: prints lines and the status line.
         started: `time.perf_counter()` when the command began.
+        check: is called all the time, and raises where this must end, see `deadline`.
+        planned: is told the number of the confirmation, once all who take part are known.
+
+    Raises:
+        TimeIsOver: it has taken as long as it may.
     """
     study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
     test = drawn(load_test(study.data), prepared.setting.examples)  # a set without one is refused before hours of work
@@ -186,22 +223,22 @@ def confirm(lease: Lease, prepared: Prepared, *, target: Target, terminal: Termi
                 capacity=capacity,
                 terminal=terminal,
                 started=started,
-                still_held=lease.check,
+                still_held=check,
             )
 
         trained({one.name: one.recipe for some in prepared.candidates for one in some})
         chosen = _best_opponents(read_run(folder), prepared)
         contenders = (*prepared.contenders, *chosen)
         plan = Plan(contenders, prepared.seeds, prepared.setting, study.parity_margin)
-        lease.check()
-        number = write_plan(folder, plan)
+        check()
+        planned(write_plan(folder, plan))
         recipes = {f"{one.name}, seed {seed}": recipe for one, seed, recipe in plan.recipes()}
         trained(recipes)
         finished = {trial.id for trial in read_run(folder).confirmations if trial.state is State.COMPLETE}
 
-        def check() -> None:
+        def check_all() -> None:
             INTERRUPTS.check()
-            lease.check()
+            check()
 
         attack(
             [recipe for recipe in recipes.values() if recipe.id in finished],
@@ -211,9 +248,8 @@ def confirm(lease: Lease, prepared: Prepared, *, target: Target, terminal: Termi
             plan.setting,
             placement=capacity.placements["confirm"],
             say=terminal.line,
-            check=check,
+            check=check_all,
         )
-    return number
 
 
 def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:

@@ -71,7 +71,7 @@ def test_the_table_shows_what_the_search_and_a_weak_attack_had_said(tmp_path: Pa
         "pgd_at_20"
     ]  # the opponent lacks a seed
     none = {key: value for key, value in found.items() if key[0] != "pgd_at_20"}
-    assert "did not finish" in table(replace(one, results=none))[2]
+    assert "not attacked yet" in table(replace(one, results=none))[2]
     assert sentences(replace(one, results=none)) == []
     assert progress(replace(one, results=none)) == (
         "confirmation 1 (6 fresh seeds, the ensemble): 11 of 18 networks attacked"
