@@ -68,8 +68,8 @@ class Confirmation:
         return [self.results[entry.name, seed] for seed in self.seeds if (entry.name, seed) in self.results]
 
     def robust(self, entry: Entry) -> NDArray[np.float64]:
-        """Return `(seeds, images)`, 1 where an image stands, else 0."""
-        return np.array([record.robust for _, record in self.of(entry)], dtype=np.float64)
+        """Return `(seeds, images)`, 1 where an image stands, else 0; of a quantized network by what counts."""
+        return np.array([record.counted for _, record in self.of(entry)], dtype=np.float64)
 
     def doubts(self, entry: Entry) -> list[str]:
         """Return why an entry's numbers cannot be trusted, each reason once; empty where no check found anything."""

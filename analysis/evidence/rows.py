@@ -19,7 +19,10 @@ class Row:
         seeds: number of seeds that it is the mean of; with 0, all numbers are NaN.
         validation: robust accuracy on the validation split under the search's attack, 0–1.
         scored: the same on the test split.
-        robust: robust accuracy on the test split under the ensemble, 0–1.
+        robust: robust accuracy on the test split under the ensemble, 0–1; of a quantized network the lower of the two
+            numbers that follow.
+        surrogate, file: of a quantized network, robust accuracy as it was trained, attacked through its rounding, and
+            of the file that it is deployed as, each the mean; NaN of others.
         spread: standard deviation of `robust` over the seeds; NaN for fewer than two.
         clean: accuracy on the test split without an attack, 0–1.
         train_flops: marginal training compute, FLOPs.
@@ -34,6 +37,8 @@ class Row:
     validation: float
     scored: float
     robust: float
+    surrogate: float
+    file: float
     spread: float
     clean: float
     train_flops: float
@@ -55,13 +60,15 @@ def row(confirmation: Confirmation, entry: Entry) -> Row:
     def measured(name: str) -> float:
         return _mean([trial.metrics[name] for trial, _ in found])
 
-    robust = [float(record.robust.mean()) for _, record in found]
+    robust = [float(record.counted.mean()) for _, record in found]
     return Row(
         entry=entry,
         seeds=len(found),
         validation=measured("robust_accuracy"),
         scored=_mean([float(record.scored.mean()) for _, record in found]),
         robust=_mean(robust),
+        surrogate=_mean([float(record.robust.mean()) for _, record in found if record.deployed is not None]),
+        file=_mean([float(record.deployed.mean()) for _, record in found if record.deployed is not None]),
         spread=float(np.std(robust, ddof=1)) if len(robust) > 1 else float("nan"),
         clean=_mean([float(record.clean.mean()) for _, record in found]),
         train_flops=measured("train_flops"),

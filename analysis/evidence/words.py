@@ -1,5 +1,6 @@
 """Says what a confirmation came to: a table, and a sentence for each pick that says as plainly if it lost."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ def table(confirmation: Confirmation) -> list[str]:
             f"{one.entry.name:{widest}}       {one.validation:.3f}         {one.scored:.3f}     {one.robust:.3f}"
             f"   {spread}   {one.clean:.3f}  {one.train_flops:8.2e}    {one.end_to_end_flops:8.2e}"
             f"  {one.mac_ratio:6.1%}  {one.seeds}/{len(confirmation.seeds)}"
+            + (f"  surrogate {one.surrogate:.3f}, file {one.file:.3f}" if not math.isnan(one.file) else "")
             + (f"  UNRELIABLE in {one.doubtful}" if one.doubtful else "")
         )
     return lines
@@ -135,7 +137,7 @@ def as_json(confirmation: Confirmation) -> dict[str, Any]:
         ],
         "robust_accuracy": {
             one.name: {
-                str(seed): float(confirmation.results[one.name, seed][1].robust.mean()) for seed in confirmation.seeds
+                str(seed): float(confirmation.results[one.name, seed][1].counted.mean()) for seed in confirmation.seeds
             }
             for one in confirmation.entries
             if confirmation.whole(one)

@@ -22,8 +22,17 @@ def network_of(run: Run, trial: Trial, recipe: Recipe, splits: Splits) -> nn.Mod
     Raises:
         InvalidInput: its last checkpoint is gone.
     """
+    return rebuild(recipe, splits, weights_of(run, trial, recipe))
+
+
+def weights_of(run: Run, trial: Trial, recipe: Recipe) -> bytes:
+    """Return the weights of a finished trial, content of a safetensors file.
+
+    Raises:
+        InvalidInput: its last checkpoint is gone.
+    """
     checkpoint = run.folder.child("trials", trial.id, "checkpoint")
     weights = read_result(checkpoint, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
     if weights is None:
         raise InvalidInput(f"{checkpoint}: no whole checkpoint of the last epoch in it, expected the trained weights")
-    return rebuild(recipe, splits, weights)
+    return weights

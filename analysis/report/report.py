@@ -120,6 +120,7 @@ def _confirmation(one: Confirmation) -> dict[str, Any]:
                 "validation": f"{row.validation:.3f}",
                 "scored": f"{row.scored:.3f}",
                 "robust": f"{row.robust:.3f}" + (f" ± {row.spread:.3f}" if row.seeds > 1 else ""),
+                "parts": "" if math.isnan(row.file) else f"surrogate {row.surrogate:.3f}, file {row.file:.3f}",
                 "clean": f"{row.clean:.3f}",
                 "marginal": f"{row.train_flops:.3g}",
                 "end_to_end": f"{row.end_to_end_flops:.3g}",

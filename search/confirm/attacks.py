@@ -1,15 +1,18 @@
 """Attacks the trained networks of a confirmation on Ray, on the test split, and keeps what was found beside them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from cluster.placement.placement import Placement
 from trainables.assessment.attack_record import AttackSetting, read_attack
-from trainables.assessment.evaluate_model import evaluate_model
+from trainables.assessment.deployed import DeployedEvaluation, evaluate_deployed
+from trainables.assessment.evaluate_model import Evaluation, evaluate_model
 from trainables.assessment.recording import record_of
 from trainables.checkpoints.checkpoint import read_result
+from trainables.checkpoints.deployed_model import DeployedModel, deployed_model
 from trainables.checkpoints.trained_model import rebuild
 from trainables.data.splits import Examples, Splits
 from trainables.errors import InvalidInput
@@ -34,8 +37,31 @@ def attack_trial(
     images, labels = test.tensors(device)
     model = rebuild(recipe, splits, weights).to(device)
     found = evaluate_model(model, images, labels, setting.threat_model, attack=setting.attack, seed=setting.seed)
-    trial.write_json(setting.file, record_of(found, images, labels).as_json())
+    record = record_of(found, images, labels)
+    if recipe.quantization is not None:
+        try:
+            file = deployed_model(recipe, splits, weights)
+        except InvalidInput as problem:
+            reason = f"the file that it is deployed as cannot be attacked: {problem}"
+            record = replace(record, unreliable=(*record.unreliable, reason))
+        else:
+            record = record_of(found, images, labels, _as_file(file, found, test, setting))
+    trial.write_json(setting.file, record.as_json())
     return None
+
+
+def _as_file(file: DeployedModel, found: Evaluation, test: Examples, setting: AttackSetting) -> DeployedEvaluation:
+    images, labels = test.tensors(torch.device("cpu"))
+    return evaluate_deployed(
+        file.file,
+        images,
+        labels,
+        setting.threat_model,
+        adversarial=found.adversarial.cpu(),
+        parent=file.parent,
+        attack=setting.attack,
+        seed=setting.seed,
+    )
 
 
 def attack(

@@ -26,6 +26,7 @@ from trainables.assessment.attack_record import AttackSetting
 from trainables.checkpoints.recovery import recover
 from trainables.data.drawing import drawn
 from trainables.data.splits import Splits, load_splits, load_test
+from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput, TemperError
 from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import Strength
@@ -77,7 +78,7 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     """Read a run, and say who is confirmed against whom.
 
     Raises:
-        InvalidInput: nothing can be confirmed, or the user's code or data have changed.
+        InvalidInput: nothing can be confirmed, the user's code or data have changed, or packages for it are missing.
     """
     run = read_run(folder)
     study = read_study(folder)
@@ -94,6 +95,8 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     against = [trial for trial in against if trial.id not in {one.id for one in chosen}]
     contenders = [contender(run, trial, "pick") for trial in chosen]
     contenders += [contender(run, trial, "against") for trial in against]
+    if any(one.recipe.quantization is not None for one in contenders):
+        require_onnx()  # a quantized network is attacked as the file that it is deployed as, too
     candidates = _candidates(run, study, splits, chosen, contenders) if wanted.opponents else []
     setting = AttackSetting(study.threat_model, wanted.attack, wanted.examples)
     seeds = fresh_seeds(run, study, wanted.seeds)

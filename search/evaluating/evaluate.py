@@ -1,27 +1,43 @@
 """Evaluates a subject on the device that is there, and shows how far it is."""
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import click
 import torch
 
 from search.evaluating.subjects import Subject
+from trainables.assessment.deployed import DeployedEvaluation, evaluate_deployed
 from trainables.assessment.evaluate_model import Evaluation, evaluate_model
 from trainables.ensemble.ensemble import Progress
 from trainables.evaluation.config import Strength
 
 
-def evaluate(subject: Subject, attack: Strength, seed: int) -> Evaluation:
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was found of a subject.
+
+    Attributes:
+        network: what was found of its network.
+        deployed: of a quantized network, what was found of the file that it is deployed as.
+    """
+
+    network: Evaluation
+    deployed: DeployedEvaluation | None = None
+
+
+def evaluate(subject: Subject, attack: Strength, seed: int) -> Result:
     """Attack a subject's network by an ensemble; a bar on standard error, if that is a terminal, shows how far it is.
 
-    A network with gradients is attacked on the GPU where there is one.
+    A network with gradients is attacked on the GPU where there is one. One that is quantized is attacked as the file
+    that it is deployed as, too.
     """
     gpu = subject.white_box and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     bar = _Bar()
     try:
-        return evaluate_model(
+        network = evaluate_model(
             subject.model.to(device),
             subject.images.to(device),
             subject.labels.to(device),
@@ -32,6 +48,21 @@ def evaluate(subject: Subject, attack: Strength, seed: int) -> Evaluation:
             source=None if subject.source is None else subject.source.to(device),
             progress=bar.show,
         )
+        if subject.deployed is None:
+            return Result(network)
+        bar.close()
+        deployed = evaluate_deployed(
+            subject.deployed.file,
+            subject.images,
+            subject.labels,
+            subject.threat_model,
+            adversarial=network.adversarial.cpu(),
+            parent=subject.deployed.parent,
+            attack=attack,
+            seed=seed,
+            progress=bar.show,
+        )
+        return Result(network, deployed)
     finally:
         bar.close()
 
@@ -59,4 +90,4 @@ class _Bar:
     def close(self) -> None:
         if self._bar is not None:
             self._bar.render_finish()
-            self._bar = None
+            self._bar, self._turn = None, 0

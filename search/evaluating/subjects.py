@@ -1,25 +1,26 @@
 """Finds a network that is to be evaluated, with the images and the threat model that it is evaluated on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from analysis.export.networks import network_of, recipe_of
+from analysis.export.networks import network_of, recipe_of, weights_of
 from analysis.export.selection import finished_trial
 from analysis.pareto.parity import label
 from analysis.run.trials import Run, read_run
 from search.resume.comparison import check_run
 from trainables.attacks.config import Norm
+from trainables.checkpoints.deployed_model import DeployedModel, deployed_model
+from trainables.checkpoints.trained_model import rebuild
 from trainables.config import parse
 from trainables.data.config import Data
 from trainables.data.drawing import drawn
 from trainables.data.splits import Examples, Splits, load_splits, load_test, pixel_statistics
-from trainables.deployment.onnx_runtime import OnnxModel
+from trainables.deployment.onnx_runtime import OnnxModel, OnnxNetwork
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel
 from trainables.models.build import build
@@ -73,6 +74,7 @@ class Subject:
         split: which images they are.
         threat_model: norm and epsilon.
         source: another network whose adversarial examples are tried too.
+        deployed: of a quantized network, the file that it is deployed as.
     """
 
     name: str
@@ -83,17 +85,7 @@ class Subject:
     split: Split
     threat_model: ThreatModel
     source: nn.Module | None = None
-
-
-class OnnxNetwork(nn.Module):
-    """A deployed file as a network without gradients, for images on the CPU."""
-
-    def __init__(self, deployed: OnnxModel) -> None:
-        super().__init__()
-        self._deployed = deployed
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self._deployed.scores(np.ascontiguousarray(x.detach().numpy(), np.float32)))
+    deployed: DeployedModel | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +111,19 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     if place and _is_run(place):
         known = _known(place, trial, wanted, say)
         found = finished_trial(known.run, trial)
-        model = network_of(known.run, found, recipe_of(known.run, found), known.splits)
-        return _subject(wanted, f"{place}:{found.id[:8]}  {label(found)}", model, known, known.data, known.splits)
+        recipe = recipe_of(known.run, found)
+        weights = weights_of(known.run, found, recipe)
+        subject = _subject(
+            wanted,
+            f"{place}:{found.id[:8]}  {label(found)}",
+            rebuild(recipe, known.splits, weights),
+            known,
+            known.data,
+            known.splits,
+        )
+        if recipe.quantization is None:
+            return subject
+        return replace(subject, deployed=deployed_model(recipe, known.splits, weights))
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is no RUN:ID, so --data is needed: a run, a data set's name, module:function or an image "

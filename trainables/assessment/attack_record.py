@@ -48,6 +48,8 @@ class AttackRecord:
         clean, scored, robust: (n,) right as they are, under the search's attack, and under every attack.
         unreliable: why the numbers cannot be trusted; empty where no check found anything.
         turns: for each attack its name, how many images it was given, how many it broke, and its seconds.
+        deployed: of a quantized network, whether an image stands in the file that it is deployed as, too; None of
+            others. Then `robust` is of its surrogate, which has gradients.
     """
 
     images: str
@@ -56,13 +58,22 @@ class AttackRecord:
     robust: Bits
     unreliable: tuple[str, ...]
     turns: tuple[tuple[str, int, int, float], ...]
+    deployed: Bits | None = None
+
+    @property
+    def counted(self) -> Bits:
+        """(n,) what counts as robust: of surrogate and deployed file, that of which fewer images stand."""
+        if self.deployed is not None and self.deployed.sum() < self.robust.sum():
+            return self.deployed
+        return self.robust
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data; the bits of all images, eight to a byte, in hexadecimal digits."""
         return {
             "images": self.images,
             "examples": len(self.clean),
-            **{name: np.packbits(getattr(self, name)).tobytes().hex() for name in ("clean", "scored", "robust")},
+            **{name: _packed(getattr(self, name)) for name in ("clean", "scored", "robust")},
+            **({} if self.deployed is None else {"deployed": _packed(self.deployed)}),
             "unreliable": list(self.unreliable),
             "turns": [list(turn) for turn in self.turns],
         }
@@ -79,9 +90,14 @@ class AttackRecord:
                 raise ValueError(f"{name}: got {len(found)} images, expected {count}")
             return found
 
+        deployed = bits("deployed") if "deployed" in content else None
         turns = tuple((str(name), int(given), int(broke), float(s)) for name, given, broke, s in content["turns"])
         unreliable = tuple(str(reason) for reason in content["unreliable"])
-        return cls(str(content["images"]), bits("clean"), bits("scored"), bits("robust"), unreliable, turns)
+        return cls(str(content["images"]), bits("clean"), bits("scored"), bits("robust"), unreliable, turns, deployed)
+
+
+def _packed(bits: Bits) -> str:
+    return np.packbits(bits).tobytes().hex()
 
 
 def read_attack(trial: Folder, setting: AttackSetting) -> AttackRecord | None:

@@ -44,6 +44,7 @@ class Evaluation:
         broken_by: (n,) name of the attack that broke it; None where none did; `clean` where it was wrong before.
         turns: what each attack did.
         unreliable: why the numbers cannot be trusted, in words; empty where no check found anything.
+        adversarial: (n, channels, height, width) the images as they were broken, the others as they are.
     """
 
     threat_model: ThreatModel
@@ -54,6 +55,7 @@ class Evaluation:
     broken_by: tuple[str | None, ...]
     turns: tuple[TurnResult, ...]
     unreliable: tuple[str, ...]
+    adversarial: Tensor
 
     @property
     def clean_accuracy(self) -> float:
@@ -140,6 +142,7 @@ def evaluate_model(
         broken_by=tuple(names.get(int(number)) for number in attacked.broken_by),
         turns=attacked.turns,
         unreliable=unreliable,
+        adversarial=attacked.adversarial,
     )
 
 

@@ -5,20 +5,34 @@ import hashlib
 from torch import Tensor
 
 from trainables.assessment.attack_record import AttackRecord
+from trainables.assessment.deployed import DeployedEvaluation
 from trainables.assessment.evaluate_model import Evaluation
 
 
-def record_of(found: Evaluation, images: Tensor, labels: Tensor) -> AttackRecord:
+def record_of(
+    found: Evaluation, images: Tensor, labels: Tensor, deployed: DeployedEvaluation | None = None
+) -> AttackRecord:
     """Return the record of a white-box evaluation.
 
     Args:
         found: what was found.
         images: `(n, channels, height, width)`, the images that were attacked.
         labels: `(n,)`, their classes.
+        deployed: of a quantized network, what was found of its file.
     """
     assert found.scored is not None, "deployed files are recorded elsewhere"
-    turns = tuple((turn.name, turn.given, turn.broken, round(turn.seconds, 3)) for turn in found.turns)
-    return AttackRecord(hash_of(images, labels), found.clean, found.scored, found.robust, found.unreliable, turns)
+    turns = [(turn.name, turn.given, turn.broken, round(turn.seconds, 3)) for turn in found.turns]
+    if deployed is not None:
+        turns += [(f"file: {turn.name}", turn.given, turn.broken, round(turn.seconds, 3)) for turn in deployed.turns]
+    return AttackRecord(
+        images=hash_of(images, labels),
+        clean=found.clean,
+        scored=found.scored,
+        robust=found.robust,
+        unreliable=found.unreliable,
+        turns=tuple(turns),
+        deployed=None if deployed is None else deployed.robust,
+    )
 
 
 def hash_of(images: Tensor, labels: Tensor) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from trainables.compression.compressor import Compressors
@@ -85,3 +86,17 @@ def rebuild(recipe: Recipe, splits: Splits, weights: bytes, *, epochs: int | Non
     with torch.random.fork_rng(devices=[]):  # building draws initial weights on the CPU, which the state then replaces
         model = build(recipe.model, splits.train.images.shape[1:], classes=splits.classes, pixels=pixels)
     return Compressors(recipe.methods, seed=recipe.seed).load(model, state, epochs=epochs).eval()
+
+
+def floating_point_parent(recipe: Recipe, splits: Splits, weights: bytes) -> nn.Module:
+    """Rebuilds a quantized network without its quantization: the floating-point weights that rounding starts from.
+
+    Args:
+        recipe: the recipe of the quantized network.
+        splits: the data.
+        weights: the quantized network's parameters and buffers, content of a safetensors file.
+    """
+    assert recipe.quantization is not None, "only what is quantized has such a parent"
+    whole = recipe.model_copy(update={"quantization": None})
+    plain = Compressors([recipe.quantization], seed=recipe.seed).plain(load_tensors(weights))
+    return rebuild(whole, splits, save_tensors(plain))

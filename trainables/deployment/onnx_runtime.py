@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
@@ -113,6 +113,17 @@ class OnnxModel:
                 taken.append(1000 * (time.perf_counter() - started))
         p50, p95 = np.percentile(taken, [50, 95])
         return Latency(float(p50), float(p95), len(images), self.threads)
+
+
+class OnnxNetwork(nn.Module):
+    """A deployed file as a network without gradients, for images on the CPU."""
+
+    def __init__(self, deployed: OnnxModel) -> None:
+        super().__init__()
+        self._deployed = deployed
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.from_numpy(self._deployed.scores(np.ascontiguousarray(x.detach().numpy(), np.float32)))
 
 
 def agreement(deployed: OnnxModel, model: nn.Module, images: Images) -> float:

@@ -191,7 +191,7 @@ def run_turns(
     """
     adversarial, device = images.clone(), images.device
     with frozen(model):
-        broken_by = torch.where(_wrong(model, images, labels, batch_size), MISTAKEN, STANDS)
+        broken_by = torch.where(broken_images(model, images, labels, batch_size), MISTAKEN, STANDS)
         results = []
         for number, turn in enumerate(turns, start=1):
             standing = torch.nonzero(broken_by == STANDS).flatten()
@@ -201,7 +201,7 @@ def run_turns(
             begun, done = time.perf_counter(), 0
             for rows in torch.split(standing, batch_size) if len(standing) else ():
                 found = perturb(attack, model, images[rows], labels[rows], generator, counter)
-                broken = _wrong(model, found, labels[rows], batch_size)
+                broken = broken_images(model, found, labels[rows], batch_size)
                 adversarial[rows[broken]] = found[broken]
                 broken_by[rows[broken]] = number
                 done += len(rows)
@@ -214,7 +214,8 @@ def run_turns(
     return Attacked(tuple(results), broken_by.cpu().numpy().astype(np.int8), adversarial)
 
 
-def _wrong(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+def broken_images(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+    """Returns (n,) whether a network labels an image wrong; the network is used as it is."""
     with torch.no_grad():
         batches = zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
         return torch.cat([wrong(model(x), y) for x, y in batches])

@@ -1,5 +1,6 @@
 """Networks that no run has made: the user's own with weights, deployed files, and what is refused in words."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from search.evaluating.evaluate import evaluate
+from search.evaluating.evaluate import Result, evaluate
 from search.evaluating.subjects import Wanted, find
-from search.evaluating.words import table
+from search.evaluating.words import as_json, table
 from tests.support.run_directories import INFO
+from trainables.checkpoints.deployed_model import DeployedModel
 from trainables.compression.compressor import Compressors
 from trainables.data.config import Data
 from trainables.data.splits import load_splits, load_test
@@ -43,7 +45,7 @@ def test_a_network_with_weights_is_evaluated_on_the_test_split(files: Path) -> N
     test = load_test(Data(name="digits", validation_size=10))
     rows = {image.tobytes() for image in test.images}
     assert all(image.numpy().tobytes() in rows for image in subject.images)
-    found = evaluate(subject, "quick", 0)
+    found = evaluate(subject, "quick", 0).network
     assert [turn.name for turn in found.turns] == ["PGD on two losses", "APGD-T"]
 
 
@@ -52,12 +54,29 @@ def test_a_deployed_file_is_attacked_without_gradients(files: Path) -> None:
     white = find(replace(SMALL, weights=str(files / "weights.pt")), print)
     with torch.no_grad():
         assert torch.allclose(subject.model(subject.images), white.model(white.images), atol=1e-4)
-    found = evaluate(subject, "quick", 0)
+    found = evaluate(subject, "quick", 0).network
     assert [turn.name for turn in found.turns] == ["Square"]
     assert found.scored_accuracy is None
     assert not found.white_box
-    assert "an upper bound: a deployed file has no gradients" in "\n".join(table(subject, found))
-    assert found.robust_accuracy >= evaluate(white, "quick", 0).robust_accuracy
+    assert "an upper bound: a deployed file has no gradients" in "\n".join(table(subject, Result(found)))
+    assert found.robust_accuracy >= evaluate(white, "quick", 0).network.robust_accuracy
+
+
+def test_a_quantized_network_is_attacked_as_its_file_too_and_the_lower_number_counts(files: Path) -> None:
+    subject = find(replace(SMALL, weights=str(files / "weights.pt")), print)
+    file = find(replace(SMALL, model=str(files / "model.onnx")), print)
+    result = evaluate(replace(subject, deployed=DeployedModel(file.model, subject.model)), "quick", 0)
+    assert result.deployed is not None
+    text, content = "\n".join(table(subject, result)), json.loads(as_json(subject, result))
+    ours, theirs = result.network.robust_accuracy, result.deployed.robust_accuracy
+    assert f"robust accuracy {ours:.3f} by gradients through its rounding, {theirs:.3f} of the file" in text
+    assert f"{min(ours, theirs):.3f} counts" in text
+    assert content["robust_accuracy"] == min(ours, theirs)
+    assert content["deployed"]["surrogate_robust_accuracy"] == ours
+    assert content["deployed"]["attacks"][0]["name"] == "replay"
+    alone = json.loads(as_json(subject, Result(result.network)))
+    assert "deployed" not in alone
+    assert alone["robust_accuracy"] == ours
 
 
 def test_a_file_from_elsewhere_may_have_other_names_and_one_image_a_call(files: Path, tmp_path: Path) -> None:
@@ -118,6 +137,6 @@ def test_a_run_without_a_finished_trial_is_refused(tmp_path: Path) -> None:
 
 def test_a_seeded_network_says_the_same_twice(files: Path) -> None:
     subject = find(replace(SMALL, weights=str(files / "weights.pt")), print)
-    first, second = (evaluate(subject, "quick", 3).broken_by for _ in range(2))
+    first, second = (evaluate(subject, "quick", 3).network.broken_by for _ in range(2))
     assert first == second
     assert np.isin([one for one in first if one], ["clean", "PGD on two losses", "APGD-T"]).all()
