@@ -17,6 +17,7 @@ from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Schedule
 
 DATA = Data(name="digits", validation_size=100)
+BASE = Recipe(data=DATA, model=Network(name="small"), schedule=Schedule(epochs=2, learning_rate=0.05))
 QUICK = ScoringProtocol(epsilon=0.2, steps=1, examples=10, progress_steps=1, progress_examples=10)
 
 
@@ -25,9 +26,10 @@ def test_the_file_labels_as_the_network_and_the_parent_is_it_before_rounding(com
     recipe = Recipe(
         data=DATA,
         model=Network(name="small"),
+        base=BASE,
         compression=compression,
         quantization=Quantization(weight_bits=8, activation_bits=8),
-        schedule=Schedule(epochs=2, learning_rate=0.05),
+        schedule=Schedule(epochs=1, learning_rate=0.02),
     )
     splits = load_splits(DATA)
     weights = run(recipe, QUICK, splits, torch.device("cpu")).trained().weights
