@@ -11,6 +11,7 @@ line below may import only from the lines above it:
 - `channels`, `pruning`, `compression`: which channels depend on each other, removing them, smaller networks
 - `compute`, `evaluation`: FLOPs, accuracy under the attack that a search scores by
 - `ensemble`, `assessment`: several attacks as hard as can be, and whether their result can be trusted
+- `conditions`: how a network does outside of the threat model that it was trained against
 - `deployment`: ONNX files
 - `recipe`: everything that determines one trained network
 - `checkpoints`, `training`, `execution`: training and scoring one recipe from its start to its end

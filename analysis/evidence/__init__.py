@@ -6,5 +6,6 @@
 - `confirmation`: reads what was confirmed from a run directory
 - `comparisons`: holds confirmed picks against the reference and against fast opponents
 - `rows`: sums up what was found of each, for tables
+- `conditions`: sums up how they do under conditions that they were not trained for
 - `words`: says what a confirmation came to
 """

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.run.trials import Run, Trial
 from trainables.assessment.attack_record import AttackRecord, AttackSetting, read_attack
+from trainables.conditions.record import Conditions, read_conditions
 from trainables.evaluation.config import Strength, ThreatModel
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -50,6 +51,7 @@ class Confirmation:
         setting: what the trained networks are attacked by.
         margin: robust accuracy that a pick may lose and still be at parity, 0–1.
         results: what was found of each entry with each seed, of those that are trained and attacked.
+        conditions: what was measured of each entry with each seed under conditions that it was not trained for.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Confirmation:
     setting: AttackSetting
     margin: float
     results: Results
+    conditions: Mapping[tuple[str, int], Conditions]
 
     def whole(self, entry: Entry) -> bool:
         """Return whether an entry has a result with every seed."""
@@ -108,10 +111,13 @@ def _read(number: int, plan: dict[str, Any], run: Folder, trials: Mapping[str, T
         )
         for one in plan["contenders"]
     )
-    results = {}
+    results, conditions = {}, {}
     for entry in entries:
         for seed, trial in entry.trials.items():
             record = read_attack(run.child("trials", trial), setting) if trial in trials else None
             if record is not None:
                 results[entry.name, seed] = trials[trial], record
-    return Confirmation(number, entries, tuple(plan["seeds"]), setting, float(plan["margin"]), results)
+            measured = read_conditions(run.child("trials", trial), setting, ()) if trial in trials else None
+            if measured is not None:
+                conditions[entry.name, seed] = measured
+    return Confirmation(number, entries, tuple(plan["seeds"]), setting, float(plan["margin"]), results, conditions)

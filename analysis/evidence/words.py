@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.evidence.comparisons import Comparison, Confirmed, comparisons
+from analysis.evidence.conditions import conditions_of
 from analysis.evidence.confirmation import Confirmation, read_confirmations
 from analysis.evidence.rows import row, rows
 from analysis.evidence.sign_flip import smallest_p
@@ -143,6 +144,7 @@ def as_json(confirmation: Confirmation) -> dict[str, Any]:
             if confirmation.whole(one)
         },
         "unreliable": list(unreliable(confirmation)),
+        "conditions": {one.name: dict(one.accuracies) for one in conditions_of(confirmation)},
         "sentences": sentences(confirmation),
     }
 

@@ -14,12 +14,14 @@ from plotly.offline import get_plotlyjs
 
 from analysis.evidence import words
 from analysis.evidence.comparisons import confirmed
+from analysis.evidence.conditions import cell, conditions_of
 from analysis.evidence.confirmation import CONFIRMATIONS, VERDICT, Confirmation, read_confirmations
 from analysis.evidence.rows import rows
 from analysis.export.recipes import record
 from analysis.pareto.frontier import frontier
 from analysis.pareto.parity import verdict
 from analysis.pareto.reference_point import reference_point_of
+from analysis.report.epsilon_curves import draw_epsilon_curves_png
 from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, title
 from analysis.report.grid_chart import draw_grid_png
 from analysis.run.status import left_unfinished
@@ -31,12 +33,14 @@ from analysis.tables.trials import curves, finished, recipes
 from trainables.evaluation.config import attack_words, threat_words
 from trainables.evaluation.remarks import remarks
 
+CURVES = "epsilon_curves.png"  # in the folder of a confirmation
+
 
 def write_report(run: Run) -> None:
     """Rebuild trials.parquet, recipes.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
 
     If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv; of each
-    confirmation, its verdict.json.
+    confirmation, its verdict.json and epsilon_curves.png.
     """
     proven = confirmed(run)
     table = finished(run, proven)
@@ -58,7 +62,10 @@ def write_report(run: Run) -> None:
         run.folder.write("rungs.csv", rungs.to_csv(index=False).encode())
     confirmations = read_confirmations(run)
     for one in confirmations:
-        run.folder.child(CONFIRMATIONS, str(one.number)).write_json(VERDICT, words.as_json(one))
+        folder = run.folder.child(CONFIRMATIONS, str(one.number))
+        folder.write_json(VERDICT, words.as_json(one))
+        if (curves_png := draw_epsilon_curves_png(one)) is not None:
+            folder.write(CURVES, curves_png)
     run.folder.write("report.html", render(run, table, picture, confirmations).encode())
 
 
@@ -110,9 +117,10 @@ def _least(run: Run) -> float | None:
 
 def _confirmation(one: Confirmation) -> dict[str, Any]:
     """Return what the page shows of one confirmation."""
+    png = draw_epsilon_curves_png(one)
     return {
         "heading": words.progress(one),
-        "conditions": threat_words(one.setting.threat_model),
+        "threat": threat_words(one.setting.threat_model),
         "sentences": [*words.sentences(one), *words.unreliable(one)],
         "rows": [
             {
@@ -130,7 +138,16 @@ def _confirmation(one: Confirmation) -> dict[str, Any]:
             for row in rows(one)
             if row.seeds
         ],
+        "conditions": _conditions(one),
+        "names": [entry.name for entry in one.entries],
+        "curves": None if png is None else b64encode(png).decode(),
     }
+
+
+def _conditions(one: Confirmation) -> list[tuple[str, list[str]]]:
+    """Return the name of each condition, and a cell for each entry."""
+    found = conditions_of(one)
+    return [(each.name, [cell(each, found[0], entry.name) for entry in one.entries]) for each in found]
 
 
 def _trial(trial: Trial) -> dict[str, str]:

@@ -59,6 +59,7 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     help="How hard to attack.",
 )  # fmt: skip
 @click.option("--opponents/--no-opponents", default=True, help="Train fast opponents at the picks' compute too.")
+@click.option("--conditions/--no-conditions", default=True, help="Measure wider balls, corruptions and transfer too.")
 @click.option(
     "--max-hours",
     type=click.FloatRange(min=0, min_open=True),
@@ -84,6 +85,7 @@ def confirm(
     started = time.perf_counter()
     prepare(address)
     from analysis.evidence import words
+    from analysis.evidence.conditions import conditions_table
     from analysis.evidence.confirmation import read_confirmations
     from cluster.connection.session import Target
     from search.confirm import confirm as confirming
@@ -115,7 +117,8 @@ def confirm(
             over = f"{problem}. What was trained and attacked is kept: the same command goes on."
         derived = derive(folder)
     for one in (one for one in read_confirmations(derived) if one.number in numbers):
-        lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), "", words.progress(one)]
+        lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), ""]
+        lines += [*conditions_table(one), "", words.progress(one)]
         click.echo("\n".join([*lines, f"Kept in {folder}/confirm/{one.number}, and in {folder}/report.html"]))
     if over is not None:
         click.echo(over)

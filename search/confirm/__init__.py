@@ -4,5 +4,7 @@
 - `plan`: writes down who is confirmed against whom, with which seeds and attack
 - `trainings`: trains the recipes of a plan on Ray, as trials of the run
 - `attacks`: attacks the trained networks on Ray, on the test split
+- `conditions`: measures the trained networks under conditions that they were not trained for
+- `work`: runs a task for each trained network on Ray
 - `confirm`: does all of it, and goes on where it was stopped
 """

@@ -10,10 +10,12 @@ from analysis.run.trials import Run, Trial, read_run
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
-from search.confirm.attacks import attack
+from search.confirm.attacks import attacks
+from search.confirm.conditions import conditions
 from search.confirm.contenders import Contender, best_of, contender, opponents
 from search.confirm.plan import Plan, fresh_seeds, write_plan
 from search.confirm.trainings import train, with_ancestors
+from search.confirm.work import Work, run_work
 from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
 from search.remote.user_modules import user_modules
@@ -49,6 +51,7 @@ class Wanted:
         examples: images of the test split, drawn evenly over the classes; None: all.
         attack: the ensemble.
         opponents: whether fast opponents at equal compute are trained too.
+        conditions: whether networks are also measured under conditions that they were not trained for.
         force: whether changed code or data are only said.
     """
 
@@ -58,6 +61,7 @@ class Wanted:
     examples: int | None = None
     attack: Strength = "standard"
     opponents: bool = True
+    conditions: bool = True
     force: bool = False
 
 
@@ -72,6 +76,7 @@ class Prepared:
     seeds: tuple[int, ...]
     contenders: tuple[Contender, ...]
     candidates: tuple[tuple[Contender, ...], ...]  # of each pick, the fast opponents of which the best is confirmed
+    conditions: bool  # whether networks are also measured under conditions that they were not trained for
 
 
 def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Prepared:
@@ -100,7 +105,9 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     candidates = _candidates(run, study, splits, chosen, contenders) if wanted.opponents else []
     setting = AttackSetting(study.threat_model, wanted.attack, wanted.examples)
     seeds = fresh_seeds(run, study, wanted.seeds)
-    return Prepared(run, study, splits, setting, seeds, tuple(contenders), tuple(map(tuple, candidates)))
+    return Prepared(
+        run, study, splits, setting, seeds, tuple(contenders), tuple(map(tuple, candidates)), wanted.conditions
+    )
 
 
 def _picked(run: Run, wanted: Wanted) -> list[Trial]:
@@ -243,16 +250,16 @@ def confirm(
             INTERRUPTS.check()
             check()
 
-        attack(
-            [recipe for recipe in recipes.values() if recipe.id in finished],
-            folder.child("trials"),
-            splits,
-            test,
-            plan.setting,
-            placement=capacity.placements["confirm"],
-            say=terminal.line,
-            check=check_all,
-        )
+        trials = folder.child("trials").anchored()
+        networks = [recipe for recipe in recipes.values() if recipe.id in finished]
+        placement = capacity.placements["confirm"]
+
+        def done(work: Work) -> None:
+            run_work(work, splits, placement=placement, say=terminal.line, check=check_all)
+
+        done(attacks(networks, trials, test, plan.setting))
+        if prepared.conditions:
+            done(conditions(plan, finished, trials, test))
 
 
 def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:

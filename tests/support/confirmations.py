@@ -1,5 +1,6 @@
 """Writes confirmations into run directories: a pick, the reference and a fast opponent, on images of known fate."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from analysis.evidence.confirmation import Confirmation, read_confirmations
 from analysis.run.trials import Run, read_run
 from tests.support.run_directories import add, worked_example
 from trainables.assessment.attack_record import AttackRecord, AttackSetting
+from trainables.conditions.record import Conditions, conditions_file
 from trainables.evaluation.config import Strength, ThreatModel
 from trainables.storage import Folder
 
@@ -15,6 +17,12 @@ SEEDS = (1000, 1001, 1002, 1003, 1004, 1005)
 IMAGES = 1000
 PICK, REFERENCE, FAST = "recipe a", "pgd_at_20", "n_fgsm dense at the compute of recipe a"
 _ENTRIES = {PICK: ("pick", "a", 3e8), REFERENCE: ("against", "pgd", 1e10), FAST: ("opponent", "fast_a", 4e8)}
+
+
+def conditions(robust: float, transfers: Mapping[str, float]) -> Conditions:
+    """Made-up conditions of a network with that robust accuracy."""
+    curve = {multiple: max(0.0, 1 - multiple * (1 - robust)) for multiple in (0.5, 1.0, 2.0)}
+    return Conditions(1.0, curve, ThreatModel(norm="l2", epsilon=0.9), robust, {"noise": (0.9, 0.7)}, transfers)
 
 
 def confirm(
@@ -49,6 +57,8 @@ def confirm(
             doubts = unreliable if name == PICK and seed == seeds[-1] else ()
             record = AttackRecord("images", np.ones(IMAGES, dtype=np.bool_), stands, stands, doubts, ())
             folder.child("trials", trial).write_json(setting.file, record.as_json())
+            measured = conditions(robust, {"base": 0.8} | ({} if part == "against" else {REFERENCE: 0.75}))
+            folder.child("trials", trial).write_json(conditions_file(setting), measured.as_json())
     plan = {
         "format": 1, "seeds": list(seeds), "attack": attack, "examples": None, "margin": 0.01,
         "threat_model": {"norm": "linf", "epsilon": 0.2}, "contenders": contenders,

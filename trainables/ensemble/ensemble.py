@@ -52,13 +52,13 @@ class Turn:
 
 # Cheapest first, so that few images are left to the dear ones. The full one has all of AutoAttack's standard ensemble
 # (arXiv 2003.01690).
-_SCORING = Turn("PGD on two losses", ScoringAttack, {"steps": 20})
+SCORING = Turn("PGD on two losses", ScoringAttack, {"steps": 20})
 _SQUARE = Turn("Square", SquareAttack, {"queries": 800}, white_box=False)
 ENSEMBLES: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
     {
-        "quick": (_SCORING, Turn("APGD-T", TargetedApgdAttack, {"targets": 3, "steps": 20})),
+        "quick": (SCORING, Turn("APGD-T", TargetedApgdAttack, {"targets": 3, "steps": 20})),
         "standard": (
-            _SCORING,
+            SCORING,
             Turn("APGD-T", TargetedApgdAttack, {"targets": 9, "steps": 20}),
             Turn("APGD-CE", ApgdAttack, {"steps": 40}),
             Turn("restarts", RestartedAttack, {"tried": 20, "steps": 50}),
@@ -66,7 +66,7 @@ ENSEMBLES: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
             _SQUARE,
         ),
         "full": (
-            _SCORING,
+            SCORING,
             Turn("APGD-CE", ApgdAttack, {"steps": 100}),
             Turn("APGD-T", TargetedApgdAttack, {"targets": 9, "steps": 100}),
             Turn("restarts", RestartedAttack, {"tried": 20, "steps": 100}),

@@ -6,13 +6,15 @@ import pandas as pd
 import pytest
 
 from analysis.evidence.comparisons import confirmed
+from analysis.evidence.conditions import conditions_of, conditions_table
 from analysis.evidence.confirmation import read_confirmations
-from analysis.evidence.words import status_lines
+from analysis.evidence.words import as_json, status_lines
 from analysis.export.recipes import record
 from analysis.export.selection import picks, warnings
+from analysis.report.epsilon_curves import draw_epsilon_curves_png
 from analysis.report.report import write_report
 from analysis.run.trials import Run, read_run
-from tests.support.confirmations import PICK, confirm, confirmed_run
+from tests.support.confirmations import FAST, PICK, REFERENCE, confirm, confirmed_run
 from tests.support.run_directories import add, worked_example
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -120,3 +122,25 @@ def test_report_and_tables_keep_found_and_confirmed_apart(tmp_path: Path) -> Non
     assert "Recipe a reaches 0.700 against pgd_at_20&#39;s 0.700 under the ensemble" in page
     assert "6 of 6" in page
     assert (tmp_path / "confirm" / "1" / "verdict.json").exists()
+    assert "Under other conditions" in page
+    assert (tmp_path / "confirm" / "1" / "epsilon_curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_conditions_are_means_over_seeds_and_show_what_is_lost(tmp_path: Path) -> None:
+    (one,) = read_confirmations(confirmed_run(tmp_path, 0.7, 0.8, 0.5))
+    found = {each.name: each.accuracies for each in conditions_of(one)}
+    assert found["clean"] == pytest.approx({PICK: 1.0, REFERENCE: 1.0, FAST: 1.0})
+    assert found["ε 0.2 (×1)"] == pytest.approx({PICK: 0.7, REFERENCE: 0.8, FAST: 0.5})
+    assert found["L2 ε 0.9"] == pytest.approx({PICK: 0.7, REFERENCE: 0.8, FAST: 0.5})
+    assert found["corrupted (mean)"] == found["noise"] == pytest.approx({PICK: 0.8, REFERENCE: 0.8, FAST: 0.8})
+    assert found[f"from {REFERENCE}"] == pytest.approx({PICK: 0.75, FAST: 0.75})
+    head, first, second, *_ = conditions_table(one)
+    assert "noise" not in head
+    assert "0.700 (−0.30)" in first
+    assert second.rstrip().endswith("0.800 (−0.20)  0.800 (−0.20)")  # nobody transfers to itself
+    assert as_json(one)["conditions"]["clean"][PICK] == 1.0
+    for path in tmp_path.glob("trials/*/conditions-*.json"):
+        path.unlink()
+    (bare,) = read_confirmations(again(tmp_path))
+    assert conditions_table(bare) == []
+    assert draw_epsilon_curves_png(bare) is None
