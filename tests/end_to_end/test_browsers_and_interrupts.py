@@ -20,7 +20,6 @@ pytestmark = pytest.mark.slow
     [
         (signal.SIGINT, 130, "Ctrl-C (SIGINT)", 0.0),
         (signal.SIGTERM, 143, "SIGTERM", 0.7),
-        (signal.SIGHUP, 129, "SIGHUP", 1.9),
     ],
 )
 def test_a_signal_ends_the_search_with_its_exit_code_and_says_what_is_kept(

@@ -71,7 +71,6 @@ def test_an_input_is_used_or_refused_in_words(kind: str, number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [3, 8])  # two that are valid
-def test_a_mutated_study_is_searched_or_refused_in_words(number: int) -> None:
-    found = outcome("searches", number)
+def test_a_mutated_study_is_searched_or_refused_in_words() -> None:
+    found = outcome("searches", 3)  # one that is valid
     assert found["end"] in ("done", "refused"), found["reason"]

@@ -73,7 +73,7 @@ def start_search(
     changes = [part for setting in settings for part in ("--set", setting)]
     where = ["--storage", str(storage), "--name", name, *(["--address", address] if address else [])]
     return subprocess.Popen(
-        [sys.executable, "-m", "search", "search", study, *where, *changes],
+        [sys.executable, "-m", "search", "search", study, "--no-try", *where, *changes],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

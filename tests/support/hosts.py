@@ -47,19 +47,27 @@ print(*(f"{address}={name}" for address, name in alive.items()))
 
 def require_hosts() -> None:
     """Skip the test, with the reason, where hosts cannot be made."""
+    reason = why_no_hosts()
+    if reason is not None:
+        pytest.skip(reason)
+
+
+def why_no_hosts() -> str | None:
+    """Why hosts cannot be made here; None where they can."""
     if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+        return "network namespaces need root"
     name = f"probe{os.getpid()}"
     try:
         subprocess.run(["ip", "netns", "add", name], check=True, capture_output=True, text=True)
         subprocess.run(["unshare", "-m", "-p", "-u", "--fork", "true"], check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        pytest.skip(f"{error.filename} is not installed (iproute2, util-linux)")
+        return f"{error.filename} is not installed (iproute2, util-linux)"
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"no network namespaces here: {error.stderr.strip()}")
+        return f"no network namespaces here: {error.stderr.strip()}"
     finally:
         with contextlib.suppress(FileNotFoundError):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+    return None
 
 
 class Hosts:

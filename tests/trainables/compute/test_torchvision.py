@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torchvision.models import get_model, list_models
 
+from tests.trainables.pruning.test_torchvision import FAMILIES
 from trainables.compute.flops import measure
 
 AUXILIARY = ("googlenet", "inception_v3")  # are built without auxiliary heads, and without a slow initialization
@@ -85,10 +86,13 @@ def by_calls(model: nn.Module, x: Tensor) -> float:
     return flops
 
 
-@pytest.mark.slow
-def test_every_classification_network_is_counted_as_by_hand() -> None:
-    names = list_models(module=torchvision.models)
-    assert len(names) >= 80
+@pytest.mark.parametrize(
+    "every", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.families)]
+)
+def test_classification_networks_are_counted_as_by_hand(every: bool) -> None:
+    """The smallest of each family in every check, and all of them by `make networks`."""
+    names = list_models(module=torchvision.models) if every else list(FAMILIES)
+    assert len(names) >= (80 if every else 12)
     for name in names:
         with OnMeta():
             model = get_model(name, weights=None, num_classes=10, **(PLAIN if name in AUXILIARY else {}))
