@@ -13,6 +13,7 @@ from cluster.doctor.shared_storage import check_shared
 from search.confirm.attacks import attacks
 from search.confirm.conditions import conditions
 from search.confirm.contenders import Contender, best_of, contender, opponents
+from search.confirm.forecast import hours, precision, seconds_per_flop
 from search.confirm.plan import Plan, fresh_seeds, write_plan
 from search.confirm.trainings import train, with_ancestors
 from search.confirm.work import Work, run_work
@@ -148,30 +149,22 @@ def dry_run(prepared: Prepared) -> list[str]:
     trained = with_ancestors([*recipes, *(one.recipe for one in candidates)])
     left = [recipe for recipe in trained if recipe.id not in ended]
     opponents_of = sum(bool(some) for some in prepared.candidates)
-    seconds = _seconds_per_flop(run)
     lines = [f"{one.part:9} {one.name}" for one in (*prepared.contenders, *candidates)]
     lines.append(
         f"{len(left)} trainings, and of {opponents_of} opponents, once chosen, as many seeds; "
         f"{len(recipes) + opponents_of * len(plan.seeds)} networks attacked by the {plan.setting.attack} ensemble on "
         f"{plan.setting.examples or 'all'} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
     )
+    found = {trial.id: trial for trial in run.trials}
+    images = plan.setting.examples or len(load_test(prepared.study.data))
+    seconds = seconds_per_flop(run)
     if seconds is not None:
-        flops = {trial.id: trial.metrics.get("end_to_end_flops", 0.0) for trial in run.trials}
-        known = {one.recipe.id: flops.get(one.recipe.id, 0.0) for one in prepared.contenders}
-        hours = len(plan.seeds) * sum(known.values()) * seconds / 3600
-        lines.append(f"about {hours:.1f} hours of one device for the trainings of picks and what they are held against")
-    if len(plan.seeds) < 3:
-        lines.append("two seeds never decide: --seeds 6 or more do where the difference is clear")
-    return lines
-
-
-def _seconds_per_flop(run: Run) -> float | None:
-    rows = [
-        (trial.metrics["device_seconds"], trial.metrics["end_to_end_flops"])
-        for trial in run.trials
-        if trial.metrics.get("device_seconds") and trial.metrics.get("end_to_end_flops")
-    ]
-    return sum(seconds for seconds, _ in rows) / sum(flops for _, flops in rows) if rows else None
+        training, attacking = hours(plan, prepared.candidates, found, images, seconds)
+        lines.append(
+            f"about {training:.2g} hours of one device for all trainings, and {attacking:.2g} at most for all attacks, "
+            "at the speed of the search's trainings"
+        )
+    return lines + precision(plan, found, images)
 
 
 class TimeIsOver(TemperError):

@@ -1,0 +1,77 @@
+"""What is said before a confirmation: hours by hand, and what the images leave open."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from analysis.run.trials import Trial
+from search.confirm.contenders import Contender
+from search.confirm.forecast import hours, precision, seconds_per_flop
+from search.confirm.plan import Plan
+from tests.search.confirm.test_contenders import recipe
+from tests.support.run_directories import worked_example
+from trainables.assessment.attack_record import AttackSetting
+from trainables.ensemble.ensemble import ENSEMBLES, passes_at_most
+from trainables.evaluation.config import ThreatModel
+
+THREAT = ThreatModel(epsilon=0.2)
+PICK, REFERENCE = Contender("recipe abc", "pick", recipe(seed=1)), Contender("pgd", "against", recipe(seed=2))
+OPPONENTS = [Contender(f"fast {form}", "opponent", recipe(), "recipe abc") for form in ("dense", "pruned")]
+
+
+def plan(*seeds: int, margin: float = 0.01) -> Plan:
+    return Plan((PICK, REFERENCE), seeds, AttackSetting(THREAT, "quick", None), margin)
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> dict[str, Trial]:
+    """The pick gives another answer than the reference for a tenth of 1,000 images, half of them for the better."""
+    first, second = worked_example(tmp_path).trials[1:3]
+    theirs = np.arange(1000) < 700
+    ours = theirs.copy()
+    ours[:50], ours[-50:] = False, True
+    return {
+        PICK.recipe.id: replace(
+            first, robust_correct=ours, metrics={"end_to_end_flops": 1e9, "inference_macs": 1e6, "device_seconds": 2.0}
+        ),
+        REFERENCE.recipe.id: replace(
+            second,
+            robust_correct=theirs,
+            metrics={"end_to_end_flops": 9e9, "inference_macs": 4e6, "device_seconds": 8.0},
+        ),
+    }
+
+
+def test_hours_are_those_of_every_training_and_of_images_that_stand_to_the_last(found: dict[str, Trial]) -> None:
+    passes = passes_at_most(ENSEMBLES["quick"], THREAT)
+    assert passes == 20 + (1 + 3 * 3) + 3 * (20 + 2)  # PGD; classes by distance; three classes, each with its ends
+    training, attacks = hours(plan(1, 2, 3), [OPPONENTS], found, 500, 1e-9)
+    # Three seeds of both; of the opponents each once, and the best with three seeds, all at the pick's compute.
+    assert training * 3600 == pytest.approx(3 * (1 + 9) + 2 + 3)
+    assert attacks * 3600 == pytest.approx(3 * 500 * passes * 2 * 2 * (1e6 + 4e6 + 1e6) * 1e-9)
+    without, _ = hours(plan(1, 2, 3), [], found, 500, 1e-9)
+    assert without * 3600 == pytest.approx(30)
+
+
+def test_seconds_a_flop_are_those_of_all_trainings_together(tmp_path: Path, found: dict[str, Trial]) -> None:
+    run = worked_example(tmp_path)
+    assert seconds_per_flop(run) is None
+    assert seconds_per_flop(replace(run, trials=tuple(found.values()))) == pytest.approx(10.0 / 10e9)
+
+
+def test_what_images_leave_open_is_said_before_hours_of_work(found: dict[str, Trial]) -> None:
+    width = NormalDist().inv_cdf(0.95) * math.sqrt(0.1 / 400)
+    (line,) = precision(plan(1, 2, 3), found, 400)
+    assert line == (
+        f"recipe abc against pgd: 400 images alone leave a difference open by about ±{100 * width:.1f} points, "
+        f"whatever the seeds, so that only one that is {100 * (width - 0.01):.1f} points better can be found at parity within 1"
+    )
+    (wide,) = precision(plan(1, 2, 3, margin=0.05), found, 400)
+    assert "so that equal ones can be found at parity within 5" in wide
+    first, _ = precision(plan(1, 2), found, 400)
+    assert first.startswith("2 seeds never decide")
+    assert precision(plan(1, 2, 3), {}, 400) == []
