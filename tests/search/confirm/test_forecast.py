@@ -68,7 +68,8 @@ def test_what_images_leave_open_is_said_before_hours_of_work(found: dict[str, Tr
     (line,) = precision(plan(1, 2, 3), found, 400)
     assert line == (
         f"recipe abc against pgd: 400 images alone leave a difference open by about ±{100 * width:.1f} points, "
-        f"whatever the seeds, so that only one that is {100 * (width - 0.01):.1f} points better can be found at parity within 1"
+        f"whatever the seeds, so that only one that is {100 * (width - 0.01):.1f} points better can be found at "
+        "parity within 1"
     )
     (wide,) = precision(plan(1, 2, 3, margin=0.05), found, 400)
     assert "so that equal ones can be found at parity within 5" in wide
