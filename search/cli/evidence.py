@@ -7,6 +7,8 @@ import click
 
 from search.cli.options import FORCE, on_cluster, prepare
 
+KEPT = "What was trained and attacked is kept: the same command goes on."
+
 
 @click.command()
 @click.argument("model")
@@ -114,7 +116,10 @@ def confirm(
                 planned=numbers.append,
             )
         except confirming.TimeIsOver as problem:
-            over = f"{problem}. What was trained and attacked is kept: the same command goes on."
+            over = f"{problem}. {KEPT}"
+        except KeyboardInterrupt:
+            click.echo(f"\n{KEPT}", err=True)
+            raise
         derived = derive(folder)
     for one in (one for one in read_confirmations(derived) if one.number in numbers):
         lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), ""]
