@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.evidence.confirmation import Confirmation, Entry
+from analysis.run.summary import summary
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Row:
         mac_ratio: multiply-accumulates of one image, as a share of the dense network's.
         inference_macs: multiply-accumulates of one image.
         doubtful: number of seeds whose numbers cannot be trusted.
+        recipe: the recipe in words; empty where no seed is trained.
     """
 
     entry: Entry
@@ -46,6 +48,7 @@ class Row:
     mac_ratio: float
     inference_macs: float
     doubtful: int
+    recipe: str
 
 
 def rows(confirmation: Confirmation) -> list[Row]:
@@ -76,6 +79,7 @@ def row(confirmation: Confirmation, entry: Entry) -> Row:
         mac_ratio=measured("mac_ratio"),
         inference_macs=measured("inference_macs"),
         doubtful=sum(bool(record.unreliable) for _, record in found),
+        recipe=summary(found[0][0].recipe) if found else "",
     )
 
 

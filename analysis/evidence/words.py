@@ -21,12 +21,15 @@ ENSEMBLE: Mapping[Strength, str] = {
 
 
 def table(confirmation: Confirmation) -> list[str]:
-    """Return the table: a line for each entry, with what selection and weak attacks had flattered."""
+    """Return who is confirmed, and a line of the table for each, with what selection and weak attacks had flattered."""
     widest = max((len(one.name) for one in confirmation.entries), default=0)
-    lines = [
+    found = rows(confirmation)
+    lines = [f"{one.entry.name:{widest}}  {one.recipe}" for one in found if one.recipe]
+    lines += [
+        "",
         f"{'':{widest}}  validation   test: scored  ensemble   spread   clean  marginal  end-to-end    MACs  seeds",
     ]
-    for one in rows(confirmation):
+    for one in found:
         if not one.seeds:
             lines.append(f"{one.entry.name:{widest}}  not attacked yet")
             continue

@@ -124,7 +124,7 @@ def _confirmation(one: Confirmation) -> dict[str, Any]:
         "sentences": [*words.sentences(one), *words.unreliable(one)],
         "rows": [
             {
-                "label": row.entry.name,
+                "label": f"{row.entry.name}: {row.recipe}",
                 "validation": f"{row.validation:.3f}",
                 "scored": f"{row.scored:.3f}",
                 "robust": f"{row.robust:.3f}" + (f" ± {row.spread:.3f}" if row.seeds > 1 else ""),

@@ -62,16 +62,18 @@ def test_the_table_shows_what_the_search_and_a_weak_attack_had_said(tmp_path: Pa
     found["recipe a", 1001] = trial, replace(record, unreliable=("its gradients are zero",))
     del found["n_fgsm dense at the compute of recipe a", 1000]
     lines = table(replace(one, results=found))
-    assert "0.750" in lines[1]  # validation
-    assert "0.700" in lines[1]
-    assert "6/6  UNRELIABLE in 1" in lines[1]
-    assert lines[3].endswith("5/6")
+    assert lines[0].split(None, 2) == ["recipe", "a", "dense · N-FGSM ε 0.2 · 6 epochs · lr 0.1"]
+    pick, _, opponent = lines[-3:]
+    assert "0.750" in pick  # validation
+    assert "0.700" in pick
+    assert "6/6  UNRELIABLE in 1" in pick
+    assert opponent.endswith("5/6")
     assert unreliable(replace(one, results=found)) == ["UNRELIABLE: recipe a, seed 1001: its gradients are zero"]
     assert [one.other.name for one in comparisons(replace(one, results=found))] == [
         "pgd_at_20"
     ]  # the opponent lacks a seed
     none = {key: value for key, value in found.items() if key[0] != "pgd_at_20"}
-    assert "not attacked yet" in table(replace(one, results=none))[2]
+    assert "not attacked yet" in table(replace(one, results=none))[-2]
     assert sentences(replace(one, results=none)) == []
     assert progress(replace(one, results=none)) == (
         "confirmation 1 (6 fresh seeds, the ensemble): 11 of 18 networks attacked"
