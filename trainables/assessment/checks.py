@@ -14,8 +14,9 @@ from trainables.ensemble.ensemble import Attacked
 
 FEW, FEW_IMAGES = 0.01, 5  # share and number of images up to which a sign may be chance
 MASKED = 0.01  # share of the gradients that may be zero
-GAP = 0.12  # of accuracy, that PGD on two losses may lie above the ensemble
-SINGLE_STEP_GAP = 0.6  # of accuracy, that one step may lie above PGD on two losses
+# The largest of 18 sound networks and half again: tests/benchmarks/autoattack/limits.py.
+GAP = 0.13  # of accuracy, that PGD on two losses may lie above the ensemble
+SINGLE_STEP_GAP = 0.36  # of accuracy, that one step may lie above PGD on two losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def ensemble_gap(seen: Observed) -> str | None:
     """PGD that is far weaker than the ensemble: then the ensemble may be too weak as well."""
     first = _after_first(seen.attacked)
     gap = float(first.mean() - seen.attacked.stands.mean())
-    return f"PGD leaves {gap:.3f} more than the ensemble, {GAP} at most of sound networks" if gap > GAP else None
+    return f"PGD leaves {gap:.3f} more than the ensemble, where {GAP} is the limit" if gap > GAP else None
 
 
 CHECKS: tuple[Callable[[Observed], str | None], ...] = (
