@@ -50,7 +50,6 @@ def measure(name: str) -> dict[str, Any]:
         "single_step_gap": round(float(one_step.mean() - made.scored[: len(one_step)].mean()), 4),
         "more": int((made.robust & ~found.stands).sum()),
         "fewer": int((found.stands & ~made.robust).sum()),
-        "broken": {turn.name: turn.broken for turn in made.turns},
         "seconds": round(seconds, 1),
         "unreliable": list(made.unreliable),
     }
