@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow coverage bench bench-peers autoattack networks fuzz check lint lock clean
+.PHONY: search install test test-slow gpu coverage bench bench-peers autoattack networks fuzz check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -25,6 +25,13 @@ test: install
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not alone' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m 'slow and alone'
+
+# What needs a card: tests, then speeds with and without mixed precision. `temper doctor fashion_mnist --set
+# resources.gpu=auto` says how many trials share one.
+gpu: install
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m tests.benchmarks.training
+	$(BIN)/python -m tests.benchmarks.trial
 
 # The fast tests once more, in two processes, with the lines and branches that they reach.
 coverage: install
