@@ -15,7 +15,7 @@ DEVICES = [torch.device("cpu"), pytest.param(torch.device("cuda"), marks=pytest.
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_linear_network_is_as_robust_as_its_margins_say(device: torch.device) -> None:
     given, threat = known("linf", images=60), ThreatModel(epsilon=0.03)
-    model, images, labels = (one.to(device) for one in (given.model, given.images, given.labels))
+    model, images, labels = given.model.to(device), given.images.to(device), given.labels.to(device)
     found = evaluate_model(model, images, labels, threat)
     distances = given.distances.numpy()
     clear = np.abs(distances / threat.epsilon - 1) > 0.02
