@@ -87,7 +87,8 @@ class Confirmation:
 
 def read_confirmations(run: Run) -> tuple[Confirmation, ...]:
     """Read the confirmations of a run, in order; one whose plan is torn is left out."""
-    trials = {trial.id: trial for trial in run.confirmations if trial.state is State.COMPLETE}
+    # A recipe that is a file of weights has no seed, so what it is confirmed by is the search's own trial.
+    trials = {trial.id: trial for trial in run.everything if trial.state is State.COMPLETE}
     found = []
     for name in sorted((name for name in run.folder.child(CONFIRMATIONS).names() if name.isdigit()), key=int):
         try:

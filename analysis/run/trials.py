@@ -121,6 +121,11 @@ class Run:
         )
 
     @property
+    def everything(self) -> tuple[Trial, ...]:
+        """Trials of the search and of its confirmations."""
+        return (*self.trials, *self.confirmations)
+
+    @property
     def reference(self) -> Trial | None:
         """The reference, the baseline that ratios are held against; None if it did not finish."""
         return self.finished(self.info["reference"])

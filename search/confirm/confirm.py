@@ -142,7 +142,7 @@ def _candidates(
 
 def dry_run(prepared: Prepared) -> list[str]:
     """Return what a confirmation would do, in lines."""
-    run, ended = prepared.run, {trial.id for trial in prepared.run.confirmations if trial.state is not State.RUNNING}
+    run, ended = prepared.run, {trial.id for trial in prepared.run.everything if trial.state is not State.RUNNING}
     plan = Plan(prepared.contenders, prepared.seeds, prepared.setting, prepared.study.parity_margin)
     candidates = [one for some in prepared.candidates for one in some]
     recipes = [recipe for _, _, recipe in plan.recipes()]
@@ -237,7 +237,7 @@ def confirm(
         planned(write_plan(folder, plan))
         recipes = {f"{one.name}, seed {seed}": recipe for one, seed, recipe in plan.recipes()}
         trained(recipes)
-        finished = {trial.id for trial in read_run(folder).confirmations if trial.state is State.COMPLETE}
+        finished = {trial.id for trial in read_run(folder).everything if trial.state is State.COMPLETE}
 
         def check_all() -> None:
             INTERRUPTS.check()
@@ -256,7 +256,7 @@ def confirm(
 
 
 def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:
-    scores = {trial.id: trial.metrics.get("robust_accuracy", math.nan) for trial in run.confirmations if trial.metrics}
+    scores = {trial.id: trial.metrics.get("robust_accuracy", math.nan) for trial in run.everything if trial.metrics}
 
     def score(one: Contender) -> float | None:
         found = scores.get(one.recipe.id)

@@ -63,7 +63,7 @@ def train(
         still_held: is called before each file is written, and raises if another driver has taken the run.
         since: what had been spent; a confirmation has no budget.
     """
-    everything = replace(run, trials=(*run.trials, *run.confirmations))
+    everything = replace(run, trials=run.everything)
     ended = {trial.id for trial in everything.trials if trial.state is not State.RUNNING}
     wanted = [one for one in with_ancestors(recipes.values()) if one.id not in ended]
     names = {recipe.id: name for name, recipe in recipes.items()}

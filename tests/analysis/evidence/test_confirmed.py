@@ -1,5 +1,6 @@
 """What was confirmed, as a run directory tells it: read back, in export, status, tables and the report."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,22 @@ def test_it_is_read_as_far_as_it_got_and_a_torn_plan_is_left_out(tmp_path: Path)
     assert len(one.results) == 16
     assert {(PICK, 1003), ("pgd_at_20", 1000)}.isdisjoint(one.results)
     assert [trial.id for trial in run.trials] == [trial.id for trial in worked_example(tmp_path / "other").trials]
+
+
+def test_what_has_no_seed_is_confirmed_by_the_searchs_own_trial(tmp_path: Path) -> None:
+    """Such as a base that is a file of weights."""
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    plan = json.loads((tmp_path / "confirm" / "1" / "plan.json").read_text())
+    for one in plan["contenders"]:
+        if one["name"] == REFERENCE:
+            one["trials"] = dict.fromkeys(one["trials"], "pgd")
+    (tmp_path / "confirm" / "1" / "plan.json").write_text(json.dumps(plan))
+    for name in ("attack-standard-linf-0.2-all.json", "conditions-linf-0.2-all.json"):
+        (tmp_path / "trials" / "pgd_1000" / name).rename(tmp_path / "trials" / "pgd" / name)
+    (one,) = read_confirmations(again(tmp_path))
+    assert [trial.id for trial, _ in one.of(next(each for each in one.entries if each.name == REFERENCE))] == [
+        "pgd"
+    ] * 6
 
 
 def test_of_several_confirmations_the_strongest_counts(tmp_path: Path) -> None:
