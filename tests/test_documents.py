@@ -83,7 +83,7 @@ def test_every_decision_is_listed_and_says_what_it_must() -> None:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     index = (ROOT / "docs" / "README.md").read_text()
     titles = {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in pages}
-    assert {name: title for title, name in re.findall(r"\[(\d .*?)\]\(decisions/(.*?)\)", index)} == titles
+    assert {name: title for title, name in re.findall(r"\[(\d+ .*?)\]\(decisions/(.*?)\)", index)} == titles
     for path in pages:
         parts = re.findall(r"^## (.*)$", path.read_text(), flags=re.MULTILINE)
         assert parts == ["Context", "Decision", "Consequences", "What was measured"], path
