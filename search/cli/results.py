@@ -11,14 +11,18 @@ from search.cli.options import FORCE, prepare
 @click.argument("run")
 def status(run: str) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
-    from analysis.evidence import words
     from analysis.run.status import status_lines, status_of
     from analysis.run.trials import read_run
     from search.resume.comparison import changed_code
     from trainables.storage import Folder
 
     found = read_run(Folder(run))
-    click.echo("\n".join([*status_lines(found, status_of(found)), *words.status_lines(found)]))
+    click.echo("\n".join(status_lines(found, status_of(found))))
+    if found.confirmations:
+        from analysis.evidence import words  # late: it imports SciPy
+
+        for line in words.status_lines(found):
+            click.echo(line)
     if changed := changed_code(found):
         click.echo(f"changed since it began: {', '.join(changed)}; `temper resume` refuses it without --force")
 
