@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from trainables.conditions.record import Conditions
 from trainables.evaluation.config import threat_words
 
 CLEAN, CORRUPTED = "clean", "corrupted (mean)"
+BRIEF = (0.5, 1.0, 2.0, 4.0)  # multiples of epsilon in the short table
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,30 @@ def conditions_of(confirmation: Confirmation) -> list[Condition]:
                 means[entry] = float(np.mean(known))
         return Condition(name, means, brief)
 
-    first = next(iter(found.values()))[0]
-    epsilon, transfers = confirmation.setting.threat_model.epsilon, list(dict.fromkeys(_transfers(found)))
+    first, epsilon = next(iter(found.values()))[0], confirmation.setting.threat_model.epsilon
     return [
         condition(CLEAN, lambda one: one.clean),
         *(
-            condition(
-                f"ε {multiple * epsilon:.3g} (×{multiple:g})",
-                lambda one, multiple=multiple: one.by_epsilon.get(multiple),  # type: ignore[misc]  # a default
-                brief=multiple in (0.5, 1, 2, 4),
-            )
+            condition(f"ε {multiple * epsilon:.3g} (×{multiple:g})", partial(_at, multiple), brief=multiple in BRIEF)
             for multiple in first.by_epsilon
         ),
         condition(threat_words(first.other), lambda one: one.other_norm),
-        *(
-            condition(name, lambda one, name=name: float(np.mean(one.corruptions[name])), brief=False)  # type: ignore[misc]  # as above
-            for name in first.corruptions
-        ),
+        *(condition(name, partial(_corrupted, name), brief=False) for name in first.corruptions),
         condition(CORRUPTED, lambda one: one.corrupted),
-        *(
-            condition(f"from {name}", lambda one, name=name: one.transfers.get(name))  # type: ignore[misc]  # as above
-            for name in transfers
-        ),
+        *(condition(f"from {name}", partial(_from, name)) for name in dict.fromkeys(_transfers(found))),
     ]
+
+
+def _at(multiple: float, one: Conditions) -> float | None:
+    return one.by_epsilon.get(multiple)
+
+
+def _corrupted(name: str, one: Conditions) -> float | None:
+    return float(np.mean(one.corruptions[name])) if name in one.corruptions else None
+
+
+def _from(name: str, one: Conditions) -> float | None:
+    return one.transfers.get(name)
 
 
 def _transfers(found: Mapping[str, list[Conditions]]) -> list[str]:

@@ -14,7 +14,7 @@ from trainables.ensemble.ensemble import Attacked
 
 FEW, FEW_IMAGES = 0.01, 5  # share and number of images up to which a sign may be chance
 MASKED = 0.01  # share of the gradients that may be zero
-# The largest of 18 sound networks and half again: tests/benchmarks/autoattack/limits.py.
+# The largest of 17 sound networks and half again: tests/benchmarks/autoattack/limits.py.
 GAP = 0.14  # of accuracy, that PGD on two losses may lie above the ensemble
 SINGLE_STEP_GAP = 0.36  # of accuracy, that one step may lie above PGD on two losses
 
