@@ -7,9 +7,14 @@ def limit_memory(device: torch.device, gpu: float) -> None:
     """Limits this process to its share of a GPU's memory, so that it runs out here and not in another trial.
 
     Beyond the share, PyTorch raises OutOfMemoryError.
+
+    Args:
+        device: the device; a GPU without a number is this process's current one.
+        gpu: the trial's share of it, or a number of cards.
     """
     if device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(min(1.0, gpu), device)
+        number = torch.cuda.current_device() if device.index is None else device.index  # PyTorch wants a number here
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gpu), number)
 
 
 MICRO_BATCHES = 4  # parts that a batch is split into in the second try, after memory has run out

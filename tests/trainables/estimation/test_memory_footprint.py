@@ -36,14 +36,16 @@ def test_a_footprint_is_what_training_takes_and_the_images_that_it_did_not_use(s
 
 
 def test_a_process_is_kept_to_its_share_of_a_card_and_on_a_cpu_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[tuple[float, torch.device]] = []
+    """PyTorch takes the number of a card alone: of a device without one it raises, so a trial would never begin."""
+    limits: list[tuple[float, int]] = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *limit: limits.append(limit))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
     limit_memory(CPU, 0.25)
     assert limits == []
-    card = torch.device("cuda", 1)
     for gpu in (0.25, 1.0, 2.0):  # of a trial on two cards, this process has all of this one
-        limit_memory(card, gpu)
-    assert limits == [(0.25, card), (1.0, card), (1.0, card)]
+        limit_memory(torch.device("cuda", 1), gpu)
+    limit_memory(torch.device("cuda"), 0.5)
+    assert limits == [(0.25, 1), (1.0, 1), (1.0, 1), (0.5, 3)]
 
 
 @pytest.mark.gpu

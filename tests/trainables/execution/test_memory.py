@@ -15,7 +15,7 @@ from trainables.data.splits import load_splits
 from trainables.errors import TemperError
 from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.ending import FINISHED, Ending, EndKind
-from trainables.execution.memory import MICRO_BATCHES, out_of_memory
+from trainables.execution.memory import MICRO_BATCHES, limit_memory, out_of_memory
 from trainables.execution.pipeline import Pipeline
 from trainables.execution.report import Report
 from trainables.losses.config import Trades
@@ -27,7 +27,7 @@ from trainables.trainable import Allotment, RecipeTrainable, Setting
 
 DATA = Data(name="digits", train_size=50, validation_size=40)
 EVALUATION = ScoringProtocol(epsilon=0.1, steps=1)
-CPU = torch.device("cpu")
+CPU, ON_CPU = torch.device("cpu"), Allotment(1, 0.0, "cpu")
 
 
 def without_batch_norm(image_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -112,14 +112,30 @@ def greedy(image_shape: tuple[int, ...], classes: int) -> nn.Module:
     return Greedy()
 
 
+class Wide(nn.Module):
+    """Takes 17 MB of memory for each image of 8 by 8 pixels, and twice that while it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(-1, 1, 2**16).view(1, -1, 1, 1))
+        self.head = nn.Linear(2**16, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.relu(x * self.scale).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def wide(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return Wide()
+
+
 @pytest.fixture(autouse=True)
 def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
 
 
-def results(place: Path) -> list[Report]:
-    recipe = recipe_of(model=Network(name=f"{__name__}:greedy"))
-    shares = {"proposed": Allotment(1, 0.0, "cpu")}
+def results(place: Path, network: str = "greedy", share: Allotment = ON_CPU) -> list[Report]:
+    recipe = recipe_of(model=Network(name=f"{__name__}:{network}"))
+    shares = {"proposed": share}
     setting = Setting(EVALUATION, Folder(str(place)), bases=frozenset(), teachers=frozenset(), shares=shares)
     trial = RecipeTrainable.__new__(RecipeTrainable)
     trial.setup(
@@ -140,6 +156,24 @@ def test_a_trial_out_of_memory_goes_on_in_micro_batches(tmp_path: Path, monkeypa
     assert metrics["micro_batches"] == MICRO_BATCHES
     # The first epoch was begun twice.
     assert metrics["spent_flops"] - metrics["train_flops"] == first.row["end_to_end_flops"]
+
+
+@pytest.mark.gpu
+def test_a_trial_goes_on_in_micro_batches_where_its_share_of_a_card_is_used_up(tmp_path: Path) -> None:
+    """Its batches of 24 take 1.8 GB, and 40 images are scored in 1 GB and more, as was measured."""
+    card = torch.device("cuda")
+    try:
+        share = 1.5e9 / torch.cuda.get_device_properties(card).total_memory
+        first, last = results(tmp_path, "wide", Allotment(1, share, "cuda"))
+        assert first.row["micro_batches"] == last.row["micro_batches"] == MICRO_BATCHES
+        assert last.ending == FINISHED
+        (tmp_path / "less").mkdir()
+        (only,) = results(tmp_path / "less", "wide", Allotment(1, share / 2, "cuda"))
+        assert only.ending is not None
+        assert only.ending.kind == EndKind.OUT_OF_MEMORY
+    finally:
+        limit_memory(card, 1.0)
+        torch.cuda.empty_cache()
 
 
 def test_a_trial_that_does_not_fit_in_micro_batches_either_says_so(

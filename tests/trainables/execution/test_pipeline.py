@@ -38,6 +38,10 @@ TUNED = BASE.model_copy(
 )
 
 
+DEVICES = [CPU, pytest.param(torch.device("cuda"), marks=pytest.mark.gpu)]
+MEASURED = ("device_seconds", "energy_joules")  # differ from run to run
+
+
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     set_conditions(1)
@@ -50,7 +54,7 @@ def base(splits: Splits) -> TrainedModel:
 
 
 def numbers(pipeline: Pipeline) -> dict[str, float]:
-    return {name: value for name, value in pipeline.metrics().items() if name != "device_seconds"}
+    return {name: value for name, value in pipeline.metrics().items() if name not in MEASURED}
 
 
 def test_half_the_channels_leave_a_quarter_of_the_macs(splits: Splits, base: TrainedModel) -> None:
@@ -86,18 +90,38 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_card_counts_what_a_cpu_counts_and_answers_as_it_does(
+    splits: Splits, base: TrainedModel, variant: str
+) -> None:
+    """Training draws and rounds otherwise on each device, so the same trained network is compared on both."""
+    recipe = TUNED.model_copy(update=VARIANTS[variant])
+    on_card, on_cpu = (run(recipe, EVALUATION, splits, torch.device(name), base) for name in ("cuda", "cpu"))
+    assert on_card.cost == on_cpu.cost
+    for counted in ("train_flops", "inference_bitops", "model_bytes"):
+        assert on_card.metrics()[counted] == on_cpu.metrics()[counted]
+    assert on_card.metrics()["energy_joules"] > 0
+    images, _ = splits.validation.tensors(CPU)
+    model = on_cpu.deployed.eval()
+    with torch.no_grad():
+        answers = model(images).argmax(1)
+        assert (model.cuda()(images.cuda()).argmax(1).cpu() == answers).float().mean() >= 0.97  # 100 images
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("epochs_before", [1, 2, 3])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_checkpoint_continues_to_the_same_numbers(
-    splits: Splits, base: TrainedModel, tmp_path: Path, epochs_before: int, variant: str
+    splits: Splits, base: TrainedModel, tmp_path: Path, epochs_before: int, variant: str, device: torch.device
 ) -> None:
     recipe = TUNED.model_copy(update=VARIANTS[variant])
-    straight = run(recipe, EVALUATION, splits, CPU, base)
-    first = Pipeline(recipe, EVALUATION, splits, base, CPU)
+    straight = run(recipe, EVALUATION, splits, device, base)
+    first = Pipeline(recipe, EVALUATION, splits, base, device)
     for _ in range(epochs_before):
         first.step()
         first.save(Folder(str(tmp_path)))
-    second = Pipeline(recipe, EVALUATION, splits, base, CPU)
+    second = Pipeline(recipe, EVALUATION, splits, base, device)
     second.restore(Folder(str(tmp_path)))
     assert second.epoch == epochs_before
     while not second.finished:
