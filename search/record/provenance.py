@@ -21,7 +21,7 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         threads: number of CPU threads of each trial.
         device: PyTorch's name of the device, `cpu` or `cuda`.
     """
-    return {
+    found: dict[str, Any] = {
         "threads": threads,
         "device": device,
         "machine": platform.machine(),
@@ -29,6 +29,7 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": version("torch"),
     }
+    return found if device == "cpu" else found | {"cards": cards()}
 
 
 def provenance(command: str) -> dict[str, Any]:
@@ -46,13 +47,28 @@ def provenance(command: str) -> dict[str, Any]:
         "lock_sha256": sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
         "versions": {"temper": temper_version(), "python": sys.version.split()[0]}
         | {name: version(name) for name in PACKAGES},
-        "hardware": {"machine": platform.platform(), "processor": processor(), "cpus": os.cpu_count()},
+        "hardware": {
+            "machine": platform.platform(),
+            "processor": processor(),
+            "cpus": os.cpu_count(),
+            "cards": cards(),
+        },
     }
 
 
 def now() -> str:
     """Return the current time in UTC, as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def cards(driver: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+    """Return the names of this machine's NVIDIA cards, from their driver; that takes no memory of a card.
+
+    Args:
+        driver: where the driver tells of its cards.
+    """
+    told = [line for path in sorted(driver.glob("*/information")) for line in path.read_text().splitlines()]
+    return [line.split(":", 1)[1].strip() for line in told if line.startswith("Model")]
 
 
 def processor() -> str:
