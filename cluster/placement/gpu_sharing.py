@@ -1,25 +1,34 @@
-"""Decides how many trials share a card, from the memory that one trial was measured to take."""
+"""Decides how many trials share a card, from the memory that one trial was measured to take and the node's CPUs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cluster.placement.capacity import nodes
-from cluster.placement.placement import ACCELERATOR, Placement, factory, matches
+from cluster.placement.placement import ACCELERATOR, Node, Placement, factory, matches
 
 HEADROOM = 0.2  # left free, as a share of what one trial was measured to take
 SECONDS = 300.0  # the longest wait for a free card and the measurement on it
 WHOLE = 1.0
 
 
-def share_of(peak: float, total: float) -> float:
-    """Returns the share of a card that a trial gets: 1 / n where the card's memory holds n trials.
+def trials_that_fit(peak: float, total: float) -> int:
+    """Returns how many trials a card's memory holds, at least 1.
 
     Args:
         peak: bytes that one trial takes.
         total: bytes of the card.
     """
-    return 1 / max(1, int(total / (peak * (1 + HEADROOM))))
+    return max(1, int(total / (peak * (1 + HEADROOM))))
+
+
+def trials_with_cores(alike: Sequence[Node], placement: Placement) -> int:
+    """Returns how many trials for each of its cards a node has CPUs for, at least 1; of several nodes, the most.
+
+    More would only give each less of the card's memory, and of its energy, than there is for them.
+    """
+    cards = [(node.resources["GPU"], node.resources.get("CPU", 0.0)) for node in alike]
+    return max(1, *(int(cpus / max(placement.cpu, 1) / gpus) for gpus, cpus in cards))
 
 
 def measured_share(placement: Placement, measure: Callable[..., Any], *arguments: Any) -> tuple[float, str]:
@@ -53,6 +62,7 @@ def measured_share(placement: Placement, measure: Callable[..., Any], *arguments
         return WHOLE, f"a whole GPU a trial: the measurement failed ({lines[-1] if lines else type(error).__name__})"
     finally:
         ray.util.remove_placement_group(group)
-    share = share_of(found.peak, found.total)
+    fit, cores = trials_that_fit(found.peak, found.total), trials_with_cores(alike, placement)
     takes = f"a trial takes {found.peak / 1e9:.2f} of {found.total / 1e9:.1f} GB on {found.device}"
-    return share, f"{round(1 / share)} trials a card: {takes}, with {HEADROOM:.0%} to spare"
+    limit = f", {fit} would fit, the node's CPUs are for {cores}" if cores < fit else f", with {HEADROOM:.0%} to spare"
+    return 1 / min(fit, cores), f"{min(fit, cores)} trials a card: {takes}{limit}"

@@ -86,6 +86,9 @@ def test_a_share_is_measured_on_a_card_of_the_right_type_and_a_failure_takes_a_w
         share, why = measured_share(placement, measure, 16.0)
         assert share == 0.25
         assert why == f"4 trials a card: a trial takes 16.00 of 80.0 GB on {ids['a100']}, with 20% to spare"
+        share, why = measured_share(placement, measure, 2.0)
+        assert share == 1 / 8
+        assert why.endswith(", 33 would fit, the node's CPUs are for 8")
         assert measured_share(placement, measure, 0.0) == (
             1.0, "a whole GPU a trial: the measurement failed (RuntimeError: CUDA driver initialization failed)"
         )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.placement.capacity import Room
-from cluster.placement.gpu_sharing import share_of
+from cluster.placement.gpu_sharing import trials_that_fit, trials_with_cores
 from cluster.placement.placement import Node, Placement
 from search.recipes.fixed import FixedRecipes
 from search.running.capacity import Capacity, heaviest
@@ -66,7 +66,17 @@ def test_what_is_refused(given: dict[str, Any], problem: str) -> None:
 
 @pytest.mark.parametrize(("peak", "trials"), [(20.0, 4), (20.9, 3), (41.0, 2), (42.0, 1), (99.0, 1), (150.0, 1)])
 def test_as_many_trials_share_a_card_as_fit_with_a_fifth_to_spare(peak: float, trials: int) -> None:
-    assert share_of(peak, 100.0) == 1 / trials
+    assert trials_that_fit(peak, 100.0) == trials
+
+
+def test_no_more_trials_share_a_card_than_its_node_has_cpus_for() -> None:
+    """16 CPUs and one card; the same of four cards; two CPUs a trial; nodes that differ; fewer CPUs than cards."""
+    one, four = Node({"CPU": 16, "GPU": 1}), Node({"CPU": 16, "GPU": 4})
+    assert trials_with_cores([one], Placement(1, 1.0)) == 16
+    assert trials_with_cores([four], Placement(1, 1.0)) == 4
+    assert trials_with_cores([one], Placement(2, 1.0)) == 8
+    assert trials_with_cores([four, one], Placement(1, 1.0)) == 16
+    assert trials_with_cores([Node({"CPU": 2, "GPU": 4})], Placement(1, 1.0)) == 1
 
 
 def test_the_heaviest_recipe_is_dense_from_scratch_and_has_the_largest_batch() -> None:
