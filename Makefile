@@ -26,12 +26,13 @@ test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not alone' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m 'slow and alone'
 
-# What needs a card: tests, then speeds with and without mixed precision. `temper doctor fashion_mnist --set
-# resources.gpu=auto` says how many trials share one.
+# What needs a card: tests, some of those of the command once more with a quarter of a card for each trial, and how much
+# trials that share one get done, with and without mixed precision. Ten minutes.
 gpu: install
 	$(BIN)/python -m pytest -m gpu
-	$(BIN)/python -m tests.benchmarks.training
-	$(BIN)/python -m tests.benchmarks.trial
+	TEMPER_TEST_GPU=0.25 $(BIN)/python -m pytest -m '' tests/end_to_end/test_resume.py tests/end_to_end/test_confirm.py
+	$(BIN)/python -m tests.benchmarks.packing
+	$(BIN)/python -m tests.benchmarks.packing --precision bf16-mixed
 
 # The fast tests once more, in two processes, with the lines and branches that they reach.
 coverage: install

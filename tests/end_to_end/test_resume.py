@@ -23,7 +23,7 @@ SETTINGS = [
     "baselines.3.distillation={weight: 0.5}",
 ]
 KILLS = int(os.environ.get("TEMPER_TEST_KILLS", "3"))  # in a row; twenty were tried, and take four minutes
-TIMED = ("device_seconds", "spent_flops")  # what a kill may change
+TIMED = ("device_seconds", "energy_joules", "spent_flops")  # what a kill may change
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -28,6 +28,8 @@ SMALL = [
     ]""",
     "reference=b0",
 ]
+if SHARE := os.environ.get("TEMPER_TEST_GPU"):  # of a card: `make gpu` runs some of these tests on one
+    SMALL.append(f"resources.gpu={SHARE}")
 
 
 def temper(

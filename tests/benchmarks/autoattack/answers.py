@@ -32,7 +32,8 @@ class Answers:
         ensemble: name and version of what attacked.
         images: number of images that are to be attacked.
         broken_by: what broke each image that was attacked so far.
-        seconds: processor time by attack.
+        seconds: by attack; processor time on a CPU, time when its work is done on a card.
+        device: what the network lay on, `cpu` or `cuda`.
     """
 
     recipe: dict[str, Any]
@@ -42,6 +43,7 @@ class Answers:
     images: int
     broken_by: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
 
     @property
     def complete(self) -> bool:

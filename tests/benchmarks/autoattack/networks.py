@@ -5,7 +5,7 @@ that every machine attacks the same networks although each would train slightly 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Subject:
     """One network as it was attacked, and what it was attacked on.
 
     Attributes:
-        model: the network, on the CPU and in eval mode.
+        model: the network, in eval mode; it is loaded to the CPU.
         images: validation images (n, channels, height, width) in [0, 1].
         labels: their labels (n,).
         epsilon: radius of the L-infinity ball.
@@ -107,6 +107,10 @@ class Subject:
     images: Tensor
     labels: Tensor
     epsilon: float
+
+    def to(self, device: torch.device) -> "Subject":
+        """Moves network, images and labels to a device."""
+        return replace(self, model=self.model.to(device), images=self.images.to(device), labels=self.labels.to(device))
 
 
 def recipe(name: str) -> Recipe:
