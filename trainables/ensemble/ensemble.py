@@ -65,7 +65,7 @@ ENSEMBLES: Mapping[Strength, tuple[Turn, ...]] = MappingProxyType(
             Turn("restarts", RestartedAttack, {"tried": 20, "steps": 50}),
             Turn("restarts", RestartedAttack, {"tried": 40, "steps": 100}),
             Turn("FAB-T", FabAttack, {"targets": 2, "steps": 20}),
-            Turn("Square", SquareAttack, {"queries": 300}, white_box=False),
+            Turn("Square", SquareAttack, {"queries": 200}, white_box=False),
         ),
         "full": (
             SCORING,
