@@ -100,6 +100,18 @@ def test_only_who_may_knows_ray_and_optuna() -> None:
     assert not [name for name in knowing("search", "ray", "optuna", "torch") if name.startswith("search.study.")]
 
 
+def test_only_confirming_and_evaluating_open_the_test_split() -> None:
+    """Search and training are given splits that hold no test images; these files alone can read them."""
+    readers = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in module_files(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Name) and node.id == "load_test"
+    }
+    assert readers == {"search/confirm/confirm.py", "trainables/data/other_data.py", "search/evaluating/subjects.py"}
+
+
 def test_what_docstrings_refer_to_is_there() -> None:
     references = {
         reference

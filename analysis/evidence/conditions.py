@@ -62,6 +62,11 @@ def conditions_of(confirmation: Confirmation) -> list[Condition]:
         *(condition(name, partial(_corrupted, name), brief=False) for name in first.corruptions),
         condition(CORRUPTED, lambda one: one.corrupted),
         *(condition(f"from {name}", partial(_from, name)) for name in dict.fromkeys(_transfers(found))),
+        *(
+            condition(f"{name}, {words}" if words else name, partial(_elsewhere, name, place))
+            for name in dict.fromkeys(name for some in found.values() for one in some for name in one.other_data)
+            for place, words in enumerate(("", f"ε {epsilon:.3g}"))
+        ),
     ]
 
 
@@ -75,6 +80,10 @@ def _corrupted(name: str, one: Conditions) -> float | None:
 
 def _from(name: str, one: Conditions) -> float | None:
     return one.transfers.get(name)
+
+
+def _elsewhere(name: str, place: int, one: Conditions) -> float | None:
+    return one.other_data[name][place] if name in one.other_data else None
 
 
 def _transfers(found: Mapping[str, list[Conditions]]) -> list[str]:

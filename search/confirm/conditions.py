@@ -1,17 +1,21 @@
 """Measures the trained networks of a confirmation on Ray under conditions that they were not trained for."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import torch
 
 from cluster.placement.placement import Placement
 from search.confirm.plan import Plan
 from search.confirm.work import Work
+from search.study.study import Study
 from trainables.assessment.attack_record import AttackSetting
 from trainables.checkpoints.checkpoint import read_result
 from trainables.checkpoints.trained_model import rebuild
 from trainables.conditions.measurement import measure_conditions
 from trainables.conditions.record import conditions_file, read_conditions
+from trainables.data.drawing import drawn
+from trainables.data.other_data import load_other
 from trainables.data.splits import Examples, Splits
 from trainables.execution.pipeline import set_conditions
 from trainables.recipe.recipe import Recipe
@@ -19,6 +23,7 @@ from trainables.storage import Folder
 from trainables.user_modules import go_to_work
 
 THE_BASE = "base"
+OtherData = dict[str, Examples]  # images of other data sets of the same classes, by the data set's name
 Sources = dict[str, Recipe]  # recipes of networks whose adversarial examples are tried on another, by name
 
 
@@ -51,6 +56,7 @@ def measure_trial(
     splits: Splits,
     placement: Placement,
     test: Examples,
+    other: OtherData,
     setting: AttackSetting,
 ) -> str | None:
     """Measure one trained network, and write what was found beside it. Returns None, or what went wrong in words."""
@@ -65,12 +71,32 @@ def measure_trial(
         networks[name] = rebuild(one, splits, weights).to(device)
     model = networks.pop("")
     images, labels = test.tensors(device)
-    found = measure_conditions(model, images, labels, setting.threat_model, sources=networks, seed=setting.seed)
+    others = {name: one.tensors(device) for name, one in other.items()}
+    threat = setting.threat_model
+    found = measure_conditions(model, images, labels, threat, sources=networks, other_data=others, seed=setting.seed)
     trials.child(recipe.id).write_json(conditions_file(setting), found.as_json())
     return None
 
 
-def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Examples) -> Work:
+def other_data_of(study: Study, splits: Splits, examples: int | None) -> OtherData:
+    """Return the test images of the other data set that a study names, by its name; empty where it names none.
+
+    Args:
+        study: the study.
+        splits: its own data, whose form the other's images must have.
+        examples: how many images are drawn; None: all.
+
+    Raises:
+        InvalidInput: they have another form, or classes that the study's data lack.
+    """
+    other = study.other_data
+    if other is None:
+        return {}
+    name = other.name if other.path is None else Path(other.path).name
+    return {name: drawn(load_other(other, study.data, splits), examples)}
+
+
+def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Examples, other: OtherData) -> Work:
     """Return the measurements that are left to do.
 
     Args:
@@ -78,13 +104,14 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
         finished: ids of the trials whose networks are trained; others have no measurement, and are no source.
         trials: the run's trials/ folder.
         test: the images.
+        other: those of other data sets, by their names.
     """
     setting, left = plan.setting, []
     for _, seed, recipe in plan.recipes():
         if recipe.id not in finished:
             continue
         sources = {name: one for name, one in sources_of(plan, recipe, seed).items() if _is_trained(one, trials)}
-        if read_conditions(trials.child(recipe.id), setting, sources) is None:
+        if read_conditions(trials.child(recipe.id), setting, sources, other) is None:
             left.append((recipe, (recipe, sources, trials)))
 
     def told(recipe: Recipe) -> str:
@@ -96,7 +123,7 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
         words=f"measuring {{}} networks under other conditions on {len(test):,} test images",
         task=measure_trial,
         left=left,
-        shared=(test, setting),
+        shared=(test, other, setting),
         told=told,
     )
 

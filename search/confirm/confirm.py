@@ -11,7 +11,7 @@ from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, session
 from cluster.doctor.shared_storage import check_shared
 from search.confirm.attacks import attacks
-from search.confirm.conditions import conditions
+from search.confirm.conditions import conditions, other_data_of
 from search.confirm.contenders import Contender, best_of, contender, opponents
 from search.confirm.forecast import hours, precision, seconds_per_flop
 from search.confirm.plan import Plan, fresh_seeds, write_plan
@@ -213,6 +213,7 @@ def confirm(
     """
     study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
     test = drawn(load_test(study.data), prepared.setting.examples)  # a set without one is refused before hours of work
+    other = other_data_of(study, splits, prepared.setting.examples) if prepared.conditions else {}
     with session(target, beside=user_modules(study)):
         capacity = capacity_of(study, FixedRecipes.of(study), splits, terminal.line)
         check_shared(folder)
@@ -252,7 +253,7 @@ def confirm(
 
         done(attacks(networks, trials, test, plan.setting))
         if prepared.conditions:
-            done(conditions(plan, finished, trials, test))
+            done(conditions(plan, finished, trials, test, other))
 
 
 def _best_opponents(run: Run, prepared: Prepared) -> list[Contender]:

@@ -21,6 +21,7 @@ CUT = "last_epoch_steps"
 # Keys that came after 0.2 with what 0.2 did in their place: a study that says the same has the hash that it had.
 _LATER: Mapping[str, Any] = {
     "ship": [],
+    "other_data": None,
     "budget.stop": None,
     "evaluation.attack": ScoringProtocol.model_fields["attack"].default,
     "model.uncounted_operators": [],

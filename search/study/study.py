@@ -14,7 +14,7 @@ from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
 from trainables.config import Frozen, Seed
-from trainables.data.config import Data
+from trainables.data.config import Data, DataSet
 from trainables.evaluation.config import Scoring, ScoringProtocol, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
 from trainables.losses.config import CrossEntropy, Loss, SoftTerm
@@ -95,6 +95,8 @@ class Study(Frozen):
         name: name of the study.
         description: one line about it, for people.
         data: the data set and its splits.
+        other_data: a data set of the same classes and form from elsewhere, on whose test images confirmed networks are
+            measured too; nothing else reads it.
         model: the network.
         threat_model: norm and epsilon of the attacks that robustness is scored under.
         evaluation: how strong the scoring attack is.
@@ -125,6 +127,7 @@ class Study(Frozen):
     name: Name
     description: str = ""
     data: Data
+    other_data: DataSet | None = None
     model: Network
     threat_model: ThreatModel
     evaluation: Scoring = Scoring()

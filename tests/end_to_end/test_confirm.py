@@ -15,13 +15,14 @@ from tests.support.faults import until
 from trainables.storage import Folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+OTHER = "other_data.name=digits"  # the same images again, so that the accuracies on them are known
 CONFIRM = ["--seeds", "3", "--attack", "quick", "--examples", "50", "--against", "b0"]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place")
-    done = temper("search", "digits", "--storage", str(place), "--name", "run", "--no-try", settings=SMALL)
+    done = temper("search", "digits", "--storage", str(place), "--name", "run", "--no-try", settings=[*SMALL, OTHER])
     assert done.returncode == 0, done.stdout + done.stderr
     return place / "run"
 
@@ -70,6 +71,10 @@ def test_a_confirmation_that_is_killed_goes_on_and_the_search_stays_as_it_was(ru
     assert set(found.columns) - set(frontier.columns) >= {"confirmed_robust_accuracy", "confirmed_parity"}
     assert "confirmation 1: " in temper("status", str(run)).stdout
     assert not list((run / ".tune").rglob("*"))
+
+    for path in files(run, "conditions-*.json"):
+        measured = json.loads(path.read_text())
+        assert measured["other_data"] == {"digits": {"clean": measured["clean"], "robust": measured["by_epsilon"]["1"]}}
 
     # As after a kill while it attacked: of each attack there is a whole file or none.
     attacked = {path: bits(path) for path in files(run, "attack-*.json")}

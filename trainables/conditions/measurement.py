@@ -1,6 +1,8 @@
-"""Measures a network under conditions that it was not trained for: wider balls, the other norm, corrupted images."""
+"""Measures a network under conditions that it was not trained for: wider balls, the other norm, corrupted images,
+another data set of the same classes."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ def measure_conditions(
     threat_model: ThreatModel,
     *,
     sources: Mapping[str, nn.Module],
+    other_data: Mapping[str, tuple[Tensor, Tensor]] = MappingProxyType({}),
     seed: int = 0,
     batch_size: int = 256,
 ) -> Conditions:
@@ -34,11 +37,12 @@ def measure_conditions(
         labels: their labels (n,).
         threat_model: norm and epsilon that the network was trained against.
         sources: other networks on the same device, whose adversarial examples are tried, by name.
+        other_data: images and labels of other data sets of the same classes and shape, on the same device, by name.
         seed: of all that is drawn.
         batch_size: images per pass.
     """
 
-    def attacked(threat: ThreatModel) -> float:
+    def attacked(threat: ThreatModel, images: Tensor = images, labels: Tensor = labels) -> float:
         found = run_turns(model, images, labels, threat, (SCORING,), batch_size=batch_size, seed=seed)
         return float(found.stands.mean())
 
@@ -65,6 +69,10 @@ def measure_conditions(
                 for name in corruptions_for(images.shape[1])
             },
             transfers={name: transferred(source) for name, source in sources.items()},
+            other_data={
+                name: (_accuracy(model, x, y, batch_size), attacked(threat_model, x, y))
+                for name, (x, y) in other_data.items()
+            },
         )
 
 

@@ -1,12 +1,14 @@
 """Writes and reads how a network does under other conditions. Imports no torch."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from trainables.assessment.attack_record import AttackSetting
 from trainables.evaluation.config import ThreatModel
 from trainables.storage import Folder
+
+CLEAN, ROBUST = "clean", "robust"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Conditions:
         other_norm: under the search's attack in that ball.
         corruptions: on corrupted images, by corruption, for severities 1 to 5.
         transfers: on images that are wrong for another network, which was attacked in the threat model, by its name.
+        other_data: on images of another data set of the same classes, by its name: as they are, and under the search's
+            attack in the threat model.
     """
 
     clean: float
@@ -28,6 +32,7 @@ class Conditions:
     other_norm: float
     corruptions: Mapping[str, tuple[float, ...]]
     transfers: Mapping[str, float]
+    other_data: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def corrupted(self) -> float:
@@ -44,6 +49,7 @@ class Conditions:
             "other_norm": self.other_norm,
             "corruptions": {name: list(found) for name, found in self.corruptions.items()},
             "transfers": dict(self.transfers),
+            "other_data": {name: {CLEAN: clean, ROBUST: robust} for name, (clean, robust) in self.other_data.items()},
         }
 
     @classmethod
@@ -56,6 +62,10 @@ class Conditions:
             other_norm=float(content["other_norm"]),
             corruptions={str(name): tuple(map(float, found)) for name, found in content["corruptions"].items()},
             transfers={str(name): float(one) for name, one in content["transfers"].items()},
+            other_data={
+                str(name): (float(one[CLEAN]), float(one[ROBUST]))
+                for name, one in content.get("other_data", {}).items()  # a record of before has none
+            },
         )
 
 
@@ -64,13 +74,16 @@ def conditions_file(setting: AttackSetting) -> str:
     return setting.file.replace(f"attack-{setting.attack}-", "conditions-", 1)
 
 
-def read_conditions(trial: Folder, setting: AttackSetting, sources: Iterable[str]) -> Conditions | None:
+def read_conditions(
+    trial: Folder, setting: AttackSetting, sources: Iterable[str], other_data: Iterable[str] = ()
+) -> Conditions | None:
     """Read what was measured of a trial.
 
     Args:
         trial: its folder.
         setting: threat model and images.
         sources: names of the networks whose examples must have been tried.
+        other_data: names of the other data sets that it must have been measured on.
 
     Returns:
         None where it was not measured so, or the file is torn.
@@ -79,4 +92,5 @@ def read_conditions(trial: Folder, setting: AttackSetting, sources: Iterable[str
         found = Conditions.of_json(trial.read_json(conditions_file(setting)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if set(sources) <= set(found.transfers) else None
+    whole = set(sources) <= set(found.transfers) and set(other_data) <= set(found.other_data)
+    return found if whole else None

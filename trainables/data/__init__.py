@@ -7,5 +7,6 @@
 - `checks`: checks pixels, labels and classes, and names the image or the class that is wrong
 - `memory_mapping`: keeps arrays in memory-mapped files where they would fill half of the memory
 - `splits`: splits a data set, and computes the statistics of its pixels
+- `other_data`: loads the test images of another data set of the same classes
 - `drawing`: draws some images of a split, evenly over the classes
 """

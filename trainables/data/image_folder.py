@@ -7,7 +7,7 @@ Files and folders that no person put there as an image are passed over: those wh
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ TRAIN, TEST = "train", "test"
 logger = logging.getLogger(__name__)
 
 
-def read_image_folder(root: Path, split: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def read_image_folder(
+    root: Path, split: str, size: int, names: Sequence[str] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Reads the images of one split, and opens no file of the other.
 
     Each image is turned as its EXIF data say, brought to eight bits in red, green and blue, scaled so that its short
@@ -38,6 +40,7 @@ def read_image_folder(root: Path, split: str, size: int) -> tuple[NDArray[np.flo
         root: the folder that holds train/ and test/.
         split: `train` or `test`.
         size: height and width of the images, pixels.
+        names: names of the classes, by their number; None: the class folders of train/ in alphabetical order.
 
     Returns:
         Images (n, 3, size, size) in [0, 1], and class numbers (n,).
@@ -46,7 +49,7 @@ def read_image_folder(root: Path, split: str, size: int) -> tuple[NDArray[np.flo
         InvalidInput: a folder is missing or empty, or test/ has a class that train/ lacks; or some files cannot be
             read, which the message names.
     """
-    names = class_names(root)
+    names = class_names(root) if names is None else names
     files = [(path, number) for number, name in enumerate(names) for path in _images(root / split / name)]
     if not files:
         raise InvalidInput(f"data.path: {root / split}: holds no image, expected folders of {', '.join(ENDINGS)}")
@@ -70,7 +73,7 @@ def class_names(root: Path) -> tuple[str, ...]:
         InvalidInput: there is no folder with classes, a class of train/ has no image, or test/ has a class that train/
             lacks.
     """
-    names = _folders(root / TRAIN)
+    names = class_folders(root / TRAIN)
     if not names:
         raise InvalidInput(f"data.path: {root / TRAIN}: holds no folder of a class, expected one for each class")
     if empty := [name for name in names if next(_images(root / TRAIN / name, say=False), None) is None]:
@@ -79,7 +82,7 @@ def class_names(root: Path) -> tuple[str, ...]:
               for name in empty)
         )  # fmt: skip
     if (root / TEST).is_dir():
-        other = _folders(root / TEST)
+        other = class_folders(root / TEST)
         if unknown := sorted(set(other) - set(names)):
             raise InvalidInput(
                 f"data.path: {root / TEST} has the {_classes(unknown)}, which {root / TRAIN} has not, expected the "
@@ -95,7 +98,12 @@ def _classes(names: list[str]) -> str:
     return f"{'class' if len(names) == 1 else 'classes'} {shown}"
 
 
-def _folders(folder: Path) -> tuple[str, ...]:
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Returns the names of the class folders in a split's folder, in alphabetical order.
+
+    Raises:
+        InvalidInput: the split's folder cannot be read.
+    """
     try:
         found = [one.name for one in os.scandir(folder) if one.is_dir() and not _is_hidden(one.name)]
     except OSError as error:

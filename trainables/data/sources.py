@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.checks import check_form, check_values
-from trainables.data.config import Data
+from trainables.data.config import DataSet
 from trainables.data.image_folder import read_image_folder
 from trainables.data.memory_mapping import data_root
 from trainables.data.user_data import arrays_of, floats_of
@@ -28,7 +28,7 @@ Split = Literal["train", "test"]
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 
-def read(data: Data, split: Split) -> Arrays:
+def read(data: DataSet, split: Split) -> Arrays:
     """Reads the images and labels of one split, and opens no file of the other split.
 
     Returns:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.data.checks import check_classes, check_left
-from trainables.data.config import Data
+from trainables.data.config import Data, DataSet
 from trainables.data.image_folder import class_names
 from trainables.data.memory_mapping import chunks, mapped_file, open_mapped, taken
 from trainables.data.sources import read
@@ -93,7 +93,7 @@ def load_splits(data: Data) -> Splits:
     from sklearn.model_selection import train_test_split  # late, so that trials start sooner: see `sources`
 
     images, labels = read(data, "train")
-    names = class_names(Path(data.path)) if data.path is not None else ()
+    names = class_names(Path(data.path).expanduser()) if data.path is not None else ()
     wanted = data.validation_size + (data.train_size or 1)
     if len(labels) and wanted > len(labels):
         raise InvalidInput(
@@ -112,7 +112,7 @@ def load_splits(data: Data) -> Splits:
     )
 
 
-def load_test(data: Data) -> Examples:
+def load_test(data: DataSet) -> Examples:
     """Loads the test split, which only confirmation may use; each call is logged as a warning."""
     logger.warning("the test split of %s was opened", data.name)
     return Examples(*read(data, "test"))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def test_on_a_linear_network_the_curve_is_what_its_margins_say() -> None:
         given.labels,
         threat,
         sources={"itself": given.model, "another": known("linf", seed=9).model},
+        other_data={"the same": (given.images, given.labels), "wrong": (given.images, 1 - given.labels)},
     )
     assert training.training
     assert found.clean == 1.0
@@ -98,6 +100,7 @@ def test_on_a_linear_network_the_curve_is_what_its_margins_say() -> None:
         assert least - 0.01 <= accuracy <= most + 0.05, multiple
     assert found.transfers["itself"] <= found.transfers["another"]
     assert found.by_epsilon[1.0] <= found.transfers["itself"] <= found.by_epsilon[1.0] + 0.1
+    assert found.other_data == {"the same": (1.0, found.by_epsilon[1.0]), "wrong": (0.0, 0.0)}
     assert set(found.corruptions) == set(NAMES)
     assert min(map(min, found.corruptions.values())) <= found.corrupted <= max(map(max, found.corruptions.values()))
     assert Conditions.of_json(json.loads(json.dumps(found.as_json()))) == found
@@ -114,5 +117,12 @@ def test_a_record_counts_for_its_threat_model_and_images_and_for_the_sources_in_
     assert read_conditions(folder, AttackSetting(threat, "full", 50), []) == made
     assert read_conditions(folder, AttackSetting(threat, "standard", 60), []) is None
     assert read_conditions(folder, setting, ["base", "pgd"]) is None
+    assert read_conditions(folder, setting, ["base"], ["photographs"]) is None
+    more = replace(made, other_data={"photographs": (0.8, 0.3)})
+    folder.write_json(conditions_file(setting), more.as_json())
+    assert read_conditions(folder, setting, ["base"], ["photographs"]) == more
+    before = {name: value for name, value in made.as_json().items() if name != "other_data"}
+    folder.write_json(conditions_file(setting), before)
+    assert read_conditions(folder, setting, ["base"]) == made
     folder.write(conditions_file(setting), b"{torn")
     assert read_conditions(folder, setting, []) is None

@@ -1,0 +1,91 @@
+"""Another data set of the same classes: its classes have the numbers of the study's, or it is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search.confirm.conditions import other_data_of
+from search.study.loading import load
+from trainables.data.config import Data, DataSet
+from trainables.data.other_data import load_other
+from trainables.data.splits import Splits, load_splits, load_test
+from trainables.errors import InvalidInput
+
+SHADES = {"cat": 30, "dog": 120, "owl": 220}  # grey levels, by which an image tells its class
+
+
+def folder(place: Path, split: str, classes: dict[str, int], images: int = 12) -> Path:
+    """Writes images of one shade a class, of 8 by 8 pixels."""
+    for name, shade in classes.items():
+        (place / split / name).mkdir(parents=True)
+        for number in range(images):
+            Image.fromarray(np.full((8, 8, 3), shade, np.uint8)).save(place / split / name / f"{number}.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Data, Splits]:
+    data = Data(
+        name="image_folder",
+        path=str(folder(tmp_path_factory.mktemp("own"), "train", SHADES)),
+        image_size=8,
+        validation_size=12,
+    )
+    return data, load_splits(data)
+
+
+def elsewhere(place: Path, size: int = 8) -> DataSet:
+    return DataSet(name="image_folder", path=str(place), image_size=size)
+
+
+def test_classes_of_a_folder_have_the_numbers_of_the_studys_folder_by_their_names(
+    tmp_path: Path, own: tuple[Data, Splits]
+) -> None:
+    """A folder without dogs: its owls are class 2 still, and it needs no train/."""
+    some = {name: shade for name, shade in SHADES.items() if name != "dog"}
+    found = load_other(elsewhere(folder(tmp_path, "test", some, images=5)), *own)
+    shades = np.array(list(SHADES.values()))
+    assert np.bincount(found.labels, minlength=3).tolist() == [5, 0, 5]
+    assert (np.rint(found.images[:, 0, 0, 0] * 255) == shades[found.labels]).all()
+
+
+def test_other_classes_and_other_forms_are_refused(tmp_path: Path, own: tuple[Data, Splits]) -> None:
+    strange = folder(tmp_path / "strange", "test", SHADES | {"yak": 5})
+    with pytest.raises(InvalidInput, match=r"test: got yak, expected classes of data: cat, dog, owl$"):
+        load_other(elsewhere(strange), *own)
+    known = folder(tmp_path / "known", "test", SHADES)
+    with pytest.raises(InvalidInput, match=r"^other_data: got images of 3×4×4, expected 3×8×8, as data has$"):
+        load_other(elsewhere(known, size=4), *own)
+    with pytest.raises(InvalidInput, match=r"^other_data: got images of 1×8×8, expected 3×8×8, as data has$"):
+        load_other(DataSet(name="digits"), *own)
+    with pytest.raises(InvalidInput, match=r"nowhere.*test: No such file"):
+        load_other(elsewhere(tmp_path / "nowhere"), *own)
+    digits = Data(name="digits", validation_size=100)
+    with pytest.raises(InvalidInput, match=r"got 3 folders, expected one for each of the 10 classes of data$"):
+        load_other(elsewhere(known), digits, load_splits(digits))
+
+
+def test_classes_that_the_study_lacks_are_refused(own: tuple[Data, Splits], monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_the_user(split: str) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((4, 3, 8, 8), np.float32), np.array([0, 1, 2, 3])
+
+    monkeypatch.setattr("trainables.data.sources.user_function", lambda *_: of_the_user)
+    with pytest.raises(InvalidInput, match=r"^other_data: got class 3, expected classes 0 to 2, as data has$"):
+        load_other(DataSet(name="mine:photographs"), *own)
+
+
+def test_a_study_names_it_and_as_many_images_are_drawn_as_of_its_own() -> None:
+    none, study = load("digits"), load("digits", ["other_data.name=digits"])
+    splits = load_splits(study.data)
+    assert other_data_of(none, splits, None) == {}
+    assert len(other_data_of(study, splits, 20)["digits"]) == 20
+    assert len(other_data_of(study, splits, None)["digits"]) == len(load_test(study.data))
+
+
+def test_a_home_folder_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder(tmp_path / "photographs", "train", SHADES)
+    splits = load_splits(Data(name="image_folder", path="~/photographs", image_size=8, validation_size=12))
+    assert len(splits.train) + len(splits.validation) == 36
