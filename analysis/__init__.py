@@ -5,5 +5,6 @@
 - `tables`: makes the tables behind figures and files
 - `evidence`: says what several seeds on the same images prove
 - `export`: exports recipes and models
+- `comparison`: holds several runs against each other, on one reference point
 - `report`: writes the report and its charts
 """

@@ -13,7 +13,7 @@ from search.cli.cluster import doctor, fetch, submit
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
-from search.cli.results import export, report, reproduce, status
+from search.cli.results import compare, export, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
@@ -41,6 +41,7 @@ for command in (
     export,
     evaluate,
     confirm,
+    compare,
     reproduce,
     report,
     submit,

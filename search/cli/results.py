@@ -1,5 +1,7 @@
-"""Defines the commands that read a run directory or an export: `temper status`, `export`, `reproduce`, `report`."""
+"""Defines the commands that read run directories or an export: `status`, `export`, `compare`, `reproduce`, `report`."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,6 +60,28 @@ def export(run: str, picked: tuple[str, ...], form: str, output: str | None, for
 
     for line in write_models(found, chosen, output, check=lambda data: _compare(found, force=force, data=data)):
         click.echo(line)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print plain data, every point of the curves included.")
+@click.option("--html", "place", metavar="FILE", help="Write a page with frontiers over each other, for any browser.")
+def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
+    """Hold several RUNs against each other on one reference point: frontiers, hypervolume by compute, what differs.
+
+    The reference point is that of the first run whose base and reference have finished. Runs of other data, threat
+    models, attacks or kinds of compute are refused.
+    """
+    from analysis.comparison import page, sides, words
+    from analysis.run.trials import read_run
+    from trainables.storage import Folder
+
+    found = sides.compare([read_run(Folder(run)) for run in runs])
+    if place is not None:
+        Path(place).write_text(page.page(found), encoding="utf-8")
+    click.echo(json.dumps(words.as_json(found), indent=1) if as_json else "\n".join(words.lines(found)))
+    if place is not None:
+        click.echo(f"\nPage     {place}", err=as_json)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from analysis.export.recipes import render
 from analysis.run.trials import read_run
 from search.record.run_directory import begun_run, open_run
 from search.study.loading import load
+from tests.support.checkout import ROOT
 from tests.support.command import SMALL, temper
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -279,3 +280,17 @@ def test_no_success_is_exit_3(tmp_path: Path) -> None:
     done = temper("search", "digits", "--storage", str(tmp_path), "--name", "lost", settings=settings)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "diverged" in done.stderr
+
+
+def test_runs_are_compared_also_those_of_older_versions(tmp_path: Path) -> None:
+    fixtures, page = ROOT / "tests" / "fixtures", tmp_path / "compared.html"
+    runs = [str(fixtures / name / "run") for name in ("run_0_1", "run_0_2")]
+    done = temper("compare", *runs, "--json", "--html", str(page))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [one["folder"] for one in found["runs"]] == runs
+    assert found["differences"]["space.compression.alternatives"] == ["–", "[]"]
+    assert "plotly" in page.read_text()
+    assert "Held by" in temper("compare", *runs).stdout
+    alone = temper("compare", runs[0])
+    assert (alone.returncode, "got 1 run, expected at least 2 to compare" in alone.stderr) == (2, True)

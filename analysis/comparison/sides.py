@@ -1,0 +1,169 @@
+"""Sums each of several runs up by the same yardstick, the reference point of the first that has one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.comparison.comparable import check_comparable
+from analysis.comparison.differences import Difference, differences
+from analysis.pareto.dominance import non_dominated
+from analysis.pareto.frontier import compute_metric, eligible, estimate, frontier, metric
+from analysis.pareto.hypervolume import hypervolume, log_compute
+from analysis.pareto.reference_point import beyond, reference_point_of
+from analysis.run.trials import Run, Trial
+from trainables.errors import InvalidInput
+from trainables.execution.ending import State
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 1.0)  # of the reference's compute, at which the most robust recipe is told
+PARTS = (0.1, 0.25, 0.5, 1.0)  # of the compute that all runs have spent, at which hypervolumes are told
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the hypervolume of a search grew, in the order in which its proposals ended.
+
+    Attributes:
+        flops: `(endings,)` compute of all proposals so far, FLOPs, rising; those that were stopped count too.
+        hypervolume: `(endings,)` robust accuracy × decades of compute.
+    """
+
+    flops: NDArray[np.float64]
+    hypervolume: NDArray[np.float64]
+
+    def at(self, flops: float) -> float:
+        """Return the hypervolume once so much compute was spent; 0 before the first proposal has ended."""
+        place = int(np.searchsorted(self.flops, flops, side="right")) - 1
+        return float(self.hypervolume[place]) if place >= 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One run in a comparison.
+
+    Attributes:
+        name: what it is called here: the last part of its folder, or all of it where others end alike.
+        run: the run.
+        frontier: its frontier, cheapest first.
+        joint: ids of those on the frontier that no recipe of any run dominates.
+        inside: number of its finished proposals and grid recipes inside the region.
+        growth: how its hypervolume grew.
+        best: for each share of the reference's compute, the most robust recipe of its own that costs no more, if any.
+    """
+
+    name: str
+    run: Run
+    frontier: tuple[Trial, ...]
+    joint: frozenset[str]
+    inside: int
+    growth: Growth
+    best: dict[float, Trial | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs, held against each other.
+
+    Attributes:
+        sides: the runs, in the order in which they were given.
+        point: `(2,)` the reference point: robust accuracy (0–1), and decades of compute.
+        yardstick: name of the run whose reference and base it follows from.
+        reference: that run's reference.
+        compute: the metric of compute, `train_flops` or `end_to_end_flops`.
+        differences: the keys in which the runs' studies differ.
+    """
+
+    sides: tuple[Side, ...]
+    point: NDArray[np.float64]
+    yardstick: str
+    reference: Trial
+    compute: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def spent(self) -> float:
+        """FLOPs that the proposals of each run have spent at least, up to which hypervolumes can be compared."""
+        return min(float(side.growth.flops[-1]) if len(side.growth.flops) else 0.0 for side in self.sides)
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Hold runs against each other.
+
+    Raises:
+        InvalidInput: they cannot be compared, with all reasons; or no run has a finished base and reference, from which
+            the reference point would follow.
+    """
+    check_comparable(runs)
+    names = _names(runs)
+    yardstick, point, reference = _yardstick(names, runs)
+    compute = compute_metric(runs[0].info)
+    frontiers = [frontier(run) for run in runs]
+    joint = _joint(frontiers, compute)
+    sides = tuple(
+        Side(
+            name=one,
+            run=run,
+            frontier=tuple(members),
+            joint=frozenset(trial.id for trial in members if id(trial) in joint),
+            inside=sum(eligible(run, trial) and beyond(point, trial, compute) is None for trial in _own(run)),
+            growth=_growth(run, point, compute),
+            best=_best(run, metric(reference, compute), compute),
+        )
+        for one, run, members in zip(names, runs, frontiers, strict=True)
+    )
+    return Comparison(sides, point, yardstick, reference, compute, tuple(differences(runs)))
+
+
+def _yardstick(names: Sequence[str], runs: Sequence[Run]) -> tuple[str, NDArray[np.float64], Trial]:
+    """Return the first run that has a reference point: its name, the point, and its reference."""
+    for name, run in zip(names, runs, strict=True):
+        point, reference = reference_point_of(run), run.reference
+        if point is not None and reference is not None:
+            return name, point, reference
+    raise InvalidInput("no run has finished its base and reference, so there is no reference point to compare on")
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    places = [PurePosixPath(str(run.folder)) for run in runs]
+    last = [place.name for place in places]
+    return last if len(set(last)) == len(last) else [str(place) for place in places]
+
+
+def _own(run: Run) -> list[Trial]:
+    """Return the finished proposals and grid recipes of a run."""
+    return [trial for trial in run.trials if trial.role in ("proposed", "grid") and trial.state is State.COMPLETE]
+
+
+def _joint(frontiers: Sequence[Sequence[Trial]], compute: str) -> set[int]:
+    """Return which trials no trial of any frontier dominates, by the identity of the object: runs may share ids."""
+    trials = [trial for members in frontiers for trial in members]
+    plane = np.array([[metric(trial, compute), -estimate(trial, "robust_accuracy")] for trial in trials]).reshape(-1, 2)
+    return {id(trial) for trial, kept in zip(trials, non_dominated(plane), strict=True) if kept}
+
+
+def _growth(run: Run, point: NDArray[np.float64], compute: str) -> Growth:
+    """Add up what proposals cost as they ended; of one that was stopped, the epochs that it ran."""
+    ended = [trial for trial in run.trials if trial.role == "proposed" and trial.order is not None]
+    spent, areas, plane = 0.0, [], list[tuple[float, float]]()
+    flops = []
+    for trial in sorted(ended, key=lambda one: (one.order or 0, one.number)):
+        if trial.state is State.COMPLETE:
+            spent += max(0.0, np.nan_to_num(metric(trial, compute)))
+            if eligible(run, trial):
+                plane.append((metric(trial, "robust_accuracy"), log_compute(metric(trial, compute))))
+        elif trial.history:
+            spent += float(trial.history[-1].get(compute) or 0.0)
+        flops.append(spent)
+        areas.append(hypervolume(np.array(plane).reshape(-1, 2), point))
+    return Growth(np.array(flops), np.array(areas))
+
+
+def _best(run: Run, whole: float, compute: str) -> dict[float, Trial | None]:
+    able = [trial for trial in _own(run) if eligible(run, trial) and np.isfinite(metric(trial, "robust_accuracy"))]
+    found: dict[float, Trial | None] = {}
+    for share in SHARES:
+        some = [trial for trial in able if metric(trial, compute) <= share * whole]
+        found[share] = max(some, key=lambda trial: metric(trial, "robust_accuracy"), default=None)
+    return found

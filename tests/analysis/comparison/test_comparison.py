@@ -1,0 +1,170 @@
+"""Runs held against each other: one reference point for all, closed forms, and what cannot be compared."""
+
+import json
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.comparison import page, words
+from analysis.comparison.differences import differences
+from analysis.comparison.sides import compare
+from analysis.run.trials import Run, read_run
+from tests.support.run_directories import INFO, add, start, worked_example
+from trainables.errors import InvalidInput
+from trainables.storage import Folder
+
+DATA = {"environment": {"threads": 1, "device": "cpu", "data": "the same"}}
+
+
+def first(place: Path) -> Run:
+    """The worked example: proposals a (0.6 for 4e8 FLOPs), b (0.78 for 2e9), and c, which was stopped."""
+    worked_example(place)
+    start(place, **DATA)
+    return read_run(Folder(str(place)))
+
+
+def second(place: Path, **info: Any) -> Run:
+    """A weaker reference; one proposal that dominates b, and one that cost 3e8 before it was stopped."""
+    start(place, **DATA | info)
+    add(place, "base", role="base", number=0, robust=0.3, flops=0.0, end_to_end=1e8)
+    add(place, "pgd", role="baseline", name="pgd_at_20", number=1, robust=0.7, flops=2e10)
+    add(place, "x", number=2, order=3, robust=0.79, flops=1.5e9)
+    add(place, "y", number=3, order=2, state="pruned", reason="dominated at rung 1", scores=(0.1,))
+    history = {"history": [{"epoch": 1, "robust_accuracy": 0.1, "train_flops": 3e8}]}
+    Folder(str(place)).child("trials", "y", "checkpoint", "1").write_json("state.json", history)
+    return read_run(Folder(str(place)))
+
+
+def test_all_are_held_by_the_reference_point_of_the_first(tmp_path: Path) -> None:
+    """Region of the first run: above its base's 0.2, below 1.1 times its reference's 1e10 FLOPs."""
+    found = compare([first(tmp_path / "one"), second(tmp_path / "two")])
+    assert found.yardstick == "one"
+    assert found.point == pytest.approx([0.2, log10(1.1e10)])
+    one, two = found.sides
+    a = (0.6 - 0.2) * (log10(1.1e10) - log10(4e8))
+    b = a + (0.78 - 0.6) * (log10(1.1e10) - log10(2e9))
+    assert one.growth.flops.tolist() == [4e8, 2.4e9, 2.4e9]
+    assert one.growth.hypervolume == pytest.approx([a, b, b])
+    assert two.growth.flops.tolist() == [3e8, 1.8e9]
+    assert two.growth.hypervolume == pytest.approx([0.0, (0.79 - 0.2) * (log10(1.1e10) - log10(1.5e9))])
+    assert found.spent == 1.8e9
+    assert [one.growth.at(flops) for flops in (3.9e8, 4e8, 1.8e9)] == pytest.approx([0.0, a, a])
+    other = compare([second(tmp_path / "two"), first(tmp_path / "one")])
+    assert other.point == pytest.approx([0.3, log10(2.2e10)])
+
+
+def test_what_no_recipe_of_any_run_dominates_is_on_the_joint_frontier(tmp_path: Path) -> None:
+    """x dominates b and the second reference; the first reference is the most robust of all."""
+    one, two = compare([first(tmp_path / "one"), second(tmp_path / "two")]).sides
+    assert [trial.id for trial in one.frontier] == ["a", "b", "pgd"]
+    assert one.joint == {"a", "pgd"}
+    assert [trial.id for trial in two.frontier] == ["x"]
+    assert two.joint == {"x"}
+    assert (one.inside, two.inside) == (2, 1)
+
+
+def test_the_most_robust_at_shares_of_one_references_compute(tmp_path: Path) -> None:
+    one, two = compare([first(tmp_path / "one"), second(tmp_path / "two")]).sides
+    assert {share: trial and trial.id for share, trial in one.best.items()} == {
+        0.01: None, 0.02: None, 0.05: "a", 0.1: "a", 0.25: "b", 1.0: "b",
+    }  # fmt: skip
+    assert {share: trial and trial.id for share, trial in two.best.items()} == {
+        0.01: None, 0.02: None, 0.05: None, 0.1: None, 0.25: "x", 1.0: "x",
+    }  # fmt: skip
+
+
+def test_a_run_without_a_finished_reference_is_held_by_anothers(tmp_path: Path) -> None:
+    start(tmp_path / "begun", **DATA)
+    begun, whole = read_run(Folder(str(tmp_path / "begun"))), first(tmp_path / "one")
+    found = compare([begun, whole])
+    assert found.yardstick == "one"
+    assert (len(found.sides[0].growth.flops), found.sides[0].inside, found.spent) == (0, 0, 0.0)
+    assert "–" in "\n".join(words.lines(found))
+    start(tmp_path / "too", **DATA)
+    with pytest.raises(InvalidInput, match="no run has finished its base and reference"):
+        compare([begun, read_run(Folder(str(tmp_path / "too")))])
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        (
+            {"threat_model": {"norm": "l2", "epsilon": 0.2}},
+            "robust accuracy is against L2 ε 0.2, expected L∞ ε 0.2 as in",
+        ),
+        ({"evaluation": {"steps": 50}}, "scores are by PGD-50, all images, expected PGD-10, all images as in"),
+        (
+            {"objectives": [INFO["objectives"][0], {"metric": "end_to_end_flops", "direction": "min"}]},
+            "compute is end-to-end, expected marginal as in",
+        ),
+    ],
+)
+def test_other_meanings_of_the_numbers_are_refused(tmp_path: Path, info: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        compare([first(tmp_path / "one"), second(tmp_path / "two", **info)])
+    assert str(refused.value) == f"{tmp_path}/two: {words} {tmp_path}/one"
+
+
+def test_other_images_are_refused_but_more_training_images_are_not(tmp_path: Path) -> None:
+    """The fingerprint covers the training images; the same set with as many held out is scored on the same ones."""
+    one, two = first(tmp_path / "one"), second(tmp_path / "two", environment={"data": "another"})
+    assert compare([one, two]).sides
+    for trial in two.trials:
+        trial.recipe["data"]["train_size"] = 50
+    assert compare([one, two]).sides
+    for trial in two.trials:
+        trial.recipe["data"]["validation_size"] = 50
+    with pytest.raises(InvalidInput, match=r"other images \(digits, 50 held out with seed 0, not digits, 100 held out"):
+        compare([one, two])
+    for run in (one, two):
+        for trial in run.trials:
+            trial.recipe["data"] = {"name": "mine:load", "validation_size": 100}
+    with pytest.raises(InvalidInput, match="was scored on other images than"):
+        compare([one, two])
+
+
+def test_one_run_and_the_same_twice_are_refused(tmp_path: Path) -> None:
+    run = first(tmp_path / "one")
+    for runs, problem in (([run], "got 1 run, expected at least 2"), ([run, run], "twice, expected different runs")):
+        with pytest.raises(InvalidInput, match=problem):
+            compare(runs)
+
+
+def test_what_differs_is_told_by_the_keys_of_the_studies(tmp_path: Path) -> None:
+    one, two = first(tmp_path / "one"), second(tmp_path / "two")
+    shared = "name: {0}\nseed: {1}\nbaselines: [{{name: x, schedule: {{epochs: {2}}}}}]\n"
+    one.folder.write("study.yaml", (shared.format("a", 0, 5) + "space: {s: [1, 2]}\n").encode())
+    two.folder.write("study.yaml", (shared.format("b", 1, 9) + "budget: {trials: 4}\n").encode())
+    assert {found.key: found.values for found in differences([one, two])} == {
+        "seed": ("0", "1"),
+        "baselines.x.schedule.epochs": ("5", "9"),
+        "space.s": ("[1, 2]", "–"),
+        "budget.trials": ("–", "4"),
+    }
+
+
+def test_it_is_told_in_lines_as_data_and_as_a_page(tmp_path: Path) -> None:
+    found = compare([first(tmp_path / "<b>one"), second(tmp_path / "two")])
+    text = words.lines(found)
+    assert text[0] == "2 runs, L∞ ε 0.2 under PGD-10; compute is marginal."
+    assert text[1].startswith("Held by <b>one: its reference has 0.800 for 1e+10 FLOPs; the region lies above 0.200")
+    assert any(line.split() == ["on", "the", "joint", "frontier", "2", "of", "3", "1", "of", "1"] for line in text)
+    data = json.loads(json.dumps(words.as_json(found)))
+    assert data["runs"][1]["best"]["0.25"] == {"id": "x", "role": "proposed", "robust_accuracy": 0.79, "flops": 1.5e9}
+    assert [one["joint"] for one in data["runs"][0]["frontier"]] == [True, False, True]
+    assert data["reference_point"]["compute"] == pytest.approx(1.1e10)
+    html = page.page(found)
+    assert "<b>one" not in html
+    assert "&lt;b&gt;one" in html
+    figure = page.frontiers(found)
+    assert np.array(figure.data[1].x).tolist() == [1.5e9]
+    assert [symbol.endswith("-open") for symbol in figure.data[0].marker.symbol] == [False, True, False]
+    assert page.growths(found).data[1].y[-1] == found.sides[1].growth.hypervolume[-1]
+
+
+def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:
+    found = compare([first(tmp_path / "a" / "run"), second(tmp_path / "b" / "run")])
+    assert [side.name for side in found.sides] == [f"{tmp_path}/a/run", f"{tmp_path}/b/run"]
