@@ -12,5 +12,6 @@ From the ground up:
 - `running`: runs the search on Ray Tune
 - `preflight`, `simulation`, `reproduce`: plan and price a search before it runs, simulate one, repeat one recipe
 - `evaluating`, `confirm`: attack one network as hard as can be; retrain what was found, and say who wins
+- `tidying`: drops what nothing needs any more
 - `cli`: the command line, a file for each kind of command
 """

@@ -163,6 +163,15 @@ class Folder:
         moment: datetime | None = system.get_file_info(f"{folder}/{name}").mtime
         return None if moment is None else moment.astimezone(UTC)
 
+    def size(self, name: str = "") -> int:
+        """Returns the bytes of a file or folder in this folder, or of all files in it; 0 where there is none."""
+        system, folder = self._resolve()
+        info = system.get_file_info(f"{folder}/{name}" if name else folder)
+        if info.type == fs.FileType.Directory:
+            found = system.get_file_info(fs.FileSelector(info.path, recursive=True, allow_not_found=True))
+            return sum(one.size or 0 for one in found if one.type == fs.FileType.File)
+        return int(info.size or 0) if info.type == fs.FileType.File else 0
+
     def delete(self, name: str) -> None:
         """Deletes one file, if it exists."""
         system, folder = self._resolve()

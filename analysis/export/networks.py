@@ -4,6 +4,7 @@ from torch import nn
 
 from analysis.run.trials import Run, Trial
 from trainables.checkpoints.checkpoint import read_result
+from trainables.checkpoints.thinning import was_dropped
 from trainables.checkpoints.trained_model import rebuild
 from trainables.config import parse
 from trainables.data.splits import Splits
@@ -29,10 +30,14 @@ def weights_of(run: Run, trial: Trial, recipe: Recipe) -> bytes:
     """Return the weights of a finished trial, content of a safetensors file.
 
     Raises:
-        InvalidInput: its last checkpoint is gone.
+        InvalidInput: its last checkpoint is gone, or its weights were dropped.
     """
     checkpoint = run.folder.child("trials", trial.id, "checkpoint")
     weights = read_result(checkpoint, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
+    if weights is None and was_dropped(checkpoint):
+        raise InvalidInput(
+            f"{checkpoint}: its weights were dropped by `temper prune`, expected a recipe whose are kept"
+        )
     if weights is None:
         raise InvalidInput(f"{checkpoint}: no whole checkpoint of the last epoch in it, expected the trained weights")
     return weights

@@ -13,7 +13,7 @@ from search.cli.cluster import doctor, fetch, submit
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
-from search.cli.results import compare, export, report, reproduce, status
+from search.cli.results import compare, export, prune, report, reproduce, status
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
@@ -42,6 +42,7 @@ for command in (
     evaluate,
     confirm,
     compare,
+    prune,
     reproduce,
     report,
     submit,

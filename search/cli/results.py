@@ -1,4 +1,4 @@
-"""Defines the commands that read run directories or an export: `status`, `export`, `compare`, `reproduce`, `report`."""
+"""Defines the commands that read run directories or an export: `status`, `export`, `compare`, `prune` and so on."""
 
 import json
 from pathlib import Path
@@ -82,6 +82,34 @@ def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
     click.echo(json.dumps(words.as_json(found), indent=1) if as_json else "\n".join(words.lines(found)))
     if place is not None:
         click.echo(f"\nPage     {place}", err=as_json)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--keep", multiple=True, metavar="WHAT", help="Keep these too: as export's --pick; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
+def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
+    """Drop the checkpoints of RUN that neither report, export, confirm nor a longer search needs.
+
+    Weights of the base, baselines, confirmations and the frontier are kept, and all learning curves and recipes.
+    """
+    prepare(None)
+    from analysis.export.selection import picks
+    from analysis.run.trials import read_run
+    from search.failures import storage_watched
+    from search.record.lease import acquire
+    from search.tidying.drop import drop, words
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    found = read_run(folder)
+    wanted = picks(found, keep) if keep else []
+    if dry_run:
+        dropped = drop(found, wanted, dry_run=True)
+    else:
+        with acquire(folder, say=click.echo) as lease, storage_watched(folder):
+            dropped = drop(read_run(folder), wanted, dry_run=False, check=lease.check)
+    click.echo("\n".join(words(dropped, dry_run=dry_run)))
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """The command as a user runs it: whole searches, and refusals that leave nothing behind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import optuna
@@ -13,9 +14,11 @@ from analysis.export.recipes import render
 from analysis.run.trials import read_run
 from search.record.run_directory import begun_run, open_run
 from search.study.loading import load
+from search.tidying.needed import needed
 from tests.support.checkout import ROOT
 from tests.support.command import SMALL, temper
 from trainables.errors import InvalidInput
+from trainables.execution.ending import State
 from trainables.storage import Folder
 
 GRID = "grid={pruning_ratios: [0.5], bits: [8], seeds: 2, arms: [{name: cut, base: base}]}"
@@ -294,3 +297,32 @@ def test_runs_are_compared_also_those_of_older_versions(tmp_path: Path) -> None:
     assert "Held by" in temper("compare", *runs).stdout
     alone = temper("compare", runs[0])
     assert (alone.returncode, "got 1 run, expected at least 2 to compare" in alone.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_what_nothing_needs_is_dropped_and_all_that_a_run_is_for_still_works(run: Path, tmp_path: Path) -> None:
+    pruned = tmp_path / "pruned"
+    shutil.copytree(run, pruned)
+    before = {path.name: path.read_bytes() for path in (pruned / "frontier.csv", pruned / "trials.parquet")}
+    size = Folder(str(pruned)).size("trials")
+    said = temper("prune", str(pruned), "--dry-run")
+    assert said.returncode == 0, said.stderr
+    assert "would be freed" in said.stdout
+    assert Folder(str(pruned)).size("trials") == size
+    found = read_run(Folder(str(pruned)))
+    reasons = needed(found)
+    lost = [one.id for one in found.trials if one.state is State.COMPLETE and one.id not in reasons]
+    assert len(lost) > 1
+    done = temper("prune", str(pruned), "--keep", lost[0])
+    assert done.returncode == 0, done.stderr
+    assert "1 wanted" in done.stdout
+    assert Folder(str(pruned)).size("trials") < 0.7 * size
+    assert temper("report", str(pruned)).returncode == 0
+    assert {name: (pruned / name).read_bytes() for name in before} == before
+    for pick in ("knee", "b0", lost[0]):
+        written = temper("export", str(pruned), "--pick", pick, "--format", "onnx", "--output", str(tmp_path / pick))
+        assert written.returncode == 0, written.stderr
+    refused = temper("evaluate", f"{pruned}:{lost[1]}")
+    assert (refused.returncode, "its weights were dropped by `temper prune`" in refused.stderr) == (2, True)
+    assert ", 0 continue" in temper("resume", str(pruned)).stdout
+    assert "0.0 of" in temper("prune", str(pruned), "--keep", lost[0]).stdout

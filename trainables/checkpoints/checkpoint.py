@@ -1,6 +1,7 @@
 """Writes and reads the checkpoints of a recipe: checkpoint/<epoch>/ with tensor files and, written last, state.json."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 from trainables.storage import Folder
@@ -19,13 +20,13 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
     for name, content in files.items():
         place.write(name, content)
     place.write_json("state.json", {**state, "sha256": {name: _hash(content) for name, content in files.items()}})
-    for old in _epochs(folder)[:-2]:
+    for old in epochs_in(folder)[:-2]:
         folder.child(str(old)).remove()
 
 
 def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
     """Reads the files and the state of the newest undamaged checkpoint; None if there is none."""
-    for epoch in reversed(_epochs(folder)):
+    for epoch in reversed(epochs_in(folder)):
         found = _read(folder.child(str(epoch)))
         if found is not None:
             return found
@@ -34,7 +35,7 @@ def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | Non
 
 def torn(folder: Folder) -> tuple[list[int], int | None]:
     """Returns the epochs of the damaged checkpoints, and the epoch of the newest undamaged one, None without any."""
-    epochs = _epochs(folder)
+    epochs = epochs_in(folder)
     broken = [epoch for epoch in epochs if _read(folder.child(str(epoch))) is None]
     return broken, max((epoch for epoch in epochs if epoch not in broken), default=None)
 
@@ -48,15 +49,19 @@ def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
         best: read the weights of the best epoch instead of the last.
 
     Returns:
-        The weights; None if there is no undamaged checkpoint of the finished recipe.
+        The weights; None if there is no undamaged checkpoint of the finished recipe, or they were dropped from it.
     """
     found = read_newest(folder)
     if found is None or len(found[1]["history"]) < epochs:
         return None
-    files = found[0]
-    if best:
-        return files["best.safetensors"]
-    return files.get("average.safetensors", files["weights.safetensors"])
+    name = result_name(found[0], best=best)
+    return None if name is None else found[0][name]
+
+
+def result_name(files: Collection[str], *, best: bool) -> str | None:
+    """Returns which of a checkpoint's files holds the weights that a recipe keeps; None if it was dropped."""
+    wanted = ("best.safetensors",) if best else ("average.safetensors", "weights.safetensors")
+    return next((name for name in wanted if name in files), None)
 
 
 def _read(place: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
@@ -70,7 +75,8 @@ def _read(place: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
     return (files, state) if whole else None
 
 
-def _epochs(folder: Folder) -> list[int]:
+def epochs_in(folder: Folder) -> list[int]:
+    """Returns the epochs of which there are checkpoints, damaged ones included, in their order."""
     return sorted(int(name) for name in folder.names() if name.isdigit())
 
 
