@@ -200,10 +200,12 @@ def _await_end(
             place.write("look", b"")
             place.delete("look")
         names = place.names()
-        if RELEASED in names or state_of(holder) == GONE:
+        holder = holder or _holder(place)  # it was looked at while its claim was being written
+        state = state_of(holder)
+        if RELEASED in names or state == GONE:
             return
-        if _beats(names) != beats:
-            raise Held(f"{who} works on it; wait until it ends, or end it")
+        if _beats(names) != beats or state == RUNNING:
+            raise Held(f"{run}: {words(holder)} works on it; wait until it ends, or end it")
 
 
 def _age(place: Folder, names: list[str]) -> float:

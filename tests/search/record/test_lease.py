@@ -96,6 +96,21 @@ def test_a_stopped_driver_loses_its_run_notices_and_writes_nothing_more(
     assert "is stopped; waiting up to" in said[0]
 
 
+def test_a_claim_that_is_just_being_written_is_read_again(run: Folder) -> None:
+    """Of two that begin at once, the later one sees the other's claim empty, and learns who it is a moment after."""
+    claim = run.child("lease", "1")
+    claim.write("claim.json", b"")
+    naps: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        claim.write_json("claim.json", this_process())
+
+    with pytest.raises(Held, match=rf"process {os.getpid()} on .* works on it"):
+        acquire(run, sleep=sleep)
+    assert len(naps) == 1
+
+
 def test_a_driver_elsewhere_is_known_by_its_beats_alone(
     run: Folder, driver: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
