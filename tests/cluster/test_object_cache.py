@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,41 @@ def test_what_was_put_is_taken_and_not_made_again(cache: ObjectCache) -> None:
     assert cache.take("one", recover)["weights"].tolist() == [0, 1, 2, 3, 4]
     assert cache.take("two", recover) == 2
     assert made == []
+
+
+class Noted:
+    """An object that notes in a file which processes unpickle it."""
+
+    def __init__(self, notes: Path) -> None:
+        self.notes = notes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return note, (self.notes,)
+
+
+def note(notes: Path) -> Noted:
+    with notes.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    return Noted(notes)
+
+
+def test_the_keeper_does_not_unpickle_what_it_keeps(cache: ObjectCache, tmp_path: Path) -> None:
+    cache.put("noted", Noted(tmp_path / "notes"))
+    recover, made = recovering("another")
+    assert isinstance(cache.take("noted", recover), Noted)
+    assert (tmp_path / "notes").read_text().split() == [str(os.getpid())]
+    assert made == []
+
+
+def test_arrays_are_shared_and_not_copied(cache: ObjectCache) -> None:
+    cache.put("arrays", [np.arange(100_000), np.zeros((0, 3), np.float32), np.ones((2, 3), order="F")])
+    recover, _ = recovering("another")
+    many, none, columns = cache.take("arrays", recover)
+    assert many.tolist() == list(range(100_000))
+    assert not many.flags.owndata
+    assert not many.flags.writeable  # by Ray, for it is the object store's memory
+    assert none.shape == (0, 3)
+    assert columns.tolist() == [[1.0] * 3] * 2
 
 
 def test_workers_of_a_local_session_run_at_its_own_niceness(cache: ObjectCache) -> None:
