@@ -7,4 +7,26 @@
 - `export`: exports recipes and models
 - `comparison`: holds several runs against each other, on one reference point
 - `report`: writes the report and its charts
+- `results`: what people call from Python to look at a run
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.results.picked import Picked
+    from analysis.results.results import Results, load_run
+
+__all__ = ["Picked", "Results", "load_run"]
+_PLACES = {
+    "Picked": "analysis.results.picked",
+    "Results": "analysis.results.results",
+    "load_run": "analysis.results.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what people call from Python once it is asked for, since it needs pandas."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

@@ -13,5 +13,21 @@ From the ground up:
 - `preflight`, `simulation`, `reproduce`: plan and price a search before it runs, simulate one, repeat one recipe
 - `evaluating`, `confirm`: attack one network as hard as can be; retrain what was found, and say who wins
 - `tidying`: drops what nothing needs any more
+- `api`: what people call from Python
 - `cli`: the command line, a file for each kind of command
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.api import load_study, resume_run, run_study
+
+__all__ = ["load_study", "resume_run", "run_study"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what people call from Python once it is asked for, so that parts of the package can do without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("search.api"), name)

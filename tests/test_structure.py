@@ -25,9 +25,9 @@ FLOORS = {
     "attacks losses compute channels pruning compression evaluation ensemble assessment conditions deployment recipe "
     "checkpoints training execution estimation network_check trainable",
     "cluster": "object_cache connection placement doctor",
-    "analysis": "run pareto evidence tables export comparison report",
+    "analysis": "run pareto evidence tables export comparison report results",
     "search": "failures study events recipes remote resume surrogate samplers halving monitoring record running "
-    "reproduce preflight simulation evaluating confirm tidying cli __main__",
+    "reproduce preflight simulation evaluating confirm tidying api cli __main__",
 }
 ORDER = [f"{package}.{room}" for package, rooms in FLOORS.items() for room in rooms.split()]
 FOLDERS = [room for room in ORDER if (ROOT / room.replace(".", "/")).is_dir()]

@@ -138,6 +138,12 @@ def reference_point_of(run: Run) -> NDArray[np.float64] | None:
     return rule_of(run.info).point(**robust, compute=metric(reference, compute_metric(run.info)))
 
 
+def least_of(run: Run) -> float | None:
+    """Return the least robust accuracy of the region that a study asks for, 0–1; None while it is not known."""
+    point = reference_point_of(run)
+    return None if point is None else float(point[0])
+
+
 def outside(run: Run, trial: Trial) -> str | None:
     """Return in words why a finished trial lies outside the region; None: it lies inside, or there is no region yet."""
     return beyond(reference_point_of(run), trial, compute_metric(run.info))

@@ -117,15 +117,17 @@ def _by_region(part: pd.DataFrame, role: str) -> list[tuple[bool, pd.DataFrame]]
 
 
 def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> str:
+    """Draw the figure of `frontier_figure` as an HTML div, without the library plotly.js that it needs."""
+    return str(frontier_figure(table, info, least).to_html(full_html=False, include_plotlyjs=False))
+
+
+def frontier_figure(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> go.Figure:
     """Draw the same as an interactive figure, in which a button switches between marginal and end-to-end compute.
 
     Args:
         table: as for `draw_frontier_png`.
         info: the run's run.json.
         least: as for `draw_frontier_png`.
-
-    Returns:
-        An HTML div, without the library plotly.js that it needs.
     """
     figure = go.Figure()
     steps = {axis: staircase(table, axis) for axis in ("train_flops", "end_to_end_flops")}
@@ -185,7 +187,7 @@ def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float |
         ],
         margin={"t": 60},
     )
-    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+    return figure
 
 
 def _hover(row: "pd.Series[Any]") -> str:

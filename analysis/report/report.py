@@ -20,7 +20,7 @@ from analysis.evidence.rows import rows
 from analysis.export.recipes import record
 from analysis.pareto.frontier import frontier
 from analysis.pareto.parity import verdict
-from analysis.pareto.reference_point import reference_point_of
+from analysis.pareto.reference_point import least_of
 from analysis.report.epsilon_curves import draw_epsilon_curves_png
 from analysis.report.frontier_chart import draw_frontier_html, draw_frontier_png, title
 from analysis.report.grid_chart import draw_grid_png
@@ -51,7 +51,7 @@ def write_report(run: Run) -> None:
         run.folder.write(name, buffer.getvalue())
     run.folder.write_json("frontier.json", [record(run, trial, proven) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())
-    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info, _least(run)))
+    run.folder.child("figures").write("frontier.png", draw_frontier_png(table, run.info, least_of(run)))
     grid = grid_table(run)
     picture = draw_grid_png(run, grid) if len(grid) else None
     if picture:
@@ -93,7 +93,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         attack=attack_words(run.info["evaluation"]),
         verdict=verdict(run),
         plotly_js=get_plotlyjs(),
-        figure=draw_frontier_html(table, run.info, _least(run)),
+        figure=draw_frontier_html(table, run.info, least_of(run)),
         grid=b64encode(grid).decode() if grid else None,
         tables=tables,
         confirmations=[_confirmation(one) for one in confirmations],
@@ -107,12 +107,6 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         unfinished=left_unfinished(run),
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
-
-
-def _least(run: Run) -> float | None:
-    """Return the least robust accuracy of the region that the study asks for; None while it is not known."""
-    point = reference_point_of(run)
-    return None if point is None else float(point[0])
 
 
 def _confirmation(one: Confirmation) -> dict[str, Any]:

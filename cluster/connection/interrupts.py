@@ -59,6 +59,31 @@ class Interrupts:
                 signal.signal(number, self._receive)
 
     @contextmanager
+    def listening(self, farewell: Callable[[], object]) -> Iterator[None]:
+        """Handle the signals for as long as the context lasts, for a caller that goes on afterwards.
+
+        Who listens already, or is not the main thread, in which alone a signal can be handled, keeps what is.
+
+        Args:
+            farewell: is called when the context is interrupted, and before the process ends by a second signal.
+        """
+        if self._listening or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before, farewell_before = {number: signal.getsignal(number) for number in SIGNALS}, self.farewell
+        self.farewell = farewell
+        self.listen()
+        try:
+            yield
+        except Interrupted:
+            farewell()
+            raise
+        finally:
+            self._listening, self._received, self.farewell = False, 0, farewell_before
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
     def deferred(self) -> Iterator[None]:
         """Raise nothing while the context lasts, except in `check`; a signal that came meanwhile is raised at its end.
 

@@ -83,6 +83,26 @@ def prepare_environment(address: str | None) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+def require_free_ray(address: str | None) -> None:
+    """Refuse to start where this process uses Ray already, as a notebook may; call it before `prepare_environment`.
+
+    Args:
+        address: as for `prepare_environment`.
+
+    Raises:
+        InvalidInput: this process has joined a cluster, or has imported Ray, which read then whether it needs a token.
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        raise InvalidInput("Ray runs in this process already; call ray.shutdown() first, and give a cluster's address")
+    told = os.environ.get("RAY_AUTH_MODE") == "token" and "RAY_AUTH_TOKEN" in os.environ
+    if ray is not None and address is None and not told:
+        raise InvalidInput(
+            "Ray was imported before its private session got a token; run the search before anything imports Ray, or "
+            "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN before that"
+        )
+
+
 @dataclass(frozen=True)
 class Target:
     """Where a search runs: on this machine alone, or on a cluster.

@@ -3,17 +3,16 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from cluster.connection.interrupts import INTERRUPTS, Interrupted, descendants, end
 from cluster.connection.session import Target
+from search.api import Searching, carry_out
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.cli.output import OUTPUTS
 from search.study.loading import load, shipped
-from search.study.study import Study
 from trainables.errors import InvalidInput, MachineFault
 
 if TYPE_CHECKING:  # they import pyarrow, for which `temper validate` need not wait
@@ -66,6 +65,7 @@ def search(
         check_resources_here(loaded)
     prepare(address)
     from analysis.run.trials import read_run
+    from search.preflight.network_check import tried
     from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
     from search.resume.comparison import check_run
@@ -97,7 +97,7 @@ def search(
             started=started,
             terminal=terminal,
             past_trials=past_trials,
-            check=_check_of(loaded, terminal.line, tries=not no_try),
+            check=lambda splits: tried(loaded, splits, terminal.line, tries=not no_try),
         ),
     )
 
@@ -150,17 +150,6 @@ def studies() -> None:
         click.echo(f"{name:22s} {load(name).description}")
 
 
-def _check_of(study: Study, say: Callable[[str], object], *, tries: bool) -> Callable[[Any], Sequence[str]]:
-    """Return what is called with a study's data before its search begins: the try, or a word that there is none."""
-    from search.preflight.network_check import NOT_TRIED, check_studys_network
-
-    def untried(_: object) -> Sequence[str]:
-        say(NOT_TRIED)
-        return (NOT_TRIED,)
-
-    return (lambda splits: check_studys_network(study, splits, say)) if tries else untried
-
-
 def _resume(folder: "Folder", started: float, target: Target, *, force: bool, added: "Extension | None" = None) -> None:
     from analysis.run.trials import read_info
     from search.failures import storage_watched
@@ -185,7 +174,7 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool, ad
     )
 
 
-def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None:
+def _watch(lease: "Lease", started: float, search: Searching) -> None:
     """Run a search until it ends or a signal interrupts it, then print its result and the commands to go on with.
 
     Args:
@@ -198,27 +187,23 @@ def _watch(lease: "Lease", started: float, search: Callable[[Any], Any]) -> None
     """
     from analysis.export.selection import first_pick
     from analysis.run.status import left_unfinished
-    from search.failures import storage_watched
 
     folder = lease.run
     OUTPUTS.excuse()
     INTERRUPTS.farewell = lambda: click.echo(_interrupted(folder), err=True)
     lease.on_lost = lambda: _give_up(lease)
     try:
-        with lease, storage_watched(folder):
-            from search.record import derived_files  # takes seconds, in which the lease is renewed already
-            from search.running import runner
-
-            timing = search(runner)
-            run = derived_files.derive(folder)
+        run, timing = carry_out(lease, search)
     except KeyboardInterrupt as interrupt:
         with INTERRUPTS.deferred():
             click.echo(f"\n{_interrupted(folder)}", err=True)
             _leave(interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED)
+    from search.record.derived_files import conclude
+
     unfinished = left_unfinished(run)
     if unfinished is not None and not any(trial.metrics for trial in run.trials):
         raise MachineFault(unfinished)
-    sentence = derived_files.conclude(run)
+    sentence = conclude(run)
     click.echo(
         f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
         f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.export.selection import picks
+from analysis.export.study_folder import require_modules
 from analysis.run.trials import Run, Trial, read_run
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, session
@@ -21,7 +22,6 @@ from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
 from search.remote.user_modules import user_modules
 from search.resume.comparison import check_run
-from search.resume.study_folder import require_modules
 from search.running.capacity import capacity_of
 from search.study.loading import read_study
 from search.study.study import Study

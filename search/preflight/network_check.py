@@ -48,6 +48,14 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     return tuple(lines[:-1])
 
 
+def tried(study: Study, splits: Splits, say: Callable[[str], object], *, tries: bool) -> tuple[str, ...]:
+    """Do as `check_studys_network` if `tries`, else say and return that it was not done."""
+    if tries:
+        return check_studys_network(study, splits, say)
+    say(NOT_TRIED)
+    return (NOT_TRIED,)
+
+
 def lines_of(checked: CheckedNetwork) -> list[str]:
     """Return what the checks of a network found, as lines of text; the last one sums up."""
     found = [f"{finding.kind}: {finding.text}" for finding in checked.findings]

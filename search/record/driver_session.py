@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from signal import SIGINT
 
+from analysis.export.study_folder import FOLDERS
 from analysis.run.sessions import BEGAN, ENDED, SESSIONS, End, session_numbers
 from cluster.connection.interrupts import SIGNALS, Interrupted
 from cluster.connection.runtime_env import temper_version
@@ -14,7 +15,6 @@ from cluster.connection.session import IN_A_JOB
 from search.events import Listener, Proposal
 from search.failures import ending_of
 from search.record.provenance import now
-from search.resume.study_folder import FOLDERS
 from trainables.storage import Folder
 from trainables.user_modules import user_folders
 

@@ -5,6 +5,5 @@
 - `fingerprint`: finds out whether code, data and study are still the same
 - `comparison`: compares what is the user's, for every command that reads a run
 - `extension`: adds to the budget of a search that has ended
-- `study_folder`: finds the user's modules from another folder than the one where the search began
 - `corrupt_files`: lists the files that a kill left incomplete
 """

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from analysis.export.study_folder import find_modules
 from analysis.run.trials import Run
 from analysis.run.users_parts import DATA, FILE, users_parts
 from cluster.connection.runtime_env import temper_version
 from search.remote.user_modules import shipped_file
 from search.resume.fingerprint import file_hash, module_hashes
-from search.resume.study_folder import find_modules
 from search.study.loading import read_study
 from trainables.errors import InvalidInput
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import optuna
 
+from analysis.export.study_folder import require_modules
 from analysis.run.extensions import Extension, Spent, read_extensions, write_extension
 from analysis.run.sessions import hours_spent
 from analysis.run.trials import read_run
@@ -31,7 +32,6 @@ from search.resume.corrupt_files import corrupt_files
 from search.resume.extension import check_extension, extended, spent_of
 from search.resume.fingerprint import differences, fingerprint
 from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
-from search.resume.study_folder import require_modules
 from search.running.budget import START
 from search.running.capacity import capacity_of
 from search.running.tuning import TUNE_STATE, tune_study

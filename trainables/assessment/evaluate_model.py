@@ -25,7 +25,7 @@ from trainables.ensemble.ensemble import (
 )
 from trainables.ensemble.self_test import check_attacks
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import Strength, ThreatModel
+from trainables.evaluation.config import Strength, ThreatModel, threat_words
 
 Bits = NDArray[np.bool_]
 
@@ -73,6 +73,12 @@ class Evaluation:
     def white_box(self) -> bool:
         """Whether attacks followed gradients; if not, the robust accuracy is an upper bound."""
         return any(turn.white_box for turn in self.turns)
+
+    def __repr__(self) -> str:
+        """Return its numbers in a line, without the images."""
+        said = f"{threat_words(self.threat_model)}, {self.attack} attack, {len(self.clean)} images: "
+        said += f"robust accuracy {self.robust_accuracy:.3f}, clean {self.clean_accuracy:.3f}"
+        return said + (f"; unreliable: {'; '.join(self.unreliable)}" if self.unreliable else "")
 
 
 def evaluate_model(

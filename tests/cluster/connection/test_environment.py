@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import ray
 
-from cluster.connection.session import Target, prepare_environment, session
+from cluster.connection.session import Target, prepare_environment, require_free_ray, session
 from trainables.errors import InvalidInput, MachineFault
 
 NICENESS = "RAY_worker_niceness"
@@ -34,6 +34,21 @@ def test_a_local_session_heeds_no_variable_of_another_cluster(monkeypatch: pytes
     prepare_environment(None)
     assert not OTHERS.keys() & os.environ.keys()
     assert os.environ.get(NICENESS) == "0"  # Ray adds it to the niceness of the process that starts it
+
+
+def test_a_notebook_that_uses_ray_already_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = SimpleNamespace(is_initialized=lambda: True)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setitem(sys.modules, "ray", used)
+    with pytest.raises(InvalidInput, match=r"call ray\.shutdown\(\) first"):
+        require_free_ray(None)
+    used.is_initialized = lambda: False  # it was imported
+    with pytest.raises(InvalidInput, match="before anything imports Ray"):
+        require_free_ray(None)
+    require_free_ray("other:6379")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as after an earlier search of this process
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    require_free_ray(None)
 
 
 @pytest.mark.parametrize(("failures", "starts"), [(0, 1), (1, 2), (2, None)])

@@ -136,6 +136,20 @@ def test_two_signals_in_a_row_are_one_and_a_later_one_ends_the_process_and_what_
     assert said == ["resume"]
 
 
+def test_a_caller_who_goes_on_gets_its_handlers_back_and_hears_of_an_interrupt() -> None:
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    made, said = Interrupts(), []
+    for _ in range(2):  # the second search of a notebook is interrupted as the first one was
+        with pytest.raises(Interrupted), made.listening(lambda: said.append("resume")):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert {number: signal.getsignal(number) for number in NUMBERS} == before
+        made.check()
+    with made.listening(lambda: said.append("never")), made.listening(lambda: said.append("nor this")):
+        assert signal.getsignal(signal.SIGINT) != before[signal.SIGINT]
+    assert {number: signal.getsignal(number) for number in NUMBERS} == before
+    assert said == ["resume", "resume"]
+
+
 def test_a_signal_that_is_ignored_as_by_nohup_stays_ignored(interrupts: Interrupts) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     interrupts.listen()

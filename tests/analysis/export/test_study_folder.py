@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from analysis.export.study_folder import find_modules, require_modules
 from search.record.driver_session import driver_session
-from search.resume.study_folder import find_modules, require_modules
 from tests.support.run_directories import start
 from trainables.errors import InvalidInput
 from trainables.storage import Folder

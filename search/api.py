@@ -1,0 +1,197 @@
+"""What people call from Python: load a study, run it, and go on with a run, as the command line does.
+
+The search runs in this process, and its trials in processes of Ray's, which import what a study names: a network of the
+user's must lie in a module, and cannot be defined in a notebook.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.session import Target, prepare_environment, require_free_ray
+from search.study.loading import load
+from search.study.study import Study
+from trainables.errors import InvalidInput, MachineFault
+
+if TYPE_CHECKING:  # they import pyarrow, pandas or Ray, for which loading a study need not wait
+    from analysis.results.results import Results
+    from analysis.run.trials import Run
+    from search.record.lease import Lease
+    from search.running.runner import Timing
+
+Searching = Callable[[Any], "Timing"]  # is given the module that runs searches, and runs one
+
+
+def load_study(study: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Study:
+    """Read a study, change it, and validate it.
+
+    Args:
+        study: name of a shipped study, or path of a YAML file. The user's modules that it names are looked for beside
+            that file first.
+        settings: changes, by dotted key: {"budget.trials": 12, "space.schedule.epochs.high": 4}.
+
+    Raises:
+        InvalidInput: there is no such study, or it is not valid; it lists every problem.
+    """
+    changes = []
+    for key, value in (settings or {}).items():
+        try:
+            changes.append(f"{key}={json.dumps(value, allow_nan=False)}")
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"{key}: got {value!r}, expected plain data ({error})") from None
+    return load(str(study), changes)
+
+
+def run_study(
+    study: Study,
+    *,
+    storage: str | PathLike[str] = "runs",
+    name: str | None = None,
+    address: str | None = None,
+    allow_unauthenticated: bool = False,
+    warm_start: Sequence[str | PathLike[str]] = (),
+    try_network: bool = True,
+) -> "Results":
+    """Run a study into a new run directory, and print a line for each recipe that ends.
+
+    A KeyboardInterrupt, as by a notebook's stop button, ends it within seconds; `resume_run` goes on with it.
+
+    Args:
+        study: the study, from `load_study`.
+        storage: folder or URI (s3://…, gs://…) that holds runs.
+        name: name of the run; None: the study's name and the time.
+        address: Ray cluster to run on (auto, host:port, ray://host:port); None: this machine alone.
+        allow_unauthenticated: join even a cluster that asks nobody for a token.
+        warm_start: earlier runs of the same base, from which the sampler learns.
+        try_network: try the network on a few images first.
+
+    Raises:
+        InvalidInput: something of it cannot be run; nothing is written then.
+        NoTrialSucceeded: no recipe finished.
+        MachineFault: processes or nodes were lost for good, or the storage is full; what finished is in the run.
+    """
+    started = time.perf_counter()
+    if address is None:
+        from search.preflight.study_check import check_resources_here
+
+        check_resources_here(study)
+    require_free_ray(address)
+    prepare_environment(address)
+    from analysis.run.trials import read_run
+    from search.monitoring.progress import Terminal
+    from search.preflight.network_check import tried
+    from search.recipes.fixed import FixedRecipes
+    from search.record import run_directory
+    from search.resume.comparison import check_run
+    from search.samplers.warm_start import past_trials_of
+    from trainables.storage import Folder
+
+    earlier = [read_run(Folder(str(run))) for run in warm_start]
+    for run in earlier:
+        check_run(run, print)
+    past_trials = past_trials_of(earlier, study, FixedRecipes.of(study))
+    if name is None:
+        lease = run_directory.open_unnamed_run(str(storage), study)
+    else:
+        lease = run_directory.open_run(str(storage), name, print)
+    terminal = Terminal()
+    return _carried_out(
+        lease,
+        lambda runner: runner.search(
+            study,
+            lease,
+            target=Target(address, allow_unauthenticated),
+            command=f"search.run_study of {study.name!r} from Python",
+            started=started,
+            terminal=terminal,
+            past_trials=past_trials,
+            check=lambda splits: tried(study, splits, terminal.line, tries=try_network),
+        ),
+    )
+
+
+def resume_run(
+    run: str | PathLike[str],
+    *,
+    add: Mapping[str, float] | None = None,
+    address: str | None = None,
+    allow_unauthenticated: bool = False,
+    force: bool = False,
+) -> "Results":
+    """Go on with a search that was interrupted or killed, or has ended and gets more to spend.
+
+    Args:
+        run: the run directory, or its URI.
+        add: what is added to the budget, such as {"trials": 20}; also "hours" and "flops".
+        address: as for `run_study`.
+        allow_unauthenticated: as for `run_study`.
+        force: go on even if code, data or study have changed.
+
+    Raises:
+        InvalidInput: it is no run, or it cannot go on.
+        NoTrialSucceeded, MachineFault: as for `run_study`.
+    """
+    started = time.perf_counter()
+    require_free_ray(address)
+    prepare_environment(address)
+    from analysis.run.trials import read_info
+    from search.failures import storage_watched
+    from search.monitoring.progress import Terminal
+    from search.record.lease import acquire
+    from search.resume.extension import read_amounts
+    from trainables.storage import Folder
+
+    added = read_amounts([f"{name}=+{amount:g}" for name, amount in (add or {}).items()])
+    folder = Folder(str(run))
+    read_info(folder)  # refuses what is no run, in which no lease is to be left
+    with storage_watched(folder):
+        lease = acquire(folder, say=print)
+    return _carried_out(
+        lease,
+        lambda runner: runner.resume(
+            lease,
+            target=Target(address, allow_unauthenticated),
+            command=f"search.resume_run of {folder} from Python",
+            force=force,
+            started=started,
+            terminal=Terminal(),
+            added=added,
+        ),
+    )
+
+
+def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":
+    """Run a search as the holder of its run, then derive the report and all else from its record.
+
+    Args:
+        lease: holds the run.
+        search: runs the search.
+    """
+    from search.failures import storage_watched
+
+    with lease, storage_watched(lease.run):
+        from search.record import derived_files  # takes seconds, in which the lease is renewed already
+        from search.running import runner
+
+        timing = search(runner)
+        return derived_files.derive(lease.run), timing
+
+
+def _carried_out(lease: "Lease", search: Searching) -> "Results":
+    """Carry a search out, print its verdict, and return its results."""
+    folder = lease.run
+    with INTERRUPTS.listening(lambda: print(f"Interrupted. search.resume_run({str(folder)!r}) goes on with it.")):
+        run, _ = carry_out(lease, search)
+    from analysis.results.results import Results
+    from analysis.run.status import left_unfinished
+    from search.record.derived_files import conclude
+
+    unfinished = left_unfinished(run)
+    if unfinished is None or any(trial.metrics for trial in run.trials):
+        print(f"\n{conclude(run)}\n\nReport   {folder}/report.html")
+    if unfinished is not None:
+        raise MachineFault(unfinished)
+    return Results(run)

@@ -1,0 +1,39 @@
+"""What people call from Python before a search begins: a study is read and changed, and what is wrong is refused."""
+
+from pathlib import Path
+
+import pytest
+
+import search
+from trainables.errors import InvalidInput
+
+
+def test_a_study_is_changed_by_plain_data() -> None:
+    changes = {"budget.trials": 3, "sampler.kind": "random", "space.perturbation.epsilon": {"low": 0.01, "high": 0.05}}
+    study = search.load_study("digits", changes)
+    assert study.budget.trials == 3
+    assert study.sampler.kind == "random"
+    assert study.space is not None
+    assert study.space.perturbation.epsilon.high == 0.05
+    assert search.load_study("digits") == search.load_study("digits", {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"budget.trials": -1}, "budget.trials"),
+        ({"seed": {1, 2}}, "seed: got {1, 2}, expected plain data"),
+        ({"pretraining.learning_rate": float("nan")}, "pretraining.learning_rate: got nan"),
+        ({"no such": 1}, "expected path.to.key=value"),
+    ],
+)
+def test_a_change_that_is_wrong_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        search.load_study("digits", changes)
+
+
+def test_a_study_of_a_file_is_read_by_its_path(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no such study"):
+        search.load_study(tmp_path / "none.yaml")
+    with pytest.raises(AttributeError, match="no attribute 'run'"):
+        search.run  # noqa: B018
