@@ -1,6 +1,7 @@
 """What documents for contributors say of the code is so: rooms, paths, commands, decisions, versions and hooks."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from search.cli.app import temper
 from tests.support.checkout import PACKAGES, ROOT
 from tests.test_structure import FLOORS
 
@@ -110,6 +112,28 @@ def test_links_between_documents_lead_somewhere() -> None:
         assert target.exists(), (path, link)
         assert not heading or heading in anchors(target.read_text()), (path, link)
     assert len(links) >= 20
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Each line of a block of commands that begins with `temper`, and the document that shows it."""
+    documents = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        (path.name, line.removeprefix("$ "))
+        for path in documents
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        if language in ("", "bash")
+        for line in block.replace("\\\n", " ").splitlines()
+        if re.match(r"(\$ )?temper ", line)
+    ]
+
+
+def test_every_command_that_is_shown_is_one_that_the_command_line_takes() -> None:
+    for name, line in shown_commands():
+        verb, *rest = shlex.split(line, comments=True)[1:]
+        command = temper.commands.get(verb)
+        assert command is not None, (name, line)
+        command.make_context(verb, rest)  # raises for an option that there is not, or a value that it does not take
+    assert len(shown_commands()) >= 15
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)

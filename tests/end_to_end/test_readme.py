@@ -1,4 +1,4 @@
-"""README's worked examples of bringing one's own data, network, attack and compression method, as they stand there."""
+"""The worked examples of bringing one's own data, network, attack and compression method, as they stand there."""
 
 import json
 import re
@@ -10,12 +10,13 @@ import yaml
 
 from tests.support.command import temper
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "your-own.md"
 OWN = {"Your own attack": "mi_fgsm", "Your own compression method": "low_rank"}  # section to the file that is tested
 
 
 def section_of(heading: str) -> str:
-    return README.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    return PAGE.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
 
 
 def blocks_of(heading: str) -> dict[str, str]:
@@ -45,7 +46,7 @@ def write(folder: Path, study: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("heading", OWN)
 def test_code_of_ones_own_is_the_code_that_the_suites_run(heading: str) -> None:
-    tested = (README.parent / "tests" / "support" / f"{OWN[heading]}.py").read_text()
+    tested = (ROOT / "tests" / "support" / f"{OWN[heading]}.py").read_text()
     assert re.split(r"(?m)^(?=from |import )", tested, maxsplit=1)[1] == blocks_of(heading)["python"]
 
 
@@ -60,6 +61,13 @@ def test_studies_with_what_is_ones_own_are_valid_and_a_wrong_one_is_not(tmp_path
     refused = temper("validate", "odd.yaml", cwd=tmp_path)
     assert refused.returncode == 2
     assert "baselines.1.perturbation.kind: mi_fgsm:attack does not take the keyword arguments" in refused.stderr
+
+
+def test_the_short_study_of_readme_is_valid_with_the_rest_of_the_long_one(tmp_path: Path) -> None:
+    (short,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    write(tmp_path, study_with() | yaml.safe_load(short))
+    valid = temper("validate", "odd.yaml", cwd=tmp_path)
+    assert valid.returncode == 0, valid.stderr
 
 
 @pytest.mark.slow

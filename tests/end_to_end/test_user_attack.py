@@ -1,4 +1,4 @@
-"""README's attack of one's own, in a baseline and in the space of a whole search."""
+"""The documents' attack of one's own, in a baseline and in the space of a whole search."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A compression method of the user's own, as README shows it: convolutions become pairs of cheaper ones."""
+"""A compression method of the user's own, as docs/your-own.md shows it: convolutions become pairs of cheaper ones."""
 
 from collections import OrderedDict
 from collections.abc import Mapping

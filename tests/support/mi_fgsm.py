@@ -1,4 +1,4 @@
-"""README's worked example of an attack of one's own, word for word from the first import on."""
+"""The worked example of an attack of one's own in docs/your-own.md, word for word from the first import on."""
 # mypy: ignore-errors
 # A user's file has no types.
 

@@ -1,4 +1,4 @@
-"""The confirmed run that README shows: its record, without weights, still says what README and its verdicts say."""
+"""The confirmed run that docs/evidence.md shows: its record, without weights, still says what page and verdicts say."""
 
 import json
 import tarfile
@@ -33,7 +33,7 @@ def test_recipes_outcomes_and_attacks_are_enough_for_the_verdicts(found: tuple[C
         assert as_json(one)["conditions"] == kept["conditions"]
 
 
-def test_readme_says_what_they_say(found: tuple[Confirmation, ...]) -> None:
-    text = " ".join(Path(ROOT / "README.md").read_text().replace("\n> ", "\n").split())
+def test_the_page_says_what_they_say(found: tuple[Confirmation, ...]) -> None:
+    text = " ".join(Path(ROOT / "docs" / "evidence.md").read_text().replace("\n> ", "\n").split())
     for one in found:
         assert sentences(one)[0] in text

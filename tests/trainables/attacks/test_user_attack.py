@@ -1,4 +1,4 @@
-"""An attack of the user's own: README's example trains a network, and what is none is refused in words."""
+"""An attack of the user's own: the documents' example trains a network, and what is none is refused in words."""
 
 import sys
 from collections.abc import Iterator
