@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from analysis.run.extensions import read_extensions
 from analysis.run.sessions import End, last_written, read_sessions
@@ -94,6 +95,34 @@ def _patience(running: tuple[Trial, ...]) -> float:
     return max([QUIET_SECONDS, *(QUIET_EPOCHS * one for one in seconds)])
 
 
+def status_data(run: Run, status: Status) -> dict[str, Any]:
+    """Return a status as plain data for programs: counts by state, what runs, and the most robust proposal."""
+    best = _best(run)
+    return {
+        "run": str(run.folder),
+        "phase": status.phase.value,
+        "since": None if status.since is None else status.since.isoformat(),
+        "reason": status.reason,
+        "host": status.host,
+        "silent_seconds": status.silent,
+        "planned": status.planned,
+        "ended": {state.value: count for state, count in sorted(status.ended.items())},
+        "running": [
+            {
+                "id": trial.id,
+                "role": trial.role,
+                "name": trial.name,
+                "epoch": len(trial.history),
+                "epochs": trial.recipe["schedule"]["epochs"],
+                "robust_accuracy": trial.history[-1].get("robust_accuracy") if trial.history else None,
+                "lost": trial.lost,
+            }
+            for trial in status.running
+        ],
+        "best": None if best is None else {"id": best.id, **best.metrics},
+    }
+
+
 def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[str]:
     """Return a status as lines for people to read; `now` as for `status_of`."""
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
@@ -106,16 +135,20 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
         f"  {trial.name or trial.role:{wide}s}  {_progress(trial, status.phase)}  {summary(trial.recipe)}"
         for trial in status.running
     ]
-    proposed = [
-        trial for trial in run.trials if trial.role == "proposed" and trial.metrics and at_chance(trial.metrics) is None
-    ]
-    if proposed:
-        best = max(proposed, key=lambda trial: trial.metrics["robust_accuracy"])
+    if (best := _best(run)) is not None:
         score, flops = best.metrics["robust_accuracy"], best.metrics["train_flops"]
         reference = run.reference
         share = f" = {flops / reference.metrics['train_flops']:.1%} of the reference" if reference else ""
         lines.append(f"most robust proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
     return lines + _phase_lines(run, status, now or datetime.now(UTC))
+
+
+def _best(run: Run) -> Trial | None:
+    """Return the most robust proposal that is better than chance; None: there is none."""
+    proposed = [
+        trial for trial in run.trials if trial.role == "proposed" and trial.metrics and at_chance(trial.metrics) is None
+    ]
+    return max(proposed, key=lambda trial: trial.metrics["robust_accuracy"], default=None)
 
 
 def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:

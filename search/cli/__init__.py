@@ -2,6 +2,7 @@
 
 - `app`: the command itself, and how errors become exit codes
 - `search`, `results`, `evidence`, `cluster`, `recordings`: its subcommands
+- `completion`: what the shell offers
 - `output`: makes printing never end a command
 - `options`: options that several of them share
 """

@@ -10,6 +10,7 @@ import click
 
 from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
+from search.cli.completion import completion
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
@@ -50,6 +51,7 @@ for command in (
     doctor,
     record,
     simulate,
+    completion,
 ):
     temper.add_command(command)
 

@@ -4,12 +4,13 @@ import sys
 
 import click
 
+from search.cli.completion import studies as names
 from search.cli.options import NO_TRY, SETTING, prepare
 from search.study.loading import load
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=names)
 @SETTING
 @click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
 @click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
@@ -60,7 +61,7 @@ def fetch(name: str, address: str, output: str | None) -> None:
 
 
 @click.command()
-@click.argument("study", required=False)
+@click.argument("study", required=False, shell_complete=names)
 @SETTING
 @click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from search.cli.completion import picks, runs
 from search.cli.options import FORCE, on_cluster, prepare
 
 KEPT = "What was trained and attacked is kept: the same command goes on."
@@ -48,9 +49,9 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option(
-    "--pick", "picks", multiple=True, metavar="WHAT",
+    "--pick", "picks", multiple=True, metavar="WHAT", shell_complete=picks,
     help="knee, parity, max-robust, all, or the beginning of a trial's id; may be repeated.  [default: parity, knee]",
 )  # fmt: skip
 @click.option("--against", multiple=True, metavar="NAME", help="What to hold picks against.  [default: the reference]")

@@ -2,11 +2,12 @@
 
 import click
 
+from search.cli.completion import runs
 from search.cli.options import FORCE, SETTING, prepare
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--output", required=True, metavar="FILE", help="The recording to write.")
 @FORCE
 def record(run: str, output: str, force: bool) -> None:

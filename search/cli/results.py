@@ -6,19 +6,25 @@ from typing import Any
 
 import click
 
+from search.cli.completion import picks, runs
 from search.cli.options import FORCE, prepare
 
 
 @click.command()
-@click.argument("run")
-def status(run: str) -> None:
+@click.argument("run", shell_complete=runs)
+@click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+def status(run: str, as_json: bool) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
-    from analysis.run.status import status_lines, status_of
+    from analysis.run.status import status_data, status_lines, status_of
     from analysis.run.trials import read_run
     from search.resume.comparison import changed_code
     from trainables.storage import Folder
 
     found = read_run(Folder(run))
+    if as_json:
+        data = status_data(found, status_of(found))
+        click.echo(json.dumps({**data, "changed": changed_code(found)}, indent=1))
+        return
     click.echo("\n".join(status_lines(found, status_of(found))))
     if found.confirmations:
         from analysis.evidence import words  # late: it imports SciPy
@@ -30,9 +36,9 @@ def status(run: str) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option(
-    "--pick", "picked", multiple=True, default=["knee"], show_default=True, metavar="WHAT",
+    "--pick", "picked", multiple=True, default=["knee"], show_default=True, metavar="WHAT", shell_complete=picks,
     help="knee, parity, max-robust, all, a baseline's name, or the beginning of a trial's id; may be repeated.",
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
@@ -63,7 +69,7 @@ def export(run: str, picked: tuple[str, ...], form: str, output: str | None, for
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=runs)
 @click.option("--json", "as_json", is_flag=True, help="Print plain data, every point of the curves included.")
 @click.option("--html", "place", metavar="FILE", help="Write a page with frontiers over each other, for any browser.")
 def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
@@ -85,7 +91,7 @@ def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--keep", multiple=True, metavar="WHAT", help="Keep these too: as export's --pick; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
 def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
@@ -123,7 +129,7 @@ def reproduce(recipe: str, force: bool) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @FORCE
 def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""

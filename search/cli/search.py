@@ -1,5 +1,6 @@
 """Defines the commands that start a search or check its study: `temper search`, `resume`, `validate`, `studies`."""
 
+import json
 import os
 import sys
 import time
@@ -10,6 +11,8 @@ import click
 from cluster.connection.interrupts import INTERRUPTS, Interrupted, descendants, end
 from cluster.connection.session import Target
 from search.api import Searching, carry_out
+from search.cli.completion import runs
+from search.cli.completion import studies as names
 from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
 from search.cli.output import OUTPUTS
 from search.study.loading import load, shipped
@@ -24,7 +27,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=names)
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
 @click.option("--name", help="Name of the run.  [default: study name and time]")
 @SETTING
@@ -103,7 +106,7 @@ def search(
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--force", is_flag=True, help="Go on even if code, data or study have changed.")
 @click.option(
     "--budget", multiple=True, metavar="NAME=+AMOUNT",
@@ -122,7 +125,7 @@ def resume(run: str, force: bool, budget: tuple[str, ...], address: str | None, 
 
 
 @click.command()
-@click.argument("study")
+@click.argument("study", shell_complete=names)
 @SETTING
 @click.option("--try", "tries", is_flag=True, help="Also load the data, and try the network on a few images.")
 def validate(study: str, settings: tuple[str, ...], tries: bool) -> None:
@@ -144,8 +147,13 @@ def validate(study: str, settings: tuple[str, ...], tries: bool) -> None:
 
 
 @click.command()
-def studies() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+def studies(as_json: bool) -> None:
     """List the studies that come with Temper."""
+    if as_json:
+        found = [{"name": name, "description": load(name).description} for name in shipped()]
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
     for name in shipped():
         click.echo(f"{name:22s} {load(name).description}")
 

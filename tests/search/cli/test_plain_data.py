@@ -1,0 +1,42 @@
+"""What commands print with `--json`: the same as for people, as plain data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from search.cli.app import temper
+from search.study.loading import shipped
+from tests.support.run_directories import add, start, worked_example
+
+
+def printed(*arguments: str) -> Any:
+    done = CliRunner().invoke(temper, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    return json.loads(done.stdout)
+
+
+def test_status(tmp_path: Path) -> None:
+    worked_example(tmp_path)
+    found = printed("status", str(tmp_path), "--json")
+    assert found["run"] == str(tmp_path)
+    assert found["ended"] == {"complete": 5, "pruned": 1}
+    assert [(one["id"], one["epoch"]) for one in found["running"]] == [("d", 0)]
+    assert found["best"]["id"] == "b"
+    assert found["best"]["robust_accuracy"] == 0.78
+
+
+def test_status_of_a_run_in_which_nothing_has_ended(tmp_path: Path) -> None:
+    start(tmp_path, planned_recipes=9)
+    add(tmp_path, "a", state=None, scores=[0.1, 0.4])
+    found = printed("status", str(tmp_path), "--json")
+    assert (found["planned"], found["ended"], found["best"]) == (9, {}, None)
+    (running,) = found["running"]
+    assert (running["epoch"], running["epochs"], running["robust_accuracy"]) == (2, 6, 0.4)
+
+
+def test_studies() -> None:
+    found = printed("studies", "--json")
+    assert [one["name"] for one in found] == list(shipped())
+    assert all(one["description"] for one in found)
