@@ -144,7 +144,7 @@ def resume_run(
     from search.resume.extension import read_amounts
     from trainables.storage import Folder
 
-    added = read_amounts([f"{name}=+{amount:g}" for name, amount in (add or {}).items()])
+    added = read_amounts([f"{name}=+{amount}" for name, amount in (add or {}).items()])
     folder = Folder(str(run))
     read_info(folder)  # refuses what is no run, in which no lease is to be left
     with storage_watched(folder):

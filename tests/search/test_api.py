@@ -36,4 +36,4 @@ def test_a_study_of_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such study"):
         search.load_study(tmp_path / "none.yaml")
     with pytest.raises(AttributeError, match="no attribute 'run'"):
-        search.run  # noqa: B018
+        search.run  # noqa: B018  # the lookup itself raises

@@ -81,4 +81,4 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no readable run\.json in it"):
         load_run(tmp_path)
     with pytest.raises(AttributeError, match="no attribute 'load_runs'"):
-        analysis.load_runs  # noqa: B018
+        analysis.load_runs  # noqa: B018  # the lookup itself raises
