@@ -11,7 +11,7 @@ from analysis.comparison.comparable import check_comparable
 from analysis.comparison.differences import Difference, differences
 from analysis.pareto.dominance import non_dominated
 from analysis.pareto.frontier import compute_metric, eligible, estimate, frontier, metric
-from analysis.pareto.hypervolume import hypervolume, log_compute
+from analysis.pareto.growth import Growth, growth
 from analysis.pareto.reference_point import beyond, reference_point_of
 from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
@@ -19,24 +19,6 @@ from trainables.execution.ending import State
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 1.0)  # of the reference's compute, at which the most robust recipe is told
 PARTS = (0.1, 0.25, 0.5, 1.0)  # of the compute that all runs have spent, at which hypervolumes are told
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How the hypervolume of a search grew, in the order in which its proposals ended.
-
-    Attributes:
-        flops: `(endings,)` compute of all proposals so far, FLOPs, rising; those that were stopped count too.
-        hypervolume: `(endings,)` robust accuracy × decades of compute.
-    """
-
-    flops: NDArray[np.float64]
-    hypervolume: NDArray[np.float64]
-
-    def at(self, flops: float) -> float:
-        """Return the hypervolume once so much compute was spent; 0 before the first proposal has ended."""
-        place = int(np.searchsorted(self.flops, flops, side="right")) - 1
-        return float(self.hypervolume[place]) if place >= 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +90,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
             frontier=tuple(members),
             joint=frozenset(trial.id for trial in members if id(trial) in joint),
             inside=sum(eligible(run, trial) and beyond(point, trial, compute) is None for trial in _own(run)),
-            growth=_growth(run, point, compute),
+            growth=growth(run, point),
             best=_best(run, metric(reference, compute), compute),
         )
         for one, run, members in zip(names, runs, frontiers, strict=True)
@@ -141,23 +123,6 @@ def _joint(frontiers: Sequence[Sequence[Trial]], compute: str) -> set[int]:
     trials = [trial for members in frontiers for trial in members]
     plane = np.array([[metric(trial, compute), -estimate(trial, "robust_accuracy")] for trial in trials]).reshape(-1, 2)
     return {id(trial) for trial, kept in zip(trials, non_dominated(plane), strict=True) if kept}
-
-
-def _growth(run: Run, point: NDArray[np.float64], compute: str) -> Growth:
-    """Add up what proposals cost as they ended; of one that was stopped, the epochs that it ran."""
-    ended = [trial for trial in run.trials if trial.role == "proposed" and trial.order is not None]
-    spent, areas, plane = 0.0, [], list[tuple[float, float]]()
-    flops = []
-    for trial in sorted(ended, key=lambda one: (one.order or 0, one.number)):
-        if trial.state is State.COMPLETE:
-            spent += max(0.0, np.nan_to_num(metric(trial, compute)))
-            if eligible(run, trial):
-                plane.append((metric(trial, "robust_accuracy"), log_compute(metric(trial, compute))))
-        elif trial.history:
-            spent += float(trial.history[-1].get(compute) or 0.0)
-        flops.append(spent)
-        areas.append(hypervolume(np.array(plane).reshape(-1, 2), point))
-    return Growth(np.array(flops), np.array(areas))
 
 
 def _best(run: Run, whole: float, compute: str) -> dict[float, Trial | None]:

@@ -116,13 +116,8 @@ def _by_region(part: pd.DataFrame, role: str) -> list[tuple[bool, pd.DataFrame]]
     return [(here, rows) for here, rows in ((True, part[inside]), (False, part[~inside])) if len(rows)]
 
 
-def draw_frontier_html(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> str:
-    """Draw the figure of `frontier_figure` as an HTML div, without the library plotly.js that it needs."""
-    return str(frontier_figure(table, info, least).to_html(full_html=False, include_plotlyjs=False))
-
-
 def frontier_figure(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> go.Figure:
-    """Draw the same as an interactive figure, in which a button switches between marginal and end-to-end compute.
+    """Draw the same as a figure of Plotly's, in which a button switches between marginal and end-to-end compute.
 
     Args:
         table: as for `draw_frontier_png`.

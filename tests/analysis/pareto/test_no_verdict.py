@@ -9,7 +9,7 @@ import pytest
 from analysis.pareto.frontier import frontier
 from analysis.pareto.hypervolume import hypervolume_history
 from analysis.pareto.parity import verdict
-from analysis.report.report import render
+from analysis.report.page import render
 from analysis.run.trials import Run, read_run
 from analysis.tables.trials import finished
 from tests.support.run_directories import add, start

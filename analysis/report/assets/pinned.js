@@ -1,0 +1,45 @@
+"use strict";
+// The recipe that is pinned, beside the frontier: its numbers, the whole recipe, and the command that exports it.
+function lines(value, indent = "") {
+  if (value === null || typeof value !== "object") return String(value);
+  return Object.entries(value).map(([key, part]) => {
+    const nested = part !== null && typeof part === "object" && Object.keys(part).length;
+    return `${indent}${key}:${nested ? "\n" : " "}${lines(part, `${indent}  `)}`;
+  }).join("\n");
+}
+
+function standing(row) {
+  if (!row.complete) return row.state;
+  const where = row.on_frontier ? "on the frontier" : row.role === "base" ? "the ordinary base" : "dominated";
+  return row.in_region ? where : `${where}, outside the region that the study asks for`;
+}
+
+function drawPinned() {
+  const panel = byPlace("pinned");
+  const row = byId.get(state.pinned);
+  panel.replaceChildren();
+  if (!row) {
+    panel.append(make("p", { class: "note" }, "Click a point or a row to pin its recipe here. In the chart, ← and → walk over them by cost, Esc lets go."));
+    return;
+  }
+  const numbers = make("dl", { class: "facts" });
+  for (const column of data.columns) {
+    if (["recipe", "id", "state"].includes(column.key) || row[column.key] === null || row[column.key] === undefined) continue;
+    numbers.append(make("dt", { title: column.words }, column.label), make("dd", {}, written(column.key, row[column.key])));
+  }
+  panel.append(
+    make("h3", {}, titleOf(row)),
+    make("p", {}, make("code", {}, row.id), ` ${standing(row)} `, make("button", { onclick: () => change({ pinned: null }) }, "unpin")),
+  );
+  if (row.complete && row.role !== "base") {
+    const command = `${data.export} ${row.id} --format onnx --output ${row.id.slice(0, 8)}.onnx`;
+    const button = make("button", { onclick: () => copy(command, button) }, "copy");
+    panel.append(make("pre", { id: "command" }, command), button);
+  }
+  panel.append(numbers, make("details", {}, make("summary", {}, "the whole recipe"), make("pre", {}, lines(data.details[row.place]))));
+}
+
+function startPinned() {
+  drawPinned();
+  onChange(["pinned"], drawPinned);
+}

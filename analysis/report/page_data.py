@@ -1,0 +1,194 @@
+"""Gathers the numbers behind the page: a column for each number of a recipe, lines of charts, and learning curves."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.pareto.frontier import CANDIDATES, compute_metric, frontier
+from analysis.pareto.growth import growth
+from analysis.pareto.reference_point import least_of, reference_point_of
+from analysis.report.frontier_chart import ESTIMATED, staircase
+from analysis.run.summary import summary
+from analysis.run.trials import Run, Trial
+from trainables.evaluation.config import attack_words
+from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.remarks import remarks
+
+MOST = 2_000  # recipes that the page holds; of more it shows these, and says so
+MOST_CURVES = 500  # recipes whose learning curves it holds
+AXES = {
+    "train_flops": "marginal training compute (FLOPs)",
+    "end_to_end_flops": "end-to-end training compute (FLOPs)",
+    "inference_macs": "multiply-accumulates of one image's forward pass",
+}
+PARAM = "param."  # prefix of the columns of what a sampler chose
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the page's table.
+
+    Attributes:
+        key: its name, that of frontier.csv where it has one.
+        label: its heading.
+        words: its meaning, for people.
+        shown: whether it is shown before columns are chosen.
+    """
+
+    key: str
+    label: str
+    words: str
+    shown: bool = False
+
+
+_FIRST = (
+    Column("recipe", "recipe", "what was trained, in words; usual settings are left out", shown=True),
+    Column("role", "role", "base, baseline (with its name), grid or proposed", shown=True),
+    Column("robust_accuracy", "robust", METRICS["robust_accuracy"].words, shown=True),
+    Column("robust_accuracy_stderr", "± robust", METRICS["robust_accuracy_stderr"].words),
+    Column(ESTIMATED, "estimated", "what the search's model makes of its own score and all others", shown=True),
+    Column(f"{ESTIMATED}_stderr", "± estimated", "standard error of that estimate"),
+    Column("confirmed_robust_accuracy", "confirmed", "fresh seeds, test split, the ensemble", shown=True),
+    Column("confirmed_low", "confirmed, low", "lower end of its two-sided 95% interval"),
+    Column("confirmed_high", "confirmed, high", "upper end of its two-sided 95% interval"),
+    Column("confirmed_seeds", "seeds", "number of fresh seeds"),
+    Column("confirmed_parity", "parity", "whether it is at parity with the reference: yes, no or undecided"),
+    Column("clean_accuracy", "clean", METRICS["clean_accuracy"].words, shown=True),
+    Column("train_flops", "marginal", METRICS["train_flops"].words, shown=True),
+    Column("marginal_ratio", "of reference", "marginal compute, as a share of the reference's", shown=True),
+    Column("end_to_end_flops", "end-to-end", METRICS["end_to_end_flops"].words, shown=True),
+    Column("end_to_end_ratio", "end-to-end of reference", "end-to-end compute, as a share of the reference's"),
+    Column("robust_ratio", "robust of reference", "robust accuracy, as a share of the reference's"),
+    Column("inference_macs", "MACs", METRICS["inference_macs"].words, shown=True),
+    Column("mac_ratio", "MACs of dense", METRICS["mac_ratio"].words),
+    Column("parameters", "parameters", METRICS["parameters"].words),
+    Column("model_bytes", "bytes", METRICS["model_bytes"].words),
+    Column("device_seconds", "device seconds", METRICS["device_seconds"].words),
+    Column("seconds", "seconds", "time for which it kept its slot busy"),
+    Column("state", "state", "how it stands, and why", shown=True),
+    Column("id", "id", "hash of the recipe, which names it to temper export, confirm and evaluate", shown=True),
+)
+
+
+def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what the page's script draws, as plain data without NaN.
+
+    Args:
+        run: the run.
+        table: its table of `analysis.tables.trials.finished`.
+    """
+    shown = _shown(run, table)
+    values = _values(run, table, shown)
+    return {
+        "recipes": len(run.trials),
+        "reference": run.info["reference"],
+        "attack": attack_words(run.info["evaluation"]),
+        "axes": AXES,
+        "axis": compute_metric(run.info),
+        "least": least_of(run),
+        "columns": [
+            {"key": one.key, "label": one.label, "words": one.words, "shown": one.shown} for one in _columns(values)
+        ],
+        "values": values,
+        "details": [trial.recipe for trial in shown],
+        "frontier": {axis: _line(table, axis) for axis in AXES},
+        "baselines": {axis: _line(table[table["role"] == "baseline"] if len(table) else table, axis) for axis in AXES},
+        "growth": _growth(run),
+        "curves": _curves(shown, table),
+        "export": f"temper export {shlex.quote(str(run.folder))} --pick",
+    }
+
+
+def endings(run: Run) -> list[tuple[str, str, int]]:
+    """Return how the recipes of a run stand: state, reason in words, and how many; the most frequent first."""
+    counts = Counter((trial.stands, trial.reason or "") for trial in run.trials)
+    return [(state, reason, number) for (state, reason), number in counts.most_common()]
+
+
+def _shown(run: Run, table: pd.DataFrame) -> list[Trial]:
+    """Return the trials that the page holds: all, or the frontier, fixed recipes and an even draw of the others."""
+    if len(run.trials) <= MOST:
+        return list(run.trials)
+    first = {trial.id for trial in frontier(run)} | {trial.id for trial in run.trials if trial.role != "proposed"}
+    rest = [trial.id for trial in run.trials if trial.id not in first]
+    places = np.linspace(0, len(rest) - 1, max(MOST - len(first), 1)).round().astype(int)
+    kept = first | {rest[place] for place in places}
+    return [trial for trial in run.trials if trial.id in kept]
+
+
+def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Return every column, a value for each shown trial, None where there is none."""
+    known: Mapping[Any, Mapping[Any, Any]] = table.set_index("id").to_dict("index") if len(table) else {}
+    rows = [
+        {**known.get(trial.id, {"on_frontier": False, "eligible": False, "in_region": True})}
+        | {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe)}
+        | {"state": ": ".join([trial.stands, *([trial.reason] if trial.reason else remarks(trial.metrics))])}
+        | {"seconds": trial.seconds or None, "complete": bool(trial.metrics), "candidate": trial.role in CANDIDATES}
+        | {f"{PARAM}{name}": value for name, value in trial.params.items()}
+        for trial in shown
+    ]
+    keys = list(dict.fromkeys(["id", *(key for row in rows for key in row)]))
+    return {key: [_plain(row.get(key)) for row in rows] for key in keys}
+
+
+def _columns(values: Mapping[str, Sequence[Any]]) -> list[Column]:
+    """Return the columns of which some recipe has a value: the chief ones, then what was chosen, then other numbers."""
+    there = [key for key, column in values.items() if any(value is not None for value in column)]
+    first = [one for one in _FIRST if one.key in there]
+    chosen = [Column(key, key.removeprefix(PARAM), "chosen by the sampler") for key in there if key.startswith(PARAM)]
+    named = {one.key for one in _FIRST}
+    rest = [
+        Column(key, key.replace("_", " "), METRICS[key].words) for key in there if key in METRICS and key not in named
+    ]
+    return [*first, *chosen, *rest]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it: NumPy's types as Python's, and None for what is missing or not finite."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _line(table: pd.DataFrame, axis: str) -> dict[str, list[float]]:
+    steps = staircase(table, axis)
+    return {"x": steps[axis].tolist(), "y": steps["robust_accuracy"].tolist()}
+
+
+def _growth(run: Run) -> dict[str, list[float]]:
+    """Return how the hypervolume grew; empty until base and reference have finished, from which its bounds follow.
+
+    Of a long search only the steps at which it grew are kept, and its end.
+    """
+    point = reference_point_of(run)
+    if point is None:
+        return {"trials": [], "flops": [], "hypervolume": []}
+    grown = growth(run, point)
+    steps = np.arange(1, len(grown.flops) + 1)
+    kept = np.ones(len(steps), dtype=bool)
+    if len(steps) > MOST:
+        kept[1:-1] = np.diff(grown.hypervolume)[:-1] > 0
+    return {
+        "trials": steps[kept].tolist(),
+        "flops": grown.flops[kept].tolist(),
+        "hypervolume": grown.hypervolume[kept].tolist(),
+    }
+
+
+def _curves(shown: Sequence[Trial], table: pd.DataFrame) -> dict[str, dict[str, list[Any]]]:
+    """Return learning curves by the trials' ids: those of the frontier and of fixed recipes before others."""
+    members = set(table[table["on_frontier"]]["id"]) if len(table) else set()
+    ranked = sorted(shown, key=lambda trial: trial.id not in members and trial.role == "proposed")
+    return {
+        trial.id: {
+            key: [_plain(row.get(key)) for row in trial.history]
+            for key in ("epoch", "robust_accuracy", "clean_accuracy")
+        }
+        for trial in [one for one in ranked if one.history][:MOST_CURVES]
+    }

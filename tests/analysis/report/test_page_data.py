@@ -1,0 +1,96 @@
+"""What the page holds: every number of frontier.csv with all of its digits, and of long searches a part."""
+
+import io
+import itertools
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.report import page_data as module
+from analysis.report.page_data import endings, page_data
+from analysis.report.report import write_report
+from analysis.run.trials import read_run
+from analysis.tables.trials import finished
+from tests.support.run_directories import add, start, worked_example
+from trainables.storage import Folder
+
+
+def embedded(page: str) -> dict[str, object]:
+    """The data that a written page holds."""
+    start = page.index('id="data">') + len('id="data">')
+    return dict(json.loads(page[start : page.index("</script>", start)]))
+
+
+def test_every_number_of_the_frontiers_table_is_in_the_page_with_all_of_its_digits(tmp_path: Path) -> None:
+    write_report(worked_example(tmp_path))
+    table = pd.read_csv(io.BytesIO((tmp_path / "frontier.csv").read_bytes()))
+    values = embedded((tmp_path / "report.html").read_text())["values"]
+    assert isinstance(values, dict)
+    assert table["id"].tolist() == ["a", "b", "pgd"]
+    rows = [values["id"].index(name) for name in table["id"]]
+    for column in table:
+        shown = pd.Series([values[column][row] for row in rows], dtype=object)
+        assert (
+            shown.where(shown.notna(), None).tolist()
+            == table[column].astype(object).where(table[column].notna(), None).tolist()
+        )
+
+
+def test_columns_are_of_what_there_is_and_say_what_they_mean(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8)
+    add(tmp_path, "a", number=1, robust=0.6, metrics={"model_bytes": 10.0}, params={"epochs": 3, "perturbation": "pgd"})
+    run = read_run(Folder(str(tmp_path)))
+    columns = {one["key"]: one for one in page_data(run, finished(run))["columns"]}
+    assert columns["model_bytes"] == {"key": "model_bytes", "label": "bytes", "words": "stored size", "shown": False}
+    assert columns["param.epochs"]["label"] == "epochs"
+    assert all(one["words"] for one in columns.values())
+    assert "energy_joules" not in columns
+    assert columns["robust_accuracy"]["shown"]
+
+
+def test_what_is_not_finite_is_left_empty(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=0.0)
+    run = read_run(Folder(str(tmp_path)))
+    data = page_data(run, finished(run))
+    json.dumps(data, allow_nan=False)
+    assert data["values"]["marginal_ratio"] == [None]  # of a reference that cost nothing
+
+
+def test_of_a_long_search_the_frontier_fixed_recipes_and_an_even_draw_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)
+    for number in range(1, 41):
+        add(tmp_path, f"p{number:02}", number=number, robust=0.3, flops=1e9 + number)
+    add(tmp_path, "best", number=41, robust=0.7, flops=1e9)
+    run = read_run(Folder(str(tmp_path)))
+    monkeypatch.setattr(module, "MOST", 12)
+    data = page_data(run, finished(run))
+    shown = data["values"]["id"]
+    assert len(shown) == 12
+    assert {"pgd", "best"} <= set(shown)
+    numbers = [int(name[1:]) for name in shown if name not in ("pgd", "best")]
+    assert (numbers[0], numbers[-1]) == (1, 40)
+    assert max(b - a for a, b in itertools.pairwise(numbers)) <= 5
+    assert data["recipes"] == 42
+    write_report(run)
+    assert "12 of 42 recipes are on this page" in (tmp_path / "report.html").read_text()
+
+
+def test_endings_are_counted_by_state_and_reason(tmp_path: Path) -> None:
+    start(tmp_path)
+    for number, (state, reason) in enumerate(
+        [("complete", None), ("pruned", "dominated"), ("pruned", "dominated"), ("fail", "out of memory"), (None, None)]
+    ):
+        add(tmp_path, f"t{number}", number=number, state=state, reason=reason, robust=0.5)
+    assert endings(read_run(Folder(str(tmp_path)))) == [
+        ("pruned", "dominated", 2),
+        ("complete", "", 1),
+        ("fail", "out of memory", 1),
+        ("running", "", 1),
+    ]
