@@ -15,6 +15,7 @@ from analysis.report.frontier_chart import staircase
 from analysis.report.report import write_report
 from analysis.run.trials import ESTIMATES, Run, read_run
 from analysis.tables.trials import finished
+from tests.support.report_pages import page_rows
 from tests.support.run_directories import worked_example
 from trainables.storage import Folder
 
@@ -76,12 +77,11 @@ def test_both_numbers_are_shown(tmp_path: Path) -> None:
     assert rows["b"]["estimated_robust_accuracy_stderr"] == "0.01"
     assert rows["pgd"]["estimated_robust_accuracy"] == ""
     page = (tmp_path / "report.html").read_text()
-    frontier_table, baselines_table = page.split("<h2>Base and baselines</h2>")
-    assert "<th>estimated</th>" in frontier_table
-    assert "<th>estimated</th>" not in baselines_table, "baselines are not modelled"
-    assert "frontier, as estimated" in page
-    assert "robust 0.600 \\u00b1 0.020 (estimated 0.583 \\u00b1 0.010), clean" in page
-    assert "<td>0.600 ± 0.020</td><td>0.583 ± 0.010</td>" in page
+    shown = page_rows(page)
+    assert (shown["a"]["robust_accuracy"], shown["a"]["estimated_robust_accuracy"]) == (0.6, 0.583)
+    assert shown["a"]["estimated_robust_accuracy_stderr"] == 0.01
+    assert shown["pgd"]["estimated_robust_accuracy"] is None, "baselines are not modelled"
+    assert "Estimated: what the search's model makes of a proposal" in page
     assert "reaches 0.780 robust accuracy (0.790 ± 0.010 by the model of all scores), 98% of pgd_at_20's" in verdict(
         run
     )
@@ -93,8 +93,9 @@ def test_both_numbers_are_shown(tmp_path: Path) -> None:
 def test_without_a_model_no_estimate_is_spoken_of(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
     write_report(run)
-    assert "as estimated" not in (tmp_path / "report.html").read_text()
-    assert "<th>estimated</th>" not in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "Estimated: what the search's model makes" not in page
+    assert "estimated_robust_accuracy" not in page_rows(page)["a"]
     assert "estimated" not in (tmp_path / "frontier.csv").read_text()
     assert "model of all" not in verdict(run)
 

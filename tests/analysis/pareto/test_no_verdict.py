@@ -12,6 +12,7 @@ from analysis.pareto.parity import verdict
 from analysis.report.page import render
 from analysis.run.trials import Run, read_run
 from analysis.tables.trials import finished
+from tests.support.report_pages import page_rows
 from tests.support.run_directories import add, start
 from trainables.storage import Folder
 
@@ -97,7 +98,7 @@ def test_constraints_that_nobody_meets_are_named_with_what_is_missing(tmp_path: 
 def test_a_report_with_an_empty_frontier_says_so(tmp_path: Path) -> None:
     for name, numbers, empty in (("chance", CONSTANT, True), ("learnt", {}, False)):
         run = run_of(tmp_path / name, CONSTANT, numbers)
-        assert ("No recipe is here, as the verdict says." in render(run, finished(run), None)) == empty
+        assert ("No recipe is on the frontier, as the verdict says." in render(run, finished(run), None)) == empty
 
 
 def test_an_unmeasured_number_is_said_to_be_so(tmp_path: Path) -> None:
@@ -140,6 +141,6 @@ def test_a_reference_and_proposals_that_all_failed_are_both_said(tmp_path: Path)
 
 def test_the_report_marks_who_learnt_nothing_and_blind_attacks(tmp_path: Path) -> None:
     run = run_of(tmp_path, {}, CONSTANT, {"zero_gradient_share": 0.5})
-    page = render(run, finished(run), None)
-    assert "complete: has learnt nothing: it answers one class for every image" in page
-    assert "complete: 50.0% of the attack&#39;s gradients are zero" in page
+    states = " ".join(row["state"] for row in page_rows(render(run, finished(run), None)).values())
+    assert "complete: has learnt nothing: it answers one class for every image" in states
+    assert "complete: 50.0% of the attack's gradients are zero" in states

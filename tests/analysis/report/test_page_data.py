@@ -13,21 +13,15 @@ from analysis.report.page_data import endings, page_data
 from analysis.report.report import write_report
 from analysis.run.trials import read_run
 from analysis.tables.trials import finished
+from tests.support.report_pages import page_numbers
 from tests.support.run_directories import add, start, worked_example
 from trainables.storage import Folder
-
-
-def embedded(page: str) -> dict[str, object]:
-    """The data that a written page holds."""
-    start = page.index('id="data">') + len('id="data">')
-    return dict(json.loads(page[start : page.index("</script>", start)]))
 
 
 def test_every_number_of_the_frontiers_table_is_in_the_page_with_all_of_its_digits(tmp_path: Path) -> None:
     write_report(worked_example(tmp_path))
     table = pd.read_csv(io.BytesIO((tmp_path / "frontier.csv").read_bytes()))
-    values = embedded((tmp_path / "report.html").read_text())["values"]
-    assert isinstance(values, dict)
+    values = page_numbers((tmp_path / "report.html").read_text())["values"]
     assert table["id"].tolist() == ["a", "b", "pgd"]
     rows = [values["id"].index(name) for name in table["id"]]
     for column in table:

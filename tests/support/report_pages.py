@@ -1,0 +1,16 @@
+"""Reads back what a report.html holds for its scripts to draw."""
+
+import json
+from typing import Any
+
+
+def page_numbers(page: str) -> dict[str, Any]:
+    """The data of a page, as `analysis.report.page_data.page_data` made it."""
+    begun = page.index('id="data">') + len('id="data">')
+    return dict(json.loads(page[begun : page.index("</script>", begun)]))
+
+
+def page_rows(page: str) -> dict[str, dict[str, Any]]:
+    """The recipes of a page by their ids, each with all of its numbers."""
+    values = page_numbers(page)["values"]
+    return {one: {key: values[key][place] for key in values} for place, one in enumerate(values["id"])}
