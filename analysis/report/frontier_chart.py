@@ -18,6 +18,7 @@ COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "con
 OUTSIDE = "#9ca3af"  # grey, of proposals and grid recipes outside the region that the study asks for
 NORMS = {"linf": "L∞", "l2": "L2"}
 ESTIMATED = "estimated_robust_accuracy"
+MOST_BARS = 2_000  # marks of a role, above which error bars would hide each other, and take seconds to draw
 
 
 def staircase(table: pd.DataFrame, compute: str) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any], least: float | 
             axes.errorbar(
                 rows["train_flops"],
                 rows["robust_accuracy"],
-                yerr=rows["robust_accuracy_stderr"],
+                yerr=rows["robust_accuracy_stderr"] if len(rows) <= MOST_BARS else None,
                 fmt="D" if role == "baseline" else "o",
                 color=colour if inside else OUTSIDE,
                 label=role if inside else f"{role}, outside",

@@ -1,5 +1,6 @@
 """Gathers the numbers behind the page: a column for each number of a recipe, lines of charts, and learning curves."""
 
+import json
 import math
 import shlex
 from collections import Counter
@@ -10,18 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.pareto.frontier import CANDIDATES, compute_metric, frontier
+from analysis.pareto.frontier import CANDIDATES, compute_metric
 from analysis.pareto.growth import growth
 from analysis.pareto.reference_point import least_of, reference_point_of
 from analysis.report.frontier_chart import ESTIMATED, staircase
 from analysis.run.summary import summary
-from analysis.run.trials import Run, Trial
+from analysis.run.trials import IMPORTANCES, Run, Trial
 from trainables.evaluation.config import attack_words
 from trainables.evaluation.metrics import METRICS
 from trainables.evaluation.remarks import remarks
 
-MOST = 2_000  # recipes that the page holds; of more it shows these, and says so
-MOST_CURVES = 500  # recipes whose learning curves it holds
+MOST = 1_000  # recipes that the page holds, which keeps it below 6 MB; of more it shows these, and says so
+MOST_CURVES = 300  # recipes whose learning curves it holds
 AXES = {
     "train_flops": "marginal training compute (FLOPs)",
     "end_to_end_flops": "end-to-end training compute (FLOPs)",
@@ -96,10 +97,11 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
             {"key": one.key, "label": one.label, "words": one.words, "shown": one.shown} for one in _columns(values)
         ],
         "values": values,
-        "details": [trial.recipe for trial in shown],
+        "details": _details(shown),
         "frontier": {axis: _line(table, axis) for axis in AXES},
         "baselines": {axis: _line(table[table["role"] == "baseline"] if len(table) else table, axis) for axis in AXES},
         "growth": _growth(run),
+        "importances": _importances(run),
         "curves": _curves(shown, table),
         "export": f"temper export {shlex.quote(str(run.folder))} --pick",
     }
@@ -115,7 +117,8 @@ def _shown(run: Run, table: pd.DataFrame) -> list[Trial]:
     """Return the trials that the page holds: all, or the frontier, fixed recipes and an even draw of the others."""
     if len(run.trials) <= MOST:
         return list(run.trials)
-    first = {trial.id for trial in frontier(run)} | {trial.id for trial in run.trials if trial.role != "proposed"}
+    members = set(table[table["on_frontier"]]["id"]) if len(table) else set()
+    first = members | {trial.id for trial in run.trials if trial.role != "proposed"}
     rest = [trial.id for trial in run.trials if trial.id not in first]
     places = np.linspace(0, len(rest) - 1, max(MOST - len(first), 1)).round().astype(int)
     kept = first | {rest[place] for place in places}
@@ -124,7 +127,8 @@ def _shown(run: Run, table: pd.DataFrame) -> list[Trial]:
 
 def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, list[Any]]:
     """Return every column, a value for each shown trial, None where there is none."""
-    known: Mapping[Any, Mapping[Any, Any]] = table.set_index("id").to_dict("index") if len(table) else {}
+    here = table[table["id"].isin([trial.id for trial in shown])]
+    known: Mapping[Any, Mapping[Any, Any]] = here.set_index("id").to_dict("index") if len(here) else {}
     rows = [
         {**known.get(trial.id, {"on_frontier": False, "eligible": False, "in_region": True})}
         | {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe)}
@@ -135,6 +139,22 @@ def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, 
     ]
     keys = list(dict.fromkeys(["id", *(key for row in rows for key in row)]))
     return {key: [_plain(row.get(key)) for row in rows] for key in keys}
+
+
+def _details(shown: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Return whole recipes, each of their parts once: most of them share base, data, model and usual settings.
+
+    Returns:
+        keys: names of a recipe's parts. parts: every part that there is, as plain data. recipes: for each shown trial
+        the places of its parts among them, in the order of the names; -1 for one that it does not have.
+    """
+    keys = list(dict.fromkeys(key for trial in shown for key in trial.recipe))
+    places: dict[str, int] = {}
+    recipes = [
+        [places.setdefault(json.dumps(trial.recipe[key]), len(places)) if key in trial.recipe else -1 for key in keys]
+        for trial in shown
+    ]
+    return {"keys": keys, "parts": [json.loads(part) for part in places], "recipes": recipes}
 
 
 def _columns(values: Mapping[str, Sequence[Any]]) -> list[Column]:
@@ -179,6 +199,14 @@ def _growth(run: Run) -> dict[str, list[float]]:
         "flops": grown.flops[kept].tolist(),
         "hypervolume": grown.hypervolume[kept].tolist(),
     }
+
+
+def _importances(run: Run) -> dict[str, dict[str, float]]:
+    """Return what the search found to matter, by objective; the file is derived, so a torn or missing one is empty."""
+    try:
+        return {str(goal): dict(found) for goal, found in run.folder.read_json(IMPORTANCES).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _curves(shown: Sequence[Trial], table: pd.DataFrame) -> dict[str, dict[str, list[Any]]]:

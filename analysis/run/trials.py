@@ -16,6 +16,7 @@ from trainables.storage import Folder
 
 Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
 ESTIMATES = "estimates.json"
+IMPORTANCES = "importance.json"
 CONFIRM = "confirm"  # the role of trials that retrain recipes with fresh seeds
 
 

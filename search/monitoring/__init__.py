@@ -5,4 +5,5 @@
 - `tensorboard`: writes curves for TensorBoard
 - `ray_metrics`: sets metrics that Prometheus reads
 - `hypervolume`: keeps the hypervolume so far
+- `importances`: computes how much each parameter matters
 """

@@ -5,6 +5,7 @@ from dataclasses import replace
 from analysis.pareto.parity import verdict
 from analysis.run.trials import ESTIMATES, Run, read_run
 from analysis.tables.rungs import rung_lines
+from search.monitoring.importances import write_importances
 from search.monitoring.tensorboard import write_tensorboard
 from search.record.study_database import write_study_database
 from search.samplers.estimates import estimates_of
@@ -25,6 +26,7 @@ def derive(folder: Folder) -> Run:
     )
 
     run = _with_estimates(read_run(folder))
+    write_importances(run)
     write_report(run)
     write_study_database(run)
     write_tensorboard(run)

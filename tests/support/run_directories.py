@@ -76,18 +76,30 @@ def add(
     scores: Sequence[float | None] = (),
     metrics: Mapping[str, float] = MappingProxyType({}),
     params: Mapping[str, Any] = MappingProxyType({}),
+    distributions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """One trial; `state` None leaves it without an outcome, `scores` are its robust accuracies by epoch.
 
     `metrics` are final numbers beside those that every trial has here, or in place of them; `params` are what a sampler
-    chose.
+    chose, out of `distributions`.
     """
     folder = Folder(str(root)).child("trials", id)
     made = recipe(epochs, scratch=role == "baseline", pruning_ratio=0.5 if role == "proposed" else None)
     if scores:
         rows = [{"epoch": epoch, "robust_accuracy": score} for epoch, score in enumerate(scores, 1)]
         folder.child("checkpoint", str(len(rows))).write_json("state.json", {"history": rows})
-    propose(folder, {"id": id, "role": role, "name": name, "number": number, "recipe": made, "params": dict(params)})
+    propose(
+        folder,
+        {
+            "id": id,
+            "role": role,
+            "name": name,
+            "number": number,
+            "recipe": made,
+            "params": dict(params),
+            "distributions": dict(distributions),
+        },
+    )
     if state is None:
         return
     final = {

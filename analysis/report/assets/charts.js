@@ -60,6 +60,21 @@ function drawParallel() {
     .then((drawn) => drawn.on("plotly_restyle", () => change({ brush: brushed(drawn.data[0].dimensions) })));
 }
 
+function drawMatters() {
+  const goals = Object.entries(data.importances);
+  const names = Object.entries(goals[0][1]).sort((one, other) => one[1] - other[1]).map(([name]) => name);
+  const traces = goals.map(([goal, found], number) => ({
+    type: "bar", orientation: "h", name: escaped(goal === "frontier" ? "being on the frontier" : columns.get(goal)?.label ?? goal), y: names.map(escaped),
+    x: names.map((name) => found[name] ?? 0), marker: { color: PALETTE[number % PALETTE.length], pattern: { shape: ["", "/", ".", "x"][number % 4] } },
+    hovertemplate: "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
+  })).reverse();
+  const height = 90 + 16 * names.length * goals.length;
+  return Plotly.react("matters", traces, layout({
+    height, barmode: "group", xaxis: { range: [0, 1], title: { text: "importance" } }, yaxis: { automargin: true },
+    legend: { traceorder: "reversed", orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 60, r: 15, t: 40, b: 45 },
+  }), CONFIG);
+}
+
 function drawSlices() {
   const wide = byPlace("slices").clientWidth;
   const across = wide > 900 ? 4 : wide > 560 ? 3 : 2;
@@ -115,6 +130,7 @@ function startCharts() {
   for (const radio of document.querySelectorAll("[name=spent]")) radio.addEventListener("change", drawGrowth);
   whenSeen("growth", drawGrowth, ["theme"]);
   whenSeen("parallel", drawParallel, ["theme"]);
+  whenSeen("matters", drawMatters, ["theme"]);
   whenSeen("slices", drawSlices, ["text", "brush", "theme"]);
   whenSeen("curves", drawCurves, ["chosen", "pinned", "theme"]);
 }

@@ -8,6 +8,13 @@ function lines(value, indent = "") {
   }).join("\n");
 }
 
+// A whole recipe, put together from the parts that recipes share.
+function recipeOf(row) {
+  const { keys, parts, recipes } = data.details;
+  const there = keys.map((key, number) => [key, recipes[row.place][number]]).filter(([, place]) => place >= 0);
+  return Object.fromEntries(there.map(([key, place]) => [key, parts[place]]));
+}
+
 function standing(row) {
   if (!row.complete) return row.state;
   const where = row.on_frontier ? "on the frontier" : row.role === "base" ? "the ordinary base" : "dominated";
@@ -36,7 +43,7 @@ function drawPinned() {
     const button = make("button", { onclick: () => copy(command, button) }, "copy");
     panel.append(make("pre", { id: "command" }, command), button);
   }
-  panel.append(numbers, make("details", {}, make("summary", {}, "the whole recipe"), make("pre", {}, lines(data.details[row.place]))));
+  panel.append(numbers, make("details", {}, make("summary", {}, "the whole recipe"), make("pre", {}, lines(recipeOf(row)))));
 }
 
 function startPinned() {

@@ -1,0 +1,58 @@
+"""What is said to matter: the parameter that scores follow, and nothing where little is known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from analysis.run.trials import Run, read_run
+from search.monitoring.importances import FEWEST, importances, write_importances
+from tests.support.run_directories import add, start
+from trainables.storage import Folder
+
+UNIT = optuna.distributions.distribution_to_json(optuna.distributions.FloatDistribution(0.0, 1.0))
+COIN = optuna.distributions.distribution_to_json(optuna.distributions.CategoricalDistribution(("heads", "tails")))
+
+
+def run_of(root: Path, count: int, *, equal: bool = False) -> Run:
+    """Proposals whose robust accuracy follows `matters` and whose compute follows `costs`; `coin` has some of them."""
+    start(root)
+    drawn = np.random.default_rng(0)
+    for number in range(count):
+        params: dict[str, Any] = {name: float(drawn.uniform()) for name in ("matters", "costs", "idle")}
+        distributions = dict.fromkeys(params, UNIT)
+        if number % 2:
+            params["coin"], distributions["coin"] = ("heads", "tails")[number % 4 == 1], COIN
+        robust, flops = (0.5, 1e9) if equal else (params["matters"], 1e9 * (1 + params["costs"]))
+        add(root, f"p{number}", number=number, robust=robust, flops=flops, params=params, distributions=distributions)
+    return read_run(Folder(str(root)))
+
+
+def test_what_scores_follow_matters_most_for_each_objective(tmp_path: Path) -> None:
+    found = importances(run_of(tmp_path, 60))
+    assert list(found) == ["frontier", "robust_accuracy", "train_flops"]
+    assert next(iter(found["robust_accuracy"])) == "matters"
+    assert next(iter(found["train_flops"])) == "costs"
+    for shares in found.values():
+        assert set(shares) == {"matters", "costs", "idle", "coin"}
+        assert sum(shares.values()) == pytest.approx(1)
+        assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert found["robust_accuracy"]["matters"] > 0.8
+
+
+def test_few_proposals_say_nothing_and_an_older_file_goes(tmp_path: Path) -> None:
+    write_importances(run_of(tmp_path / "many", FEWEST))
+    assert (tmp_path / "many" / "importance.json").exists()
+    few = run_of(tmp_path / "few", FEWEST - 1)
+    assert importances(few) == {}
+    few.folder.write_json("importance.json", {"frontier": {"matters": 1.0}})
+    write_importances(few)
+    assert not (tmp_path / "few" / "importance.json").exists()
+
+
+def test_where_all_are_equally_good_nothing_is_said(tmp_path: Path) -> None:
+    run = run_of(tmp_path, 20, equal=True)
+    assert "robust_accuracy" not in importances(run)
+    write_importances(run)
