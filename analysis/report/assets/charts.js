@@ -1,6 +1,7 @@
 "use strict";
 // The charts below the table: growth of the hypervolume, parallel coordinates, slices, and learning curves.
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"];
+const SCALES = { light: "Cividis", dark: [[0, "#5b6f9c"], [0.5, "#a8a890"], [1, "#ffe45c"]] };
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const proposals = rows.filter((row) => row.complete && row.role === "proposed");
 const params = data.columns.filter((column) => column.key.startsWith("param.") && proposals.some((row) => row[column.key] !== null));
@@ -54,7 +55,7 @@ function drawParallel() {
   const width = Math.max(byPlace("parallel").parentElement.clientWidth, 95 * dimensions.length);
   const trace = {
     type: "parcoords", dimensions, labelfont: { size: 11 }, tickfont: { size: 10, color: colour("ink") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" },
-    line: { color: proposals.map((row) => row.robust_accuracy), colorscale: "Cividis", showscale: true, colorbar: { title: { text: "robust" }, thickness: 10 } },
+    line: { color: proposals.map((row) => row.robust_accuracy), colorscale: SCALES[document.documentElement.dataset.theme], showscale: true, colorbar: { title: { text: "robust" }, thickness: 10 } },
   };
   return Plotly.newPlot("parallel", [trace], layout({ height: 380, width, margin: { l: 60, r: 60, t: 45, b: 25 } }), { ...CONFIG, responsive: false })
     .then((drawn) => drawn.on("plotly_restyle", () => change({ brush: brushed(drawn.data[0].dimensions) })));

@@ -58,8 +58,8 @@ function condition(word) {
   const parts = /^([\w.\-]+)(<=|>=|<|>|=)(.+)$/.exec(word);
   if (!parts) return null;
   const name = parts[1].toLowerCase();
-  const named = [...columns.values()].find((column) =>
-    [column.key, column.label.replaceAll(" ", "_"), column.key.replace(/^param\./, "")].includes(name));
+  const calls = [(column) => column.key, (column) => column.label.replaceAll(" ", "_"), (column) => column.key.replace(/^param\./, "")];
+  const named = calls.map((call) => data.columns.find((column) => call(column) === name)).find(Boolean);
   if (!named) return null;
   const wanted = parts[3].endsWith("%") ? Number(parts[3].slice(0, -1)) / 100 : Number(parts[3]);
   return (row) => {

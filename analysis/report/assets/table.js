@@ -1,5 +1,6 @@
 "use strict";
 // The table of every recipe: sorted by a click on a heading, filtered by words and conditions, with columns to choose.
+const WORDS = ["recipe", "state", "role"]; // columns of words, to the left
 const FEW = 200; // rows that are drawn before one asks for all
 const table = { key: null, up: true, all: false, shown: new Set(data.columns.filter((column) => column.shown).map((column) => column.key)) };
 
@@ -37,7 +38,7 @@ function sortBy(key) {
 function heading(column) {
   const sortedBy = column.key === table.key ? (table.up ? "ascending" : "descending") : "none";
   const arrow = { ascending: " ▲", descending: " ▼", none: "" }[sortedBy];
-  return make("th", { scope: "col", "aria-sort": sortedBy, class: ["recipe", "state"].includes(column.key) ? "words" : null },
+  return make("th", { scope: "col", "aria-sort": sortedBy, class: WORDS.includes(column.key) ? "words" : null },
     make("button", { title: column.words, "data-key": column.key, onclick: () => sortBy(column.key) }, column.label + arrow));
 }
 
@@ -52,7 +53,7 @@ function line(row, chosen) {
     },
   });
   const pin = () => change({ pinned: row.id });
-  const cells = chosen.map((column) => make("td", { class: ["recipe", "state"].includes(column.key) ? "long" : null },
+  const cells = chosen.map((column) => make("td", { class: { recipe: "long", state: "long", role: "words" }[column.key] ?? null },
     column.key === "role" && row.name && row.name !== row.role ? `${row.role} ${row.name}` : written(column.key, row[column.key])));
   return make("tr", {
     "data-id": row.id, tabindex: 0, class: [row.on_frontier ? "member" : "", row.id === state.pinned ? "pinned" : ""].join(" ").trim() || null,
