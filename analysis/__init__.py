@@ -5,6 +5,7 @@
 - `tables`: makes the tables behind figures and files
 - `evidence`: says what several seeds on the same images prove
 - `export`: exports recipes and models
+- `bundle`: makes a folder of a model that is used without Temper
 - `comparison`: holds several runs against each other, on one reference point
 - `report`: writes the report and its charts
 - `results`: what people call from Python to look at a run

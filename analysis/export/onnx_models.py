@@ -52,7 +52,7 @@ def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: P
     model, images = network_of(run, trial, recipe, splits), splits.validation.images
     content = to_onnx(model, images.shape[1:], Compressors(recipe.methods, seed=recipe.seed))
     deployed = OnnxModel(content, threads=1)
-    _check_accuracy(run, trial, deployed, splits)
+    check_accuracy(run, trial, deployed, splits)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -69,7 +69,7 @@ def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: P
     return "; ".join(parts)
 
 
-def _check_accuracy(run: Run, trial: Trial, deployed: OnnxModel, splits: Splits) -> None:
+def check_accuracy(run: Run, trial: Trial, deployed: OnnxModel, splits: Splits) -> None:
     """Refuse a file whose clean accuracy is not the one that the run recorded: its network was built otherwise.
 
     Other kernels than those of the training move a few images that lie at a boundary, hence the tolerance.

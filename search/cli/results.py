@@ -43,9 +43,12 @@ def status(run: str, as_json: bool) -> None:
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
 @click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
+@click.option(
+    "--bundle", metavar="DIR", help="Write a folder to ship: ONNX, torch.export, weights, a model card and predict.py."
+)
 @FORCE
-def export(run: str, picked: tuple[str, ...], form: str, output: str | None, force: bool) -> None:
-    """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files."""
+def export(run: str, picked: tuple[str, ...], form: str, output: str | None, bundle: str | None, force: bool) -> None:
+    """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files or whole folders."""
     from analysis.evidence.comparisons import confirmed
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
@@ -53,12 +56,20 @@ def export(run: str, picked: tuple[str, ...], form: str, output: str | None, for
 
     if (form == "onnx") != (output is not None):
         raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
+    if bundle is not None and output is not None:
+        raise click.UsageError("--bundle DIR holds an ONNX file already, so it goes with no --format or --output")
     found = read_run(Folder(run))
     _compare(found, force=force)
     proven = confirmed(found)
     chosen = selection.picks(found, picked, proven)
     for line in [] if "all" in picked else selection.warnings(found, chosen, proven):
         click.echo(line, err=True)
+    if bundle is not None:
+        from analysis.bundle.bundle import write_bundles
+
+        for line in write_bundles(found, chosen, bundle, proven, lambda data: _compare(found, force=force, data=data)):
+            click.echo(line)
+        return
     if output is None:
         click.echo(recipes.render(chosen, found, form, proven), nl=False)
         return

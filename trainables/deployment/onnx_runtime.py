@@ -2,6 +2,7 @@
 
 import importlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,14 +106,34 @@ class OnnxModel:
 
     def latency(self, images: Images, *, calls: int = 200, warm_up: int = 20) -> Latency:
         """Measures the time of calls on the same images (n, channels, height, width), after `warm_up` untimed calls."""
-        taken = []
-        for number in range(warm_up + calls):
+        return latencies([self], images, calls=calls, warm_up=warm_up)[0]
+
+    def call(self, images: Images) -> None:
+        """Computes the scores of images, and lets them go."""
+        self._called(images)
+
+
+def latencies(models: Sequence[OnnxModel], images: Images, *, calls: int = 200, warm_up: int = 20) -> list[Latency]:
+    """Measures several files beside each other, call by call in turn, so that a busy machine slows all of them alike.
+
+    Args:
+        models: the files.
+        images: (n, channels, height, width) in [0, 1], the same in each call.
+        calls: timed calls of each.
+        warm_up: untimed calls of each before them.
+    """
+    taken: list[list[float]] = [[] for _ in models]
+    for number in range(warm_up + calls):
+        for model, times in zip(models, taken, strict=True):
             started = time.perf_counter()
-            self._called(images)
+            model.call(images)
             if number >= warm_up:
-                taken.append(1000 * (time.perf_counter() - started))
-        p50, p95 = np.percentile(taken, [50, 95])
-        return Latency(float(p50), float(p95), len(images), self.threads)
+                times.append(1000 * (time.perf_counter() - started))
+    middle = [np.percentile(times, [50, 95]) for times in taken]
+    return [
+        Latency(float(p50), float(p95), len(images), model.threads)
+        for model, (p50, p95) in zip(models, middle, strict=True)
+    ]
 
 
 class OnnxNetwork(nn.Module):

@@ -1,0 +1,226 @@
+"""Writes a bundle: one trial's model as a folder that is used without Temper, each file checked in a fresh process."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from jinja2 import Environment
+from safetensors.torch import save
+from torch import nn
+
+from analysis.bundle.card import card
+from analysis.evidence.comparisons import Confirmed
+from analysis.export.networks import network_of, recipe_of
+from analysis.export.onnx_models import check_accuracy
+from analysis.export.recipes import render
+from analysis.run.trials import Run, Trial
+from trainables.compression.compressor import Compressors
+from trainables.data.config import Data
+from trainables.data.image_folder import class_names
+from trainables.data.splits import Splits, load_splits
+from trainables.deployment.onnx_export import to_onnx
+from trainables.deployment.onnx_runtime import Latency, OnnxModel, latencies, require_onnx
+from trainables.deployment.torch_export import to_program
+from trainables.errors import InvalidInput
+from trainables.models.build import frozen
+from trainables.recipe.recipe import Recipe
+
+ALIKE = 0.99  # share of the validation images that a file must label as the trained network does
+IMAGES = 1_000  # validation images, at most, on which files are compared
+BATCH = 256  # images per pass
+FILES = {
+    "model.onnx": "the network for onnxruntime and others; integers where it was trained at 8 bits or fewer",
+    "model.pt2": "the network as a program of torch.export",
+    "model.safetensors": "its weights, by their names in the network",
+    "predict.py": "classifies image files",
+    "config.json": "shape of an image, and the names of the classes",
+    "recipe.yaml": "how it was made: `temper reproduce recipe.yaml` trains it again",
+}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A network as a file of onnxruntime's.
+
+    Attributes:
+        content: the file.
+        model: the same, opened.
+        trial: whose network it is.
+    """
+
+    content: bytes
+    model: OnnxModel
+    trial: Trial
+
+
+def write_bundles(
+    run: Run,
+    trials: Sequence[Trial],
+    output: str,
+    confirmed: Mapping[str, Confirmed],
+    check: Callable[[str], object] = lambda fingerprint: None,
+) -> Iterator[str]:
+    """Write a folder for each trial, and yield lines about each.
+
+    Args:
+        run: the run, whose directory holds the checkpoints.
+        trials: the finished trials to write.
+        output: the folder; for several trials, one that holds a folder for each, named by its id.
+        confirmed: what confirmations found, by the trials' ids.
+        check: is given the fingerprint of the data, and raises if they are not those of the run.
+
+    Raises:
+        InvalidInput: the optional packages are missing, a checkpoint is gone, the network has no ONNX form, a file does
+            not do what the trained network does, or the folder is not empty or cannot be written.
+    """
+    require_onnx()
+    for trial in trials:
+        folder = Path(output) if len(trials) == 1 else Path(output) / trial.id
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InvalidInput(f"--bundle: {folder}: is there already, expected a folder that is new or empty")
+        recipe = recipe_of(run, trial)
+        splits = load_splits(recipe.data)
+        check(splits.fingerprint())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            yield from _write(run, trial, recipe, splits, folder, confirmed)
+        except OSError as error:
+            raise InvalidInput(f"--bundle: {folder}: {error.strerror or error}") from error
+
+
+def _write(
+    run: Run, trial: Trial, recipe: Recipe, splits: Splits, folder: Path, confirmed: Mapping[str, Confirmed]
+) -> Iterator[str]:
+    network, images = network_of(run, trial, recipe, splits), splits.validation.images
+    deployed = _deployed(trial, recipe, network, images.shape[1:])
+    check_accuracy(run, trial, deployed.model, splits)
+    (folder / "model.onnx").write_bytes(deployed.content)
+    (folder / "model.safetensors").write_bytes(
+        save({name: one.contiguous() for name, one in _tensors(network).items()})
+    )
+    no_program = ""
+    try:
+        (folder / "model.pt2").write_bytes(to_program(network, images.shape[1:]))
+    except InvalidInput as problem:
+        no_program = str(problem).removeprefix("model.name: ")
+    labels = labels_of(recipe.data, splits.classes)
+    (folder / "config.json").write_text(
+        json.dumps({"image_shape": images.shape[1:], "labels": labels}, indent=1) + "\n"
+    )
+    (folder / "predict.py").write_text(
+        Environment(autoescape=False, keep_trailing_newline=True)  # a program, not a page
+        .from_string((files("analysis.bundle") / "assets" / "predict.py.j2").read_text(encoding="utf-8"))
+        .render(shape=tuple(images.shape[1:]))
+    )
+    (folder / "recipe.yaml").write_text(render([trial], run, "yaml", confirmed), encoding="utf-8")
+    alike = _checked(folder, network, images[:IMAGES])
+    reference = _reference(run, trial)
+    times = latencies([one.model for one in (deployed, reference) if one], images[:1])
+    checks = {
+        name: f"{share:.2%} of {min(len(images), IMAGES)} validation images alike" for name, share in alike.items()
+    }
+    shown = [(name, what, checks.get(name, "")) for name, what in FILES.items() if (folder / name).exists()]
+    content = card(
+        run, trial, confirmed.get(trial.id), splits, labels, _sizes(deployed, reference, times), shown, no_program
+    )
+    (folder / "README.md").write_text(content, encoding="utf-8")
+    yield f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
+    for name, words in checks.items():
+        yield f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"
+    if no_program:
+        yield f"  model.pt2 is left out: {no_program}"
+    if reference is not None:
+        yield (
+            f"  one image in {times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread; "
+            f"{reference.trial.name}: {times[1].p50:.3f} and {times[1].p95:.3f} ms, {len(reference.content):,} bytes"
+        )
+
+
+def labels_of(data: Data, classes: int) -> list[str]:
+    """Return the names of the classes: the folders' of an image folder, Fashion-MNIST's own, else their numbers."""
+    if data.name == "image_folder" and data.path is not None:
+        return list(class_names(Path(data.path).expanduser()))
+    if data.name == "fashion_mnist":
+        from torchvision.datasets import FashionMNIST
+
+        return list(FashionMNIST.classes)
+    return [str(number) for number in range(classes)]
+
+
+def _deployed(trial: Trial, recipe: Recipe, network: nn.Module, shape: tuple[int, ...]) -> Deployed:
+    content = to_onnx(network, shape, Compressors(recipe.methods, seed=recipe.seed))
+    return Deployed(content, OnnxModel(content, threads=1), trial)
+
+
+def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return parameters and buffers, each with memory of its own, as safetensors wants them."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _reference(run: Run, trial: Trial) -> Deployed | None:
+    """Return the reference's network, to compare bytes and latency with; None where there is none, or it is gone."""
+    if run.reference is None or run.reference.id == trial.id:
+        return None
+    recipe = recipe_of(run, run.reference)
+    splits = load_splits(recipe.data)
+    try:
+        network = network_of(run, run.reference, recipe, splits)
+    except InvalidInput:
+        return None  # its weights were dropped
+    return _deployed(run.reference, recipe, network, splits.validation.images.shape[1:])
+
+
+def _checked(
+    folder: Path, network: nn.Module, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> dict[str, float]:
+    """Return how alike each file labels the images, measured in a fresh process.
+
+    Raises:
+        InvalidInput: a file cannot be loaded there, labels images otherwise, or predict.py does not run.
+    """
+    with frozen(network), torch.no_grad():
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(images)), BATCH)
+        expected = torch.cat([network(part) for part in parts]).numpy()
+    with tempfile.TemporaryDirectory() as place:
+        kept, image = Path(place) / "expected.npz", Path(place) / "image.npy"
+        np.savez(kept, images=images, expected=expected)
+        np.save(image, images[0])
+        found: dict[str, float] = json.loads(_run("-m", "analysis.bundle.fresh", str(folder), str(kept)))
+        predicted = _run(str(folder / "predict.py"), str(image))
+    worst = min(found, key=lambda name: found[name])
+    if found[worst] < ALIKE:
+        raise InvalidInput(
+            f"--bundle: {folder / worst}: labels {found[worst]:.1%} of the validation images as the trained network "
+            f"does, expected {ALIKE:.0%}"
+        )
+    labels = json.loads((folder / "config.json").read_text())["labels"]
+    if labels[int(expected[0].argmax())] not in predicted:
+        raise InvalidInput(f"--bundle: {folder / 'predict.py'}: says {predicted.strip()!r} of a validation image")
+    return found
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or "no words").splitlines()[-1]
+        raise InvalidInput(f"--bundle: a fresh process cannot use what was written ({last})")
+    return done.stdout
+
+
+def _sizes(deployed: Deployed, reference: Deployed | None, times: Sequence[Latency]) -> list[tuple[str, str, str]]:
+    """Return rows of the card: what is compared, of this network, and of the reference."""
+    pairs = [(len(deployed.content), times[0])]
+    pairs += [(len(reference.content), times[1])] if reference is not None else []
+    cells = [(f"{size:,}", f"{took.p50:.3f} / {took.p95:.3f} ms") for size, took in pairs]
+    cells += [("", "")] if reference is None else []
+    return [
+        ("bytes of model.onnx", cells[0][0], cells[1][0]),
+        ("latency of one image, p50 / p95, one thread, on the machine that wrote this", cells[0][1], cells[1][1]),
+    ]

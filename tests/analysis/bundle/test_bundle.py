@@ -1,0 +1,169 @@
+"""A bundle: files that do what the trained network does without the code that made it, and a card of true numbers."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from analysis.bundle import fresh
+from analysis.bundle.bundle import labels_of, write_bundles
+from analysis.evidence.comparisons import Confirmed
+from analysis.run.trials import Run, read_run
+from tests.support.run_directories import propose, start
+from trainables.compression.config import ChannelPruning, Quantization
+from trainables.data.config import Data
+from trainables.data.splits import load_splits
+from trainables.errors import InvalidInput
+from trainables.evaluation.config import ScoringProtocol
+from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.models.config import Network
+from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import Schedule
+from trainables.storage import Folder
+
+DATA = Data(name="digits", train_size=600, validation_size=200)
+QUICK = ScoringProtocol(epsilon=0.2, steps=1, examples=200, progress_steps=1, progress_examples=20)
+BRIEF = Schedule(epochs=1, learning_rate=0.05)
+SMALL = Network(name="small")
+PRUNED = Recipe(data=DATA, model=SMALL, compression=ChannelPruning(pruning_ratio=0.5), schedule=BRIEF)
+RECIPES = {
+    "pgd": Recipe(data=DATA, model=SMALL, schedule=BRIEF),
+    "pruned": PRUNED,
+    "eight_bits": PRUNED.model_copy(update={"quantization": Quantization()}),
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A dense reference, a pruned network, and the same with 8 bits, each trained for an epoch."""
+    set_conditions(1)
+    root = tmp_path_factory.mktemp("run")
+    start(root, evaluation=QUICK.model_dump())
+    for number, (name, recipe) in enumerate(RECIPES.items()):
+        pipeline = Pipeline(recipe, QUICK, load_splits(DATA), None, torch.device("cpu"))
+        pipeline.step()
+        folder = Folder(str(root)).child("trials", name)
+        role, title = ("baseline", "pgd_at_20") if name == "pgd" else ("proposed", None)
+        kept = recipe.model_dump(mode="json")
+        propose(folder, {"id": name, "role": role, "name": title, "number": number, "recipe": kept})
+        folder.write_json("outcome.json", {"state": "complete", "metrics": pipeline.metrics()})
+        pipeline.save(folder.child("checkpoint"))
+    return read_run(Folder(str(root)))
+
+
+def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | None = None) -> list[str]:
+    trial = run.finished(name)
+    assert trial is not None
+    return list(write_bundles(run, [trial], str(place), confirmed or {}))
+
+
+@pytest.fixture(scope="module")
+def pruned(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("out") / "pruned"
+    lines = written(run, "pruned", place)
+    assert [line.split(":")[0].strip() for line in lines[1:-1]] == ["model.onnx", "model.pt2", "model.safetensors"]
+    assert all("100.00% of 200 validation images alike, in a fresh process" in line for line in lines[1:-1])
+    assert re.search(r"one image in [\d.]+ ms \(p50\).*; pgd_at_20: [\d.]+ and [\d.]+ ms, [\d,]+ bytes", lines[-1])
+    return place
+
+
+def test_the_folder_holds_what_it_says(pruned: Path) -> None:
+    names = {path.name for path in pruned.iterdir()}
+    card = (pruned / "README.md").read_text()
+    listed = set(re.findall(r"^\| `(.+?)` \|", card, re.MULTILINE))
+    assert names == listed | {"README.md"}
+    assert json.loads((pruned / "config.json").read_text()) == {"image_shape": [1, 8, 8], "labels": [*"0123456789"]}
+    assert yaml.safe_load((pruned / "recipe.yaml").read_text())["id"] == "pruned"
+
+
+def test_the_card_has_the_recorded_numbers_and_a_hubs_head(run: Run, pruned: Path) -> None:
+    card = (pruned / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["library_name"] == "pytorch"
+    assert "license" not in head
+    here, there = run.finished("pruned"), run.finished("pgd")
+    assert here is not None and there is not None  # noqa: PT018
+    row = next(line for line in card.splitlines() if line.startswith("| robust accuracy"))
+    assert f"| {here.metrics['robust_accuracy']:.3f} ± " in row
+    assert f"| {there.metrics['robust_accuracy']:.3f} ± " in row
+    assert f"| multiply-accumulates of one image | {here.metrics['inference_macs']:,.0f} | " in card
+    assert "Found, not confirmed" in card
+    assert "L∞ ε 0.2" in card
+
+
+def test_what_was_confirmed_is_said(run: Run, tmp_path: Path) -> None:
+    proven = Confirmed(
+        number=1, seeds=6, robust_accuracy=0.61, low=0.58, high=0.64, parity="undecided", doubts=()
+    )  # fmt: skip
+    written(run, "pruned", tmp_path / "new", {"pruned": proven})
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "0.610 (0.580 to 0.640) with 6 fresh seeds, parity undecided" in card
+    assert "Found, not confirmed" not in card
+
+
+def test_predict_classifies_image_files_without_temper(run: Run, pruned: Path, tmp_path: Path) -> None:
+    validation = load_splits(DATA).validation
+    expected = fresh_labels(pruned, validation.images[:5])
+    for number, image in enumerate(validation.images[:5]):
+        Image.fromarray((image[0] * 255).round().astype(np.uint8)).save(tmp_path / f"{number}.png")
+    done = subprocess.run(
+        [sys.executable, "-I", str(pruned / "predict.py"), *(f"{number}.png" for number in range(5))],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert [line.split("  ")[1].split()[0] for line in done.stdout.splitlines()] == [str(one) for one in expected]
+
+
+def fresh_labels(folder: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[int]:
+    network = torch.export.load(str(folder / "model.pt2")).module()
+    return [int(label) for label in network(torch.from_numpy(images)).argmax(1)]
+
+
+def test_eight_bits_have_integers_in_the_file_and_no_program(run: Run, tmp_path: Path) -> None:
+    lines = written(run, "eight_bits", tmp_path / "new")
+    assert not (tmp_path / "new" / "model.pt2").exists()
+    (left_out,) = [line for line in lines if "left out" in line]
+    assert "fake_quantize" in left_out
+    card = (tmp_path / "new" / "README.md").read_text()
+    assert "there is no `model.pt2`" in card
+    assert "fake-quantized network in PyTorch" in card
+    assert b"QuantizeLinear" in (tmp_path / "new" / "model.onnx").read_bytes()
+
+
+def test_files_that_compute_something_else_are_noticed(pruned: Path) -> None:
+    images = load_splits(DATA).validation.images
+    network = torch.export.load(str(pruned / "model.pt2")).module()
+    expected = network(torch.from_numpy(images)).detach().numpy()
+    assert set(fresh.compare(pruned, images, expected).values()) == {1.0}
+    weights = load_file(pruned / "model.safetensors")
+    save_file({name: torch.zeros_like(value) for name, value in weights.items()}, pruned / "model.safetensors")
+    try:
+        found = fresh.compare(pruned, images, expected)
+        assert found["model.safetensors"] < 0.3
+        assert found["model.pt2"] == found["model.onnx"] == 1.0
+    finally:
+        save_file(weights, pruned / "model.safetensors")
+
+
+def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="is there already, expected a folder that is new or empty"):
+        written(run, "pruned", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_classes_have_names_where_the_data_name_them(tmp_path: Path) -> None:
+    for name in ("owl", "cat"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "train" / name / "a.png")
+    folder = Data(name="image_folder", path=str(tmp_path), image_size=8, validation_size=10)
+    assert labels_of(folder, 2) == ["cat", "owl"]
+    assert labels_of(Data(name="fashion_mnist", validation_size=10), 10)[-1] == "Ankle boot"
+    assert labels_of(DATA, 3) == ["0", "1", "2"]

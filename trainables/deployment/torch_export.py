@@ -1,0 +1,43 @@
+"""Writes a trained network as a program of torch.export, which PyTorch loads without the code that made the network."""
+
+import copy
+import io
+import warnings
+
+import torch
+from torch import nn
+from torch.export import Dim
+
+from trainables.errors import InvalidInput
+
+TRACED = 2  # images of the example; an axis of size 1 could be taken for a fixed one
+
+
+def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
+    """Returns a network as the content of a .pt2 file, for any number of images.
+
+    `torch.export.load(path).module()` takes images (n, channels, height, width) in [0, 1] and returns scores
+    (n, classes).
+    Its parameters have the names that they have in the network.
+
+    Args:
+        model: the trained network; it is left as it is.
+        image_shape: (channels, height, width).
+
+    Raises:
+        InvalidInput: torch.export cannot follow something that the network computes; fake quantization is such (torch
+            2.14.1), so that a quantized network has no program.
+    """
+    model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)  # shared storage
+        try:
+            program = torch.export.export(
+                model, (torch.zeros(TRACED, *image_shape),), dynamic_shapes=({0: Dim("n", min=1)},)
+            )
+            torch.export.save(program, content)
+        except Exception as error:  # whatever following the network runs into
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InvalidInput(f"model.name: the network cannot be written by torch.export ({reason})") from error
+    return content.getvalue()
