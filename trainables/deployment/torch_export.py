@@ -2,7 +2,10 @@
 
 import copy
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import nn
@@ -30,8 +33,11 @@ def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
     """
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     content = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.filterwarnings("ignore", "No complete tensor found in the group", UserWarning)  # shared storage
+        warnings.filterwarnings(
+            "ignore", "The tensor attributes .* were assigned during export", UserWarning
+        )  # of LSTM
         try:
             program = torch.export.export(
                 model, (torch.zeros(TRACED, *image_shape),), dynamic_shapes=({0: Dim("n", min=1)},)
@@ -41,3 +47,16 @@ def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InvalidInput(f"model.name: the network cannot be written by torch.export ({reason})") from error
     return content.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the graphs to itself that following a network prints and logs where it cannot: the reason is raised."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
