@@ -14,7 +14,7 @@ from search.cli.completion import completion
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
-from search.cli.results import compare, export, prune, report, reproduce, status
+from search.cli.results import compare, export, prune, report, reproduce, status, stop
 from search.cli.search import INTERRUPTED, resume, search, studies, validate
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
@@ -44,6 +44,7 @@ for command in (
     confirm,
     compare,
     prune,
+    stop,
     reproduce,
     report,
     submit,

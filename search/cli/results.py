@@ -130,6 +130,33 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
 
 
 @click.command()
+@click.argument("run", shell_complete=runs)
+@click.option("--wait", is_flag=True, help="Wait until it has ended, and print its verdict.")
+def stop(run: str, wait: bool) -> None:
+    """Ask the search that works on RUN, on any machine, to end with a verdict.
+
+    It proposes nothing more. What runs is finished, and so are base and baselines, which a verdict needs.
+    `temper resume` goes on with it.
+    """
+    from time import sleep
+
+    from analysis.run.trials import read_info, read_run
+    from search.record.derived_files import conclude
+    from search.record.lease import ask_to_stop, has_ended
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    read_info(folder)
+    click.echo(f"{ask_to_stop(folder)} is asked to stop: what runs is finished, nothing more is proposed")
+    if not wait:
+        click.echo(f"`temper status {run}` tells how far it is")
+        return
+    while not has_ended(folder):
+        sleep(1.0)
+    click.echo(conclude(read_run(folder)))
+
+
+@click.command()
 @click.argument("recipe")
 @FORCE
 def reproduce(recipe: str, force: bool) -> None:

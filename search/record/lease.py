@@ -5,6 +5,7 @@ and `released` when it ends. Another driver may claim the next term once this on
 no new beat was seen for the length of a lease, by the clock of the one who watches: clocks are never compared.
 """
 
+import getpass
 import json
 import re
 import threading
@@ -16,12 +17,13 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
+from analysis.run.sessions import read_sessions
 from search.record.claim import claim, claims
 from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process, words
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 
-LEASES, RELEASED = "lease", "released"
+LEASES, RELEASED, STOP = "lease", "released", "stop"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
@@ -52,6 +54,7 @@ class Lease:
         run: the run's folder.
         term: number of the term.
         lost: who holds the run now, in words, once another driver has taken it; None while this one holds it.
+        asked: who asked this driver to propose nothing more, in words; None while nobody has.
         on_lost: is called once, in whichever thread notices that the run is lost.
     """
 
@@ -60,6 +63,7 @@ class Lease:
     beat: float = BEAT_SECONDS
     length: float = LEASE_SECONDS
     lost: str | None = None
+    asked: str | None = None
     on_lost: Callable[[], object] = field(default=lambda: None)
     _renewed: float = field(default_factory=elapsed)
     _number: int = 0
@@ -120,9 +124,18 @@ class Lease:
             with suppress(OSError):  # tried again at the next beat; until somebody claims the run, it is this driver's
                 self._look()
                 if self.lost is None:
+                    self._heed()
                     self._renew()
             if self.lost is not None:
                 return
+
+    def _heed(self) -> None:
+        """Find out whether somebody has asked this driver to stop."""
+        if self.asked is None and self._place.exists(STOP):
+            who = "somebody"
+            with suppress(OSError, ValueError, KeyError, TypeError):  # torn: it is there, which is what counts
+                who = str(self._place.read_json(STOP)["who"])
+            self.asked = f"asked to stop by {who}"
 
     def _renew(self) -> None:
         asked = elapsed()
@@ -142,6 +155,34 @@ class Lease:
         if later > self.term and self.lost is None:
             self.lost = words(_holder(self.run.child(LEASES, str(later))))
             self.on_lost()
+
+
+def ask_to_stop(run: Folder) -> str:
+    """Ask the driver that searches in a run to propose nothing more; it heeds that at its next beat.
+
+    Returns:
+        Who that is, in words.
+
+    Raises:
+        InvalidInput: no search works on the run.
+    """
+    place = run.child(LEASES, str(_latest(run)))
+    holder, sessions = _holder(place), read_sessions(run)
+    if has_ended(run) or not sessions or sessions[-1].end is not None:
+        raise InvalidInput(
+            f"{run}: no search works on it, so there is nothing to stop; `temper status {run}` says more"
+        )
+    who = "somebody"
+    with suppress(KeyError, OSError, ImportError):  # a container may know no name of its user
+        who = getpass.getuser()
+    place.write_json(STOP, {"who": f"{who} on {this_process()['host']}"})
+    return words(holder)
+
+
+def has_ended(run: Folder) -> bool:
+    """Return whether the driver that held a run last has released it, or is gone."""
+    place = run.child(LEASES, str(_latest(run)))
+    return not claims(place) or place.exists(RELEASED) or state_of(_holder(place)) == GONE
 
 
 def acquire(

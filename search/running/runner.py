@@ -267,6 +267,7 @@ def _run(
                     hours_before=before,
                     since=since,
                     still_held=lease.check,
+                    asked_to_stop=lambda: lease.asked,
                 )
             return Timing(time.perf_counter() - started, at_once, progress.busy)
     finally:

@@ -59,6 +59,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         hours_before: float = 0.0,
         may_ask: Callable[[], bool] = lambda: True,
         why_unwritable: Callable[[], str | None] = lambda: None,
+        asked_to_stop: Callable[[], str | None] = lambda: None,
         since: Spent = START,
     ) -> None:
         """Create a searcher that has suggested nothing yet.
@@ -76,6 +77,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
             hours_before: hours for which earlier drivers worked on the run, for a budget of hours.
             may_ask: returns whether the sampler can be asked without a long pause; until then nothing is proposed.
             why_unwritable: returns what is wrong with the run's storage, None where it can be written.
+            asked_to_stop: returns who asked that nothing more is proposed, None where nobody did.
             since: what had been spent when the budget was last extended.
         """
         super().__init__()
@@ -84,7 +86,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         self._spending = BudgetTracker(study.budget, hypervolume, clock, hours_before, since)
         self.listeners = Listeners([*listeners, self._known, hypervolume, self._spending, sampler])
         self._why_failed, self._why_stopped, self._has_place = why_failed, why_stopped, has_place
-        self._may_ask, self._why_unwritable = may_ask, why_unwritable
+        self._may_ask, self._why_unwritable, self._asked_to_stop = may_ask, why_unwritable, asked_to_stop
         self._waiting: list[Fixed] = list(fixed)
         self._base = fixed.base.recipe
         self._held: list[Candidate] = []
@@ -206,8 +208,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._left += 1
 
     def _heed_budget(self) -> None:
-        """Once the budget is spent, propose nothing more, and forget the proposals that are held back."""
-        reason = self._spending.over(self._places["proposed"] + len(self._held))
+        """Once the budget is spent, or somebody asked to stop, propose nothing more, and forget what is held back."""
+        reason = self._asked_to_stop() or self._spending.over(self._places["proposed"] + len(self._held))
         if (self._left or self._held) and reason is not None:
             self._left = 0
             self.listeners.closed(reason)

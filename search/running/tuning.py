@@ -49,6 +49,7 @@ def tune_study(
     hours_before: float,
     since: Spent,
     still_held: Callable[[], object],
+    asked_to_stop: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Run what is left of a study on Ray Tune, and wait until it has ended. Ray must have been started.
 
@@ -65,6 +66,7 @@ def tune_study(
         hours_before: hours for which earlier drivers worked on this run.
         since: what had been spent when the budget was last extended.
         still_held: is called all the time, and raises or ends the process if another driver has taken the run.
+        asked_to_stop: returns who asked that nothing more is proposed, None where nobody did.
     """
     setting = Setting(
         evaluation=study.protocol,
@@ -99,6 +101,7 @@ def tune_study(
         since=since,
         may_ask=(lambda: True) if counting is None else counting.ready,
         why_unwritable=partial(why_unwritable, folder),
+        asked_to_stop=asked_to_stop,
     )
     searcher.replay(past)
     checks = [INTERRUPTS.check, still_held, searcher.listeners.check]

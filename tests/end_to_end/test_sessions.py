@@ -14,6 +14,31 @@ from trainables.storage import Folder
 
 
 @pytest.mark.slow
+def test_a_search_is_asked_to_stop_from_elsewhere_ends_with_a_verdict_and_goes_on_later(tmp_path: Path) -> None:
+    run, folder = tmp_path / "asked", Folder(str(tmp_path / "asked"))
+    process = start_search(tmp_path, "asked", [*SMALL, "budget.trials=500"])
+    until(
+        lambda: (run / "run.json").exists() and any(one.role == "proposed" for one in read_run(folder).trials),
+        lambda: process.poll() is None,
+    )
+    stopped = temper("stop", str(run), "--wait")
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    first, verdict = stopped.stdout.splitlines()
+    assert first.endswith("is asked to stop: what runs is finished, nothing more is proposed")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert verdict in output
+    assert "no more proposals: asked to stop by " in output
+    proposed = [one for one in read_run(folder).trials if one.role == "proposed"]
+    assert 1 <= len(proposed) < 100
+    assert all(one.ending is not None for one in proposed)
+    assert "asked to stop by" in temper("status", str(run)).stdout.splitlines()[-1]
+    again = temper("stop", str(run))
+    assert again.returncode == 2
+    assert "no search works on it" in again.stderr
+
+
+@pytest.mark.slow
 def test_a_killed_search_is_dead_and_goes_on_with_the_hours_that_it_has_left(tmp_path: Path) -> None:
     run, folder = tmp_path / "killed", Folder(str(tmp_path / "killed"))
     process = start_search(tmp_path, "killed", [*SMALL, "budget.hours=5"])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ import pytest
 
 from search.record import lease as module
 from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process
-from search.record.lease import Held, Lease, Lost, acquire
+from search.record.lease import Held, Lease, Lost, acquire, ask_to_stop, has_ended
 from tests.support.checkout import ROOT
 from tests.support.faults import until
+from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
 HOLD = """
@@ -167,3 +169,50 @@ def _outdated(lease: Lease) -> Lease:
     """The lease, last renewed long ago, as for a driver that was stopped."""
     lease._renewed -= 1e6
     return lease
+
+
+def began(run: Folder, number: int, *, ended: bool = False) -> None:
+    """A session of a search."""
+    place = run.child("sessions", str(number))
+    place.write_json("began.json", {"when": "2026-11-28T08:00:00+00:00", "host": "here", "hours_before": 0.0})
+    if ended:
+        place.write_json(
+            "ended.json", {"why": "finished", "reason": "all", "when": "2026-11-28T09:00:00+00:00", "hours": 1.0}
+        )
+
+
+def test_a_holder_hears_that_it_is_asked_to_stop_and_the_next_one_does_not(run: Folder) -> None:
+    with try_to_hold(run) as lease:
+        began(run, 1)
+        assert ask_to_stop(run) == f"process {os.getpid()} on {socket.gethostname()}"
+        assert not has_ended(run)
+        until(lambda: lease.asked is not None, lambda: True)
+        assert str(lease.asked).startswith("asked to stop by ")
+        assert str(lease.asked).endswith(f" on {socket.gethostname()}")
+        lease.check()  # the run is its own until it ends
+    assert has_ended(run)
+    with try_to_hold(run) as lease:
+        time.sleep(0.3)
+        assert lease.asked is None
+
+
+def test_a_torn_request_counts(run: Folder) -> None:
+    with try_to_hold(run) as lease:
+        run.child("lease", "1").write("stop", b"{")
+        until(lambda: lease.asked is not None, lambda: True)
+        assert lease.asked == "asked to stop by somebody"
+
+
+def test_where_no_search_works_nobody_can_be_asked(run: Folder, driver: "subprocess.Popen[str]") -> None:
+    with pytest.raises(InvalidInput, match="no search works on it"):
+        ask_to_stop(run)  # it is held, but no search began
+    began(run, 1, ended=True)
+    with pytest.raises(InvalidInput, match="no search works on it"):
+        ask_to_stop(run)  # a confirmation holds it, say
+    began(run, 2)
+    ask_to_stop(run)
+    driver.kill()
+    driver.wait()
+    with pytest.raises(InvalidInput, match="no search works on it"):
+        ask_to_stop(run)
+    assert not run.child("lease").child("2").names()

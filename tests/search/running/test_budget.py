@@ -189,6 +189,22 @@ def test_a_spent_budget_ends_proposing_and_says_why() -> None:
     assert [trial.state for trial in log.sampler.optuna.get_trials()] == [TrialState.COMPLETE]
 
 
+def test_who_asks_a_search_to_stop_gets_what_runs_and_the_baselines_and_nothing_more() -> None:
+    asked, notes = list[str](), Notes()
+    study = load("digits", [*SMALL, "sampler.kind=random"])
+    asking = searcher(study, notes, asked_to_stop=lambda: asked[0] if asked else None)
+    asking.suggest("t0")
+    asked.append("asked to stop by ann on here")
+    asking.on_trial_complete("t0", done(0.1, 1e9))
+    for number in range(1, 5):  # the baselines, which a verdict needs
+        found = asking.suggest(f"t{number}")
+        assert isinstance(found, dict)
+        assert found["role"] == "baseline"
+        asking.on_trial_complete(f"t{number}", done(0.1 * number, 1e9))
+    assert asking.suggest("t5") == Searcher.FINISHED
+    assert notes.said == asked
+
+
 SAMPLERS = {
     "tpe": optuna.samplers.TPESampler,
     "nsga2": optuna.samplers.NSGAIISampler,
