@@ -13,12 +13,21 @@ from search.cli.options import FORCE, prepare
 @click.command()
 @click.argument("run", shell_complete=runs)
 @click.option("--json", "as_json", is_flag=True, help="Print plain data.")
-def status(run: str, as_json: bool) -> None:
+@click.option("--watch", "watched", is_flag=True, help="Show it again and again until its search has ended.")
+def status(run: str, as_json: bool, watched: bool) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
+    from trainables.storage import Folder
+
+    if watched:
+        from search.monitoring.watching import watch
+
+        if as_json:
+            raise click.UsageError("--json prints once, so it goes without --watch")
+        watch(Folder(run))
+        return
     from analysis.run.status import status_data, status_lines, status_of
     from analysis.run.trials import read_run
     from search.resume.comparison import changed_code
-    from trainables.storage import Folder
 
     found = read_run(Folder(run))
     if as_json:

@@ -5,5 +5,7 @@
 - `tensorboard`: writes curves for TensorBoard
 - `ray_metrics`: sets metrics that Prometheus reads
 - `hypervolume`: keeps the hypervolume so far
+- `watching`: shows a running search until it has ended
+- `sketch`: draws a frontier in characters
 - `importances`: computes how much each parameter matters
 """

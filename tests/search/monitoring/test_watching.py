@@ -1,0 +1,112 @@
+"""What a watched search shows: counts, spending, what runs, a sketch of the frontier, and an end."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from analysis.run.status import status_of
+from analysis.run.trials import Run, read_run
+from search.monitoring.sketch import PLAIN, Marks, bar, sketch
+from search.monitoring.watching import frame, marks_of, spending, watch
+from search.study.algorithms import Budget
+from search.study.loading import load
+from tests.support.run_directories import BEGUN, add, drive, start, worked_example
+from trainables.storage import Folder
+
+
+def running(root: Path) -> Run:
+    """The worked example, half an hour after its driver began; one proposal is in its second of six epochs."""
+    worked_example(root)
+    start(root, planned_recipes=12)
+    drive(root, 1, began=0.0)
+    add(root, "d", number=6, state=None, scores=[0.2, 0.31])
+    return read_run(Folder(str(root)))
+
+
+def test_a_sketch_puts_robust_recipes_up_and_dear_ones_right(tmp_path: Path) -> None:
+    assert sketch(worked_example(tmp_path), 40, 5, PLAIN) == [
+        " 0.800 |                o              B",
+        "       |",
+        "       |",
+        "       |o",
+        " 0.500 |         B",
+        "       " + "-" * 33,
+        "        4.0e+08            1.0e+10 FLOPs",
+        "        o frontier  B baseline  . dominated",
+    ]
+
+
+def test_nothing_is_drawn_before_two_recipes_can_be_compared(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "base", role="base", robust=0.2, flops=0.0)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, number=1)
+    assert sketch(read_run(Folder(str(tmp_path))), 40, 5, PLAIN) == []
+
+
+def test_recipes_of_one_robustness_lie_in_the_middle(tmp_path: Path) -> None:
+    start(tmp_path)
+    for number in range(2):
+        add(tmp_path, f"p{number}", robust=0.5, number=number, flops=1e9 * 10**number)
+    assert [line.strip()[-1] for line in sketch(read_run(Folder(str(tmp_path))), 40, 3, PLAIN)[:3]] == ["|", ".", "|"]
+
+
+def test_a_bar_is_full_as_far_as_it_goes() -> None:
+    assert [bar(done, 4, PLAIN) for done in (0.0, 0.5, 1.0, 7.0)] == ["----", "##--", "####", "####"]
+
+
+def test_a_picture_has_counts_what_runs_what_is_spent_and_why_others_ended(tmp_path: Path) -> None:
+    run = running(tmp_path)
+    now = BEGUN + timedelta(minutes=30)
+    status = status_of(run, now)
+    lines = frame(run, status, Budget(trials=9, flops=8e9), now, 80, PLAIN)
+    assert lines[0] == "6 of 12 recipes ended (5 complete, 1 pruned), 1 run"
+    assert lines[1] == "#" * 40 + "-" * 40
+    assert lines[2] == "spent 4 of 9 proposals, 2.4e+09 of 8e+09 FLOPs; about 38 min left at this pace"
+    assert lines[3].startswith("  d  ####--------   2/6   0.310  proposed: ")
+    assert "1 × pruned: dominated at rung 2" in lines
+    assert any(line.startswith("most robust proposal 0.780") for line in lines)
+    assert lines[-1].startswith("running on host; last written ")
+    assert max(map(len, lines[:4])) <= 80
+
+
+def test_hours_count_until_now(tmp_path: Path) -> None:
+    run = running(tmp_path)
+    now = BEGUN + timedelta(minutes=30)
+    (line,) = spending(run, status_of(run, now), Budget(trials=100, hours=1.0), now)
+    assert line == "spent 4 of 100 proposals, 0.5 of 1 hours; about 30 min left at this pace"
+
+
+def test_marks_are_those_that_an_output_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert marks_of("utf-8") == Marks()
+    assert marks_of("ascii") == marks_of("cp1252") == marks_of(None) == PLAIN
+    monkeypatch.setenv("TERM", "dumb")
+    assert marks_of("utf-8") == PLAIN
+
+
+def test_elsewhere_than_on_a_terminal_a_line_is_printed_for_each_ending_until_the_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running(tmp_path)
+    Folder(str(tmp_path)).write_json("study.yaml", load("digits", ["reference=pgd_at_20"]).model_dump(mode="json"))
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            add(tmp_path, "d", number=6, robust=0.4)
+        if len(looks) == 3:
+            drive(tmp_path, 1, began=0.0, ended=60.0)
+
+    drive(tmp_path, 1, began=1e9)  # in the future, since a driver that has written nothing for long is taken for dead
+    watch(Folder(str(tmp_path)), sleep=sleep)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "6 of 12 recipes ended (5 complete, 1 pruned), 1 run",
+        "7 of 12 recipes ended (6 complete, 1 pruned), 0 run",
+    ]
+    assert lines[-1].startswith("finished ")
+    assert "\x1b" not in "".join(lines)
+    assert len(looks) == 3
+    assert min(looks) >= 2.0
