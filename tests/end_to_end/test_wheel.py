@@ -43,7 +43,7 @@ def test_every_data_file_is_taken(settings: Any) -> None:
     assert [name for name in kept if not any(fnmatch(name, pattern) for pattern in patterns)] == []
     for pattern in patterns:
         assert any(fnmatch(name, pattern) for name in kept), pattern
-    assert {Path(name).suffix for name in kept} == {".yaml", ".parquet", ".j2", ".typed"}
+    assert {Path(name).suffix for name in kept} == {".yaml", ".parquet", ".j2", ".css", ".js", ".typed"}
     assert len(kept) >= 15
 
 
