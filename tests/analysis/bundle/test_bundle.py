@@ -90,7 +90,8 @@ def test_the_card_has_the_recorded_numbers_and_a_hubs_head(run: Run, pruned: Pat
     assert head["library_name"] == "pytorch"
     assert "license" not in head
     here, there = run.finished("pruned"), run.finished("pgd")
-    assert here is not None and there is not None  # noqa: PT018
+    assert here is not None
+    assert there is not None
     row = next(line for line in card.splitlines() if line.startswith("| robust accuracy"))
     assert f"| {here.metrics['robust_accuracy']:.3f} ± " in row
     assert f"| {there.metrics['robust_accuracy']:.3f} ± " in row
