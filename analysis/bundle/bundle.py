@@ -1,4 +1,4 @@
-"""Writes a bundle: one trial's model as a folder that is used without Temper, each file checked in a fresh process."""
+"""Writes a bundle: one trial's model as a folder that is used without Temper, its models checked in a fresh process."""
 
 import json
 import subprocess
@@ -136,11 +136,11 @@ def _write(
         yield f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"
     if no_program:
         yield f"  model.pt2 is left out: {no_program}"
+    beside = "there is no other network of a reference to compare with"
     if reference is not None:
-        yield (
-            f"  one image in {times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread; "
-            f"{reference.trial.name}: {times[1].p50:.3f} and {times[1].p95:.3f} ms, {len(reference.content):,} bytes"
-        )
+        took = f"{times[1].p50:.3f} and {times[1].p95:.3f} ms"
+        beside = f"{reference.trial.name}: {took}, {len(reference.content):,} bytes"
+    yield f"  one image in {times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread; {beside}"
 
 
 def labels_of(data: Data, classes: int) -> list[str]:

@@ -153,6 +153,14 @@ def test_files_that_compute_something_else_are_noticed(pruned: Path) -> None:
         save_file(weights, pruned / "model.safetensors")
 
 
+def test_the_reference_itself_is_compared_with_no_other(run: Run, tmp_path: Path) -> None:
+    last = written(run, "pgd", tmp_path / "new")[-1]
+    assert re.search(
+        r"one image in [\d.]+ ms \(p50\).*; there is no other network of a reference to compare with", last
+    )
+    assert "the dense reference" not in (tmp_path / "new" / "README.md").read_text()
+
+
 def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="is there already, expected a folder that is new or empty"):
