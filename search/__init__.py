@@ -11,6 +11,7 @@ From the ground up:
 - `monitoring`: shows a search while it runs: terminal, TensorBoard, Prometheus
 - `running`: runs the search on Ray Tune
 - `preflight`, `simulation`, `reproduce`: plan and price a search before it runs, simulate one, repeat one recipe
+- `drafting`: writes the first study for a user's network and data
 - `evaluating`, `confirm`: attack one network as hard as can be; retrain what was found, and say who wins
 - `tidying`: drops what nothing needs any more
 - `api`: what people call from Python

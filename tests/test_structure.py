@@ -27,7 +27,7 @@ FLOORS = {
     "cluster": "object_cache connection placement doctor",
     "analysis": "run pareto evidence tables export bundle comparison report results",
     "search": "failures study events recipes remote resume surrogate samplers halving monitoring record running "
-    "reproduce preflight simulation evaluating confirm tidying api cli __main__",
+    "reproduce preflight drafting simulation evaluating confirm tidying api cli __main__",
 }
 ORDER = [f"{package}.{room}" for package, rooms in FLOORS.items() for room in rooms.split()]
 FOLDERS = [room for room in ORDER if (ROOT / room.replace(".", "/")).is_dir()]

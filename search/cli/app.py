@@ -15,7 +15,7 @@ from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
 from search.cli.recordings import record, simulate
 from search.cli.results import compare, export, prune, report, reproduce, status, stop
-from search.cli.search import INTERRUPTED, resume, search, studies, validate
+from search.cli.search import INTERRUPTED, init, resume, search, studies, validate
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
 
@@ -34,6 +34,7 @@ def temper(debug: bool) -> None:
 
 
 for command in (
+    init,
     search,
     resume,
     status,

@@ -5,5 +5,6 @@
 - `workload`: plans the FLOPs of every recipe that a study will run
 - `dry_run`: says that plan in words
 - `estimate`: computes hours and cost from planned FLOPs and measured speeds
+- `timing`: times a study's training in the slots of a cluster or of this machine
 - `doctor`: examines the cluster, and times the study on it
 """

@@ -1,32 +1,24 @@
 """Examines a cluster, times a study's training on it, and estimates how long the search will take (`temper doctor`)."""
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
 from cluster.doctor.findings import Access, findings, is_public, slowed
 from cluster.doctor.node_report import Report, report, this_process
-from cluster.doctor.per_node import ask_nodes
 from cluster.doctor.shared_storage import unshared
-from cluster.placement.capacity import nodes as nodes_there
-from cluster.placement.placement import ACCELERATOR, slots
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.network_check import NOT_TRIED, check_studys_network
-from search.preflight.workload import Work, timed, workload
+from search.preflight.timing import measured_slots
+from search.preflight.workload import Work, workload
 from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
 from search.record.provenance import PACKAGES
 from search.remote.user_modules import user_modules
 from search.study.study import Study
-from trainables.data.splits import Splits, load_splits
-from trainables.errors import InvalidInput, TemperError, Unsound
-from trainables.estimation.speed import Speed, time_recipe
+from trainables.data.splits import load_splits
+from trainables.errors import Unsound
 from trainables.storage import Folder
-
-TIMING_SECONDS = 15.0  # for which each of the two recipes is timed
-TIMING_TIMEOUT = 600.0
 
 
 def examine(
@@ -91,7 +83,7 @@ def examine(
             f"{study.data.name}"
         )
         works = workload(study, fixed, splits)
-        measured = _time(study, splits, works)
+        measured = measured_slots(study, splits, works)
         expected = estimate(works, measured, price=price, hours=study.budget.hours)
         say(_expectation(measured, expected, study, works))
 
@@ -135,66 +127,6 @@ def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int)
             f"dashboard  {listens}",
         ]
     )
-
-
-def _time(study: Study, splits: Splits, works: Sequence[Work]) -> list[Slots]:
-    """Return the cluster's slots by type of device, with the speeds measured on one node of each type.
-
-    All of the node's slots are timed at once, since trials that run beside each other slow each other down.
-    """
-    import ray
-
-    wanted, at_most = study.resources.of("proposed"), study.resources.max_concurrent
-    types: dict[str, dict[str, int]] = {}
-    left = math.inf if at_most is None else at_most
-    for node in nodes_there():
-        count = int(min(left, slots([node], wanted)))
-        left -= count
-        kind = node.labels.get(ACCELERATOR) or "GPU" if wanted.gpu else "CPU"
-        if count:
-            types.setdefault(kind, {})[node.id] = count
-    if not types:
-        raise InvalidInput(f"resources: got {wanted} a trial, expected what a node has")
-    shared: Any = ray.put(splits)
-    measured = []
-    for kind, by_node in types.items():
-        node_id, count = next(iter(by_node.items()))
-        fixed, proposed = (
-            _mean(
-                ask_nodes(
-                    {node_id: count},
-                    _timed,
-                    (recipe.model_dump(mode="json"), study.protocol, wanted.cpu, wanted.device == "cuda"),
-                    shared,
-                    timeout=TIMING_TIMEOUT,
-                    num_cpus=float(wanted.cpu),
-                    num_gpus=wanted.gpu,
-                )[node_id]
-            )
-            for recipe in timed(works, study.reference)
-        )
-        measured.append(Slots(kind, sum(by_node.values()), fixed, proposed, wanted.gpu or wanted.cpu))
-    return measured
-
-
-def _timed(what: Any, splits: Splits) -> Speed:
-    """Time a recipe; this runs in a process on the node that is timed."""
-    from trainables.recipe.recipe import Recipe
-    from trainables.user_modules import go_to_work
-
-    go_to_work()
-    recipe, evaluation, threads, gpu = what
-    made = Recipe.model_validate(recipe)
-    return time_recipe(made, evaluation, splits, threads=threads, gpu=gpu, seconds=TIMING_SECONDS)
-
-
-def _mean(answers: Speed | list[Speed] | Exception) -> Speed:
-    """Return the mean speed of slots that worked at once. Raises TemperError if one of them failed."""
-    if isinstance(answers, Exception):
-        raise TemperError(f"the study's own step failed on a node: {answers}") from answers
-    all_of = answers if isinstance(answers, list) else [answers]
-    fields = ("flops_per_second", "progress_seconds", "score_seconds", "start_seconds")
-    return Speed(*(sum(getattr(one, field) for one in all_of) / len(all_of) for field in fields))
 
 
 def _expectation(measured: Sequence[Slots], expected: Estimate, study: Study, works: Sequence[Work]) -> str:

@@ -66,6 +66,33 @@ def read_image_folder(
     return images, np.array([label for _, label in files], dtype=np.int64)
 
 
+def image_sizes(root: Path, split: str, most: int = 64) -> list[tuple[int, int]]:
+    """Returns the widths and heights of some images of a split, spread over its classes, without decoding them.
+
+    Args:
+        root: the folder that holds train/ and test/.
+        split: `train` or `test`.
+        most: number of images to look at.
+
+    Raises:
+        InvalidInput: the split's folder cannot be read, or none of these images can.
+    """
+    from PIL import Image
+
+    names = class_folders(root / split)
+    files = [path for name in names for path in _images(root / split / name, say=False)]
+    sizes = []
+    for path in files[:: max(1, len(files) // most)]:
+        try:
+            with Image.open(path) as opened:
+                sizes.append(opened.size)
+        except Exception:  # reading them all says which cannot be read, and why
+            continue
+    if not sizes:
+        raise InvalidInput(f"data.path: {root / split}: holds no image that can be read")
+    return sizes
+
+
 def class_names(root: Path) -> tuple[str, ...]:
     """Returns the names of the classes, by their number: the class folders of train/ in alphabetical order.
 

@@ -1,0 +1,214 @@
+"""Looks at a network, its data and the machine, and drafts a study of the right size for them."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from cluster.connection.session import Target, session
+from cluster.placement.capacity import nodes
+from search.drafting.contents import Contents
+from search.drafting.data import chosen_data
+from search.drafting.sizes import PLANNED, fitting
+from search.preflight.estimate import Slots
+from search.preflight.network_check import check_studys_network
+from search.preflight.timing import measured_slots
+from search.preflight.workload import workload
+from search.recipes.fixed import FixedRecipes
+from search.remote.user_modules import user_modules
+from search.study.study import Study
+from search.study.user_functions import check_user_functions
+from trainables.attacks.config import Norm
+from trainables.compression.compressor import Compressors
+from trainables.compression.config import ChannelPruning
+from trainables.config import parse, read_yaml
+from trainables.data.config import Data
+from trainables.data.splits import Splits
+from trainables.errors import InvalidInput
+from trainables.models.build import build
+from trainables.models.config import Network
+from trainables.models.weights import sealed
+
+MOST_PRUNED = (0.8, 0.5)  # shares of channels that are tried, in this order
+GREY_EPSILON, COLOUR_EPSILON, L2_EPSILON = 0.1, 0.03137, 0.5  # usual in the field; the second is 8 / 255
+TIMED = 6.0  # seconds for which each of two recipes is timed
+IMAGES = 4  # on which pruning is tried
+WIDTH = 116  # of the comment's lines
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a study is drafted for.
+
+    Attributes:
+        name: name of the study.
+        model: the network, as a study names it.
+        data: a known data set, `module:function`, or an image folder.
+        pretrained: file of trained weights; None: an ordinary base is trained.
+        norm: norm of the threat model.
+        epsilon: its radius; None: what is usual for such images.
+        image_size: height and width of an image folder's images; None: as `chosen_data` chooses.
+        hours: hours that the search may take.
+    """
+
+    name: str
+    model: str
+    data: str
+    pretrained: str | None = None
+    norm: Norm = "linf"
+    epsilon: float | None = None
+    image_size: int | None = None
+    hours: float = 1.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a wish's data and network.
+
+    Attributes:
+        contents: a study of the size `PLANNED`, which works.
+        study: the same, validated.
+        splits: its images.
+        found: what was found, for people.
+    """
+
+    contents: Contents
+    study: Study
+    splits: Splits
+    found: tuple[str, ...]
+
+
+def look(wish: Wish) -> Look:
+    """Read the data, and try on a few images all that a study would do with the network.
+
+    Raises:
+        InvalidInput: the data or the network cannot be used.
+    """
+    data, splits = chosen_data(wish.data, wish.image_size)
+    guess = _first_guess(wish, data, splits)
+    if not _can_be_pruned(guess, splits):
+        found = "no channel of it can be removed, so the study searches over bits"
+        return _unpruned(guess, splits, found)
+    problem = ""
+    for share in MOST_PRUNED:
+        contents = replace(guess, most_pruned=share)
+        study = _study(contents)
+        try:
+            return Look(contents, study, splits, check_studys_network(study, splits, _nothing))
+        except InvalidInput as error:
+            problem = error.problems[0]
+    return _unpruned(guess, splits, f"its channels are not removed, as that does not work: {problem}")
+
+
+def draft(wish: Wish, target: Target, say: Callable[[str], object]) -> str:
+    """Draft a study that a cluster, or this machine, searches in the hours that it may take.
+
+    The network is tried on a few images with all that the study will do with it; then training is timed for some
+    seconds in the slots that the search will have.
+
+    Args:
+        wish: what the study is for.
+        target: where it will be searched.
+        say: prints a line.
+
+    Returns:
+        The study as commented YAML.
+
+    Raises:
+        InvalidInput: the data or the network cannot be used, or the cluster cannot be joined.
+    """
+    seen = look(wish)
+    contents, study, splits = seen.contents, seen.study, seen.splits
+    for line in (f"data       {_images(splits)}", *(f"network    {found}" for found in seen.found)):
+        say(line)
+    with session(target, beside=user_modules(study)):
+        if any(node.resources.get("GPU") for node in nodes()):
+            contents = replace(contents, gpu=True)
+            study = _study(contents)
+        works = workload(study, FixedRecipes.of(study), splits)
+        measured = measured_slots(study, splits, works, TIMED)
+    for slots in measured:
+        say(f"machine    {_where([slots])}, {slots.fixed.flops_per_second / 1e9:.3g} GFLOP/s each")
+    size, expected = fitting(works, measured, len(splits.train), wish.hours)
+    images = size.images(len(splits.train)) or len(splits.train)
+    takes = f"about {expected:.2g} h" if expected >= 0.1 else f"about {expected * 3600:.0f} s"
+    say(f"size       {images:,} images, {size.epochs} epochs of full training, {size.trials} proposals: {takes}")
+    if expected > wish.hours:
+        say(
+            f"too long   that is more than --hours {wish.hours:g}, and less would compare nothing: allow more, take "
+            "smaller images or a smaller network, or join a cluster with --address"
+        )
+    notes = [*seen.found, f"Expected to take {takes} of the {wish.hours:g} h that it may, on {_where(measured)}."]
+    final = replace(contents, size=size, notes=_wrapped(notes))
+    _study(final)
+    return final.text()
+
+
+def _images(splits: Splits) -> str:
+    shape = " × ".join(str(size) for size in splits.train.images.shape[1:])
+    count, held_out = len(splits.train), len(splits.validation)
+    return f"{count:,} training images of {shape} in {splits.classes} classes, and {held_out:,} held out"
+
+
+def _first_guess(wish: Wish, data: Data, splits: Splits) -> Contents:
+    shape = splits.train.images.shape[1:]
+    usual = L2_EPSILON if wish.norm == "l2" else GREY_EPSILON if shape[0] == 1 else COLOUR_EPSILON
+    return Contents(
+        name=wish.name,
+        data=data,
+        model=wish.model,
+        pretrained=wish.pretrained,
+        norm=wish.norm,
+        epsilon=usual if wish.epsilon is None else wish.epsilon,
+        pruned=True,
+        most_pruned=MOST_PRUNED[0],
+        has_attention=_suits_adamw(build(Network(name=wish.model), shape, classes=splits.classes)),
+        gpu=False,
+        available=len(splits.train),
+        size=PLANNED,
+        hours=wish.hours,
+    )
+
+
+def _suits_adamw(model: nn.Module) -> bool:
+    """Return whether a network is normalized by layer rather than by batch, as transformers are."""
+    by_layer = sum(isinstance(layer, nn.LayerNorm | nn.MultiheadAttention) for layer in model.modules())
+    return by_layer > sum(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
+
+
+def _can_be_pruned(guess: Contents, splits: Splits) -> bool:
+    """Return whether any channel of the network can be removed."""
+    shape = splits.train.images.shape[1:]
+    model = build(Network(name=guess.model), shape, classes=splits.classes)
+    before = sum(one.numel() for one in model.parameters())
+    x, y = (one[:IMAGES].clone() for one in splits.train.tensors(torch.device("cpu")))
+    Compressors((ChannelPruning(pruning_ratio=MOST_PRUNED[-1]),), seed=0).step(1, model, x, y)
+    return sum(one.numel() for one in model.parameters()) < before
+
+
+def _unpruned(guess: Contents, splits: Splits, why: str) -> Look:
+    contents = replace(guess, pruned=False)
+    study = _study(contents)
+    return Look(contents, study, splits, (why, *check_studys_network(study, splits, _nothing)))
+
+
+def _study(contents: Contents) -> Study:
+    study = parse(Study, read_yaml(contents.text(), contents.name))
+    check_user_functions(study)
+    if study.pretrained is None:
+        return study
+    return study.model_copy(update={"pretrained": sealed(study.pretrained)})
+
+
+def _nothing(line: str) -> None:
+    """Print nothing: what was found is told once it is known what works."""
+
+
+def _where(measured: Sequence[Slots]) -> str:
+    return " and ".join(f"{one.count} {'slot' if one.count == 1 else 'slots'} on {one.device}" for one in measured)
+
+
+def _wrapped(notes: Sequence[str]) -> list[str]:
+    return [line for note in notes for line in textwrap.wrap(note, WIDTH, break_on_hyphens=False)]

@@ -1,0 +1,161 @@
+"""Drafts for networks and data of all kinds are valid studies, which say what was found."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+
+from search.drafting.contents import Contents
+from search.drafting.data import chosen_data
+from search.drafting.draft import Look, Wish, look
+from search.drafting.sizes import SIZES
+from search.study.study import Study
+from trainables.config import parse, read_yaml
+from trainables.errors import InvalidInput
+from trainables.models.build import build
+from trainables.models.config import Network
+from trainables.user_modules import look_in
+
+NETWORKS = """
+import torch
+from torch import nn
+
+class Grouped(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.stem, self.grouped = nn.Conv2d(channels, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1, groups=4)
+        self.norm, self.depthwise = nn.BatchNorm2d(32), nn.Conv2d(32, 32, 3, padding=1, groups=32)
+        self.last = nn.Linear(32, classes)
+    def forward(self, x):
+        x = torch.relu(self.norm(self.grouped(torch.relu(self.stem(x)))))
+        return self.last((torch.relu(self.depthwise(x)) + x).mean((2, 3)))
+
+class Transformer(nn.Module):
+    def __init__(self, channels, size, classes):
+        super().__init__()
+        self.patches = nn.Conv2d(channels, 32, 4, 4)
+        self.places = nn.Parameter(torch.zeros(1, (size // 4) ** 2, 32))
+        layer = nn.TransformerEncoderLayer(32, 4, 64, 0.0, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.last = nn.Linear(32, classes)
+    def forward(self, x):
+        return self.last(self.layers(self.patches(x).flatten(2).transpose(1, 2) + self.places).mean(1))
+
+def grouped(image_shape, classes):
+    return Grouped(image_shape[0], classes)
+
+def transformer(image_shape, classes):
+    return Transformer(image_shape[0], image_shape[1], classes)
+
+def linear(image_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1] * image_shape[2], classes))
+
+def wrong(image_shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(7, classes))
+"""
+
+
+@pytest.fixture(autouse=True)
+def networks(tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "drafted_networks.py").write_text(NETWORKS)
+    look_in(tmp_path)
+    yield
+    look_in(None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    images, labels = load_digits(return_X_y=True)
+    for number, (image, label) in enumerate(zip(images[:240], labels[:240], strict=True)):
+        place = tmp_path / "scans of mine" / ("test" if number < 60 else "train") / f"digit {label}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image.reshape(8, 8) * 15).astype(np.uint8)).resize((43, 30)).save(place / f"{number}.png")
+    return str(tmp_path / "scans of mine")
+
+
+def texts(seen: Look) -> list[dict[str, object]]:
+    """What is written at every size, each a valid study of that size."""
+    written = []
+    for size in SIZES:
+        contents = Contents(**{**vars(seen.contents), "size": size, "notes": ["a: note", '"quoted" # and more']})
+        text = contents.text()
+        study = parse(Study, read_yaml(text, "drafted"))
+        reference = next(one for one in study.baselines if one.name == study.reference)
+        assert reference.schedule.epochs == size.epochs
+        assert study.budget.trials == size.trials
+        assert study.space is not None
+        assert study.space.schedule.epochs.high == size.epochs
+        assert study.data.train_size == size.images(len(seen.splits.train))
+        assert "None" not in text
+        assert all(line == line.rstrip() and len(line) <= 120 for line in text.splitlines())
+        written.append(yaml.safe_load(text))
+    return written
+
+
+@pytest.mark.parametrize(
+    ("model", "norm", "adamw", "pruned"),
+    [
+        ("drafted_networks:grouped", "linf", False, True),
+        ("drafted_networks:grouped", "l2", False, True),
+        ("drafted_networks:transformer", "linf", True, True),
+        ("drafted_networks:linear", "linf", False, False),
+    ],
+)
+def test_a_network_is_looked_at_and_a_study_is_written_for_it(model: str, norm: str, adamw: bool, pruned: bool) -> None:
+    seen = look(Wish("mine", model, "digits", norm=norm))  # type: ignore[arg-type]
+    for study in texts(seen):
+        assert ("adamw" in str(study)) == adamw
+        assert ("channel_pruning" in str(study)) == pruned
+        assert ("quantization" in study["space"]) == (not pruned)  # type: ignore[operator]
+        assert study["threat_model"] == {"norm": norm, "epsilon": 0.1 if norm == "linf" else 0.5}
+    if not pruned:
+        assert seen.found[0] == "no channel of it can be removed, so the study searches over bits"
+
+
+def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(folder: str) -> None:
+    seen = look(Wish("scans", "drafted_networks:grouped", folder))
+    (study, *_) = texts(seen)
+    assert study["data"] == {"name": "image_folder", "path": folder, "image_size": 24, "validation_size": 30}
+    assert study["threat_model"] == {"norm": "linf", "epsilon": 0.03137}
+    assert seen.splits.train.images.shape == (150, 3, 24, 24)
+    assert chosen_data(folder, 16)[0].image_size == 16
+
+
+def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
+    model = build(Network(name="small"), (1, 8, 8), classes=10)
+    save_file(
+        {name: one.contiguous() for name, one in model.state_dict().items()}, tmp_path / "weights of mine.safetensors"
+    )
+    seen = look(Wish("mine", "small", "digits", str(tmp_path / "weights of mine.safetensors"), epsilon=0.2))
+    for study in texts(seen):
+        assert "pretraining" not in study
+        assert study["pretrained"] == {"path": str(tmp_path / "weights of mine.safetensors")}
+        assert study["threat_model"] == {"norm": "linf", "epsilon": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "size", "problem"),
+    [
+        ("drafted_networks:wrong", "digits", None, "does not take images of shape (1, 8, 8)"),
+        ("drafted_networks:missing", "digits", None, "has no missing"),
+        ("small", "nowhere", None, "--data: got nowhere, expected digits"),
+        ("small", "image_folder", None, "--data: got image_folder, expected digits"),
+        ("small", "digits", 32, "--image-size: got 32 with digits"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(model: str, data: str, size: int | None, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(problem)):
+        look(Wish("mine", model, data, image_size=size))
+
+
+def test_a_folder_without_a_readable_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    (tmp_path / "train" / "a" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(InvalidInput, match="holds no image that can be read"):
+        chosen_data(str(tmp_path), None)
