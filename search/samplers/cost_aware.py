@@ -17,7 +17,7 @@ from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState,
 from search.samplers.warm_start import PastTrial
 from search.study.constraints import Bound, eligible
 from search.study.study import Study, compute_of
-from search.surrogate.acquisition import Prospects, decades
+from search.surrogate.acquisition import decades, expected_hypervolume_improvement
 from search.surrogate.gaussian_process import (
     FITTED,
     USED,
@@ -43,11 +43,10 @@ class CostAwareSampler(Sampler):
     """Proposes, out of random candidates, the recipe with the largest expected gain in hypervolume for what it costs.
 
     Accuracy is modelled by a Gaussian process; compute is not modelled, since it is known. What a recipe costs is the
-    largest share that it takes of any budget: of FLOPs, of hours by a model of the time, of trials one each. Cheap
-    recipes come first, later those that gain most: where FLOPs or hours are used up fastest, by the Gittins index at
-    prices of the share of the budget that is left (arXiv 2406.20062); where trials are, or the model has not enough to
-    learn from yet, so that the gain is the information that it would learn, by gain / cost^a, where a is that share
-    (cost cooling, arXiv 2003.10870). Running proposals count as predicted, so that others are sought elsewhere.
+    largest share that it takes of any budget: of FLOPs, of hours by a model of the time, of trials one each. The gain
+    is divided by cost^a, where a is the share of the budget that is left: cheap recipes come first, later those that
+    gain most (cost cooling, arXiv 2003.10870). Before the model has enough to learn from, the gain is the
+    information that it would learn. Running proposals count as predicted, so that others are sought elsewhere.
     """
 
     considers_compute = True
@@ -65,7 +64,7 @@ class CostAwareSampler(Sampler):
         Args:
             study: the study, from whose space it proposes.
             fixed: its fixed recipes.
-            planned: returns the FLOPs of a recipe's whole schedule, as the study counts them.
+            planned: returns the FLOPs of a recipe's whole schedule, marginal or end-to-end as the study counts them.
             past_trials: proposals of earlier runs, from whose scores it learns; they may be proposed again.
 
         Raises:
@@ -104,15 +103,14 @@ class CostAwareSampler(Sampler):
             return None
         candidates = [candidate for candidate, _ in drawn]
         flops = np.array([max(1.0, one.flops) for one in candidates])
-        prospects = self._prospects(candidates, np.log10(flops), front, search.base_metrics)
+        gains, worth = self._expected(candidates, np.log10(flops), front, search.base_metrics), math.inf
         limits, seconds = search.limits, self._seconds(candidates, flops, search.base_metrics)
         prices = flops if limits is None else limits.prices(flops, seconds)
-        gains = self._information(candidates) if prospects is None else prospects.gains()
-        acquisition, worth = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * np.log10(prices), math.inf
-        if prospects is not None and limits is not None:
+        if gains is None:
+            gains = self._information(candidates)
+        elif limits is not None:
             worth = float(np.max(gains / limits.shares(flops, seconds)))
-            if limits.scarcest != "trials":
-                acquisition = prospects.index(prices, search.budget_left)
+        acquisition = np.log10(np.maximum(gains, 1e-300)) - search.budget_left * np.log10(prices)
         chosen, chooser = drawn[int(np.argmax(acquisition))]
         return replace(chosen, distributions=chooser.distributions, worth=worth)
 
@@ -202,7 +200,7 @@ class CostAwareSampler(Sampler):
         is_lost: Callable[[Recipe], bool],
         ask: int,
     ) -> list[tuple[Candidate, RandomChooser]]:
-        """Draw recipes not proposed yet: random ones, and the best with one or two parameters drawn anew."""
+        """Draw recipes that were not proposed yet: random ones, and the best with one or two parameters drawn anew."""
         found: dict[Recipe, tuple[Candidate, RandomChooser]] = {}
         for number in range(DRAWN + NEAR):
             kept: dict[str, Any] = {}
@@ -227,11 +225,13 @@ class CostAwareSampler(Sampler):
         chooser = RandomChooser(np.random.default_rng(0), params)
         return propose(chooser, self._study, self._fixed), chooser
 
-    def _prospects(
+    def _expected(
         self, candidates: list[Candidate], costs: Array, front: list[KnownProposal], base: Mapping[str, float]
-    ) -> Prospects | None:
-        """Return what is expected of the candidates; None if too little is known."""
-        model = self._model(SCORE, self._seen, self._past_trials) if self._knows_enough else None
+    ) -> Array | None:
+        """Return each candidate's expected gain times its probability of feasibility; None if too little is known."""
+        if not self._knows_enough:
+            return None
+        model = self._model(SCORE, self._seen, self._past_trials)
         if model is None:
             return None
         running = [one for one in self._known.values() if one.outcome is None]
@@ -245,10 +245,10 @@ class CostAwareSampler(Sampler):
         if corner is None:
             return None
         best, reference = np.array(points).reshape(-1, 2), (float(corner[0]), float(corner[1]))
-        feasible = np.ones(count)
+        gains = expected_hypervolume_improvement(mean[:count], deviation[:count], costs, best, reference)
         for bound in self._study.constraints:
-            feasible *= self._probability_of_feasibility(bound, candidates, base)
-        return Prospects(mean[:count], deviation[:count], costs, best, reference, feasible)
+            gains *= self._probability_of_feasibility(bound, candidates, base)
+        return gains
 
     def _probability_of_feasibility(
         self, bound: Bound, candidates: list[Candidate], base: Mapping[str, float]

@@ -26,11 +26,6 @@ class Limits:
         """The share that is left of the budget that has been used up the most, 0–1."""
         return max(0.0, min(self.left[name] / self.whole[name] for name in self.whole))
 
-    @property
-    def scarcest(self) -> Currency:
-        """The budget that has been used up the most; of several, the first."""
-        return min(self.whole, key=lambda name: self.left[name] / self.whole[name])
-
     def prices(self, flops: Array, seconds: Array | None) -> Array:
         """Return what proposals cost: the largest share that each takes of what is left of any budget.
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from numpy.typing import NDArray
 from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 from threadpoolctl import threadpool_limits
@@ -23,7 +22,7 @@ from search.samplers.warm_start import PastTrial
 from search.simulation.driver import simulate, trace
 from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
-from search.surrogate.acquisition import Prospects
+from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import GaussianProcess, Observation
 from search.surrogate.starting_design import information
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
@@ -77,26 +76,15 @@ class Asked:
 
     def best(self, known: Sequence[Params], done: Sequence[Params], left: float) -> Params:
         """Of the recipes that are not done, by what is known, the one of the largest gain for its compute."""
-        open_, costs, prospects = self.prospects(known, done)
-        return open_[int(np.argmax(prospects.gains() / 10 ** (left * costs)))]
-
-    def worthiest(self, done: Sequence[Params], left: float) -> Params:
-        """Of the recipes that are not done, the one of the largest index where FLOPs are used up first."""
-        open_, costs, prospects = self.prospects(done, done)
-        return open_[int(np.argmax(prospects.index(10**costs, left)))]
-
-    def prospects(
-        self, known: Sequence[Params], done: Sequence[Params]
-    ) -> tuple[list[Params], NDArray[np.float64], Prospects]:
-        """The recipes that are not done, log10 of their FLOPs, and what is expected of them by what is known."""
         features = self.features
-        open_: list[Params] = [params for params in self.every if params not in done]
+        open_ = [params for params in self.every if params not in done]
         seen = [Observation(features(params), 1.0, accuracy(params)) for params in known]
         mean, deviation = GaussianProcess(seen).predict(seen, [features(params) for params in open_])
         costs = np.log10([flops(params) for params in open_])
         front = np.array([(accuracy(params), math.log10(flops(params))) for params in done]).reshape(-1, 2)
         bounds = (BASE["robust_accuracy"], math.log10(1.1 * REFERENCE))
-        return open_, costs, Prospects(mean, deviation, costs, front, bounds, np.ones(len(open_)))
+        gains = expected_hypervolume_improvement(mean, deviation, costs, front, bounds)
+        return open_[int(np.argmax(gains / 10 ** (left * costs)))]
 
 
 def test_before_it_knows_enough_it_takes_what_tells_most_for_its_cost() -> None:
@@ -126,7 +114,7 @@ def test_a_trial_costs_the_same_as_any_other_where_trials_are_limited_alone() ->
     both = Limits({"trials": 20.0, "flops": 1e3 * max(costs)}, {"trials": 10.0, "flops": 1e3 * max(costs)})
     assert asked.choose(1.0, both) == asked.best(ended, ended, 0.0)  # the trials will be used up first
     spent = Limits({"trials": 20.0, "flops": 1e3 * max(costs)}, {"trials": 10.0, "flops": min(costs)})
-    assert asked.choose(1.0, spent) == asked.worthiest(ended, 1.0)
+    assert asked.choose(1.0, spent) == asked.best(ended, ended, 1.0)
     hours = Limits({"trials": 1e9, "hours": 3600.0}, {"trials": 1e9, "hours": 3600.0})
     assert asked.choose(1.0, hours) == asked.best(ended, ended, 1.0)  # no time was reported: FLOPs stand for it
 
@@ -140,17 +128,6 @@ def test_then_it_takes_what_gains_most_for_its_compute() -> None:
     assert chosen == [asked.best(ended, ended, left) for left in (0.0, 0.5, 1.0)]
     costs = [flops(params) for params in chosen if params]
     assert costs[2] < costs[0]  # a cheap one first, a dear one when compute no longer counts
-
-
-def test_where_flops_are_used_up_first_it_takes_what_is_worth_most_at_their_price() -> None:
-    asked = Asked()
-    ended = [params for params in asked.every if params["pruning_ratio"] == 0.6]
-    for params in ended:
-        asked.end(params)
-    costs = [flops(params) for params in asked.every]
-    for left in (1.0, 0.5, 0.1, 0.01):
-        limits = Limits({"trials": 1e3, "flops": 100 * max(costs)}, {"trials": 999.0, "flops": left * max(costs)})
-        assert asked.choose(left, limits) == asked.worthiest(ended, left)
 
 
 def test_a_candidate_is_built_once_and_told_as_optuna_would_tell_it() -> None:

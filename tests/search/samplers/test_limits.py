@@ -25,8 +25,6 @@ def test_flops_and_seconds_cost_their_share_of_what_is_left() -> None:
 def test_of_several_budgets_it_is_the_one_that_would_be_used_up_first() -> None:
     both = Limits({"trials": 20, "flops": 1e12}, {"trials": 10, "flops": 5e11})
     assert both.prices(FLOPS, None) == pytest.approx([0.1, 0.1, 0.2])
-    assert Limits({"trials": 20, "flops": 1e12}, {"trials": 9, "flops": 5e11}).scarcest == "trials"
-    assert Limits({"trials": 20, "flops": 1e12}, {"trials": 11, "flops": 5e11}).scarcest == "flops"
 
 
 def test_flops_stand_for_a_time_that_is_not_known() -> None:
