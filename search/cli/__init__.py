@@ -1,7 +1,7 @@
 """Command line: the `temper` command, which holds no logic of its own.
 
 - `app`: the command itself, and how errors become exit codes
-- `search`, `results`, `evidence`, `cluster`, `recordings`: its subcommands
+- `studies`, `search`, `results`, `evidence`, `cluster`: its subcommands
 - `completion`: what the shell offers
 - `output`: makes printing never end a command
 - `options`: options that several of them share

@@ -13,16 +13,26 @@ from search.cli.cluster import doctor, fetch, submit
 from search.cli.completion import completion
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
-from search.cli.recordings import record, simulate
-from search.cli.results import compare, export, prune, report, reproduce, status, stop
-from search.cli.search import INTERRUPTED, init, resume, search, studies, validate
+from search.cli.results import compare, export, prune, record, report, reproduce, simulate, status, stop
+from search.cli.search import INTERRUPTED, resume, search
+from search.cli.studies import init, studies, validate
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
 
 DEBUG = "--debug"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Verbs(click.Group):
+    """The commands in the order in which people need them, each with its first sentence and with examples."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands, by section."""
+        for section, verbs in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(str(verb.name), verb.get_short_help_str(limit=200)) for verb in verbs])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="temper-search")
 @click.option(DEBUG, is_flag=True, help="Show the whole stack of an error; it may stand anywhere in the command.")
 def temper(debug: bool) -> None:
@@ -33,29 +43,39 @@ def temper(debug: bool) -> None:
     """
 
 
-for command in (
-    init,
-    search,
-    resume,
-    status,
-    validate,
-    studies,
-    export,
-    evaluate,
-    confirm,
-    compare,
-    prune,
-    stop,
-    reproduce,
-    report,
-    submit,
-    fetch,
-    doctor,
-    record,
-    simulate,
-    completion,
-):
-    temper.add_command(command)
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Search": (init, validate, search, status, stop, resume),
+    "Understand": (report, compare, evaluate, confirm),
+    "Ship": (export, reproduce, prune),
+    "On a cluster": (doctor, submit, fetch),
+    "More": (studies, simulate, record, completion),
+}
+EXAMPLES = {
+    "init": ["temper init mine.yaml --model mine:network --data photos --hours 8"],
+    "validate": ["temper validate mine.yaml --try"],
+    "search": ["temper search digits", "temper search mine.yaml --set budget.trials=40 --name first --dry-run"],
+    "status": ["temper status runs/first", "temper status runs/first --watch"],
+    "stop": ["temper stop runs/first --wait"],
+    "resume": ["temper resume runs/first", "temper resume runs/first --budget trials=+20"],
+    "report": ["temper report runs/first"],
+    "compare": ["temper compare runs/first runs/second --html both.html"],
+    "evaluate": ["temper evaluate runs/first:pgd_at --attack quick"],
+    "confirm": ["temper confirm runs/first --seeds 6 --dry-run"],
+    "export": ["temper export runs/first --pick knee", "temper export runs/first --pick parity --bundle model"],
+    "reproduce": ["temper reproduce recipe.yaml"],
+    "prune": ["temper prune runs/first --dry-run"],
+    "doctor": ["temper doctor mine.yaml --address 10.0.0.1:6379 --price 2.5"],
+    "submit": ["temper submit mine.yaml --address http://10.0.0.1:8265 --storage s3://bucket/runs --follow"],
+    "fetch": ["temper fetch first --address http://10.0.0.1:8265"],
+    "studies": ["temper studies"],
+    "simulate": ["temper simulate digits --workers 8 --set budget.trials=60"],
+    "record": ["temper record runs/first --output mine.parquet"],
+    "completion": ['eval "$(temper completion bash)"'],
+}
+
+for _command in (one for verbs in SECTIONS.values() for one in verbs):
+    _command.epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in EXAMPLES[str(_command.name)])
+    temper.add_command(_command)
 
 
 def main() -> NoReturn:

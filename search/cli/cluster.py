@@ -1,5 +1,6 @@
 """Defines the commands about clusters: `temper submit`, `fetch` and `doctor`."""
 
+import json
 import sys
 
 import click
@@ -69,6 +70,7 @@ def fetch(name: str, address: str, output: str | None) -> None:
     "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
 )
 @NO_TRY
+@click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
 def doctor(
     study: str | None,
     settings: tuple[str, ...],
@@ -76,13 +78,18 @@ def doctor(
     storage: str,
     price: float | None,
     no_try: bool,
+    as_json: bool,
 ) -> None:
     """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
     loaded = load(study, settings) if study else None
     prepare(address)
     from search.preflight.doctor import examine
 
-    examine(loaded, address=address, storage=storage, price=price, say=click.echo, try_network=not no_try)
+    say = (lambda line: None) if as_json else click.echo
+    seen = examine(loaded, address=address, storage=storage, price=price, say=say, try_network=not no_try)
+    if as_json:
+        click.echo(json.dumps(seen.data(), indent=1))
+    seen.require_sound()
 
 
 def _fetch(name: str, address: str, output: str | None) -> None:

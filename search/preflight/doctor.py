@@ -1,10 +1,12 @@
 """Examines a cluster, times a study's training on it, and estimates how long the search will take (`temper doctor`)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
-from cluster.doctor.findings import Access, findings, is_public, slowed
+from cluster.doctor.findings import Access, Finding, findings, is_public, slowed
 from cluster.doctor.node_report import Report, report, this_process
 from cluster.doctor.shared_storage import unshared
 from search.preflight.estimate import Estimate, Slots, estimate
@@ -21,6 +23,34 @@ from trainables.errors import Unsound
 from trainables.storage import Folder
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What was found on a cluster, and what is expected of a study there.
+
+    Attributes:
+        nodes: what each node reports.
+        access: who is let in.
+        findings: what is wrong, with its fix.
+        slots: the slots with their measured speeds; none: no study was timed.
+        estimate: what is expected of the search; None: as for `slots`.
+    """
+
+    nodes: tuple[Report, ...]
+    access: Access
+    findings: tuple[Finding, ...]
+    slots: tuple[Slots, ...] = ()
+    estimate: Estimate | None = None
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {"sound": not self.findings, **asdict(self)}
+
+    def require_sound(self) -> None:
+        """Raise Unsound, which lists what is wrong with its fixes, if anything is."""
+        if self.findings:
+            raise Unsound(*(str(one) for one in self.findings))
+
+
 def examine(
     study: Study | None,
     *,
@@ -29,7 +59,7 @@ def examine(
     price: float | None,
     say: Callable[[str], object],
     try_network: bool = True,
-) -> None:
+) -> "Examination":
     """Examine a cluster and, if it is sound, estimate the hours and the cost of a study's search.
 
     The data is loaded in this process, as a search does: nodes get it out of Ray's object store and need no copy.
@@ -42,10 +72,12 @@ def examine(
         say: prints a paragraph.
         try_network: try the study's network on a few images before Ray starts.
 
+    Returns:
+        What was found. Nothing is timed on a cluster with which something is wrong.
+
     Raises:
         InvalidInput: there is no such cluster, the data is missing, the network does not work, or a trial fits on no
             node.
-        Unsound: something is wrong with the cluster; it lists the findings with their fixes.
     """
     splits, fixed, beside = None, None, {}
     if study is not None:
@@ -73,11 +105,11 @@ def examine(
             access,
             gpu=study.resources.of("proposed").gpu if study else 0.0,
         )
-        if found:
-            raise Unsound(*(str(one) for one in found))
-        say("Sound: nothing to fix.")
-        if study is None or splits is None or fixed is None:
-            return
+        seen = Examination(tuple(nodes), access, tuple(found))
+        if not found:
+            say("Sound: nothing to fix.")
+        if found or study is None or splits is None or fixed is None:
+            return seen
         say(
             f"\n{study.name}: {len(splits.train)} training and {len(splits.validation)} validation images of "
             f"{study.data.name}"
@@ -86,6 +118,7 @@ def examine(
         measured = measured_slots(study, splits, works)
         expected = estimate(works, measured, price=price, hours=study.budget.hours)
         say(_expectation(measured, expected, study, works))
+        return replace(seen, slots=tuple(measured), estimate=expected)
 
 
 def _access(address: str | None) -> Access:

@@ -166,8 +166,7 @@ def ask_to_stop(run: Folder) -> str:
     Raises:
         InvalidInput: no search works on the run.
     """
-    place = run.child(LEASES, str(_latest(run)))
-    holder, sessions = _holder(place), read_sessions(run)
+    place, sessions = run.child(LEASES, str(_latest(run))), read_sessions(run)
     if has_ended(run) or not sessions or sessions[-1].end is not None:
         raise InvalidInput(
             f"{run}: no search works on it, so there is nothing to stop; `temper status {run}` says more"
@@ -176,7 +175,7 @@ def ask_to_stop(run: Folder) -> str:
     with suppress(KeyError, OSError, ImportError):  # a container may know no name of its user
         who = getpass.getuser()
     place.write_json(STOP, {"who": f"{who} on {this_process()['host']}"})
-    return words(holder)
+    return words(_holder(place))
 
 
 def has_ended(run: Folder) -> bool:

@@ -40,3 +40,12 @@ def test_studies() -> None:
     found = printed("studies", "--json")
     assert [one["name"] for one in found] == list(shipped())
     assert all(one["description"] for one in found)
+
+
+def test_a_study_that_is_valid_and_one_that_is_not() -> None:
+    found = printed("validate", "digits", "--json", "--set", "budget.trials=7")
+    assert found == {"valid": True, "baselines": 6, "proposals": 7, "notes": []}
+    done = CliRunner().invoke(temper, ["validate", "digits", "--json", "--set", "budget.trials=-1", "--set", "seed=x"])
+    refused = json.loads(done.stdout)
+    assert not refused["valid"]
+    assert [problem.partition(":")[0] for problem in refused["problems"]] == ["budget.trials", "seed"]

@@ -1,5 +1,6 @@
 """`temper doctor` as a user runs it, on this machine alone."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,8 +30,13 @@ def test_doctor_without_a_study_times_nothing(tmp_path: Path) -> None:
     done = temper("doctor", "--storage", str(tmp_path / "runs"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trials" not in done.stdout
-    spoiled = temper("doctor", "--storage", "/proc/nowhere")
+    spoiled = temper("doctor", "--storage", "/proc/nowhere", "--json")
     assert spoiled.returncode == 2
+    found = json.loads(spoiled.stdout)
+    assert not found["sound"]
+    assert "cannot write there" in found["findings"][0]["problem"]
+    assert found["nodes"][0]["slots_cpus"] >= 1
+    assert found["estimate"] is None
     assert "cannot write there" in spoiled.stderr
     assert "fix: " in spoiled.stderr
     assert "Traceback" not in spoiled.stderr

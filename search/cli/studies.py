@@ -1,0 +1,115 @@
+"""Defines the commands about studies: `temper init`, `validate` and `studies`."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cluster.connection.session import Target
+from search.cli.completion import studies as names
+from search.cli.options import SETTING, on_cluster, prepare
+from search.study.loading import load, shipped
+from trainables.errors import InvalidInput
+from trainables.user_modules import look_beside
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option(
+    "--model", required=True, metavar="NETWORK",
+    help="module:function, torchvision:NAME, small, eight_layer, resnet18 or wide_resnet.",
+)  # fmt: skip
+@click.option(
+    "--data", required=True, metavar="DATA",
+    help="module:function, a folder with train/ and test/, or a known data set such as cifar10.",
+)  # fmt: skip
+@click.option("--pretrained", metavar="FILE", help="Trained weights of the network, to start from.")
+@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
+@click.option(
+    "--epsilon", type=click.FloatRange(min=0, min_open=True),
+    help="Radius of the attack, for pixels in [0, 1].  [default: 8/255; 0.1 for grey images; 0.5 in l2]",
+)  # fmt: skip
+@click.option("--image-size", type=click.IntRange(min=1), help="Height and width for the images of a folder.")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+    help="Hours that the search may take.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Write over FILE if it is there.")
+@on_cluster
+def init(file: str, force: bool, address: str | None, allow_unauthenticated: bool, **wishes: Any) -> None:
+    """Write FILE, a commented study for your network and data, of the right size for this machine or cluster.
+
+    The network is tried on a few images and timed for some seconds. Functions of yours are looked for beside FILE.
+    """
+    path = Path(file)
+    if path.exists() and not force:
+        raise InvalidInput(f"{file}: is there already; --force writes over it")
+    look_beside(path)
+    prepare(address)
+    from search.drafting.draft import Wish, draft
+
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.stem)
+    text = draft(Wish(name=name, **wishes), Target(address, allow_unauthenticated), click.echo)
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise InvalidInput(f"{file}: cannot be written ({error.strerror})") from error
+    click.echo(f"Wrote      {file}\nNext       temper search {file}")
+
+
+@click.command()
+@click.argument("study", shell_complete=names)
+@SETTING
+@click.option("--try", "tries", is_flag=True, help="Also load the data, and try the network on a few images.")
+@click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
+def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) -> None:
+    """Check STUDY and list everything that is wrong with it."""
+    notes: list[str] = []
+    try:
+        loaded = load(study, settings)
+        from search.preflight.study_check import check_study  # late: it imports Optuna
+
+        proposals = check_study(loaded)
+        _look_further(loaded, tries, notes.append if as_json else click.echo)
+    except InvalidInput as error:
+        if as_json:
+            click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=1, ensure_ascii=False))
+        raise
+    if as_json:
+        found = {"valid": True, "baselines": len(loaded.baselines), "proposals": proposals, "notes": notes}
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {proposals} proposals)")
+
+
+def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> None:
+    """Check whether this machine could run a study, and the network if `tries`."""
+    from search.preflight.study_check import check_resources_here
+
+    try:
+        check_resources_here(study)
+    except InvalidInput as error:
+        say(f"note: {error}")  # the study may be for a cluster
+    if tries:
+        from search.preflight.network_check import check_studys_network
+        from trainables.data.splits import load_splits
+
+        check_studys_network(study, load_splits(study.data), say)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+def studies(as_json: bool) -> None:
+    """List the studies that come with Temper."""
+    if as_json:
+        found = [{"name": name, "description": load(name).description} for name in shipped()]
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    for name in shipped():
+        click.echo(f"{name:22s} {load(name).description}")
