@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 from ray import tune
+from ray.widgets.util import in_notebook
 
 from analysis.run.extensions import Spent
 from cluster.connection.interrupts import INTERRUPTS
@@ -105,6 +106,8 @@ def tune_study(
     )
     searcher.replay(past)
     checks = [INTERRUPTS.check, still_held, searcher.listeners.check]
+    # In a notebook, Tune's own would first clear what was printed before.
+    reporter = tune.JupyterNotebookReporter(overwrite=False) if in_notebook() else None
     tuner = tune.Tuner(
         tune.with_resources(trainable, capacity.request),
         tune_config=tune.TuneConfig(
@@ -120,6 +123,7 @@ def tune_study(
             storage_path=str(folder.anchored()),
             callbacks=[InterruptCallback(checks), hangs, ForgetCallback()],
             verbose=0,
+            progress_reporter=reporter,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=study.budget.retries),
         ),

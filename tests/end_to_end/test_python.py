@@ -1,5 +1,7 @@
-"""README's example of Python, as it stands there but for a small study: search, figure, network, more trials."""
+"""The notebook, which has README's example of Python in it, on a small study: search, figure, network, more trials."""
 
+import ast
+import json
 import re
 import subprocess
 import sys
@@ -29,13 +31,39 @@ print("LONGER", longer, len(longer.trials) - len(run.trials), len(again.trials) 
 """
 
 
-@pytest.mark.slow
-def test_the_example_of_python_runs(tmp_path: Path) -> None:
+NOTEBOOK = ROOT / "docs" / "first-search.ipynb"
+
+
+def readme() -> str:
     (code,) = re.findall(
         r"```python\n(.*?)```",
         (ROOT / "README.md").read_text().split("## From Python\n")[1].split("\n## ")[0],
         re.DOTALL,
     )
+    return str(code)
+
+
+def notebook() -> str:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+def statements(code: str) -> list[str]:
+    """Each statement without its comments, imports one by one."""
+    parts = [part for one in ast.parse(code).body for part in (one.names if isinstance(one, ast.Import) else [one])]
+    return [ast.unparse(part) for part in parts]
+
+
+def test_the_notebook_has_no_output_and_the_statements_of_the_example_in_their_order() -> None:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells if cell["cell_type"] == "code")
+    shown = iter(statements(notebook()))
+    assert [one for one in statements(readme()) if one not in shown] == []  # `in` goes on from the last one found
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path) -> None:
+    code = notebook()
     for there, here in CHANGED.items():
         assert code.count(there) == 1, there
         code = code.replace(there, here)
