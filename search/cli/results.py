@@ -50,19 +50,31 @@ def status(run: str, as_json: bool, watched: bool) -> None:
     "--pick", "picked", multiple=True, default=["knee"], show_default=True, metavar="WHAT", shell_complete=picks,
     help="knee, parity, max-robust, all, a baseline's name, or the beginning of a trial's id; may be repeated.",
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), default="yaml", show_default=True)
+@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), help="[default: yaml]")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
 @click.option(
     "--bundle", metavar="DIR", help="Write a folder to ship: ONNX, torch.export, weights, a model card and predict.py."
 )
 @FORCE
-def export(run: str, picked: tuple[str, ...], form: str, output: str | None, bundle: str | None, force: bool) -> None:
+def export(
+    run: str,
+    picked: tuple[str, ...],
+    form: str | None,
+    as_json: bool,
+    output: str | None,
+    bundle: str | None,
+    force: bool,
+) -> None:
     """Print Pareto-optimal recipes of RUN, a run directory, or write their models as ONNX files or whole folders."""
     from analysis.evidence.comparisons import confirmed
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
     from trainables.storage import Folder
 
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json goes with no --format but json; got {form}")
+    form = "json" if as_json else form or "yaml"
     if (form == "onnx") != (output is not None):
         raise click.UsageError("--output FILE goes with --format onnx, and with no other: those are printed")
     if bundle is not None and output is not None:

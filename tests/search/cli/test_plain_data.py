@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from search.cli.app import temper
 from search.study.loading import shipped
+from tests.support.checkout import ROOT
 from tests.support.run_directories import add, start, worked_example
 
 
@@ -49,3 +50,11 @@ def test_a_study_that_is_valid_and_one_that_is_not() -> None:
     refused = json.loads(done.stdout)
     assert not refused["valid"]
     assert [problem.partition(":")[0] for problem in refused["problems"]] == ["budget.trials", "seed"]
+
+
+def test_an_exported_recipe() -> None:
+    run = str(ROOT / "tests" / "fixtures" / "run_0_2" / "run")
+    assert printed("export", run, "--json") == printed("export", run, "--format", "json")
+    refused = CliRunner().invoke(temper, ["export", run, "--json", "--format", "csv"])
+    assert refused.exit_code == 2
+    assert "--json goes with no --format but json" in refused.output
