@@ -60,7 +60,7 @@ def reproduce(path: str, *, force: bool = False) -> str:
             user's modules have changed.
         TemperError: the numbers differ by more than that.
     """
-    exported = _read(path)
+    exported = read_exported(path)
     threads, device = int(exported.environment.get("threads", 1)), str(exported.environment.get("device", "cpu"))
     if device == "cuda" and not torch.cuda.is_available():
         device = "cpu"
@@ -90,7 +90,12 @@ def reproduce(path: str, *, force: bool = False) -> str:
     return text
 
 
-def _read(path: str) -> Exported:
+def read_exported(path: str) -> Exported:
+    """Read one exported recipe.
+
+    Raises:
+        InvalidInput: the file is missing, is no single exported recipe, or is of a later version.
+    """
     try:
         data = read_yaml(Path(path).read_bytes(), path)
     except OSError as error:

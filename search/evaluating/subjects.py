@@ -1,18 +1,21 @@
 """Finds a network that is to be evaluated, with the images and the threat model that it is evaluated on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from analysis.export.networks import network_of, recipe_of, weights_of
 from analysis.export.selection import finished_trial
 from analysis.pareto.parity import label
+from analysis.run.summary import summary
 from analysis.run.trials import Run, read_run
-from search.resume.comparison import check_run
+from search.reproduce import read_exported
+from search.resume.comparison import check_run, compare
 from trainables.attacks.config import Norm
 from trainables.checkpoints.deployed_model import DeployedModel, deployed_model
 from trainables.checkpoints.trained_model import rebuild
@@ -26,10 +29,12 @@ from trainables.evaluation.config import ThreatModel
 from trainables.models.build import build
 from trainables.models.config import Network, Weights
 from trainables.models.weights import load_weights
+from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
 Split = Literal["validation", "test"]
 RUN_FILE = "run.json"
+RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"  # in a folder that `temper export --bundle` wrote
 VALIDATION = 10  # images that are held out where no validation split is used: the fewest that there may be
 
 
@@ -38,7 +43,8 @@ class Wanted:
     """What the command line asks for.
 
     Attributes:
-        model: `RUN:ID`, `module:function` or another network's name, or the path of an ONNX file.
+        model: `RUN:ID`, a folder that `temper export --bundle` wrote, `module:function` or another network's name, or
+            the path of an ONNX file.
         weights: file of weights of a network that is no trial's.
         data: a run whose data are used; a data set's name; `module:function`; or an image folder.
         image_size: height and width of an image folder's images.
@@ -90,11 +96,17 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """A run that was named, and what is known from it."""
+    """What a run, or a folder that `temper export --bundle` wrote, says beside its networks.
 
-    run: Run
+    Attributes:
+        data: which data they are about.
+        splits: the images.
+        evaluation: how recipes were scored.
+    """
+
     data: Data
     splits: Splits
+    evaluation: Mapping[str, Any]
 
 
 def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
@@ -109,33 +121,61 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     """
     place, _, trial = wanted.model.rpartition(":")
     if place and _is_run(place):
-        known = _known(place, trial, wanted, say)
-        found = finished_trial(known.run, trial)
-        recipe = recipe_of(known.run, found)
-        weights = weights_of(known.run, found, recipe)
-        subject = _subject(
-            wanted,
-            f"{place}:{found.id[:8]}  {label(found)}",
-            rebuild(recipe, known.splits, weights),
-            known,
-            known.data,
-            known.splits,
-        )
-        if recipe.quantization is None:
-            return subject
-        return replace(subject, deployed=deployed_model(recipe, known.splits, weights))
+        run, known = _known(place, trial, wanted, say)
+        found = finished_trial(run, trial)
+        recipe = recipe_of(run, found)
+        weights = weights_of(run, found, recipe)
+        return _of_recipe(wanted, f"{place}:{found.id[:8]}  {label(found)}", recipe, weights, known)
+    if (Path(wanted.model) / RECIPE).is_file():
+        return _bundled(wanted, Path(wanted.model))
     if wanted.data is None:
         raise InvalidInput(
-            f"{wanted.model}: is no RUN:ID, so --data is needed: a run, a data set's name, module:function or an image "
-            "folder"
+            f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "
+            "a run, a data set's name, module:function or an image folder"
         )
-    about = _known(wanted.data, None, wanted, say) if _is_run(wanted.data) else None
+    about = _known(wanted.data, None, wanted, say)[1] if _is_run(wanted.data) else None
     data = _data(wanted.data, wanted.image_size) if about is None else about.data
     splits = load_splits(data) if about is None else about.splits
     if wanted.model.endswith(".onnx"):
         return _subject(wanted, wanted.model, _onnx(wanted), about, data, splits, white_box=False)
     model = _named(wanted, data, splits)
     return _subject(wanted, wanted.model, model, about, data, splits)
+
+
+def _of_recipe(wanted: Wanted, name: str, recipe: Recipe, weights: bytes, known: _Known) -> Subject:
+    model = rebuild(recipe, known.splits, weights)
+    subject = _subject(wanted, name, model, known, known.data, known.splits)
+    if recipe.quantization is None:
+        return subject
+    return replace(subject, deployed=deployed_model(recipe, known.splits, weights))
+
+
+def _bundled(wanted: Wanted, folder: Path) -> Subject:
+    """Rebuild the network of a bundle from its recipe and weights.
+
+    Raises:
+        InvalidInput: weights are missing or are not those of the recipe, the data are not here, or they or the user's
+            modules have changed.
+    """
+    if wanted.data is not None or wanted.weights is not None:
+        raise InvalidInput(f"{folder}: holds weights, and a recipe that says the data: --weights and --data go without")
+    exported = read_exported(str(folder / RECIPE))
+    recipe = exported.recipe
+    splits = load_splits(recipe.data)
+    if not wanted.force:
+        compare(exported.fingerprint, recipe, splits.fingerprint()).refuse(str(folder))
+    file = folder / WEIGHTS
+    try:
+        weights = file.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{file}: {error.strerror}; expected the weights that the recipe made") from error
+    name = f"{folder}  {summary(recipe.model_dump(mode='json'))}"
+    known = _Known(recipe.data, splits, exported.evaluation.model_dump(mode="json"))
+    try:
+        return _of_recipe(wanted, name, recipe, weights, known)
+    except (RuntimeError, AttributeError, KeyError, ValueError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InvalidInput(f"{file}: are not weights of the recipe's network ({reason})") from error
 
 
 def _subject(
@@ -172,7 +212,7 @@ def _is_run(place: str) -> bool:
         return False
 
 
-def _known(place: str, trial: str | None, wanted: Wanted, say: Callable[[str], object]) -> _Known:
+def _known(place: str, trial: str | None, wanted: Wanted, say: Callable[[str], object]) -> tuple[Run, _Known]:
     """Read a run and its data, and refuse it if the user's code or data have changed since.
 
     Args:
@@ -189,11 +229,11 @@ def _known(place: str, trial: str | None, wanted: Wanted, say: Callable[[str], o
     data = recipe_of(run, chosen).data
     splits = load_splits(data)
     check_run(run, say, force=wanted.force, data=splits.fingerprint())
-    return _Known(run, data, splits)
+    return run, _Known(data, splits, run.info.get("evaluation") or {})
 
 
 def _threat_model(wanted: Wanted, known: _Known | None) -> ThreatModel:
-    recorded = {} if known is None else known.run.info.get("evaluation") or {}
+    recorded = {} if known is None else known.evaluation
     norm, epsilon = wanted.norm or recorded.get("norm", "linf"), wanted.epsilon
     if epsilon is None and norm == recorded.get("norm", norm):
         epsilon = recorded.get("epsilon")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +18,13 @@ from analysis.bundle import fresh
 from analysis.bundle.bundle import labels_of, write_bundles
 from analysis.evidence.comparisons import Confirmed
 from analysis.run.trials import Run, read_run
+from search.evaluating.subjects import Wanted, find
 from tests.support.run_directories import propose, start
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
-from trainables.evaluation.config import ScoringProtocol
+from trainables.evaluation.config import ScoringProtocol, ThreatModel
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
@@ -122,6 +124,24 @@ def test_predict_classifies_image_files_without_temper(run: Run, pruned: Path, t
     assert [line.split("  ")[1].split()[0] for line in done.stdout.splitlines()] == [str(one) for one in expected]
 
 
+def test_the_folder_is_evaluated_as_the_trial_is(run: Run, pruned: Path, tmp_path: Path) -> None:
+    subject = find(Wanted(model=str(pruned), examples=40), print)
+    trial = find(Wanted(model=f"{run.folder}:pruned", examples=40, force=True), print)
+    assert (subject.split, subject.threat_model) == ("validation", ThreatModel(epsilon=0.2))
+    assert torch.equal(subject.images, trial.images)
+    with torch.no_grad():
+        assert torch.equal(subject.model(subject.images), trial.model(trial.images))
+    moved = shutil.copytree(pruned, tmp_path / "moved")
+    save_file({"weight": torch.zeros(1)}, moved / "model.safetensors")
+    with pytest.raises(InvalidInput, match="are not weights of the recipe's network"):
+        find(Wanted(model=str(moved)), print)
+    (moved / "model.safetensors").unlink()
+    with pytest.raises(InvalidInput, match="expected the weights that the recipe made"):
+        find(Wanted(model=str(moved)), print)
+    with pytest.raises(InvalidInput, match="--weights and --data go without"):
+        find(Wanted(model=str(moved), data="digits"), print)
+
+
 def fresh_labels(folder: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> list[int]:
     network = torch.export.load(str(folder / "model.pt2")).module()
     return [int(label) for label in network(torch.from_numpy(images)).argmax(1)]
@@ -136,6 +156,7 @@ def test_eight_bits_have_integers_in_the_file_and_no_program(run: Run, tmp_path:
     assert "there is no `model.pt2`" in card
     assert "fake-quantized network in PyTorch" in card
     assert b"QuantizeLinear" in (tmp_path / "new" / "model.onnx").read_bytes()
+    assert find(Wanted(model=str(tmp_path / "new"), examples=20), print).deployed is not None
 
 
 def test_files_that_compute_something_else_are_noticed(pruned: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_file_for_other_images_is_refused_in_words(files: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"data": None}, r"small: is no RUN:ID, so --data is needed"),
+        ({"data": None}, r"small: is neither RUN:ID nor a folder .*, so --data is needed"),
         ({"weights": None}, r"small: --weights FILE is needed"),
         ({"epsilon": None}, r"--epsilon: is needed"),
         ({"epsilon": 8.0}, r"epsilon: got 8, expected a number in \(0, 0.5\]"),
