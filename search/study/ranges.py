@@ -20,7 +20,11 @@ OneOrMore = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_s
 
 
 class _Range(Frozen):
-    """The range of a searched number; both bounds are included."""
+    """The range of a searched number.
+
+    Attributes:
+        low, high: its bounds, which are included.
+    """
 
     low: float
     high: float
@@ -33,7 +37,11 @@ class _Range(Frozen):
 
 
 class RatioRange(_Range):
-    """The range of pruning ratios, in steps; 0 leaves the network dense."""
+    """The range of pruning ratios, in steps; 0 leaves the network dense.
+
+    Attributes:
+        step: the difference between one ratio and the next.
+    """
 
     low: PruningRatio = 0.0
     high: PruningRatio = 0.8

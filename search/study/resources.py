@@ -31,7 +31,16 @@ Share = Annotated[float | str, AfterValidator(_share)]
 
 
 class RoleResources(Frozen):
-    """Resources of the trials of one role; a field that is left out is as for all other roles, see `Resources`."""
+    """Resources of the trials of one role; a field that is left out is as for all other roles.
+
+    Attributes:
+        cpu: number of CPUs, and so of threads.
+        gpu: number of GPUs, or a share of one; 0: the CPU computes; `auto`: the share that a trial's memory is measured
+            to need.
+        accelerator: type of a node's GPUs as Ray names it, e.g. `H100`; the node's label `ray.io/accelerator-type`.
+        market: market of a node; its label `ray.io/market-type`.
+        labels: further labels that a node must have, by Ray's selectors: `value`, `!value`, `in(a, b)`, `!in(a, b)`.
+    """
 
     cpu: PositiveInt = 1
     gpu: Share = 0.0
@@ -44,12 +53,6 @@ class Resources(RoleResources):
     """Resources of each trial, and the nodes on which it may run.
 
     Attributes:
-        cpu: number of CPUs, and so of threads.
-        gpu: number of GPUs, or a share of one; 0: the CPU computes; `auto`: the share that a trial's memory is measured
-            to need.
-        accelerator: type of a node's GPUs as Ray names it, e.g. `H100`; the node's label `ray.io/accelerator-type`.
-        market: market of a node; its label `ray.io/market-type`.
-        labels: further labels that a node must have, by Ray's selectors: `value`, `!value`, `in(a, b)`, `!in(a, b)`.
         device: device to compute on; `auto`: the GPU if the trial has a share of one. With `cpu`, a share of a GPU only
             limits how many trials run at once.
         roles: resources that differ for the trials of a role, e.g. baselines on on-demand nodes.

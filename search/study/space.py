@@ -57,7 +57,11 @@ class CompressionSpace(Frozen):
 
 
 class QuantizationSpace(Frozen):
-    """The choices of bits that weights and activations are rounded to; 32 leaves them in floating point."""
+    """The choices of bits.
+
+    Attributes:
+        weight_bits, activation_bits: bits that weights and activations are rounded to; 32: floating point.
+    """
 
     weight_bits: OneOrMore[Bits] = (32,)
     activation_bits: OneOrMore[Bits] = (32,)
@@ -99,6 +103,10 @@ class ScheduleSpace(Frozen):
     """The choices of the schedule: how long and how fast a proposal is fine-tuned.
 
     Attributes:
+        epochs: number of passes through the training images.
+        learning_rate: highest value of the learning rate.
+        shape: how the rate changes, as in a schedule.
+        batch_size: images per training step.
         optimizer: the optimizers. All share the range of learning rates, although rates that suit one seldom suit the
             other.
         momentum: momentum of SGD, first beta of AdamW: a number, or a list to choose from.
@@ -145,6 +153,8 @@ class Space(Frozen):
     Attributes:
         base: what a proposal starts from: `base`, the ordinary base, or `none` (or null), so that the compressed
             network is trained from scratch and no pretraining is charged to it.
+        compression, quantization, perturbation, distillation, schedule: what may be chosen of each.
+        loss: losses to choose from.
         label_smoothing: share of the label that cross-entropy spreads over all classes: a list, or a range. It is
             chosen only if the loss is cross-entropy, and soft labels do not make up the whole of it. None: as the loss
             says.

@@ -53,6 +53,8 @@ class Baseline(Frozen):
             name of an earlier baseline, whose compute is then charged to this one too.
         compression: compression before training. Without a base, the compressed architecture is trained from scratch;
             with an adversarially trained base, a robust network is compressed and fine-tuned.
+        quantization: bits that it is trained for; None: floating point.
+        perturbation, loss, loop, schedule: the attack that it is trained against, and how it is trained.
         distillation: soft labels to learn from; a teacher's compute is charged like a base's.
     """
 

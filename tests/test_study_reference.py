@@ -1,0 +1,46 @@
+"""The page of a study's keys is what the types say, and every key has a meaning there."""
+
+import re
+
+from search.study.loading import shipped
+from search.study.study import Study
+from tests.support.study_reference import KINDS, PAGE, page
+from trainables.config import read_yaml
+
+ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+
+
+def test_the_page_is_what_the_types_say() -> None:
+    assert PAGE.read_text() == page(), "write it anew: python -m tests.support.study_reference"
+
+
+def test_every_key_has_a_meaning() -> None:
+    rows = ROW.findall(page())
+    assert [key for key, _, _, meaning in rows if not meaning and key not in KINDS] == []
+    assert len(rows) > 100
+
+
+def test_every_link_leads_to_a_table() -> None:
+    titles = {title.lower() for title in re.findall(r"^## (\w+)$", page(), re.MULTILINE)}
+    linked = set(re.findall(r"\(#(\w+)\)", page()))
+    assert linked <= titles
+    assert titles - linked == {"study"}
+
+
+def test_it_has_every_key_of_the_shipped_studies() -> None:
+    known = {key for key, *_ in ROW.findall(page())}
+    (first, *_) = re.split(r"^## (?!Study)", page(), maxsplit=1, flags=re.MULTILINE)
+    assert {key for key, *_ in ROW.findall(first)} == set(Study.model_fields)
+    for path in shipped().values():
+        assert keys(read_yaml(path.read_bytes(), path.name)) <= known | FREE
+
+
+FREE: set[str] = set()  # keys that are the user's own names
+
+
+def keys(part: object) -> set[str]:
+    if isinstance(part, dict):
+        return set(part) | {key for one in part.values() for key in keys(one)}
+    if isinstance(part, list):
+        return {key for one in part for key in keys(one)}
+    return set()
