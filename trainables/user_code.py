@@ -36,8 +36,9 @@ def known(name: str, names: tuple[str, ...]) -> str:
     return name
 
 
+LISTENERS = "listeners"  # key of functions that are told of a search, and change nothing of it
 TRUSTED = "TEMPER_MODULES"  # lists the modules outside the working directory that a study may call, by commas
-NAMING = frozenset({"name", "kind", "method"})  # keys under which a study may name the user's own function
+NAMING = frozenset({"name", "kind", "method", LISTENERS})  # keys under which a study may name the user's own function
 TORCHVISION = "torchvision:"  # begins the name of one of torchvision's networks, which is no code of the user's
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

@@ -7,5 +7,6 @@
 - `hypervolume`: keeps the hypervolume so far
 - `watching`: shows a running search until it has ended
 - `sketch`: draws a frontier in characters
+- `user_listeners`: tells listeners of the user's own, such as an experiment tracker
 - `importances`: computes how much each parameter matters
 """

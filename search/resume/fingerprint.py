@@ -15,7 +15,7 @@ from search.remote.user_modules import files_to_ship
 from search.study.space import BASE
 from search.study.study import Study
 from trainables.evaluation.config import ScoringProtocol
-from trainables.user_code import references, source_files
+from trainables.user_code import LISTENERS, references, source_files
 
 CUT = "last_epoch_steps"
 # Keys that came after 0.2 with what 0.2 did in their place: a study that says the same has the hash that it had.
@@ -56,7 +56,7 @@ def fingerprint(study: Study, data: str) -> dict[str, str]:
 
 def _content(study: Study) -> dict[str, Any]:
     """Return a study as plain data, without the keys that came after 0.2 where they say what 0.2 did."""
-    content = study.model_dump(mode="json")
+    content = study.model_dump(mode="json", exclude={LISTENERS})
     for path, before in _LATER.items():
         *parents, last = path.split(".")
         place: Any = content
@@ -79,7 +79,8 @@ def _drop_from_schedules(content: Any) -> None:
 def module_hashes(configuration: BaseModel) -> dict[str, str]:
     """Return the hash of each source file of the user's modules that a study or a recipe names, by the part's name."""
     parts: dict[str, str] = {}
-    for reference in references(configuration).values():
+    numbers = {key: one for key, one in references(configuration).items() if not key.startswith(LISTENERS)}
+    for reference in numbers.values():
         parts |= {f"{MODULE}{name}": _hash(path.read_bytes()) for name, path in source_files(reference).items()}
     return parts
 

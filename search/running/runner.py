@@ -20,6 +20,7 @@ from search.monitoring.progress import Progress, Terminal
 from search.monitoring.ray_metrics import Monitor, RayMetrics
 from search.monitoring.tally import Tally
 from search.monitoring.tensorboard import LiveCurves
+from search.monitoring.user_listeners import user_listeners
 from search.recipes.compressor_check import try_user_compressors
 from search.recipes.finite_space import planned_recipes
 from search.recipes.first_proposals import check_first
@@ -230,8 +231,11 @@ def _run(
     """
     try_user_compressors(study, splits)
     folder = lease.run
+    theirs = user_listeners(study, folder, terminal.line)
     try:
         with ExitStack() as stack:
+            for one in theirs:
+                stack.callback(one.finish)
             beside = user_modules(study)
             if target.address is not None and IN_A_JOB not in os.environ:
                 try_shipped_copy(study, beside)
@@ -253,7 +257,7 @@ def _run(
             metrics = RayMetrics(folder.name)
             monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: capacity.slots)
             if total > sum(one.outcome is not None for one in past):
-                listeners = [tally, hypervolume, record, curves, progress, monitor, closing]
+                listeners = [tally, hypervolume, record, curves, progress, monitor, closing, *theirs]
                 tune_study(
                     study,
                     fixed,

@@ -21,6 +21,7 @@ from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
+from trainables.user_code import Reference
 from trainables.user_modules import OURS
 
 
@@ -124,6 +125,8 @@ class Study(Frozen):
         seed: seed of the search and of its recipes.
         ship: files and folders beside the study that its functions read, by their paths from its folder. They are sent
             to other machines with the modules, and lie there beside them.
+        listeners: functions of the user's that make what is told of the search, such as an experiment tracker; see
+            `search.monitoring.user_listeners`. They are no part of what a resumed search must not change.
     """
 
     name: Name
@@ -153,6 +156,7 @@ class Study(Frozen):
     precision: Precision = "float32"
     seed: Seed = 0
     ship: tuple[str, ...] = ()
+    listeners: tuple[Reference, ...] = ()
 
     @field_validator("ship")
     @classmethod

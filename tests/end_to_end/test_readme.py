@@ -12,6 +12,37 @@ from tests.support.command import temper
 
 ROOT = Path(__file__).parents[2]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "your-own.md"
+TRACKER = "Your own tracker"
+MLFLOW = """
+import json, types
+
+class MlflowClient:
+    \"\"\"What the example calls of MLflow's, which keeps the calls; the example itself was run with MLflow 3.\"\"\"
+
+    def get_experiment_by_name(self, name):
+        return None
+
+    def create_experiment(self, name):
+        return self.keep("create_experiment", name)
+
+    def create_run(self, experiment_id, start_time=None, tags=None, run_name=None):
+        run = self.keep("create_run", experiment_id, tags or {}, run_name)
+        return types.SimpleNamespace(info=types.SimpleNamespace(run_id=run))
+
+    def log_param(self, run_id, key, value):
+        self.keep("log_param", run_id, key, value)
+
+    def log_metric(self, run_id, key, value, timestamp=None, step=None):
+        self.keep("log_metric", run_id, key, float(value), step)
+
+    def set_terminated(self, run_id, status=None):
+        self.keep("set_terminated", run_id, status)
+
+    def keep(self, *call):
+        with open("calls.jsonl", "a") as file:
+            file.write(json.dumps(call) + chr(10))
+        return call[0] + str(sum(1 for _ in open("calls.jsonl")))
+"""
 OWN = {"Your own attack": "mi_fgsm", "Your own compression method": "low_rank"}  # section to the file that is tested
 
 
@@ -31,6 +62,9 @@ def study_with(*headings: str) -> dict[str, Any]:
     study: dict[str, Any] = yaml.safe_load(blocks_of("Your own data and network")["yaml"])
     for heading in headings:
         added = yaml.safe_load(blocks_of(heading)["yaml"])
+        if heading == TRACKER:
+            study |= added
+            continue
         assert set(added) == {"baselines", "space"}
         study["baselines"] += added["baselines"]
         study["space"] |= added["space"]
@@ -39,8 +73,9 @@ def study_with(*headings: str) -> dict[str, Any]:
 
 def write(folder: Path, study: dict[str, Any]) -> None:
     (folder / "odd.py").write_text(blocks_of("Your own data and network")["python"])
-    for heading, module in OWN.items():
+    for heading, module in {**OWN, TRACKER: "to_mlflow"}.items():
         (folder / f"{module}.py").write_text(blocks_of(heading)["python"])
+    (folder / "mlflow.py").write_text(MLFLOW)
     (folder / "odd.yaml").write_text(yaml.safe_dump(study))
 
 
@@ -71,8 +106,8 @@ def test_the_short_study_of_readme_is_valid_with_the_rest_of_the_long_one(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_search_with_ones_own_attack_and_compression_method_runs(tmp_path: Path) -> None:
-    write(tmp_path, study_with(*OWN))
+def test_a_search_with_ones_own_attack_compression_method_and_tracker_runs(tmp_path: Path) -> None:
+    write(tmp_path, study_with(*OWN, TRACKER))
     done = temper("search", "odd.yaml", "--name", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     trials = tmp_path / "runs" / "mine" / "trials"
@@ -82,6 +117,15 @@ def test_a_search_with_ones_own_attack_and_compression_method_runs(tmp_path: Pat
     named = {one["name"]: one["recipe"] for one in recipes}
     assert named["mi_fgsm_at"]["perturbation"]["kind"] == "mi_fgsm:attack"
     assert named["low_rank"]["compression"]["method"] == "low_rank:LowRank"
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    begun = [call for call in calls if call[0] == "create_run"]
+    assert begun[0][3] == "mine"
+    assert {call[3] for call in begun if call[2].get("role") == "baseline"} == {"pgd_at", "mi_fgsm_at", "low_rank"}
+    assert len(begun) == 9  # the search's own, and one for each recipe
+    assert [call[2] for call in calls if call[0] == "set_terminated"] == ["FINISHED"] * 8 + [None]
+    scores = sorted(call[3] for call in calls if call[:1] == ["log_metric"] and call[2] == "final_robust_accuracy")
+    found = [json.loads(path.read_text())["metrics"]["robust_accuracy"] for path in trials.glob("*/outcome.json")]
+    assert scores == sorted(found)
 
 
 @pytest.mark.slow

@@ -107,6 +107,7 @@ def test_what_came_after_0_2_is_in_the_hash_only_where_it_says_another_thing_tha
     assert content["model"].pop("uncounted_operators") == []
     assert content.pop("ship") == []
     assert content.pop("other_data") is None
+    assert content.pop("listeners") == []  # which are in no hash, whatever they say
     content.pop("reference_point")
     schedules = [content["pretraining"], *(one["schedule"] for one in content["baselines"])]
     assert [one.pop("last_epoch_steps") for one in schedules] == [None] * len(schedules)
