@@ -1,6 +1,7 @@
 """Defines the commands about studies: `temper init`, `validate` and `studies`."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,8 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
     path = Path(file)
     if path.exists() and not force:
         raise InvalidInput(f"{file}: is there already; --force writes over it")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"{file}: cannot be written, expected a folder that is there and that you may write to")
     look_beside(path)
     prepare(address)
     from search.drafting.draft import Wish, draft

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
+from search.cli.app import temper
 from search.drafting.contents import Contents
 from search.drafting.data import chosen_data
 from search.drafting.draft import Look, Wish, look
@@ -93,7 +95,8 @@ def texts(seen: Look) -> list[dict[str, object]]:
         assert study.space.schedule.epochs.high == size.epochs
         assert study.data.train_size == size.images(len(seen.splits.train))
         assert "None" not in text
-        assert all(line == line.rstrip() and len(line) <= 120 for line in text.splitlines())
+        assert all(line == line.rstrip() for line in text.splitlines())
+        assert all(len(line) <= 120 for line in text.splitlines() if "path:" not in line)
         written.append(yaml.safe_load(text))
     return written
 
@@ -159,3 +162,12 @@ def test_a_folder_without_a_readable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train" / "a" / "broken.png").write_bytes(b"no image")
     with pytest.raises(InvalidInput, match="holds no image that can be read"):
         chosen_data(str(tmp_path), None)
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+    for name, problem in (("nowhere/mine.yaml", "cannot be written"), ("there.yaml", "is there already")):
+        (tmp_path / "there.yaml").touch()
+        with pytest.raises(InvalidInput, match=problem):
+            CliRunner().invoke(
+                temper, ["init", str(tmp_path / name), "--model", "no", "--data", "no"], catch_exceptions=False
+            )
