@@ -80,13 +80,18 @@ class Look:
     found: tuple[str, ...]
 
 
-def look(wish: Wish) -> Look:
+def look(wish: Wish, say: Callable[[str], object]) -> Look:
     """Read the data, and try on a few images all that a study would do with the network.
+
+    Args:
+        wish: what the study is for.
+        say: prints a line.
 
     Raises:
         InvalidInput: the data or the network cannot be used.
     """
     data, splits = chosen_data(wish.data, wish.image_size)
+    say(f"data       {_images(splits)}")
     guess = _first_guess(wish, data, splits)
     if not _can_be_pruned(guess, splits):
         found = "no channel of it can be removed, so the study searches over bits"
@@ -119,10 +124,10 @@ def draft(wish: Wish, target: Target, say: Callable[[str], object]) -> str:
     Raises:
         InvalidInput: the data or the network cannot be used, or the cluster cannot be joined.
     """
-    seen = look(wish)
+    seen = look(wish, say)
     contents, study, splits = seen.contents, seen.study, seen.splits
-    for line in (f"data       {_images(splits)}", *(f"network    {found}" for found in seen.found)):
-        say(line)
+    for found in seen.found:
+        say(f"network    {found}")
     with session(target, beside=user_modules(study)):
         if any(node.resources.get("GPU") for node in nodes()):
             contents = replace(contents, gpu=True)

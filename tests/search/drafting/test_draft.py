@@ -111,7 +111,7 @@ def texts(seen: Look) -> list[dict[str, object]]:
     ],
 )
 def test_a_network_is_looked_at_and_a_study_is_written_for_it(model: str, norm: str, adamw: bool, pruned: bool) -> None:
-    seen = look(Wish("mine", model, "digits", norm=norm))  # type: ignore[arg-type]
+    seen = look(Wish("mine", model, "digits", norm=norm), print)  # type: ignore[arg-type]
     for study in texts(seen):
         assert ("adamw" in str(study)) == adamw
         assert ("channel_pruning" in str(study)) == pruned
@@ -122,7 +122,7 @@ def test_a_network_is_looked_at_and_a_study_is_written_for_it(model: str, norm: 
 
 
 def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(folder: str) -> None:
-    seen = look(Wish("scans", "drafted_networks:grouped", folder))
+    seen = look(Wish("scans", "drafted_networks:grouped", folder), print)
     (study, *_) = texts(seen)
     assert study["data"] == {"name": "image_folder", "path": folder, "image_size": 24, "validation_size": 30}
     assert study["threat_model"] == {"norm": "linf", "epsilon": 0.03137}
@@ -135,7 +135,7 @@ def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
     save_file(
         {name: one.contiguous() for name, one in model.state_dict().items()}, tmp_path / "weights of mine.safetensors"
     )
-    seen = look(Wish("mine", "small", "digits", str(tmp_path / "weights of mine.safetensors"), epsilon=0.2))
+    seen = look(Wish("mine", "small", "digits", str(tmp_path / "weights of mine.safetensors"), epsilon=0.2), print)
     for study in texts(seen):
         assert "pretraining" not in study
         assert study["pretrained"] == {"path": str(tmp_path / "weights of mine.safetensors")}
@@ -154,7 +154,7 @@ def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_used_is_refused(model: str, data: str, size: int | None, problem: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(problem)):
-        look(Wish("mine", model, data, image_size=size))
+        look(Wish("mine", model, data, image_size=size), print)
 
 
 def test_a_folder_without_a_readable_image_is_refused(tmp_path: Path) -> None:
