@@ -55,6 +55,13 @@ class Sigmoids(Faulty):
         return super().forward(x).sigmoid()
 
 
+class SmallLogits(Faulty):
+    """Logits that lie between 0 and 1 for pixels, as a few may by chance."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 0.05 + 0.5
+
+
 class LogProbabilities(Faulty):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).log_softmax(1)

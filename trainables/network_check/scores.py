@@ -1,5 +1,7 @@
 """Checks the scores of a network: their shape and values, in eval and in train mode, for one image and for several."""
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from trainables.network_check.findings import Finding, note, warning
 
 ROUNDING = 1e-3  # how far scores that should be equal may be apart, as a share of the largest score
 SUM_ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
+FAR = 1000.0  # times a pixel: where logits have left what probabilities cannot leave
 NO_TRY = "`--no-try` leaves this check out"
 
 
@@ -62,7 +65,7 @@ def check_scores(model: nn.Module, x: Tensor, classes: int, name: str) -> list[F
             f"{float((alone - scores).abs().max()):.3g}, expected scores that do not mix across the batch in eval mode "
             f"(BatchNorm keeps running statistics; a reshape keeps the first axis); {NO_TRY}"
         )
-    form = _as_probabilities(scores)
+    form = _as_probabilities(model, x, scores)
     if not form:
         return []
     return [
@@ -123,11 +126,24 @@ def same_scores(one: Tensor, other: Tensor, rounding: float = ROUNDING) -> bool:
     return one.shape == other.shape and bool((one - other).abs().max() <= rounding * other.abs().max())
 
 
-def _as_probabilities(scores: Tensor) -> str:
-    """Returns what makes scores look like probabilities; empty if nothing does. Scores of 0 may come from a ReLU."""
+def _as_probabilities(model: nn.Module, x: Tensor, scores: Tensor) -> str:
+    """Returns what makes scores look like probabilities; empty if nothing does. Scores of 0 may come from a ReLU.
+
+    A few logits lie between 0 and 1 by chance, so those of images far outside of the pixels' range must do so too.
+    """
     if bool(((scores >= 0) & (scores <= 1)).all()) and bool(((scores.sum(1) - 1).abs() < SUM_ROUNDING).all()):
         return "each row lies in [0, 1] and sums to 1"
-    return "all lie between 0 and 1" if bool(((scores > 0) & (scores < 1)).all()) else ""
+    if not bool(((scores > 0) & (scores < 1)).all()):
+        return ""
+    with (
+        frozen(model),
+        torch.no_grad(),
+        suppress(Exception),
+    ):  # a network may refuse such images, which then say nothing
+        far = torch.cat([model(FAR * x), model(-FAR * x)])
+        if not bool(((far >= 0) & (far <= 1)).all()):
+            return ""
+    return "all lie between 0 and 1"
 
 
 def _first_not_finite(model: nn.Module, x: Tensor) -> str:
