@@ -93,17 +93,18 @@ def look(wish: Wish, say: Callable[[str], object]) -> Look:
     data, splits = chosen_data(wish.data, wish.image_size)
     say(f"data       {_images(splits)}")
     guess = _first_guess(wish, data, splits)
-    if not _can_be_pruned(guess, splits):
-        found = "no channel of it can be removed, so the study searches over bits"
-        return _unpruned(guess, splits, found)
     problem = ""
     for share in MOST_PRUNED:
         contents = replace(guess, most_pruned=share)
         study = _study(contents)
         try:
-            return Look(contents, study, splits, check_studys_network(study, splits, _nothing))
+            found = check_studys_network(study, splits, _nothing)
         except InvalidInput as error:
             problem = error.problems[0]
+            continue
+        if _is_pruned(contents, splits):
+            return Look(contents, study, splits, found)
+        return _unpruned(guess, splits, "no channel of it can be removed, so the study searches over bits")
     return _unpruned(guess, splits, f"its channels are not removed, as that does not work: {problem}")
 
 
@@ -183,13 +184,13 @@ def _suits_adamw(model: nn.Module) -> bool:
     return by_layer > sum(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
 
 
-def _can_be_pruned(guess: Contents, splits: Splits) -> bool:
-    """Return whether any channel of the network can be removed."""
+def _is_pruned(contents: Contents, splits: Splits) -> bool:
+    """Return whether pruning, which has been found to work, removes any channel of the network at all."""
     shape = splits.train.images.shape[1:]
-    model = build(Network(name=guess.model), shape, classes=splits.classes)
+    model = build(Network(name=contents.model), shape, classes=splits.classes)
     before = sum(one.numel() for one in model.parameters())
     x, y = (one[:IMAGES].clone() for one in splits.train.tensors(torch.device("cpu")))
-    Compressors((ChannelPruning(pruning_ratio=MOST_PRUNED[-1]),), seed=0).step(1, model, x, y)
+    Compressors((ChannelPruning(pruning_ratio=contents.most_pruned),), seed=0).step(1, model, x, y)
     return sum(one.numel() for one in model.parameters()) < before
 
 

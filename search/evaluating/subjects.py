@@ -125,9 +125,16 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
         found = finished_trial(run, trial)
         recipe = recipe_of(run, found)
         weights = weights_of(run, found, recipe)
-        return _of_recipe(wanted, f"{place}:{found.id[:8]}  {label(found)}", recipe, weights, known)
+        return _of_recipe(
+            wanted,
+            f"{place}:{found.id[:8]}  {label(found)}",
+            recipe,
+            rebuild(recipe, known.splits, weights),
+            weights,
+            known,
+        )
     if (Path(wanted.model) / RECIPE).is_file():
-        return _bundled(wanted, Path(wanted.model))
+        return _bundled(wanted, Path(wanted.model), say)
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "
@@ -142,15 +149,14 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     return _subject(wanted, wanted.model, model, about, data, splits)
 
 
-def _of_recipe(wanted: Wanted, name: str, recipe: Recipe, weights: bytes, known: _Known) -> Subject:
-    model = rebuild(recipe, known.splits, weights)
+def _of_recipe(wanted: Wanted, name: str, recipe: Recipe, model: nn.Module, weights: bytes, known: _Known) -> Subject:
     subject = _subject(wanted, name, model, known, known.data, known.splits)
     if recipe.quantization is None:
         return subject
     return replace(subject, deployed=deployed_model(recipe, known.splits, weights))
 
 
-def _bundled(wanted: Wanted, folder: Path) -> Subject:
+def _bundled(wanted: Wanted, folder: Path, say: Callable[[str], object]) -> Subject:
     """Rebuild the network of a bundle from its recipe and weights.
 
     Raises:
@@ -162,20 +168,24 @@ def _bundled(wanted: Wanted, folder: Path) -> Subject:
     exported = read_exported(str(folder / RECIPE))
     recipe = exported.recipe
     splits = load_splits(recipe.data)
+    found = compare(exported.fingerprint, recipe, splits.fingerprint())
     if not wanted.force:
-        compare(exported.fingerprint, recipe, splits.fingerprint()).refuse(str(folder))
+        found.refuse(str(folder))
+    elif found.changed:
+        say(f"{folder}: changed since it was written: {', '.join(found.changed)}")
     file = folder / WEIGHTS
     try:
         weights = file.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}; expected the weights that the recipe made") from error
-    name = f"{folder}  {summary(recipe.model_dump(mode='json'))}"
-    known = _Known(recipe.data, splits, exported.evaluation.model_dump(mode="json"))
     try:
-        return _of_recipe(wanted, name, recipe, weights, known)
+        model = rebuild(recipe, splits, weights)
     except (RuntimeError, AttributeError, KeyError, ValueError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InvalidInput(f"{file}: are not weights of the recipe's network ({reason})") from error
+    name = f"{folder}  {summary(recipe.model_dump(mode='json'))}"
+    known = _Known(recipe.data, splits, exported.evaluation.model_dump(mode="json"))
+    return _of_recipe(wanted, name, recipe, model, weights, known)
 
 
 def _subject(

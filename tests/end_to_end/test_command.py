@@ -12,12 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from analysis.export.recipes import render
 from analysis.run.trials import read_run
-from search.record.run_directory import begun_run, open_run
-from search.study.loading import load
 from search.tidying.needed import needed
-from tests.support.checkout import ROOT
 from tests.support.command import SMALL, temper
-from trainables.errors import InvalidInput
 from trainables.execution.ending import State
 from trainables.storage import Folder
 
@@ -254,49 +250,6 @@ def test_a_search_that_may_resume_goes_on_with_the_run_of_its_name(run: Path) ->
     other = temper(*arguments, settings=SMALL)
     assert other.returncode == 2
     assert "is a run of another study" in other.stderr
-
-
-def test_a_run_that_died_before_its_first_trial_begins_anew_and_other_folders_stay(tmp_path: Path) -> None:
-    study, storage = load("digits"), str(tmp_path)
-    assert begun_run(storage, "new", study) is None
-    Folder(storage).child("torn").write("study.yaml", b"name: dig")
-    Folder(storage).child("mine").write("thesis.tex", b"...")
-    assert begun_run(storage, "torn", study) is begun_run(storage, "mine", study) is None
-    with open_run(storage, "torn") as lease:
-        assert lease.run.names() == ["lease"]
-    with pytest.raises(InvalidInput, match="exists already"):
-        open_run(storage, "mine")
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    done = temper("search", "digits", "--dry-run", "--storage", str(tmp_path / "runs"))
-    assert done.returncode == 0
-    assert "pgd_at_20" in done.stdout
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_no_success_is_exit_3(tmp_path: Path) -> None:
-    settings = [*SMALL, "pretraining.learning_rate=1e30"]
-    settings += [f"baselines.{number}.schedule.learning_rate={number + 1}e30" for number in range(4)]
-    done = temper("search", "digits", "--storage", str(tmp_path), "--name", "lost", settings=settings)
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "diverged" in done.stderr
-
-
-def test_runs_are_compared_also_those_of_older_versions(tmp_path: Path) -> None:
-    fixtures, page = ROOT / "tests" / "fixtures", tmp_path / "compared.html"
-    runs = [str(fixtures / name / "run") for name in ("run_0_1", "run_0_2")]
-    done = temper("compare", *runs, "--json", "--html", str(page))
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [one["folder"] for one in found["runs"]] == runs
-    assert found["differences"]["space.compression.alternatives"] == ["–", "[]"]
-    assert "plotly" in page.read_text()
-    assert "Held by" in temper("compare", *runs).stdout
-    alone = temper("compare", runs[0])
-    assert (alone.returncode, "got 1 run, expected at least 2 to compare" in alone.stderr) == (2, True)
 
 
 @pytest.mark.slow
