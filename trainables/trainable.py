@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,6 +180,9 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             trained = pipeline.trained(teaches=name in self._setting.teachers)
             self._shelf.put(name, trained)
         correct = pipeline.score.robust
+        if pipeline.score.kept is not None:
+            with suppress(OSError):  # a full disk: images to look at are worth no trial
+                pipeline.score.kept.write(self._setting.trials.child(name))
         return Report(
             row=row,
             busy_seconds=0.0,

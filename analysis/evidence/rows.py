@@ -85,3 +85,19 @@ def row(confirmation: Confirmation, entry: Entry) -> Row:
 
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
+
+
+def broken_by(confirmation: Confirmation) -> dict[str, dict[str, float]]:
+    """Return by attack, in the order of their first turns, and by entry: the share of images that it broke, 0–1.
+
+    An attack is given only what stood after those before it, so of one entry the shares add up to the clean accuracy
+    less the robust one. They are means over the seeds; an attack that has several turns has their sum.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for entry in confirmation.entries:
+        results = confirmation.of(entry)
+        for _, record in results:
+            for attack, _, broken, _ in record.turns:
+                shares = found.setdefault(attack, {})
+                shares[entry.name] = shares.get(entry.name, 0.0) + broken / len(record.clean) / len(results)
+    return found

@@ -4,6 +4,7 @@
 - `page`: renders report.html from the template, style and scripts in assets/
 - `page_data`: gathers the numbers that the page's scripts draw
 - `frontier_chart`: draws the frontier as a picture, and as a figure for Python
-- `epsilon_curves`: draws accuracy by epsilon of what was confirmed
+- `attacked_sheets`: packs images under attack into the page
+- `epsilon_curves`: gives and draws accuracy by epsilon of what was confirmed
 - `grid_chart`: draws the results of a grid
 """

@@ -4,6 +4,7 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -14,9 +15,9 @@ from plotly.offline import get_plotlyjs
 from analysis.evidence import words
 from analysis.evidence.conditions import cell, conditions_of
 from analysis.evidence.confirmation import Confirmation
-from analysis.evidence.rows import rows
+from analysis.evidence.rows import broken_by, rows
 from analysis.pareto.parity import verdict
-from analysis.report.epsilon_curves import draw_epsilon_curves_png
+from analysis.report.epsilon_curves import axis_words, epsilon_curves
 from analysis.report.frontier_chart import title
 from analysis.report.page_data import PARAM, endings, page_data
 from analysis.run.status import left_unfinished
@@ -29,8 +30,10 @@ SCRIPTS = (
     "labels",
     "frontier",
     "pinned",
+    "attacked",
     "table",
     "charts",
+    "epsilons",
     "start",
 )  # in the order in which they build on each other
 
@@ -45,7 +48,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         confirmations: its confirmations.
     """
     template = Environment(autoescape=True).from_string(_asset("page.html.j2"))
-    data = page_data(run, table)
+    data = page_data(run, table) | {"epsilons": [_epsilons(one) for one in confirmations]}
     return template.render(
         style=_asset("page.css"),
         plotly_js=get_plotlyjs(),
@@ -98,7 +101,6 @@ def _settings(settings: dict[str, Any]) -> str:
 
 def _confirmation(one: Confirmation) -> dict[str, Any]:
     """Return what the page shows of one confirmation."""
-    png = draw_epsilon_curves_png(one)
     return {
         "number": one.number,
         "heading": words.progress(one),
@@ -120,10 +122,30 @@ def _confirmation(one: Confirmation) -> dict[str, Any]:
             for row in rows(one)
             if row.seeds
         ],
+        "broken": _broken(one),
         "conditions": _conditions(one),
         "names": [entry.name for entry in one.entries],
-        "curves": None if png is None else b64encode(png).decode(),
+        "curves": len(epsilon_curves(one)) > 0,
     }
+
+
+def _epsilons(one: Confirmation) -> dict[str, Any]:
+    """Return the curves of one confirmation as the page's script draws them."""
+    return {
+        "number": one.number,
+        "trained": one.setting.threat_model.epsilon,
+        "words": axis_words(one),
+        "curves": [asdict(curve) for curve in epsilon_curves(one)],
+    }
+
+
+def _broken(one: Confirmation) -> list[tuple[str, list[str]]]:
+    """Return the name of each attack, and for each entry the share of images that it broke."""
+    names = [entry.name for entry in one.entries]
+    return [
+        (attack, [f"{shares[name]:.3f}" if name in shares else "" for name in names])
+        for attack, shares in broken_by(one).items()
+    ]
 
 
 def _conditions(one: Confirmation) -> list[tuple[str, list[str]]]:

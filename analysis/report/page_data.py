@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.export.selection import first_pick, pick
 from analysis.pareto.frontier import CANDIDATES, compute_metric
 from analysis.pareto.growth import growth
 from analysis.pareto.reference_point import least_of, reference_point_of
+from analysis.report.attacked_sheets import attacked_sheets
 from analysis.report.frontier_chart import ESTIMATED, staircase
 from analysis.run.summary import summary
 from analysis.run.trials import IMPORTANCES, Run, Trial
@@ -86,6 +88,7 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
     """
     shown = _shown(run, table)
     values = _values(run, table, shown)
+    knee = pick(run, "knee")[0].id if first_pick(run) == "knee" else None
     return {
         "recipes": len(run.trials),
         "reference": run.info["reference"],
@@ -103,6 +106,8 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "growth": _growth(run),
         "importances": _importances(run),
         "curves": _curves(shown, table),
+        "knee": knee,
+        "images": attacked_sheets(run, table, [run.info["reference"], *([knee] if knee else [])]),
         "export": f"temper export {shlex.quote(str(run.folder))} --pick",
     }
 

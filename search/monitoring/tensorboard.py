@@ -1,5 +1,6 @@
-"""Writes TensorBoard event files: each trial's curves, live or rebuilt from its record, and the search's curves."""
+"""Writes TensorBoard event files: curves and images of trials, live or rebuilt from the record, and the search's."""
 
+import io
 import json
 import tempfile
 import threading
@@ -8,17 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from analysis.pareto.hypervolume import hypervolume_history
 from analysis.run.trials import Run
 from search.events import Listener, Outcome, Proposal, Row
+from trainables.evaluation.attacked_images import AttackedImages, in_a_row
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
 
 NAME = "tensorboard"
+FRONTIER = "frontier.png"  # in the folder of figures
 CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
 
 
@@ -33,6 +38,7 @@ class LiveCurves(Listener):
 
     def __init__(self, folder: Folder, objectives: tuple[str, ...]) -> None:
         self._root, self._objectives = folder.child(NAME).local, objectives
+        self._trials = folder.child("trials")
         self._writers: dict[str, SummaryWriter] = {}
 
     def __enter__(self) -> Self:
@@ -69,6 +75,7 @@ class LiveCurves(Listener):
                 if outcome.metrics:
                     recipe = proposal.recipe.model_dump(mode="json")
                     _write_end(writer, proposal.role, recipe, outcome.metrics, self._objectives)
+                    _write_images(writer, self._trials.child(proposal.recipe.id), int(outcome.metrics["epochs"]))
 
 
 def write_tensorboard(run: Run) -> None:
@@ -88,6 +95,7 @@ def write_tensorboard(run: Run) -> None:
                         _write_row(writer, row)
                     if trial.metrics:
                         _write_end(writer, trial.role, trial.recipe, trial.metrics, objectives)
+                        _write_images(writer, run.folder.child("trials", trial.id), int(trial.metrics["epochs"]))
         _write_search(Path(place) / "search", run)
         for folder in sorted(Path(place).iterdir()):
             target.child(folder.name).remove()
@@ -115,6 +123,14 @@ def _write_end(
         writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]  # as above
     for tag, value in results.items():
         writer.add_scalar(tag, value, int(metrics["epochs"]))
+
+
+def _write_images(writer: SummaryWriter, trial: Folder, epoch: int) -> None:
+    """Write a few validation images above what the attack made of them, if the trial has kept any."""
+    kept = AttackedImages.read(trial)
+    if kept is not None:
+        both = np.concatenate([in_a_row(kept.images), in_a_row(kept.attacked)])
+        writer.add_image("images, and under attack", both, epoch, dataformats="HWC")
 
 
 def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -146,3 +162,7 @@ def _write_search(folder: Path, run: Run) -> None:
         for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
             writer.add_scalar("search/hypervolume", row["hypervolume"], step)
             writer.add_scalar("search/frontier_size", row["frontier_size"], step)
+        figures = run.folder.child("figures")
+        if figures.exists(FRONTIER):
+            picture = np.asarray(Image.open(io.BytesIO(figures.read(FRONTIER))).convert("RGB"))
+            writer.add_image("frontier", picture, len(run.trials), dataformats="HWC")

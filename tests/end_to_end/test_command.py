@@ -14,6 +14,7 @@ from analysis.export.recipes import render
 from analysis.run.trials import read_run
 from search.tidying.needed import needed
 from tests.support.command import SMALL, temper
+from trainables.evaluation.attacked_images import AttackedImages
 from trainables.execution.ending import State
 from trainables.storage import Folder
 
@@ -50,6 +51,9 @@ def test_a_run_directory_is_as_designed(run: Path) -> None:
     assert len(list((run / "trials").iterdir())) == 14  # 2 bases, 4 baselines, 4 proposals, 4 cells
     for trial in (run / "trials").iterdir():
         assert json.loads((trial / "outcome.json").read_text())["state"] == "complete"
+        looked_at = AttackedImages.read(Folder(str(trial)))
+        assert looked_at is not None
+        assert looked_at.images.shape == (8, 1, 8, 8)
     curves = pd.read_parquet(run / "trials.parquet")
     assert set(curves["role"]) == {"base", "baseline", "grid", "proposed"}
     page = (run / "report.html").read_text()

@@ -55,7 +55,9 @@ def confirm(
             )  # fmt: skip
             stands = np.arange(IMAGES) < round(IMAGES * (robust + spread * (place - (len(seeds) - 1) / 2)))
             doubts = unreliable if name == PICK and seed == seeds[-1] else ()
-            record = AttackRecord("images", np.ones(IMAGES, dtype=np.bool_), stands, stands, doubts, ())
+            broken = IMAGES - int(stands.sum())
+            turns = (("PGD", IMAGES, broken // 2, 0.1), ("Square", IMAGES - broken // 2, broken - broken // 2, 0.2))
+            record = AttackRecord("images", np.ones(IMAGES, dtype=np.bool_), stands, stands, doubts, turns)
             folder.child("trials", trial).write_json(setting.file, record.as_json())
             measured = conditions(robust, {"base": 0.8} | ({} if part == "against" else {REFERENCE: 0.75}))
             folder.child("trials", trial).write_json(conditions_file(setting), measured.as_json())

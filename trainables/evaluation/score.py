@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainables.attacks.attack import Attack, perturb
 from trainables.attacks.gradients import GradientCounter
@@ -14,6 +15,7 @@ from trainables.attacks.pgd import PgdAttack
 from trainables.attacks.scoring_attack import ScoringAttack
 from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
+from trainables.evaluation.attacked_images import LARGEST, MOST, AttackedImages
 from trainables.evaluation.config import ScoringProtocol
 
 ATTACK_SEED = 20_260_324  # fixed, so that attacks on every recipe start alike and scores can be compared in pairs
@@ -30,6 +32,7 @@ class Score:
         gradients: number of gradients that the attack followed, one for each image and pass.
         zero_gradients: number of those that are zero in every pixel, so that the attack could not move the image.
         nonfinite_gradients: number of those with a NaN or an infinite number.
+        kept: the first images, with what the attack made of them; None where none were to be kept.
     """
 
     clean: NDArray[np.bool_]
@@ -38,6 +41,7 @@ class Score:
     gradients: int = 0
     zero_gradients: int = 0
     nonfinite_gradients: int = 0
+    kept: AttackedImages | None = None
 
     @property
     def clean_accuracy(self) -> float:
@@ -60,7 +64,15 @@ class Score:
 
 
 def evaluate(
-    model: nn.Module, x: Tensor, y: Tensor, attack: Attack, *, batch_size: int, cost: PassCost, ledger: Ledger
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    attack: Attack,
+    *,
+    batch_size: int,
+    cost: PassCost,
+    ledger: Ledger,
+    keep: int = 0,
 ) -> Score:
     """Scores a model in eval mode on clean images, and under attack on those that it labels correctly.
 
@@ -72,26 +84,28 @@ def evaluate(
         batch_size: images per pass.
         cost: FLOPs per pass of this model.
         ledger: the ledger to which the passes are charged, under `validation`.
+        keep: images of the first batch that are kept for people to look at.
     """
     training = model.training
     model.eval()
     generator, counter = torch.Generator(x.device).manual_seed(ATTACK_SEED), GradientCounter()
-    clean, robust, answers = [], [], []
+    clean, robust, answers, kept = [], [], [], None
     try:
         for images, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
             with torch.no_grad():
                 answer = model(images).argmax(1)
-            right = answer == labels
-            survives = right.clone()
+            right, attacked, attacked_answer = answer == labels, images, answer
             if bool(right.any()):
-                adversarial = perturb(attack, model, images[right], labels[right], generator, counter)
+                attacked, attacked_answer = images.clone(), answer.clone()
+                attacked[right] = perturb(attack, model, images[right], labels[right], generator, counter)
                 with torch.no_grad():
-                    survives[right] = model(adversarial).argmax(1) == labels[right]
-            attacked = int(right.sum())
-            ledger.add("validation", cost.forward, len(images) + attacked)
+                    attacked_answer[right] = model(attacked[right]).argmax(1)
+            ledger.add("validation", cost.forward, len(images) + int(right.sum()))
             clean.append(right)
-            robust.append(survives)
+            robust.append(attacked_answer == labels)
             answers.append(answer)
+            if keep and kept is None:
+                kept = _kept(images[:keep], attacked[:keep], labels[:keep], answer[:keep], attacked_answer[:keep])
     finally:
         model.train(training)
     ledger.add("validation", cost.attack_step(sound=attack.sound), counter.passes)
@@ -103,7 +117,26 @@ def evaluate(
         gradients=counter.seen,
         zero_gradients=counter.zero,
         nonfinite_gradients=counter.not_finite,
+        kept=kept,
     )
+
+
+def _kept(
+    images: Tensor, attacked: Tensor, labels: Tensor, answers: Tensor, attacked_answers: Tensor
+) -> AttackedImages:
+    """Returns what people may look at: 8 bits a pixel, and no side longer than `LARGEST`."""
+    height, width = images.shape[-2:]
+    scale = min(1.0, LARGEST / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+
+    def small(pixels: Tensor) -> NDArray[np.uint8]:
+        fitted = pixels if scale == 1 else functional.adaptive_avg_pool2d(pixels, size)
+        return (fitted.float() * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+    def numbers(classes: Tensor) -> NDArray[np.int64]:
+        return classes.cpu().numpy().astype(np.int64)
+
+    return AttackedImages(small(images), small(attacked), numbers(labels), numbers(answers), numbers(attacked_answers))
 
 
 @dataclass(frozen=True)
@@ -138,7 +171,8 @@ class Scorer:
 
     def full(self, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the full score, which becomes the recipe's result."""
-        return self._score(model, self._attack(self.protocol.steps), self.protocol.examples, cost, ledger)
+        protocol = self.protocol
+        return self._score(model, self._attack(protocol.steps), protocol.examples, cost, ledger, keep=MOST)
 
     def by(self, attack: Attack, model: nn.Module, cost: PassCost, ledger: Ledger) -> Score:
         """Measures the score under another attack, on the images of the full score."""
@@ -149,6 +183,8 @@ class Scorer:
         made = ScoringAttack if protocol.attack == "two_losses" else PgdAttack
         return made(norm=protocol.norm, epsilon=protocol.epsilon, steps=steps)
 
-    def _score(self, model: nn.Module, attack: Attack, examples: int | None, cost: PassCost, ledger: Ledger) -> Score:
+    def _score(
+        self, model: nn.Module, attack: Attack, examples: int | None, cost: PassCost, ledger: Ledger, keep: int = 0
+    ) -> Score:
         images, labels, size = self.images[:examples], self.labels[:examples], self.protocol.batch_size
-        return evaluate(model, images, labels, attack, batch_size=size, cost=cost, ledger=ledger)
+        return evaluate(model, images, labels, attack, batch_size=size, cost=cost, ledger=ledger, keep=keep)

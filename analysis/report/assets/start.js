@@ -16,9 +16,11 @@ function startTheme() {
 }
 
 startTheme();
+startEpsilons();
 if (rows.length) {
   startCharts();
   startFrontier();
   startPinned();
+  startAttacked();
   startTable();
 }

@@ -9,7 +9,7 @@ const rows = data.values.id.map((_, place) => {
 });
 const byId = new Map(rows.map((row) => [row.id, row]));
 
-const state = { axis: data.axis, dominated: true, bars: true, text: "", brush: null, pinned: null, chosen: new Set() };
+const state = { axis: data.axis, dominated: true, bars: true, text: "", brush: null, pinned: data.knee, chosen: new Set() };
 const hearing = []; // functions that draw anew what depends on the state; they are given the names of what changed
 
 function change(part) {

@@ -7,12 +7,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from analysis.export.selection import pick
 from analysis.report.report import write_report
 from analysis.run.trials import read_run
+from tests.support.confirmations import FAST, PICK, REFERENCE, confirmed_run
 from tests.support.run_directories import add, start
+from trainables.evaluation.attacked_images import AttackedImages
 from trainables.storage import Folder
 
 CHROMIUM = shutil.which("chromium")
@@ -85,10 +89,28 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             flops=1e8 * 1.1**number, scores=[0.2, 0.3], end_to_end=2e8 + 1e8 * 1.1**number, params=params,
             metrics={"inference_macs": 1e5 * (1 + number % 7)},
         )  # fmt: skip
+    for name in ("pgd", "p29"):
+        kept(name).write(Folder(str(root)).child("trials", name))
     add(root, "stopped", number=60, state="pruned", reason="dominated at rung 2")
     add(root, "running", number=61, state=None)
     write_report(read_run(Folder(str(root))))
     return root / "report.html"
+
+
+def kept(name: str) -> AttackedImages:
+    """Two images of 3 × 2 pixels in colour, which an attack moves by up to 20, and at the ends by more."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(20, 236, (2, 3, 2, 3), dtype=np.uint8)
+    images[0, 0, 0, 0] = 240
+    moved = images.astype(int) + np.random.default_rng(len(name)).integers(-20, 21, images.shape)
+    moved[0, 0, 0, 0] = 40  # by 200, more than a signed byte has
+    return AttackedImages(
+        images,
+        moved.astype(np.uint8),
+        labels=np.array([3, 4]),
+        answers=np.array([3, 9]),
+        attacked_answers=np.array([5, 9]),
+    )
 
 
 @pytest.fixture
@@ -144,8 +166,64 @@ def test_hovering_over_a_point_shows_its_recipe_and_a_click_pins_it(page: Page) 
     assert "pruning_ratio: 0.5" in page.locator("#pinned details").inner_text()
 
 
+def pixels(page: Page, place: str, row: int) -> list[list[int]]:
+    """What a row of images shows, each as red, green, blue and opacity of each pixel."""
+    return list(
+        page.eval_on_selector_all(
+            f"#{place} tr:nth-child({row}) canvas",
+            "(tiles) => tiles.map(one => [...one.getContext('2d').getImageData(0, 0, one.width, one.height).data])",
+        )
+    )
+
+
+def test_images_under_attack_are_shown_of_what_is_pinned_and_of_the_reference(page: Page, report: Path) -> None:
+    page.wait_for_selector("#attacked-reference canvas")
+    knee = pick(read_run(Folder(str(report.parent))), "knee")[0].id
+    assert page.locator("#pinned code").first.inner_text() == knee
+    page.fill("#filter", "p29")
+    page.click("#rows tbody tr")
+    page.wait_for_function("() => document.getElementById('attacked').dataset.id === 'p29'")
+    for place, name in (("attacked", "p29"), ("attacked-reference", "pgd")):
+        page.wait_for_function(f"() => document.querySelectorAll('#{place} canvas').length === 6")
+        for row, images in ((1, kept(name).images), (2, kept(name).attacked)):
+            opaque = np.concatenate([images, np.full((2, 1, 2, 3), 255)], axis=1).transpose(0, 2, 3, 1)
+            assert pixels(page, place, row) == opaque.reshape(2, -1).tolist()
+        words = [page.locator(f"#{place} tr:nth-child({row})").inner_text().split() for row in (4, 5, 6)]
+        assert words == [
+            ["class", "3", "4"],
+            ["answer", "3", "9", "✗"],
+            ["answer", "under", "attack", "5", "✗", "9", "✗"],
+        ]
+    page.fill("#filter", "p07")
+    page.click("#rows tbody tr")
+    page.wait_for_selector("#attacked >> text=holds no images under attack")
+
+
+@pytest.mark.slow
+def test_curves_by_epsilon_of_what_was_confirmed_can_be_touched(browser: Browser, tmp_path: Path) -> None:
+    write_report(confirmed_run(tmp_path, 0.8, 0.81, 0.7, spread=0.0))
+    for page in opened(browser, tmp_path / "report.html"):
+        page.locator("#epsilons-1").scroll_into_view_if_needed()
+        page.wait_for_selector("#epsilons-1 .scatterlayer .trace")
+        assert page.locator("#epsilons-1 .legendtext").all_text_contents() == [PICK, REFERENCE, FAST]
+        box = page.locator("#epsilons-1 .nsewdrag").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.2)
+        page.wait_for_selector("#epsilons-1 .hoverlayer .legendtext")
+        hover = page.locator("#epsilons-1 .hoverlayer").text_content() or ""
+        assert "ε 0.2" in hover
+        for name, robust in ((PICK, "0.800"), (REFERENCE, "0.810"), (FAST, "0.700")):
+            assert f"{name} : {robust} ± 0." in hover
+        broken = page.locator("h3:text('What broke them') + .wide tr").all_inner_texts()
+        assert [line.split("\t") for line in broken[1:]] == [
+            ["PGD", "0.100", "0.095", "0.150"],
+            ["Square", "0.100", "0.095", "0.150"],
+        ]
+
+
 def test_keys_walk_over_the_recipes_by_their_cost(page: Page) -> None:
     page.focus("#frontier")
+    page.keyboard.press("Escape")  # lets go of the knee
     for key, expected in (("ArrowRight", "p00"), ("ArrowRight", "p01"), ("ArrowLeft", "p00")):
         page.keyboard.press(key)
         assert page.locator("#pinned code").inner_text() == expected
@@ -163,6 +241,7 @@ def test_the_axis_switches_between_kinds_of_compute_and_dominated_recipes_go_and
             "title => document.querySelector('#frontier .xtitle').textContent.startsWith(title)", arg=title
         )
     page.check("[name=axis][value=train_flops]")
+    page.click("#pinned button:text('unpin')")
     everything = marks(page)
     assert everything == CROWD + 1 + 30
     page.uncheck("#dominated")

@@ -1,10 +1,14 @@
 """Curves: what is written live is what is rebuilt from the record."""
 
+import io
 from errno import ENOSPC
 from os import strerror
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -16,6 +20,7 @@ from search.recipes.baselines import base_recipe
 from search.study.loading import load
 from tests.support.run_directories import add, propose, start
 from trainables.attacks.config import UserAttack
+from trainables.evaluation.attacked_images import AttackedImages
 from trainables.execution.ending import FINISHED
 from trainables.storage import Folder
 
@@ -34,16 +39,30 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {tag: [(one.step, one.value) for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
+def images(folder: Path) -> dict[str, NDArray[np.uint8]]:
+    """The newest picture of each tag, (height, width, 3)."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {
+        tag: np.asarray(Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string)))
+        for tag in events.Tags()["images"]
+    }
+
+
 def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path: Path) -> None:
     folder = Folder(str(tmp_path))
     proposal = Proposal(RECIPE, "base", "base", 0)
     label = tmp_path / "tensorboard" / f"0000-base-{RECIPE.id}"
+    kept = np.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).astype(np.uint8)
+    AttackedImages(kept, kept[::-1], *3 * [np.array([0, 1])]).write(folder.child("trials", RECIPE.id))
     with LiveCurves(folder, ("robust_accuracy", "train_flops")) as live:
         for row in ROWS:
             live.reported(proposal, row)
         assert scalars(label)["train/loss"] == [(1, 1.0), (2, 0.5)]
         live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
-    written = scalars(label)
+    written, shown = scalars(label), images(label)
+    assert np.array_equal(shown["images, and under attack"][:4, 4:], shown["images, and under attack"][4:, :4])
+    assert shown["images, and under attack"][0, :4, 1].tolist() == [16, 17, 18, 19]  # the green of the first image
     assert set(written) >= {
         "train/learning_rate", "validation/clean_accuracy", "validation/robust_accuracy", "compute/train_flops",
         "compute/end_to_end_flops", "objective/robust_accuracy", "objective/train_flops",
@@ -53,8 +72,15 @@ def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path:
     propose(trial, {"id": RECIPE.id, "role": "base", "name": "base", "number": 0, "recipe": RECIPE.model_dump()})
     trial.write_json("outcome.json", {"state": "complete", "metrics": METRICS, "seconds": 1.0, "order": 0})
     trial.child("checkpoint", "2").write_json("state.json", {"history": ROWS})
+    picture = io.BytesIO()
+    Image.new("RGB", (3, 2), (0, 90, 200)).save(picture, format="png")
+    folder.child("figures").write("frontier.png", picture.getvalue())
     write_tensorboard(read_run(folder))
     assert scalars(label) == written
+    assert {tag: picture.tolist() for tag, picture in images(label).items()} == {
+        tag: picture.tolist() for tag, picture in shown.items()
+    }
+    assert images(tmp_path / "tensorboard" / "search")["frontier"].tolist() == [[[0, 90, 200]] * 3] * 2
 
 
 def test_a_rebuild_leaves_the_curves_of_running_trials_alone(tmp_path: Path) -> None:

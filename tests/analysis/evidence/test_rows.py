@@ -1,0 +1,17 @@
+"""Tables of a confirmation: what each attack broke adds up to what the ensemble broke."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.evidence.rows import broken_by, rows
+from tests.support.confirmations import FAST, PICK, REFERENCE, confirmation
+
+
+def test_what_each_attack_broke_adds_up_to_what_the_ensemble_broke(tmp_path: Path) -> None:
+    one = confirmation(tmp_path, 0.8, 0.81, 0.7)
+    broken = broken_by(one)
+    assert list(broken) == ["PGD", "Square"]
+    for row in rows(one):
+        assert sum(shares[row.entry.name] for shares in broken.values()) == pytest.approx(row.clean - row.robust)
+    assert broken["PGD"] == pytest.approx({PICK: 0.1, REFERENCE: 0.095, FAST: 0.15}, abs=1e-3)
