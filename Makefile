@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow gpu coverage bench bench-peers autoattack networks fuzz check lint lock clean
+.PHONY: search install test test-slow gpu coverage bench bench-peers autoattack networks fuzz site check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -87,6 +87,11 @@ fuzz: install
 	$(BIN)/python -m tests.fuzz.inputs studies
 	$(BIN)/python -m tests.fuzz.inputs folders
 	$(BIN)/python -m tests.fuzz.inputs searches
+
+# The documents as a site in build/site; a link that leads nowhere is an error.
+site: install
+	$(BIN)/python -m tests.support.site_pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: install
 	$(BIN)/ruff check .

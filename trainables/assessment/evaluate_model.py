@@ -59,14 +59,17 @@ class Evaluation:
 
     @property
     def clean_accuracy(self) -> float:
+        """Share of images that are labelled right as they are, 0–1."""
         return float(self.clean.mean())
 
     @property
     def scored_accuracy(self) -> float | None:
+        """Share that is right under the attack that a search scores by, 0–1; None without gradients."""
         return None if self.scored is None else float(self.scored.mean())
 
     @property
     def robust_accuracy(self) -> float:
+        """Share that is right under every attack, 0–1."""
         return float(self.robust.mean())
 
     @property
