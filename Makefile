@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow gpu coverage bench bench-peers autoattack networks fuzz site check lint lock clean
+.PHONY: search install test test-slow test-thorough gpu coverage bench bench-peers autoattack networks fuzz site check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -23,8 +23,12 @@ test: install
 
 # Two at a time what can be; then, one at a time, kills and time limits of a machine that does nothing else.
 test-slow: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not alone' --numprocesses 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest -m 'slow and alone'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not alone and not thorough' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'slow and alone and not thorough' --durations 10
+
+# Every other kind of fault and place: before a release, and after a change of what they are about. Half an hour.
+test-thorough: install
+	$(BIN)/python -m pytest -m thorough
 
 # What needs a card: tests, some of those of the command once more with a quarter of a card for each trial, and how much
 # trials that share one get done, with and without mixed precision. Ten minutes.

@@ -136,6 +136,6 @@ def _exists(reference: str) -> bool:
 
 def test_the_longest_tests_are_there_and_begin_first(request: pytest.FixtureRequest) -> None:
     assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
-    assert len(LONGEST) == 2
+    assert len(LONGEST) == 3
     first = [is_among_the_longest(item) for item in request.session.items]
     assert first == sorted(first, reverse=True)

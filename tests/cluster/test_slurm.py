@@ -40,6 +40,7 @@ def slurm(place: Path, *arguments: str, job: int) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(900)

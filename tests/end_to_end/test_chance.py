@@ -6,7 +6,11 @@ Its network has a layer that pruning leaves as it is, and the report says so too
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import PGD, temper
+
+pytestmark = pytest.mark.slow
 
 NOTHING = "1.0e-9"  # the learning rate of everything, so that networks stay as they were drawn
 SETTINGS = [

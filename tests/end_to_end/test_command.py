@@ -1,7 +1,9 @@
 """The command as a user runs it: whole searches, and refusals that leave nothing behind."""
 
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import optuna
@@ -59,6 +61,30 @@ def test_a_run_directory_is_as_designed(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert "https://cdn" not in page.split("<body>")[1]
     assert (run / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_the_report_opens_offline_and_draws(run: Path, tmp_path: Path) -> None:
+    page = subprocess.run(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--no-first-run",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            f"file://{run / 'report.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert len(re.findall(r'<path class="point', page)) >= 8
 
 
 @pytest.mark.slow

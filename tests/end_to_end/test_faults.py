@@ -1,4 +1,4 @@
-"""Searches on one machine that lose processes, files, memory and disk space, and go on: `make test-slow`."""
+"""Searches on one machine that lose processes, files, memory and disk space, and go on."""
 
 import contextlib
 import os
@@ -68,6 +68,7 @@ def test_a_worker_that_is_killed_then_hangs_continues_from_its_checkpoints_to_th
     measured(Row("trial hung", 1, finished, missing, seconds, "5 s of it `budget.epoch_timeout`"))
 
 
+@pytest.mark.thorough
 def test_a_worker_lost_for_good_is_left_unfinished_and_resumed(tmp_path: Path) -> None:
     settings = [*ALONE, "budget.retries=0"]
     process, trial = start_search(tmp_path, "lost", settings), reference_of(settings)
@@ -150,6 +151,7 @@ def of(run: Path, name: str) -> dict[str, object]:
     return outcomes(run)[trial]
 
 
+@pytest.mark.thorough
 def test_a_trial_that_always_hangs_is_fail_and_the_search_goes_on(own: Path, measured: Measured) -> None:
     (own / "stall").touch()  # the first process that builds the network, for the base, hangs in it, once
     output, run = by_batch_size(own, {"b1": 23}, "budget.epoch_timeout=12")
@@ -226,6 +228,7 @@ def tear(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+@pytest.mark.thorough
 def test_torn_files_are_told_and_done_again(tmp_path: Path, measured: Measured) -> None:
     process, run, trial = start_search(tmp_path, "torn", ALONE), tmp_path / "torn", reference_of(ALONE)
     until(lambda: running(run, 6, name=trial), lambda: process.poll() is None)

@@ -1,4 +1,4 @@
-"""A search whose driver is killed goes on from its run directory, and loses nothing."""
+"""A search whose driver is killed goes on from its run directory, and loses nothing: `make test-slow`."""
 
 import json
 import os
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support.command import SMALL, temper
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = [
     *SMALL,
@@ -89,14 +91,12 @@ def test_a_killed_search_goes_on_to_the_same_recipes_and_numbers(whole: Path, tm
     assert run["fingerprint"] == json.loads((whole / "run.json").read_text())["fingerprint"]
 
 
-@pytest.mark.slow
 def test_a_finished_search_has_nothing_to_resume(whole: Path) -> None:
     before = outcomes(whole)
     assert "11 recipes have ended before, 0 continue" in resumed(whole)
     assert outcomes(whole) == before
 
 
-@pytest.mark.slow
 def test_a_finished_search_goes_on_with_what_is_added_to_its_budget_also_after_a_kill(
     whole: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +146,6 @@ def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
     assert "changed since it began: data; --force goes on all the same" in refused.stderr
 
 
-@pytest.mark.slow
 def test_a_change_is_gone_on_with_if_forced(whole: Path, tmp_path: Path) -> None:
     copy = with_other_data(whole, tmp_path)
     assert temper("resume", str(copy), "--force").returncode == 0
@@ -158,7 +157,7 @@ def test_no_run_is_refused(tmp_path: Path) -> None:
     assert "no readable run.json" in refused.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_kills_in_a_row_lose_nothing(whole: Path, tmp_path: Path) -> None:
     draw = random.Random(0)

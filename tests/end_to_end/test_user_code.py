@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.command import PGD, installed_temper
+
+pytestmark = pytest.mark.slow
 
 NETWORK = """
 from own_networks.layers import flat

@@ -71,6 +71,7 @@ def test_an_input_is_used_or_refused_in_words(kind: str, number: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_mutated_study_is_searched_or_refused_in_words() -> None:
     found = outcome("searches", 3)  # one that is valid
     assert found["end"] in ("done", "refused"), found["reason"]

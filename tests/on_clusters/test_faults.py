@@ -1,4 +1,4 @@
-"""Searches on several hosts that lose processes, hosts and links, and go on: `make test-slow`."""
+"""Searches on several hosts that lose processes, hosts and links, and go on: `make test-slow`, `make test-thorough`."""
 
 import subprocess
 import sys
@@ -71,6 +71,7 @@ def test_a_node_that_loses_power(hosts: Hosts, tmp_path: Path, measured: Callabl
     measured(Row("node killed", 3, finished, missing, seconds, "the trial goes on elsewhere from its last epoch"))
 
 
+@pytest.mark.thorough
 def test_a_link_that_is_cut_and_heals(hosts: Hosts, tmp_path: Path, measured: Callable[[Row], None]) -> None:
     driver, run = search(hosts, tmp_path, "baselines.0.schedule.epochs=40"), tmp_path / "run"
     trial, name = until(lambda: running(run, 4), lambda: driver.poll() is None)
@@ -89,6 +90,7 @@ def test_a_link_that_is_cut_and_heals(hosts: Hosts, tmp_path: Path, measured: Ca
     measured(Row("link cut, then healed", 3, finished, missing, seconds, note))
 
 
+@pytest.mark.thorough
 def test_a_node_that_is_taken_back(hosts: Hosts, tmp_path: Path, measured: Callable[[Row], None]) -> None:
     # Not one retry: the loss of a node that was announced does not count as a failure.
     settings, run = ["baselines.0.schedule.epochs=60", "budget.retries=0"], tmp_path / "run"

@@ -33,6 +33,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.shutdown()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("announced", "retries"), [(False, 1), (True, 0)], ids=["killed", "taken back"])
 def test_a_search_goes_on_without_a_node(nodes: Cluster, tmp_path: Path, announced: bool, retries: int) -> None:
     settings, run = [*LONG, f"budget.retries={retries}"], tmp_path / "run"

@@ -67,6 +67,7 @@ def test_four_trials_share_a_card_and_none_lands_on_a_node_of_another_type(
         ray.shutdown()
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_share_is_measured_on_a_card_of_the_right_type_and_a_failure_takes_a_whole_one(
@@ -122,6 +123,7 @@ def test_a_search_puts_each_role_where_the_study_says(cluster: tuple[str, dict[s
     assert placed == {("base", ids["a100"]): 1, ("baseline", ids["a100"]): 4, ("proposed", ids["t4"]): 4}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
@@ -137,6 +139,7 @@ def test_auto_without_a_real_card_takes_a_whole_one_and_says_why(
     assert "5 recipes, 2 at once" in done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_node_that_joins_a_search_is_given_trials(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-LONGEST = ("end_to_end/test_command.py", "end_to_end/test_resume.py")  # relative to tests/
+LONGEST = tuple(f"end_to_end/test_{name}.py" for name in ("command", "resume", "confirm"))  # relative to tests/
 
 
 def longest_first(items: list[pytest.Item]) -> None:

@@ -153,6 +153,7 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
     assert f"nothing was left to run; report {storage}/sent/report.html" in told.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_cluster_that_asks_for_no_token_is_joined_only_when_told(

@@ -180,6 +180,7 @@ def test_nodes_that_do_not_share_the_storage_are_refused_before_the_search(
                 assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.skipif(os.getuid() != 0, reason="gives a node another checkout by a mount of its own")

@@ -1,16 +1,13 @@
-"""Browsers and interrupts: `make test-slow`; kills are in test_search_faults.py."""
+"""A search that is interrupted ends by its exit code and says what it keeps; kills are in test_faults.py."""
 
-import re
-import shutil
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import SMALL, start_search, temper
+from tests.support.command import start_search, temper
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +16,7 @@ pytestmark = pytest.mark.slow
     ("number", "code", "reason", "later"),  # `later`: moments after the first result, s
     [
         (signal.SIGINT, 130, "Ctrl-C (SIGINT)", 0.0),
-        (signal.SIGTERM, 143, "SIGTERM", 0.7),
+        pytest.param(signal.SIGTERM, 143, "SIGTERM", 0.7, marks=pytest.mark.thorough),
     ],
 )
 def test_a_signal_ends_the_search_with_its_exit_code_and_says_what_is_kept(
@@ -46,28 +43,3 @@ def test_a_signal_ends_the_search_with_its_exit_code_and_says_what_is_kept(
     told = temper("status", str(tmp_path / "cut")).stdout.splitlines()
     assert told[-2].startswith("interrupted ")
     assert told[-2].endswith(f" on {socket.gethostname()}: {reason}")
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-def test_the_report_opens_offline_and_draws(tmp_path: Path) -> None:
-    done = temper("search", "digits", "--storage", str(tmp_path), "--name", "page", settings=SMALL)
-    assert done.returncode == 0, done.stderr
-    page = subprocess.run(
-        [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--no-first-run",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            f"file://{tmp_path / 'page' / 'report.html'}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout
-    assert len(re.findall(r'<path class="point', page)) >= 8
