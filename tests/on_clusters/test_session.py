@@ -19,6 +19,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"127.0.0.1:{ports['port']}"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_a_search_joins_a_cluster_with_its_token_and_leaves_it_running(

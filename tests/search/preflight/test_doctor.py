@@ -24,6 +24,7 @@ def test_doctor_examines_this_machine_times_the_study_and_estimates(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.alone
 def test_doctor_without_a_study_times_nothing(tmp_path: Path) -> None:
