@@ -21,6 +21,16 @@ function standing(row) {
   return row.in_region ? where : `${where}, outside the region that the study asks for`;
 }
 
+// What a row has in some of the columns, as a list.
+function numbersOf(row, wanted) {
+  const numbers = make("dl", { class: "facts" });
+  for (const column of data.columns.filter(wanted)) {
+    if (["recipe", "id", "state"].includes(column.key) || row[column.key] === null || row[column.key] === undefined) continue;
+    numbers.append(make("dt", { title: column.words }, column.label), make("dd", {}, written(column.key, row[column.key])));
+  }
+  return numbers;
+}
+
 function drawPinned() {
   const panel = byPlace("pinned");
   const row = byId.get(state.pinned);
@@ -29,11 +39,7 @@ function drawPinned() {
     panel.append(make("p", { class: "note" }, "Click a point or a row to pin its recipe here. In the chart, ← and → walk over them by cost, Esc lets go."));
     return;
   }
-  const numbers = make("dl", { class: "facts" });
-  for (const column of data.columns) {
-    if (["recipe", "id", "state"].includes(column.key) || row[column.key] === null || row[column.key] === undefined) continue;
-    numbers.append(make("dt", { title: column.words }, column.label), make("dd", {}, written(column.key, row[column.key])));
-  }
+  const chief = (column) => column.shown || column.key.startsWith("param.");
   panel.append(
     make("h3", {}, titleOf(row)),
     make("p", {}, make("code", {}, row.id), ` ${standing(row)} `, make("button", { onclick: () => change({ pinned: null }) }, "unpin")),
@@ -43,7 +49,11 @@ function drawPinned() {
     const button = make("button", { onclick: () => copy(command, button) }, "copy");
     panel.append(make("pre", { id: "command" }, command), button);
   }
-  panel.append(numbers, make("details", {}, make("summary", {}, "the whole recipe"), make("pre", {}, lines(recipeOf(row)))));
+  panel.append(
+    numbersOf(row, chief),
+    make("details", {}, make("summary", {}, "all other numbers"), numbersOf(row, (column) => !chief(column))),
+    make("details", {}, make("summary", {}, "the whole recipe"), make("pre", {}, lines(recipeOf(row)))),
+  );
 }
 
 function startPinned() {

@@ -162,8 +162,11 @@ def test_hovering_over_a_point_shows_its_recipe_and_a_click_pins_it(page: Page) 
     assert "p00" in pinned
     assert page.locator("#command").inner_text().endswith("/crowded --pick p00 --format onnx --output p00.onnx")
     assert page.locator("#rows tr.pinned").get_attribute("data-id") == "p00"
-    page.locator("#pinned summary").click()
-    assert "pruning_ratio: 0.5" in page.locator("#pinned details").inner_text()
+    page.locator("#pinned summary", has_text="the whole recipe").click()
+    assert "pruning_ratio: 0.5" in page.locator("#pinned details").last.inner_text()
+    assert not page.locator("#pinned dt", has_text="± robust").is_visible()
+    page.locator("#pinned summary", has_text="all other numbers").click()
+    assert page.locator("#pinned dt", has_text="± robust").is_visible()
 
 
 def pixels(page: Page, place: str, row: int) -> list[list[int]]:
