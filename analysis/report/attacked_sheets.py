@@ -40,14 +40,15 @@ def attacked_sheets(run: Run, table: pd.DataFrame, first: Sequence[str]) -> dict
         kept = AttackedImages.read(run.folder.child("trials", name))
         if kept is None or (shared is not None and not _same(kept, shared)):
             continue
-        changes = in_a_row(kept.attacked) - in_a_row(kept.images)  # of bytes, so it wraps around
+        images, attacked = in_a_row(kept.images), in_a_row(kept.attacked)
+        changes = attacked - images  # of bytes, so it wraps around
         entry = {"changes": _png(changes)}
         entry |= {key: getattr(kept, key).tolist() for key in ("answers", "attacked_answers")}
         room -= len(str(entry))
         if room < 0:
             break
         shared, found[name] = kept, entry
-        largest = max(largest, int(np.abs(changes.view(np.int8)).max()))
+        largest = max(largest, int(np.abs(attacked.astype(int) - images).max()))
     if shared is None:
         return None
     return {

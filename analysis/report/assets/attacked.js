@@ -1,9 +1,5 @@
 "use strict";
 // Images under attack: those of the pinned recipe beside the reference's.
-function signed(value) {
-  return value > 127 ? value - 256 : value;
-}
-
 async function pixelsOf(png) {
   const image = new Image();
   image.src = `data:image/png;base64,${png}`;
@@ -38,10 +34,10 @@ async function attackedTable(id) {
   const line = (heading, cells) => make("tr", {}, make("th", { scope: "row" }, heading), ...cells.map((cell) => make("td", {}, cell)));
   const pictures = (heading, value) => line(heading, all.map((number) => tile(before, number, value, `image ${number + 1} ${heading}`)));
   const answers = (heading, some) => line(heading, some.map((answer, number) => (answer === labels[number] ? String(answer) : make("strong", {}, `${answer} ✗`))));
+  const after = (place) => (before.data[place] + changes.data[place]) & 255;
   return make("table", { class: "tiles" },
-    pictures("as it is", (place) => before.data[place]),
-    pictures("under attack", (place) => (before.data[place] + changes.data[place]) & 255),
-    pictures(`change × ${factor}`, (place) => 128 + factor * signed(changes.data[place])),
+    pictures("as it is", (place) => before.data[place]), pictures("under attack", after),
+    pictures(`change × ${factor}`, (place) => 128 + factor * (after(place) - before.data[place])),
     line("class", labels.map(String)), answers("answer", of[id].answers), answers("answer under attack", of[id].attacked_answers));
 }
 

@@ -188,8 +188,10 @@ def test_images_under_attack_are_shown_of_what_is_pinned_and_of_the_reference(pa
     page.wait_for_function("() => document.getElementById('attacked').dataset.id === 'p29'")
     for place, name in (("attacked", "p29"), ("attacked-reference", "pgd")):
         page.wait_for_function(f"() => document.querySelectorAll('#{place} canvas').length === 6")
-        for row, images in ((1, kept(name).images), (2, kept(name).attacked)):
-            opaque = np.concatenate([images, np.full((2, 1, 2, 3), 255)], axis=1).transpose(0, 2, 3, 1)
+        images, attacked = kept(name).images, kept(name).attacked
+        change = (128 + attacked.astype(int) - images).clip(0, 255)
+        for row, expected in ((1, images), (2, attacked), (3, change)):
+            opaque = np.concatenate([expected, np.full((2, 1, 2, 3), 255)], axis=1).transpose(0, 2, 3, 1)
             assert pixels(page, place, row) == opaque.reshape(2, -1).tolist()
         words = [page.locator(f"#{place} tr:nth-child({row})").inner_text().split() for row in (4, 5, 6)]
         assert words == [
