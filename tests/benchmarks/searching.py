@@ -1,6 +1,6 @@
 """Searches against each other on recorded curves: hypervolume by compute and by virtual time.
 
-    python tests/benchmarks/searching.py [RECORDING ...] [--variants] [--seeds N] [--output FOLDER]
+    python -m tests.benchmarks.searching [RECORDING ...] [--variants] [--seeds N] [--output FOLDER]
 
 Every search gets the same compute. Digits is what Temper's defaults were tuned on; Fashion-MNIST is what counts.
 """
@@ -29,6 +29,7 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 from ray.tune.schedulers import AsyncHyperBandScheduler  # noqa: E402  # as above
 
 from analysis.pareto.reference_point import ReferencePoint  # noqa: E402
+from search.failures import ending_of, error_of  # noqa: E402
 from search.halving.judge import Judge  # noqa: E402
 from search.halving.scheduler import ParetoHalving  # noqa: E402
 from search.samplers.limits import Limits  # noqa: E402
@@ -37,6 +38,7 @@ from search.simulation.recording import Curve, Recording, read  # noqa: E402
 from search.simulation.virtual_cluster import Stopper, VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget, Halving, Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
+from trainables.execution.ending import Ending, EndKind  # noqa: E402
 
 SHARE = 0.25  # of the compute of the whole space: what each search may spend
 WORKERS = 8
@@ -60,8 +62,8 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
             reduction_factor=settings.reduction_factor,
         )
         self._reference = np.log10(ReferencePoint().compute.value * reference)
-        self.failures: dict[str, str] = {}
-        self.stops: dict[str, str] = {}
+        self.failures: dict[str, Ending] = {}
+        self.stops: dict[str, Ending] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if trial.config["role"] == "proposed":
@@ -72,7 +74,7 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
             return str(self.CONTINUE)
         answer = str(super().on_trial_result(tune_controller, trial, self._scalar(trial, result)))
         if answer == self.STOP:
-            self.stops[trial.trial_id] = "stopped by ASHA"
+            self.stops[trial.trial_id] = Ending(EndKind.STOPPED, "stopped by ASHA")
         return answer
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -80,7 +82,7 @@ class ScalarisedASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ship
             super().on_trial_complete(tune_controller, trial, self._scalar(trial, result))
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self.failures[trial.trial_id] = trial.get_error()
+        self.failures[trial.trial_id] = ending_of(error_of(trial))
 
     def _scalar(self, trial: Any, result: dict[str, Any]) -> dict[str, Any]:
         decades = self._reference - np.log10(result["planned_train_flops"])
