@@ -4,7 +4,6 @@ import pytest
 
 from tests.benchmarks import searching
 
-
 OTHERS = ("scalarised ASHA", "TPE + rungs at equal epochs", "cost-aware, gain not by compute")
 
 
