@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 FOLDERS = "search|analysis|cluster|trainables|tests|docs"
 PATH = re.compile(rf"`((?:{FOLDERS})/[\w./]*|[\w.-]+\.(?:md|toml|lock|cff|yaml))`")
 OF_RUNS_AND_USERS = {"study.yaml", "odd.yaml"}  # files that are named and lie in no checkout
-NAME = re.compile(r"`(?:\w+\.)*([A-Za-z_]\w*)`")
+NAME = re.compile(r"`(?:\w+\.)*(?!py`)([A-Za-z_]\w*)`")  # and no file's
 
 
 def missing(paths: Iterable[str]) -> list[str]:
