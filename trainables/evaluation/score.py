@@ -97,9 +97,10 @@ def evaluate(
             right, attacked, attacked_answer = answer == labels, images, answer
             if bool(right.any()):
                 attacked, attacked_answer = images.clone(), answer.clone()
-                attacked[right] = perturb(attack, model, images[right], labels[right], generator, counter)
+                adversarial = perturb(attack, model, images[right], labels[right], generator, counter)
+                attacked[right] = adversarial
                 with torch.no_grad():
-                    attacked_answer[right] = model(attacked[right]).argmax(1)
+                    attacked_answer[right] = model(adversarial).argmax(1)
             ledger.add("validation", cost.forward, len(images) + int(right.sum()))
             clean.append(right)
             robust.append(attacked_answer == labels)
