@@ -16,6 +16,7 @@ from trainables.errors import InvalidInput
 LISTINGS = (
     5  # times that a folder is looked for; one repetition sufficed in 300,000 listings beside a process that made it
 )
+_LOCAL = fs.LocalFileSystem()
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,8 @@ class Folder:
     @property
     def local(self) -> Path | None:
         """The folder as a local path, or None where the storage is remote."""
-        if "://" in self.uri and not self.uri.startswith("file://"):
-            return None
-        return Path(self.uri.removeprefix("file://")).absolute().joinpath(*self.parts)
+        path = self._path()
+        return None if path is None else Path(path)
 
     def anchored(self) -> "Folder":
         """Returns the same folder by its absolute path, for processes that have another working directory."""
@@ -184,10 +184,16 @@ class Folder:
             system, folder = self._resolve()
             system.delete_dir(folder)
 
+    def _path(self) -> str | None:
+        """Returns the absolute path of a local folder: a string, since a large run has 100,000 of them to read."""
+        if "://" in self.uri and not self.uri.startswith("file://"):
+            return None
+        return os.path.join(os.getcwd(), self.uri.removeprefix("file://"), *self.parts).rstrip("/") or "/"
+
     def _resolve(self) -> tuple[fs.FileSystem, str]:
-        local = self.local
-        if local is not None:
-            return fs.LocalFileSystem(), str(local)
+        path = self._path()
+        if path is not None:
+            return _LOCAL, path
         try:
             system, root = fs.FileSystem.from_uri(self.uri)
         except (ValueError, OSError) as error:

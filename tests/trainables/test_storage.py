@@ -3,6 +3,8 @@
 import threading
 from pathlib import Path
 
+import pytest
+
 from trainables.storage import Folder
 
 
@@ -22,3 +24,26 @@ def test_a_folder_that_another_makes_and_removes_meanwhile_is_listed(tmp_path: P
     finally:
         ended.set()
         other.join()
+
+
+@pytest.mark.parametrize(
+    "uri", ["runs", "runs/", "./runs", "runs//", "{here}/runs", "{here}//runs/", "file://{here}/runs"]
+)
+def test_a_local_folder_is_written_in_many_ways(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(uri.format(here=tmp_path))
+    assert folder.local == tmp_path / "runs"
+    assert folder.child("a", "b").local == tmp_path / "runs" / "a" / "b"
+    folder.child("a").write_json("x.json", {"one": 1})
+    assert folder.names() == ["a"]
+    assert folder.child("a").read_json("x.json") == {"one": 1}
+    assert folder.anchored() == Folder(f"{tmp_path}/runs")
+    assert folder.exists()
+    assert folder.size() > 0
+    folder.remove()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_root_is_a_folder_too() -> None:
+    assert Folder("/").local == Path("/")
+    assert "tmp" in Folder("/").names()
