@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -126,12 +127,12 @@ class Run:
         """Trials of the search and of its confirmations."""
         return (*self.trials, *self.confirmations)
 
-    @property
+    @cached_property
     def reference(self) -> Trial | None:
         """The reference, the baseline that ratios are held against; None if it did not finish."""
         return self.finished(self.info["reference"])
 
-    @property
+    @cached_property
     def base(self) -> Trial | None:
         """The ordinary base; None if it did not finish."""
         return self.finished(self.info["base"])

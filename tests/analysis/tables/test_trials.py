@@ -1,13 +1,15 @@
 """The tidy table of recipes: parameters and final numbers in one row."""
 
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.report.report import write_report
-from analysis.run.trials import read_run
-from analysis.tables.trials import recipes
+from analysis.run.trials import Trial, read_run
+from analysis.tables.trials import finished, recipes
 from tests.support.run_directories import worked_example
 from trainables.storage import Folder
 
@@ -36,3 +38,23 @@ def test_each_recipe_has_one_row_with_its_parameters_and_its_final_numbers(tmp_p
 def test_a_run_without_trials_has_an_empty_table(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
     assert len(recipes(type(run)(**{**vars(run), "trials": []}))) == 0
+
+
+class Counted(tuple[Trial, ...]):
+    """Trials that count how often someone goes through them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Trial]:
+        type(self).times += 1
+        return super().__iter__()
+
+
+def test_trials_are_gone_through_a_few_times_and_not_once_for_each_also_without_a_reference(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    trials = [one for one in run.trials if one.id not in (run.info["reference"], run.info["base"])]
+    many = Counted(replace(trials[place % len(trials)], id=str(place)) for place in range(300))
+    table = finished(replace(run, trials=many))
+    assert len(table) > 100
+    assert "marginal_ratio" not in table
+    assert Counted.times < 30
