@@ -1,13 +1,22 @@
 """study.db: what Optuna, and so its dashboard, takes for feasible and for optimal."""
 
+import math
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
+from optuna.storages import RDBStorage
 
-from analysis.run.trials import Run
+from analysis.run.trials import Run, read_run
+from search.record import study_database
 from search.record.study_database import write_study_database
-from tests.support.run_directories import worked_example
+from tests.support.run_directories import add, worked_example
+from trainables.execution.ending import State
+from trainables.storage import Folder
 
 
 def best(run: Run, place: Path) -> tuple[set[str], dict[str, dict[str, float]]]:
@@ -26,6 +35,42 @@ def best(run: Run, place: Path) -> tuple[set[str], dict[str, dict[str, float]]]:
 def of_dashboard(trial: optuna.trial.FrozenTrial) -> list[float]:
     """The constraints that optuna-dashboard 0.21 reads, see its _serializer.py."""
     return list(trial._system_attrs.get("constraints", []))
+
+
+def rows_of(path: Path) -> list[str]:
+    """Every row of a database, as SQL."""
+    with closing(sqlite3.connect(path)) as database:
+        return sorted(line for line in database.iterdump() if line.startswith("INSERT"))
+
+
+def test_the_rows_are_those_that_optuna_writes(tmp_path: Path) -> None:
+    worked_example(tmp_path)
+    add(tmp_path, "failed", state="fail", reason="out of memory", number=90)
+    run = bounded(read_run(Folder(str(tmp_path))), 0.5)
+    distributions = {
+        "epochs": distribution_to_json(IntDistribution(1, 9)),
+        "learning_rate": distribution_to_json(FloatDistribution(1e-3, 1.0, log=True)),
+        "scope": distribution_to_json(CategoricalDistribution(["global", "uniform"])),
+    }
+    params = {"epochs": 3, "learning_rate": 0.02, "scope": "uniform"}
+    proposed = [one for one in run.trials if one.role == "proposed"]
+    others = [one for one in run.trials if one.role != "proposed"]
+    chosen = [replace(one, params=params, distributions=distributions) for one in proposed]
+    chosen[0] = replace(chosen[0], metrics={**chosen[0].metrics, "train_flops": math.inf})
+    run = replace(run, trials=(*others, *chosen))
+    write_study_database(run)
+    ours, theirs = tmp_path / "study.db", tmp_path / "theirs.db"
+    ended = [one for one in chosen if one.state is not State.RUNNING]
+    assert {one.state for one in ended} == {State.COMPLETE, State.PRUNED, State.FAIL}
+    storage = RDBStorage(f"sqlite:///{theirs}")
+    study = optuna.create_study(storage=storage, study_name=run.info["name"], directions=["maximize", "minimize"])
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        study.set_metric_names(["robust_accuracy", "train_flops"])
+    for trial in ended:
+        study.add_trial(study_database._frozen(run, trial))
+    storage.engine.dispose()
+    assert rows_of(ours) == rows_of(theirs)
+    assert len(rows_of(ours)) > 8 * len(ended)
 
 
 def bounded(run: Run, bound: float) -> Run:
