@@ -19,6 +19,7 @@ from analysis.report.attacked_sheets import attacked_sheets
 from analysis.report.frontier_chart import ESTIMATED, staircase
 from analysis.run.summary import summary
 from analysis.run.trials import IMPORTANCES, Run, Trial
+from analysis.tables.trials import some_of
 from trainables.evaluation.config import attack_words
 from trainables.evaluation.metrics import METRICS
 from trainables.evaluation.remarks import remarks
@@ -86,7 +87,8 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         run: the run.
         table: its table of `analysis.tables.trials.finished`.
     """
-    shown = _shown(run, table)
+    members = set(table[table["on_frontier"]]["id"]) if len(table) else set()
+    shown = some_of(run, members, MOST)
     values = _values(run, table, shown)
     knee = pick(run, "knee")[0].id if first_pick(run) == "knee" else None
     return {
@@ -116,18 +118,6 @@ def endings(run: Run) -> list[tuple[str, str, int]]:
     """Return how the recipes of a run stand: state, reason in words, and how many; the most frequent first."""
     counts = Counter((trial.stands, trial.reason or "") for trial in run.trials)
     return [(state, reason, number) for (state, reason), number in counts.most_common()]
-
-
-def _shown(run: Run, table: pd.DataFrame) -> list[Trial]:
-    """Return the trials that the page holds: all, or the frontier, fixed recipes and an even draw of the others."""
-    if len(run.trials) <= MOST:
-        return list(run.trials)
-    members = set(table[table["on_frontier"]]["id"]) if len(table) else set()
-    first = members | {trial.id for trial in run.trials if trial.role != "proposed"}
-    rest = [trial.id for trial in run.trials if trial.id not in first]
-    places = np.linspace(0, len(rest) - 1, max(MOST - len(first), 1)).round().astype(int)
-    kept = first | {rest[place] for place in places}
-    return [trial for trial in run.trials if trial.id in kept]
 
 
 def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, list[Any]]:

@@ -1,15 +1,16 @@
 """Makes the tables of a run's trials: with a row for each finished trial, for each recipe, or for each epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.evidence.comparisons import Confirmed
 from analysis.pareto.frontier import compute_metric, eligible, frontier, ratio
 from analysis.pareto.reference_point import beyond, reference_point_of
 from analysis.run.summary import summary
-from analysis.run.trials import Run
+from analysis.run.trials import Run, Trial
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import State
 
@@ -95,6 +96,24 @@ def recipes(run: Run) -> pd.DataFrame:
     metrics = [name for name in table.columns if name in METRICS]
     first = [name for name in table.columns if name not in (*params, *metrics, "on_frontier")]
     return table[[*first, *params, *metrics, *(["on_frontier"] if rows else [])]]
+
+
+def some_of(run: Run, members: Collection[str], most: int) -> list[Trial]:
+    """Return the trials that are shown one by one: all, or of a long search some, in the order of proposing.
+
+    Args:
+        run: the run.
+        members: ids of the recipes on its frontier.
+        most: how many trials are all shown; of more there are those on the frontier, fixed recipes, and an even draw of
+            the others.
+    """
+    if len(run.trials) <= most:
+        return list(run.trials)
+    first = set(members) | {trial.id for trial in run.trials if trial.role != "proposed"}
+    rest = [trial.id for trial in run.trials if trial.id not in first]
+    places = np.linspace(0, len(rest) - 1, max(most - len(first), 1)).round().astype(int)
+    kept = first | {rest[place] for place in places}
+    return [trial for trial in run.trials if trial.id in kept]
 
 
 def curves(run: Run) -> pd.DataFrame:

@@ -14,8 +14,10 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from analysis.pareto.frontier import frontier
 from analysis.pareto.hypervolume import hypervolume_history
 from analysis.run.trials import Run
+from analysis.tables.trials import some_of
 from search.events import Listener, Outcome, Proposal, Row
 from trainables.evaluation.attacked_images import AttackedImages, in_a_row
 from trainables.evaluation.metrics import METRICS
@@ -24,6 +26,7 @@ from trainables.storage import Folder
 
 NAME = "tensorboard"
 FRONTIER = "frontier.png"  # in the folder of figures
+MOST = 1_000  # trials of which all are rebuilt
 CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
 
 
@@ -81,12 +84,13 @@ class LiveCurves(Listener):
 def write_tensorboard(run: Run) -> None:
     """Rebuild tensorboard/: one folder for each trial that has ended, and `search` with the curves over trials.
 
-    The folders of trials that still run are left as they are.
+    The folders of trials that still run are left as they are. Of more than `MOST` trials only some are rebuilt: those
+    on the frontier, fixed recipes and an even draw of the others; TensorBoard could not show all of them.
     """
     target = run.folder.child(NAME)
     objectives = tuple(one["metric"] for one in run.info["objectives"])
     with tempfile.TemporaryDirectory() as place:
-        for trial in run.trials:
+        for trial in some_of(run, {trial.id for trial in frontier(run)}, MOST):
             if trial.history and trial.state is not State.RUNNING:
                 with SummaryWriter(
                     str(Path(place) / _label(trial.number, trial.name or trial.role, trial.id))

@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
+from search.monitoring import tensorboard
 from search.monitoring.tensorboard import LiveCurves, write_tensorboard
 from search.recipes.baselines import base_recipe
 from search.study.loading import load
@@ -92,6 +93,21 @@ def test_a_rebuild_leaves_the_curves_of_running_trials_alone(tmp_path: Path) -> 
     write_tensorboard(read_run(Folder(str(tmp_path))))
     assert curve.exists()
     assert (tmp_path / "tensorboard" / "search").exists()
+
+
+def test_of_a_long_search_some_trials_are_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorboard, "MOST", 4)
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10, scores=[0.5], metrics={"epochs": 1})
+    for number in range(1, 9):  # the third is the best and the cheapest
+        robust, flops = (0.6, 1e8) if number == 3 else (0.5, 1e9)
+        add(tmp_path, f"p{number}", number=number, robust=robust, flops=flops, scores=[0.5], metrics={"epochs": 1})
+    live = tmp_path / "tensorboard" / "0002-proposed-p2"
+    live.mkdir(parents=True)
+    write_tensorboard(read_run(Folder(str(tmp_path))))
+    rebuilt = sorted(folder.name for folder in (tmp_path / "tensorboard").iterdir() if list(folder.iterdir()))
+    assert rebuilt == ["0000-pgd_at_20-pgd", "0001-proposed-p1", "0003-proposed-p3", "0008-proposed-p8", "search"]
+    assert live.exists()
 
 
 def test_settings_of_a_users_attack_stand_among_the_hyperparameters(tmp_path: Path) -> None:
