@@ -139,3 +139,10 @@ def test_the_longest_tests_are_there_and_begin_first(request: pytest.FixtureRequ
     assert len(LONGEST) == 3
     first = [is_among_the_longest(item) for item in request.session.items]
     assert first == sorted(first, reverse=True)
+
+
+def test_what_is_thorough_or_alone_is_slow(request: pytest.FixtureRequest) -> None:
+    special = [
+        item for item in request.session.items if {"thorough", "alone"} & {one.name for one in item.iter_markers()}
+    ]
+    assert [item.nodeid for item in special if item.get_closest_marker("slow") is None] == []

@@ -87,6 +87,7 @@ def test_the_report_opens_offline_and_draws(run: Path, tmp_path: Path) -> None:
     assert len(re.findall(r'<path class="point', page)) >= 8
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_two_runs_with_one_worker_give_the_same_numbers(run: Path) -> None:
     search(run.parent.parent, "second")

@@ -91,6 +91,7 @@ def test_a_killed_search_goes_on_to_the_same_recipes_and_numbers(whole: Path, tm
     assert run["fingerprint"] == json.loads((whole / "run.json").read_text())["fingerprint"]
 
 
+@pytest.mark.thorough
 def test_a_finished_search_has_nothing_to_resume(whole: Path) -> None:
     before = outcomes(whole)
     assert "11 recipes have ended before, 0 continue" in resumed(whole)
@@ -146,6 +147,7 @@ def test_a_change_is_refused_unless_forced(whole: Path, tmp_path: Path) -> None:
     assert "changed since it began: data; --force goes on all the same" in refused.stderr
 
 
+@pytest.mark.thorough
 def test_a_change_is_gone_on_with_if_forced(whole: Path, tmp_path: Path) -> None:
     copy = with_other_data(whole, tmp_path)
     assert temper("resume", str(copy), "--force").returncode == 0

@@ -38,6 +38,7 @@ def test_a_search_is_asked_to_stop_from_elsewhere_ends_with_a_verdict_and_goes_o
     assert "no search works on it" in again.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_killed_search_is_dead_and_goes_on_with_the_hours_that_it_has_left(tmp_path: Path) -> None:
     run, folder = tmp_path / "killed", Folder(str(tmp_path / "killed"))

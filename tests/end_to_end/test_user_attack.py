@@ -22,6 +22,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_search_trains_on_it_and_its_recipes_can_be_exported(tmp_path: Path) -> None:
     (tmp_path / "mi_fgsm.py").write_text(EXAMPLE.read_text())
