@@ -98,7 +98,7 @@ def evaluate(
             if bool(right.any()):
                 attacked, attacked_answer = images.clone(), answer.clone()
                 adversarial = perturb(attack, model, images[right], labels[right], generator, counter)
-                attacked[right] = adversarial
+                attacked[right] = adversarial.to(attacked.dtype)
                 with torch.no_grad():
                     attacked_answer[right] = model(adversarial).argmax(1)
             ledger.add("validation", cost.forward, len(images) + int(right.sum()))

@@ -3,49 +3,25 @@
 import csv
 import io
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from analysis.export.selection import pick
 from analysis.report.report import write_report
 from analysis.run.trials import read_run
-from tests.support.confirmations import FAST, PICK, REFERENCE, confirmed_run
+from tests.support.browsers import BOXES, CHROMIUM, WHERE, opened
 from tests.support.run_directories import add, start
 from trainables.evaluation.attacked_images import AttackedImages
 from trainables.storage import Folder
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-NOISE = "GPU stall due to ReadPixels"  # what drawing without a graphics card is warned of
 CROWD = 10  # baselines that lie so close together that their names have to be moved
 
-# Where a point of the frontier lies in the window; the edges of what a selector finds: left, right, top, bottom.
-WHERE = """([x, y]) => {
-  const chart = document.getElementById("frontier"), box = chart.getBoundingClientRect();
-  const { xaxis, yaxis } = chart._fullLayout;
-  return [box.left + xaxis._offset + xaxis.d2p(x), box.top + yaxis._offset + yaxis.d2p(y)];
-}"""
-BOXES = """(selector) => [...document.querySelectorAll(selector)].map((mark) => {
-  const box = mark.getBoundingClientRect();
-  return [box.left, box.right, box.top, box.bottom];
-})"""
-COUNTED = "#frontier .scatterlayer .point"
 MEMBERS = "JSON.parse(document.getElementById('data').textContent).values.on_frontier.filter(Boolean).length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -118,21 +94,6 @@ def page(browser: Browser, report: Path) -> Iterator[Page]:
     yield from opened(browser, report)
 
 
-def opened(browser: Browser, report: Path, width: int = 1280, dark: bool = False) -> Iterator[Page]:
-    """The page, once its frontier is drawn; no error may be in the console when it is closed."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
-    )
-    page, errors = context.new_page(), list[str]()
-    page.on("console", lambda said: errors.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(report.as_uri())
-    page.wait_for_selector("#frontier .annotation-text")
-    yield page
-    context.close()
-    assert [line for line in errors if NOISE not in line] == []
-
-
 def rows(page: Page) -> list[str]:
     return list(page.eval_on_selector_all("#rows tbody tr", "rows => rows.map(row => row.dataset.id)"))
 
@@ -202,28 +163,6 @@ def test_images_under_attack_are_shown_of_what_is_pinned_and_of_the_reference(pa
     page.fill("#filter", "p07")
     page.click("#rows tbody tr")
     page.wait_for_selector("#attacked >> text=holds no images under attack")
-
-
-@pytest.mark.slow
-def test_curves_by_epsilon_of_what_was_confirmed_can_be_touched(browser: Browser, tmp_path: Path) -> None:
-    write_report(confirmed_run(tmp_path, 0.8, 0.81, 0.7, spread=0.0))
-    for page in opened(browser, tmp_path / "report.html"):
-        page.locator("#epsilons-1").scroll_into_view_if_needed()
-        page.wait_for_selector("#epsilons-1 .scatterlayer .trace")
-        assert page.locator("#epsilons-1 .legendtext").all_text_contents() == [PICK, REFERENCE, FAST]
-        box = page.locator("#epsilons-1 .nsewdrag").bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.2)
-        page.wait_for_selector("#epsilons-1 .hoverlayer .legendtext")
-        hover = page.locator("#epsilons-1 .hoverlayer").text_content() or ""
-        assert "ε 0.2" in hover
-        for name, robust in ((PICK, "0.800"), (REFERENCE, "0.810"), (FAST, "0.700")):
-            assert f"{name} : {robust} ± 0." in hover
-        broken = page.locator("h3:text('What broke them') + .wide tr").all_inner_texts()
-        assert [line.split("\t") for line in broken[1:]] == [
-            ["PGD", "0.100", "0.095", "0.150"],
-            ["Square", "0.100", "0.095", "0.150"],
-        ]
 
 
 def test_keys_walk_over_the_recipes_by_their_cost(page: Page) -> None:
@@ -355,23 +294,3 @@ def test_a_phone_and_the_dark_have_all_of_it(browser: Browser, report: Path, wid
         assert (sum(map(int, ground[4:-1].split(","))) < 200) == dark
         page.click("#theme")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != ground
-
-
-@pytest.mark.slow
-def test_texts_of_a_run_stay_texts(browser: Browser, tmp_path: Path) -> None:
-    bad = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-    start(tmp_path, study=bad, name=bad, provenance={"command": bad}, network_findings=[bad])
-    add(tmp_path, "pgd", role="baseline", name=bad, robust=0.8, params={bad: 1.0}, scores=[0.5])
-    add(tmp_path, "a", number=1, robust=0.7, params={"kind": bad}, scores=[0.5])
-    add(tmp_path, "lost", state="fail", reason=bad, number=2)
-    write_report(read_run(Folder(str(tmp_path))))
-    asked = list[str]()
-    for page in opened(browser, tmp_path / "report.html"):
-        page.on("dialog", lambda dialog: asked.append(dialog.message))
-        page.click("#rows tbody tr:nth-child(2)")
-        for name in ("curves", "parallel", "slices"):
-            page.locator(f"#{name}").scroll_into_view_if_needed()
-            page.wait_for_selector(f"#{name} .main-svg")
-        assert page.locator("img[src=x]").count() == 0
-        assert bad in page.locator("#rows").inner_text()
-        assert asked == []
