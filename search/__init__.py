@@ -6,6 +6,7 @@ From the ground up:
 - `study`, `recipes`: the study that a YAML file describes, and the recipes that it runs
 - `remote`: submits a search to a cluster, and fetches its results
 - `surrogate`: models what a recipe will come to and cost
+- `gain`: tells what a recipe is expected to gain for the hypervolume
 - `samplers`, `halving`: propose recipes, and stop unpromising ones early
 - `resume`, `record`: read and write the run directory
 - `monitoring`: shows a search while it runs: terminal, TensorBoard, Prometheus

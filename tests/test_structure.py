@@ -26,7 +26,7 @@ FLOORS = {
     "checkpoints training execution estimation network_check trainable",
     "cluster": "object_cache connection placement doctor",
     "analysis": "run pareto evidence tables export bundle comparison report results",
-    "search": "failures study events recipes remote resume surrogate samplers halving monitoring record running "
+    "search": "failures study events recipes remote resume surrogate gain samplers halving monitoring record running "
     "reproduce preflight drafting simulation evaluating confirm tidying api cli __main__",
 }
 ORDER = [f"{package}.{room}" for package, rooms in FLOORS.items() for room in rooms.split()]

@@ -60,11 +60,12 @@ class BudgetTracker(Listener):
         ended, and so of the record.
 
         Args:
-            worth: expected gain of the best candidate, for what the whole budget would buy of the like.
+            worth: expected gain of the best candidate, for what the whole budget would buy of the like, as a share of
+                the hypervolume of all objectives that was found.
         """
         if self._budget.stop == "converged":
-            found = self._hypervolume.of_first(self._hypervolume.finished) or 0.0  # nothing found yet has no worth
-            self.has_converged = worth < LEAST_WORTH * found
+            # The share counts once there is a reference point for good, and something was found.
+            self.has_converged = bool(self._hypervolume.of_first(self._hypervolume.finished)) and worth < LEAST_WORTH
         return not self.has_converged
 
     def limits(self, trials: int, running: int) -> Limits:

@@ -6,7 +6,6 @@
 - `optuna_samplers`: makes Optuna's samplers by name
 - `optuna_storage`: rebuilds Optuna's trials from the record, and keeps them in a storage that stays fast
 - `cost_aware`: the default sampler, which weighs the expected gain of a recipe against its compute
-- `known_proposal`: holds what it knows of one proposal, and what its model learns from it
 - `estimates`: computes what a search's model makes of the recipes that finished
 - `warm_start`: collects the proposals of earlier runs that a new search learns from
 """

@@ -9,6 +9,7 @@ from search.resume.history import remember
 from search.resume.replay import replay
 from search.samplers.sampler import Restoring, sampler_of
 from search.study.study import Study
+from trainables.evaluation.metrics import FORESEEN
 
 
 def estimates_of(run: Run, study: Study) -> Estimates:
@@ -27,7 +28,7 @@ def estimates_of(run: Run, study: Study) -> Estimates:
         TemperError: the recorded parameters make other recipes in this version, so that they cannot be told.
     """
     fixed = FixedRecipes.of(study)
-    sampler = sampler_of(study, fixed, lambda recipe: math.nan, run.info.get("warm_start", []))
+    sampler = sampler_of(study, fixed, lambda recipe: dict.fromkeys(FORESEEN, math.nan), run.info.get("warm_start", []))
     if not sampler.models_scores:
         return {}
     told = replace(run, trials=tuple(one for one in run.trials if one.ending is not None and one.role != "confirm"))

@@ -35,8 +35,9 @@ class Candidate:
         features: the parameters as coordinates in [0, 1], for a sampler that models scores over them.
         flops: FLOPs of the recipe's whole schedule, for a sampler that considers them; NaN: unknown.
         refused: parameters of the candidates that were refused since the last one was accepted.
-        worth: the most that any candidate was expected to gain, for what the whole budget would buy of the like, in the
-            unit of the hypervolume; infinite: not known.
+        worth: the most that any candidate was expected to gain, for what the whole budget would buy of the like, as a
+            share of the hypervolume that was found; infinite: not known.
+        planned: its metrics that follow from the recipe before it runs, for a sampler that plans with them.
         attributes: what the sampler noted on its own trial, which it reads again while the trial runs; plain data that
             is kept in the record.
     """
@@ -49,6 +50,7 @@ class Candidate:
     flops: float = float("nan")
     refused: tuple[Mapping[str, Any], ...] = ()
     worth: float = math.inf
+    planned: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -180,7 +182,7 @@ class Asks:
 def sampler_of(
     study: Study,
     fixed: FixedRecipes,
-    planned: Callable[[Recipe], float] | None = None,
+    planned: Callable[[Recipe], Mapping[str, float]] | None = None,
     past_trials: Sequence[PastTrial] = (),
 ) -> Sampler:
     """Make the sampler that a study names.
@@ -188,7 +190,8 @@ def sampler_of(
     Args:
         study: the study, from whose space it proposes.
         fixed: its fixed recipes.
-        planned: returns the FLOPs of a recipe's whole schedule, for a sampler that considers them.
+        planned: returns the metrics of a recipe that follow from it before it runs, for a sampler that considers
+            them: its compute, as the study counts it, and what else of its objectives is foreseen.
         past_trials: proposals of earlier runs from which it learns.
     """
     module, _, name = SAMPLERS[study.sampler.kind].partition(":")

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from search.simulation.virtual_cluster import Stopper, VirtualCluster, VirtualTr
 from search.study.constraints import eligible
 from search.study.study import Study, compute_of
 from trainables.errors import TemperError
+from trainables.evaluation.metrics import COMPUTE, FORESEEN
 from trainables.recipe.recipe import Recipe
 
 
@@ -108,8 +110,8 @@ class _Driver(Listener):
     ) -> None:
         self._study, self._curves, self._cluster, self._stopper = study, curves, cluster, stopper
         self._now, self._decisions, self._deciding, self._flops = 0.0, 0, 0.0, 0.0
-        compute, fixed = compute_of(study), FixedRecipes.of(study)
-        sampler = sampler_of(study, fixed, lambda recipe: self._curve(recipe).planned(compute))
+        fixed = FixedRecipes.of(study)
+        sampler = sampler_of(study, fixed, partial(_foreseen, study, fixed, curves))
         self._searcher = ParetoSearcher(
             study,
             fixed,
@@ -161,17 +163,13 @@ class _Driver(Listener):
         trial_id = str(next(self._ids))
         suggestion: dict[str, Any] | str | None = self._decide(self._searcher.suggest, trial_id)
         if isinstance(suggestion, dict):
-            trial = VirtualTrial(trial_id, suggestion, self._curve(self._recipes[suggestion["id"]]))
+            curve = _curve_of(self._curves, self._recipes[suggestion["id"]])
+            trial = VirtualTrial(trial_id, suggestion, curve)
             self._decide(self._stopper.on_trial_add, None, trial)
             self._begin(self._idle.popleft(), trial, anew=True)
             if suggestion["role"] == "proposed":
                 self._starts.append(self._now)
         return suggestion
-
-    def _curve(self, recipe: Recipe) -> Curve:
-        if recipe not in self._curves:
-            raise TemperError(f"recipe {recipe.id}: was not recorded, so it cannot be simulated")
-        return self._curves[recipe]
 
     def _begin(self, worker: int, trial: VirtualTrial, *, anew: bool) -> None:
         """Start the trial's next epoch on a worker; `anew`: in a new process, which has to prepare the trial first.
@@ -257,6 +255,21 @@ class _Driver(Listener):
             for spans in (self._busy, self._down)
         )
         return busy / (self._cluster.workers * (last - first) - down) if last > first else float("nan")
+
+
+def _foreseen(study: Study, fixed: FixedRecipes, curves: Mapping[Recipe, Curve], recipe: Recipe) -> dict[str, float]:
+    """Return what of a recorded recipe's metrics follows from it. One that ended early has the reference's size."""
+    curve, dense = _curve_of(curves, recipe), curves[fixed.reference.recipe].metrics
+    wanted = {compute_of(study), *study.objectives} & set(FORESEEN)
+    return {
+        name: curve.planned(name) if name in COMPUTE else float(curve.metrics.get(name, dense[name])) for name in wanted
+    }
+
+
+def _curve_of(curves: Mapping[Recipe, Curve], recipe: Recipe) -> Curve:
+    if recipe not in curves:
+        raise TemperError(f"recipe {recipe.id}: was not recorded, so it cannot be simulated")
+    return curves[recipe]
 
 
 def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) -> pd.DataFrame:

@@ -56,8 +56,7 @@ class Sampler(Frozen):
     """The sampler that proposes recipes, with its settings; see `search.samplers`.
 
     Attributes:
-        kind: name of the sampler. `auto` stands for the cost-aware one if the objectives are robust accuracy and one
-            compute, else for TPE.
+        kind: name of the sampler; `auto` stands for the cost-aware one.
         startup_trials: number of proposals before TPE, GP or the cost-aware sampler begins to learn from scores: random
             ones, and for the cost-aware sampler those whose scores will tell most.
         population: population size of NSGA-II and NSGA-III.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from analysis.pareto.reference_point import ReferencePoint
-from search.study.algorithms import Budget, Halving, Sampler
+from search.study.algorithms import AUTO, Budget, Halving, Sampler
 from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
 from search.study.resources import Resources
@@ -199,17 +199,8 @@ class Study(Frozen):
 
     @field_validator("sampler")
     @classmethod
-    def _suits_the_objectives(cls, sampler: Sampler, info: ValidationInfo) -> Sampler:
-        objectives = set(info.data.get("objectives", ()))
-        suits = len(objectives) == 2 and bool(objectives & set(COMPUTE))
-        if sampler.kind == "auto":
-            return sampler.model_copy(update={"kind": "cost_aware" if suits else "tpe"})
-        if sampler.kind == "cost_aware" and objectives and not suits:
-            raise ValueError(
-                f"kind: got cost_aware with objectives {', '.join(sorted(objectives))}, "
-                "expected robust_accuracy and one compute alone"
-            )
-        return sampler
+    def _is_named(cls, sampler: Sampler) -> Sampler:
+        return sampler.model_copy(update={"kind": "cost_aware"}) if sampler.kind == AUTO else sampler
 
     @model_validator(mode="after")
     def _knows_when_it_has_converged(self) -> Self:

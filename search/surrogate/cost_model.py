@@ -1,25 +1,29 @@
-"""Plans how much compute a proposal will cost, so that the sampler can weigh it before the proposal runs."""
+"""Plans what follows from a proposal before it runs, its compute and its size, so that the sampler can weigh it."""
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
 from trainables.checkpoints.trained_model import TrainedModel
-from trainables.compression.config import Compression
+from trainables.compression.config import Compression, NoCompression
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import FlopsPlanner
+from trainables.evaluation.metrics import COMPUTE, FORESEEN
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
+OF_BITS = {"inference_bitops", "model_bytes"}  # what bits change; quantization is left out of all else
+
 
 class CostModel(Listener):
-    """Computes the FLOPs of a recipe's whole schedule, as its study counts them, to within some ten percent.
+    """Computes a recipe's compute, as its study counts it, and its size where that is an objective.
 
-    FLOPs are counted on networks, but not on the network of every candidate: a compression method may name other
-    networks that stand for its own (pruning interpolates between a few ratios), and quantization is left out. A base or
+    Both are right to within some ten percent. They are counted on networks, but not on the network of every candidate:
+    a compression method may name other networks that stand for its own (pruning interpolates between a few ratios), and
+    quantization is left out unless an objective shows it. A base or
     a teacher that has not finished has no weights to count with. Such a base, of another length of pretraining, is
     counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, or the study's
     where the recipe has none, with the teacher's own training added. Several threads may ask.
@@ -37,7 +41,9 @@ class CostModel(Listener):
             fetch: returns the trained network of a base or teacher that has finished.
         """
         self._study, self._base = study, fixed.base.recipe
-        self._planner = FlopsPlanner(splits, fetch)
+        wanted = {compute_of(study)} | {name for name in study.objectives if name in FORESEEN}
+        self._wanted = tuple(name for name in FORESEEN if name in wanted)
+        self._planner = FlopsPlanner(splits, fetch, sizes=bool(wanted - set(COMPUTE)))
         self._finished: set[Recipe] = set()
         self._lock = threading.Lock()  # a planner serves one thread at a time
 
@@ -45,17 +51,19 @@ class CostModel(Listener):
         if outcome.state is State.COMPLETE and proposal.role in ("base", "baseline"):
             self._finished.add(proposal.recipe)
 
-    def __call__(self, recipe: Recipe) -> float:
-        """Return a recipe's FLOPs: end-to-end if the study has that objective, else marginal.
+    def __call__(self, recipe: Recipe) -> dict[str, float]:
+        """Return a recipe's FLOPs, end-to-end if the study has that objective, else marginal, and its foreseen metrics.
 
         The study's own base must have finished.
         """
         parts = recipe.compression.counted_as() or ((recipe.compression, 1.0),)
-        return float(math.prod(self._count(recipe, compression) ** weight for compression, weight in parts))
+        counted = [(self._count(recipe, compression), weight) for compression, weight in parts]
+        return {name: float(math.prod(one[name] ** weight for one, weight in counted)) for name in self._wanted}
 
-    def _count(self, recipe: Recipe, compression: Compression) -> float:
-        """Return the compute of a recipe if it were compressed by the given method instead of its own."""
-        changed: dict[str, object] = {"compression": compression, "quantization": None}
+    def _count(self, recipe: Recipe, compression: Compression) -> Mapping[str, float]:
+        """Return what is wanted of a recipe if it were compressed by the given method instead of its own."""
+        counted_bits = recipe.quantization if OF_BITS & set(self._wanted) else None
+        changed: dict[str, object] = {"compression": compression, "quantization": counted_bits}
         unfinished = recipe.base is not None and recipe.base not in self._finished
         if unfinished:
             changed["base"] = self._base
@@ -65,13 +73,24 @@ class CostModel(Listener):
             changed["distillation"] = recipe.distillation.model_copy(
                 update={"teacher": None if recipe.base is not None else self._base}
             )
+        standing = recipe.model_copy(update=changed)
         with self._lock:
-            ledger = self._planner.plan(recipe.model_copy(update=changed))
+            ledger = self._planner.plan(standing)
+            sizes = self._sizes(standing)
         flops = ledger.marginal
         if absent and teacher is not None:
-            flops += self._count(teacher, teacher.compression)
-        if compute_of(self._study) == "train_flops":
-            return flops
+            flops += self._count(teacher, teacher.compression)["train_flops"]
         own, counted = recipe.base, self._base
         longer = own.schedule.epochs / counted.schedule.epochs if unfinished and own is not None else 1.0
-        return flops + (0.0 if absent and own is None else ledger.base * longer)
+        before = 0.0 if absent and own is None else ledger.base * longer
+        return {"train_flops": flops, "end_to_end_flops": flops + before, **sizes}
+
+    def _sizes(self, recipe: Recipe) -> dict[str, float]:
+        """Return the size of a recipe's network, where the study wants any of it."""
+        if not set(self._wanted) - set(COMPUTE):
+            return {}
+        sizes = self._planner.sizes(recipe)
+        if "mac_ratio" in self._wanted:
+            dense = recipe.model_copy(update={"compression": NoCompression(), "quantization": None})
+            sizes["mac_ratio"] = sizes["inference_macs"] / self._planner.sizes(dense)["inference_macs"]
+        return sizes

@@ -28,13 +28,13 @@ class CountingAhead(Listener):
     other: Python aborts a process that ends while another of its threads is inside PyTorch.
     """
 
-    def __init__(self, study: Study, fixed: FixedRecipes, costs: Callable[[Recipe], float]) -> None:
+    def __init__(self, study: Study, fixed: FixedRecipes, costs: Callable[[Recipe], object]) -> None:
         """Makes a counter that waits for the base.
 
         Args:
             study: the study.
             fixed: its fixed recipes.
-            costs: returns the planned FLOPs of a recipe and keeps what it counted; it is called in another thread.
+            costs: plans a recipe and keeps what it counted; it is called in another thread.
         """
         self._study, self._fixed, self._costs = study, fixed, costs
         self._thread: threading.Thread | None = None

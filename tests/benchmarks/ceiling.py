@@ -9,8 +9,8 @@ from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.simulation.recording import Recording
 from search.study.space import BASE
-from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import Array, GaussianProcess, Observation
+from tests.support.gains import gains_in_the_plane
 from tests.support.recipes import propose
 
 POWERS = (0.0, 0.5, 1.0)  # of compute, that the gain is divided by
@@ -41,9 +41,7 @@ def ceiling(recording: Recording, wanted: float) -> float:
     for power in POWERS:
         left, tried = list(range(len(seen))), list[int]()
         while left and hypervolume(points[tried], np.array([lowest, dearest])) < wanted:
-            gains = expected_hypervolume_improvement(
-                means[left], deviations[left], costs[left], points[tried], (lowest, dearest)
-            )
+            gains = gains_in_the_plane(means[left], deviations[left], costs[left], points[tried], (lowest, dearest))
             tried.append(left.pop(int(np.argmax(np.log10(np.maximum(gains, 1e-300)) - power * costs[left]))))
         spent.append(float(np.sum(10 ** costs[tried])))
     return min(spent)

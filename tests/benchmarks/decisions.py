@@ -90,7 +90,7 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     grid = kind == "grid"
     study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
     past = remembered(study, count, rng)
-    searcher = searcher_of(study, cost=flops)
+    searcher = searcher_of(study, cost=lambda recipe: {"train_flops": flops(recipe)})
     started = time.process_time()
     searcher.replay(past)
     replaying, taken = time.process_time() - started, []

@@ -73,7 +73,7 @@ class Search:
         self._searcher = ParetoSearcher(
             study,
             fixed,
-            sampler_of(study, fixed, lambda recipe: curves[recipe].planned(compute)),
+            sampler_of(study, fixed, lambda recipe: {compute: curves[recipe].planned(compute)}),
             [self.record, *([] if judge is None else [judge])],
             self._halving.failures.get,
             self._halving.stops.get,

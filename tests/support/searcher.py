@@ -1,6 +1,6 @@
 """A searcher without Ray: results as Tune hands them on, and a listener that notes all that it hears."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.utils.util import flatten_dict
@@ -52,10 +52,12 @@ def ended_early(kind: EndKind, reason: str) -> dict[str, Any]:
     return result(Report(row={"epoch": 1}, busy_seconds=1.0, ending=Ending(kind, reason)))
 
 
-def planned(recipe: Recipe) -> float:
-    """Made-up FLOPs of a recipe."""
+def planned(recipe: Recipe) -> dict[str, float]:
+    """Made-up FLOPs of a recipe, and a made-up size."""
     left = 1 - (recipe.compression.pruning_ratio or 0.0) if isinstance(recipe.compression, ChannelPruning) else 1.0
-    return 1e9 * recipe.schedule.epochs * left**2
+    flops = 1e9 * recipe.schedule.epochs * left**2
+    sizes = {"inference_macs": 1e6 * left**2, "model_bytes": 1e4 * left}
+    return {"train_flops": flops, "end_to_end_flops": flops + 1e9, **sizes}
 
 
 def sampler(study: Study, **settings: Any) -> Sampler:
@@ -64,7 +66,7 @@ def sampler(study: Study, **settings: Any) -> Sampler:
 
 
 def searcher(
-    study: Study, *listeners: Listener, cost: Callable[[Recipe], float] = planned, **settings: Any
+    study: Study, *listeners: Listener, cost: Callable[[Recipe], Mapping[str, float]] = planned, **settings: Any
 ) -> ParetoSearcher:
     """A searcher of a study."""
     return ParetoSearcher(study, FixedRecipes.of(study), sampler(study, cost=cost), listeners, **settings)

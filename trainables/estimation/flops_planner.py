@@ -1,7 +1,7 @@
-"""Counts the FLOPs of a recipe's whole schedule before it trains, on its compressed network."""
+"""Counts the FLOPs of a recipe's whole schedule, and its network's size, before it trains."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainables.attacks.registry import attack_of
 from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild
 from trainables.compression.compressor import Compressors
+from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import PassCost, forward_flops, measure
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
@@ -31,10 +32,12 @@ class _Counted:
     Attributes:
         compression: FLOPs of compressing it, in all steps.
         passes: FLOPs per pass in each epoch up to the one of the last compression step; later epochs cost the same.
+        sizes: metrics of the network's size after the last compression step; empty where they are not wanted.
     """
 
     compression: float
     passes: tuple[PassCost, ...]
+    sizes: Mapping[str, float]
 
 
 class FlopsPlanner:
@@ -54,14 +57,23 @@ class FlopsPlanner:
     differently.
     """
 
-    def __init__(self, splits: Splits, trained: Callable[[Recipe], TrainedModel], device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        splits: Splits,
+        trained: Callable[[Recipe], TrainedModel],
+        device: torch.device = CPU,
+        *,
+        sizes: bool = False,
+    ) -> None:
         """Makes a planner that has counted nothing yet.
 
         Args:
             splits: the data of every recipe to plan.
             trained: returns the trained model of a finished base or teacher; it is called once for each.
             device: device that networks are compressed and counted on.
+            sizes: whether the networks' sizes will be asked for too; counting them takes a pass more.
         """
+        self._sized = sizes
         self._splits, self._device = splits, device
         self._train = splits.train.tensors(device)
         self._trained = cache(trained)
@@ -92,6 +104,16 @@ class FlopsPlanner:
         _charge(recipe, last, ledger, schedule_images(examples, recipe.schedule) - examples * len(early))
         return ledger
 
+    def sizes(self, recipe: Recipe) -> dict[str, float]:
+        """Returns the metrics of the size of a recipe's network after its last compression step, as a trial has them.
+
+        They are exact, and approximate, where plans are. The planner must have been made for them.
+
+        Returns:
+            `inference_macs`, `inference_bitops`, `model_bytes` and `parameters`.
+        """
+        return dict(self._network(recipe, self._trained(recipe.base) if recipe.base else None).sizes)
+
     def _network(self, recipe: Recipe, base: TrainedModel | None) -> _Counted:
         """Returns the counts of a recipe's network, those of an earlier recipe where it had the same network."""
         # its hash takes microseconds, an id takes longer
@@ -110,7 +132,16 @@ class FlopsPlanner:
             for epoch in range(1, recipe.compressed_from + 1):
                 compression += compressors.step(epoch, model, *self._train)
                 passes.append(measure(model, self._train[0][:1], recipe.model.uncounted_operators))
-        return _Counted(compression, tuple(passes))
+            sizes = self._size(model, passes[-1], compressors) if self._sized else {}
+        return _Counted(compression, tuple(passes), sizes)
+
+    def _size(self, model: nn.Module, passes: PassCost, compressors: Compressors) -> dict[str, float]:
+        return {
+            "inference_macs": float(round(passes.forward / 2)),
+            "inference_bitops": forward_bitops(model, self._train[0][:1], compressors),
+            "model_bytes": stored_bytes(model, compressors),
+            "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
+        }
 
     def _initial(self, recipe: Recipe, base: TrainedModel | None) -> nn.Module:
         """Returns a new copy of the network that a recipe starts from, which is built once for recipes in a row.

@@ -27,6 +27,7 @@ class Metric:
         each_epoch: whether it is a column of a history's rows.
         planned: column that predicts its final value from the first epoch on, so that halving can compare it; None:
             there is no such column.
+        foreseen: whether it follows from a recipe before the recipe runs, so that a sampler can plan with it.
         recorded: whether a recording of learning curves keeps it.
         exact: whether `temper reproduce` expects it to be equal on the same machine.
         curve: TensorBoard's tag for its values by epoch; None: it has no curve.
@@ -41,6 +42,7 @@ class Metric:
     sometimes: bool = False
     each_epoch: bool = False
     planned: str | None = None
+    foreseen: bool = False
     recorded: bool = False
     exact: bool = False
     curve: str | None = None
@@ -59,23 +61,26 @@ _TABLE = (
     ),
     Metric(
         name="train_flops", unit="FLOPs", words="marginal compute: training without ordinary pretraining", better="min",
-        bounded=True, final=True, each_epoch=True, planned="planned_train_flops", recorded=True, exact=True,
-        curve="compute/train_flops",
+        bounded=True, final=True, each_epoch=True, planned="planned_train_flops", foreseen=True, recorded=True,
+        exact=True, curve="compute/train_flops",
     ),
     Metric(
         name="end_to_end_flops", unit="FLOPs", words="end-to-end compute: training with pretraining", better="min",
-        bounded=True, final=True, each_epoch=True, planned="planned_end_to_end_flops", recorded=True, exact=True,
-        curve="compute/end_to_end_flops",
+        bounded=True, final=True, each_epoch=True, planned="planned_end_to_end_flops", foreseen=True, recorded=True,
+        exact=True, curve="compute/end_to_end_flops",
     ),
     Metric(
         name="inference_macs", words="multiply-accumulates of one image's forward pass", better="min", bounded=True,
-        final=True, recorded=True, exact=True,
+        final=True, foreseen=True, recorded=True, exact=True,
     ),
     Metric(
         name="inference_bitops", words="the same, each times the bits of its weight and of its input", better="min",
-        bounded=True, final=True, recorded=True,
+        bounded=True, final=True, foreseen=True, recorded=True,
     ),
-    Metric(name="model_bytes", unit="B", words="stored size", better="min", bounded=True, final=True, recorded=True),
+    Metric(
+        name="model_bytes", unit="B", words="stored size", better="min", bounded=True, final=True, foreseen=True,
+        recorded=True,
+    ),
     Metric(
         name="device_seconds", unit="s", words="time on its device", better="min", bounded=True, final=True,
         recorded=True,
@@ -85,11 +90,11 @@ _TABLE = (
     ),
     Metric(
         name="mac_ratio", words="multiply-accumulates, as a share of the dense network's", better="min", bounded=True,
-        final=True, recorded=True,
+        final=True, foreseen=True, recorded=True,
     ),
     Metric(
-        name="parameters", words="numbers that are trained", better="min", bounded=True, final=True, recorded=True,
-        exact=True,
+        name="parameters", words="numbers that are trained", better="min", bounded=True, final=True, foreseen=True,
+        recorded=True, exact=True,
     ),
     Metric(name="robust_accuracy_stderr", words="standard error of robust accuracy over the images", final=True),
     Metric(name="chance_accuracy", words="share of the scored images that are of the largest class", final=True),
@@ -128,4 +133,5 @@ _TABLE = (
 
 METRICS: Mapping[str, Metric] = MappingProxyType({one.name: one for one in _TABLE})
 OBJECTIVES: Mapping[str, Direction] = MappingProxyType({one.name: one.better for one in _TABLE if one.better})
+FORESEEN = tuple(one.name for one in _TABLE if one.foreseen)
 COMPUTE = tuple(one.name for one in _TABLE if one.planned is not None)  # by which a study may be judged

@@ -129,9 +129,9 @@ def test_a_search_has_converged_once_nothing_is_worth_a_tenth_of_what_was_found_
     assert made.is_worth(0.0)  # nothing was found yet
     for one in (made, never):
         one.ended(proposal("proposed", 2), complete(0.74, 1.1e9))  # 0.1 × one decade above the region's corner
-    assert made.is_worth(0.0101)
+    assert made.is_worth(0.101)
     assert made.over() is None
-    assert not made.is_worth(0.0099)
+    assert not made.is_worth(0.099)
     assert made.over(pending=1) is None  # what runs may change it
     assert made.over() == "converged: a whole budget more is expected to gain less than 10% of the hypervolume found"
     made.ended(proposal("proposed", 3), complete(0.2, 1e9))

@@ -22,9 +22,9 @@ from search.samplers.warm_start import PastTrial
 from search.simulation.driver import simulate, trace
 from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import load
-from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import GaussianProcess, Observation
 from search.surrogate.starting_design import information
+from tests.support.gains import gains_in_the_plane
 from tests.support.made_recordings import REFERENCE, accuracy, finite, flops, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import sampler
@@ -54,7 +54,9 @@ class Asked:
         self.study = finite(*AWARE, *FEW, *settings)
         curves = made(self.study).of(self.study)
         self.sampler = sampler(
-            self.study, cost=lambda recipe: curves[recipe].planned("train_flops"), past_trials=past_trials
+            self.study,
+            cost=lambda recipe: {"train_flops": curves[recipe].planned("train_flops")},
+            past_trials=past_trials,
         )
         self.every = list(combinations(self.study))
 
@@ -83,7 +85,7 @@ class Asked:
         costs = np.log10([flops(params) for params in open_])
         front = np.array([(accuracy(params), math.log10(flops(params))) for params in done]).reshape(-1, 2)
         bounds = (BASE["robust_accuracy"], math.log10(1.1 * REFERENCE))
-        gains = expected_hypervolume_improvement(mean, deviation, costs, front, bounds)
+        gains = gains_in_the_plane(mean, deviation, costs, front, bounds)
         return open_[int(np.argmax(gains / 10 ** (left * costs)))]
 
 

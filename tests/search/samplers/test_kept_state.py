@@ -62,7 +62,7 @@ def test_a_cost_aware_sampler_proposes_alike_however_often_it_was_asked() -> Non
         recipe = propose(draw, study)
         proposal = Proposal(recipe, "proposed", None, number, draw.params, {}, Asked(64 * number, number))
         robust, clean = float(rng.random()), float(rng.uniform(0.7, 1.0))
-        metrics = {"robust_accuracy": robust, "clean_accuracy": clean, "train_flops": _flops(recipe)}
+        metrics = {"robust_accuracy": robust, "clean_accuracy": clean, **_flops(recipe)}
         outcome = Outcome(FINISHED, metrics, 1.0)
         if number % 4 == 3:
             outcome = Outcome(Ending(EndKind.STOPPED, "stopped at 25% of its schedule"), None, 1.0)
@@ -95,5 +95,5 @@ def test_a_rung_loses_trust_as_soon_as_the_last_word_is_in() -> None:
     assert judge.report("worst", 5, 4, row(0.03)) is None  # the other way round than the rung foretold
 
 
-def _flops(recipe: Recipe) -> float:
-    return 1e9 * recipe.schedule.epochs
+def _flops(recipe: Recipe) -> dict[str, float]:
+    return {"train_flops": 1e9 * recipe.schedule.epochs}

@@ -18,7 +18,7 @@ from search.surrogate.cost_model import CostModel
 from tests.support.command import SMALL
 from trainables.attacks.config import NFGSM, PGD
 from trainables.checkpoints.trained_model import TrainedModel
-from trainables.compression.config import ChannelPruning
+from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.splits import Splits, load_splits
 from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import ScoringProtocol
@@ -76,11 +76,21 @@ def costs(study: Study, splits: Splits, finished: Any, *named: str) -> CostModel
     return made
 
 
+def compute(told: CostModel, recipe: Recipe) -> float:
+    """What it plans of a recipe, where compute is all that the study wants."""
+    (flops,) = told(recipe).values()
+    return flops
+
+
 def end(told: CostModel, recipe: Recipe, role: Role) -> None:
     told.ended(Proposal(recipe, role, None, 0), Outcome(FINISHED, {}, 1.0))
 
 
 ROBUST = next(fixed.recipe for fixed in FixedRecipes.of(MARGINAL) if fixed.name == "b0")
+SIZED = load(
+    "digits",
+    [*TINY, "objectives=[robust_accuracy, train_flops, inference_macs, inference_bitops, model_bytes, parameters]"],
+)
 EXACT = {
     "dense": tuned(),
     "pgd": tuned(perturbation=PGD(epsilon=0.2, steps=3)),
@@ -101,7 +111,7 @@ def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str,
         (MARGINAL, ledger.marginal, plan.marginal),
         (END_TO_END, ledger.end_to_end, plan.end_to_end),
     ):
-        assert costs(study, splits, finished, "base", "b0")(recipe) == own == planned
+        assert compute(costs(study, splits, finished, "base", "b0"), recipe) == own == planned
     assert ledger.end_to_end > ledger.marginal or recipe == ROBUST
 
 
@@ -110,8 +120,8 @@ def test_a_base_of_another_length_counts_by_its_length_before_it_has_finished(sp
         base=FixedRecipes.of(MARGINAL).base_of(3), compression=ChannelPruning(pruning_ratio=0.5, scope="uniform")
     )
     ledger = finished(longer).ledger
-    assert costs(END_TO_END, splits, finished, "base")(longer) == pytest.approx(ledger.end_to_end, rel=1e-12)
-    assert costs(MARGINAL, splits, finished, "base")(longer) == pytest.approx(ledger.marginal, rel=1e-12)
+    assert compute(costs(END_TO_END, splits, finished, "base"), longer) == pytest.approx(ledger.end_to_end, rel=1e-12)
+    assert compute(costs(MARGINAL, splits, finished, "base"), longer) == pytest.approx(ledger.marginal, rel=1e-12)
     assert ledger.end_to_end > 2 * finished(tuned()).ledger.base
 
 
@@ -119,8 +129,10 @@ def test_a_teacher_that_has_not_finished_adds_its_training(splits: Splits, finis
     recipe = tuned(distillation=Distillation(teacher=ROBUST))
     for study, own in ((MARGINAL, finished(recipe).ledger.marginal), (END_TO_END, finished(recipe).ledger.end_to_end)):
         told = costs(study, splits, finished, "base")
-        assert told(recipe) == pytest.approx(own, rel=1e-12)  # the teacher's network answers at the base's cost
-        assert told(recipe) > told(tuned(distillation=Distillation())) > told(tuned())
+        assert compute(told, recipe) == pytest.approx(
+            own, rel=1e-12
+        )  # the teacher's network answers at the base's cost
+        assert compute(told, recipe) > compute(told, tuned(distillation=Distillation())) > compute(told, tuned())
 
 
 def test_a_base_that_is_a_file_of_weights_is_exact_too(tmp_path: Path, splits: Splits, finished: Any) -> None:
@@ -129,7 +141,7 @@ def test_a_base_that_is_a_file_of_weights_is_exact_too(tmp_path: Path, splits: S
     given = f"pretrained={{path: {tmp_path / 'base.safetensors'}}}"
     study = load("digits", [*TINY, "pretraining=null", given, "objectives=[robust_accuracy, end_to_end_flops]"])
     recipe = tuned(base=base_recipe(study))
-    assert costs(study, splits, finished, "base")(recipe) == finished(recipe).ledger.end_to_end
+    assert compute(costs(study, splits, finished, "base"), recipe) == finished(recipe).ledger.end_to_end
 
 
 def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
@@ -148,7 +160,7 @@ def test_shares_of_macs_are_counted_on_few_networks_and_not_far_off(
         tuned(compression=ChannelPruning(mac_ratio=share, scope="uniform"))
         for share in (0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4)
     ]
-    found = [told(recipe) for recipe in recipes]
+    found = [compute(told, recipe) for recipe in recipes]
     assert len(counted) == len(set(found)) == 5  # -9 to -5 quarters of the logarithm to base 2
     assert found == sorted(found)
     exact = FlopsPlanner(splits, lambda recipe: finished(recipe).trained())
@@ -164,7 +176,7 @@ def test_a_recipe_from_scratch_is_charged_no_pretraining(splits: Splits, finishe
     scratch = tuned(base=None, compression=ChannelPruning(pruning_ratio=0.5))
     for study in (MARGINAL, END_TO_END):
         ledger = finished(scratch).ledger
-        assert costs(study, splits, finished, "base")(scratch) == pytest.approx(ledger.end_to_end)
+        assert compute(costs(study, splits, finished, "base"), scratch) == pytest.approx(ledger.end_to_end)
         assert ledger.end_to_end == ledger.marginal
 
 
@@ -175,5 +187,38 @@ def test_a_teacher_that_has_not_finished_adds_its_training_to_a_recipe_from_scra
     teacher = FixedRecipes.of(study).named("b1")
     student = tuned(base=None, distillation=Distillation(teacher=teacher))
     expected = finished(student).ledger.end_to_end
-    assert costs(study, splits, finished, "base")(student) == pytest.approx(expected, rel=1e-6)
-    assert costs(study, splits, finished, "base", "b1")(student) == pytest.approx(expected, rel=1e-6)
+    for names in (("base",), ("base", "b1")):
+        assert compute(costs(study, splits, finished, *names), student) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sizes_are_those_of_the_network_that_is_trained_its_bits_included(splits: Splits, finished: Any) -> None:
+    told = costs(SIZED, splits, finished, "base")
+    bits = Quantization(weight_bits=4, activation_bits=8)
+    half = ChannelPruning(pruning_ratio=0.5)
+    for recipe in (
+        tuned(),
+        tuned(compression=half),
+        tuned(quantization=bits),
+        tuned(compression=half, quantization=bits),
+    ):
+        metrics = finished(recipe).metrics()
+        assert told(recipe) == {name: metrics[name] for name in SIZED.objectives if name != "robust_accuracy"}
+
+
+def test_the_share_of_macs_is_of_the_dense_network(splits: Splits, finished: Any) -> None:
+    study = load("digits", [*TINY, "objectives=[robust_accuracy, end_to_end_flops, train_flops, mac_ratio]"])
+    told, recipe = costs(study, splits, finished, "base"), tuned(compression=ChannelPruning(pruning_ratio=0.5))
+    metrics = finished(recipe).metrics()
+    assert told(recipe) == pytest.approx(
+        {name: metrics[name] for name in study.objectives if name != "robust_accuracy"}
+    )
+    assert told(tuned(quantization=Quantization(weight_bits=4, activation_bits=8)))["mac_ratio"] == 1.0
+
+
+def test_sizes_between_the_counted_ratios_are_not_far_off(splits: Splits, finished: Any) -> None:
+    told = costs(SIZED, splits, finished, "base")
+    for ratio in (0.37, 0.62, 0.73):
+        recipe = tuned(compression=ChannelPruning(pruning_ratio=ratio))
+        metrics = finished(recipe).metrics()
+        for name, planned in told(recipe).items():
+            assert planned == pytest.approx(metrics[name], rel=0.15), (ratio, name)

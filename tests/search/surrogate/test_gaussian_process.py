@@ -1,54 +1,11 @@
-"""Expected gains against closed forms and draws; what the surrogate makes of whole and of partial schedules."""
+"""What the surrogate makes of whole and of partial schedules."""
 
 import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from analysis.pareto.hypervolume import hypervolume
-from search.surrogate.acquisition import expected_hypervolume_improvement
 from search.surrogate.gaussian_process import GaussianProcess, Observation, sampling_variance
-
-REFERENCE = (0.1, 12.0)
-FRONT = np.array([[0.3, 10.0], [0.5, 10.5], [0.7, 11.5], [0.4, 11.0], [0.9, 12.5], [0.05, 9.0]])  # the last 3: no use
-
-
-def gains(mean: float, deviation: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
-    return float(
-        expected_hypervolume_improvement(np.array([mean]), np.array([deviation]), np.array([cost]), front, REFERENCE)[0]
-    )
-
-
-def gained(score: float, cost: float, front: NDArray[np.float64] = FRONT) -> float:
-    """By how much a point raises the hypervolume."""
-    bound = np.array(REFERENCE)
-    return hypervolume(np.vstack([front, [[score, cost]]]), bound) - hypervolume(front, bound)
-
-
-@pytest.mark.parametrize("cost", [9.5, 10.2, 10.5, 11.3, 11.8, 12.2])
-@pytest.mark.parametrize(("mean", "deviation"), [(0.2, 0.1), (0.55, 0.05), (0.75, 0.2), (0.95, 0.01)])
-def test_the_expected_gain_is_the_mean_of_the_gains(mean: float, deviation: float, cost: float) -> None:
-    shares = (np.arange(4000) + 0.5) / 4000
-
-    by_drawing = np.mean([gained(score, cost) for score in mean + deviation * ndtri(shares)])
-    assert gains(mean, deviation, cost) == pytest.approx(by_drawing, rel=2e-3, abs=5e-6)
-
-
-def test_a_certain_point_gains_its_area() -> None:
-    # It fills the slab from 0.5 to 0.6 up to the point at 11.5, and that from 0.3 to 0.5 up to the one at 10.5.
-    assert gains(0.6, 1e-9, 10.2) == pytest.approx(0.1 * (11.5 - 10.2) + 0.2 * (10.5 - 10.2))
-    assert gains(0.8, 1e-9, 11.5) == pytest.approx(0.1 * 0.5)
-    empty = np.zeros((0, 2))
-    assert gains(0.6, 1e-9, 10.0, empty) == pytest.approx(0.5 * 2)
-    # Half of a normal distribution lies above its mean, by 1/√(2π) deviations on average.
-    assert gains(0.1, 0.2, 11.0, empty) == pytest.approx(0.2 / math.sqrt(2 * math.pi))
-
-
-@pytest.mark.parametrize(("mean", "cost"), [(0.45, 10.6), (0.7, 11.5), (0.05, 9.0), (0.95, 12.0), (0.95, 13.0)])
-def test_a_certain_point_that_is_dominated_or_out_of_bounds_gains_nothing(mean: float, cost: float) -> None:
-    assert gains(mean, 1e-9, cost) == pytest.approx(0.0, abs=1e-8)
 
 
 def truth(x: float, y: float) -> float:

@@ -17,6 +17,7 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 import search.samplers.cost_aware as product  # noqa: E402  # as above
 from analysis.pareto.reference_point import Limit, ReferencePoint  # noqa: E402
 from search.events import Outcome, Proposal  # noqa: E402
+from search.gain.axes import SCORE  # noqa: E402
 from search.recipes.choosers import RandomChooser  # noqa: E402
 from search.recipes.fixed import FixedRecipes  # noqa: E402
 from search.samplers.limits import Limits  # noqa: E402
@@ -26,7 +27,6 @@ from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402
 from search.study.algorithms import Budget as SearchBudget  # noqa: E402
 from search.study.algorithms import Currency, Sampler  # noqa: E402
 from search.study.study import Study  # noqa: E402
-from search.surrogate.reference_point import SCORE  # noqa: E402
 from tests.benchmarks.peers.accounting import Step  # noqa: E402
 from tests.benchmarks.peers.optimizers.peer import Budget, Left, Peer, Result, Suggestion, Task  # noqa: E402
 from tests.benchmarks.peers.tables.recordings import recording_of  # noqa: E402
@@ -35,7 +35,7 @@ from trainables.execution.ending import Ending, EndKind  # noqa: E402
 from trainables.recipe.recipe import Recipe  # noqa: E402
 from trainables.recipe.schedule import Schedule  # noqa: E402
 
-KIND = "cost_aware"
+KIND, COMPUTE = "cost_aware", "train_flops"
 STUDY = "digits"  # a recording whose study stands in on outside tables; none of its own settings matters there
 
 
@@ -107,7 +107,7 @@ class _CostAware:
         proposal = Proposal(candidate.recipe, "proposed", None, self._number, candidate.params)
         self._number += 1
         self._sampler.proposed(proposal)
-        metrics = {SCORE: result.score, "train_flops": 10.0**result.decades}
+        metrics = {SCORE: result.score, COMPUTE: 10.0**result.decades}
         self._sampler.ended(proposal, Outcome(Ending(EndKind.FINISHED), metrics, 0.0))
 
     def _state(self, left: Left) -> SearchState:
@@ -128,11 +128,11 @@ class _CostAware:
         key = _key(params)
         return TableRecipe(key, self._entries.get(key))
 
-    def _planned(self, recipe: Recipe | TableRecipe) -> float:
+    def _planned(self, recipe: Recipe | TableRecipe) -> dict[str, float]:
         """What a row is expected to cost; for the stand-in study's own reference anything, as its point is given."""
         if not isinstance(recipe, TableRecipe) or recipe.entry is None:
-            return 1.0
-        return float(10.0 ** self._task.costs.decades()[recipe.entry])
+            return {COMPUTE: 1.0}
+        return {COMPUTE: float(10.0 ** self._task.costs.decades()[recipe.entry])}
 
 
 def _entry(recipe: object) -> int | None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from search.events import Outcome
-from search.samplers.sampler import Candidate
+from search.gain.axes import SCORE
 from search.study.study import Study
-from search.surrogate.gaussian_process import Observation, sampling_variance
+from search.surrogate.gaussian_process import Array, Observation, sampling_variance
 from trainables.evaluation.chance import learnt_nothing
 from trainables.execution.ending import EndKind, State
-
-SCORE = "robust_accuracy"
+from trainables.recipe.recipe import Recipe
 
 
 @dataclass
@@ -18,23 +18,22 @@ class KnownProposal:
     """A proposal, and what is known of it so far.
 
     Attributes:
-        candidate: the candidate that became the proposal.
-        cost: log10 of its compute, as planned, and as measured once it has finished.
+        recipe: its recipe.
+        params: its parameters, by name.
+        features: its coordinates in the space.
+        costs: `(axes,)` its objectives as costs: planned, NaN for those that are modelled; measured once it finished.
         scores: robust accuracy by the share of the schedule after which it was measured.
         outcome: its outcome; None while it runs.
         seen: the observations that the model learns from; None while they can still change.
     """
 
-    candidate: Candidate
-    cost: float
+    recipe: Recipe
+    params: Mapping[str, Any]
+    features: Mapping[str, float]
+    costs: Array
     scores: dict[float, float] = field(default_factory=dict)
     outcome: Outcome | None = None
     seen: list[Observation] | None = None
-
-    @property
-    def features(self) -> Mapping[str, float]:
-        """Its coordinates in the space."""
-        return self.candidate.features
 
     @property
     def metrics(self) -> Mapping[str, float]:
