@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from search.events import Outcome
 from search.gain.axes import SCORE, Axis, axes_of, costs_of
 from search.gain.expected_improvement import expected_improvement
 from search.gain.known_proposal import KnownProposal, final_observation
+from search.gain.pending import DRAWS, drawn, normal_numbers
 from search.gain.reference_point import ReferencePointTracker
 from search.gain.undominated import Undominated
 from search.study.constraints import Bound, eligible
@@ -26,6 +28,16 @@ from search.surrogate.gaussian_process import (
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
+
+@dataclass(frozen=True)
+class _Known:
+    """The model of one objective, what it is conditioned on, and the sign that makes a cost of its predictions."""
+
+    model: GaussianProcess
+    seen: list[Observation]
+    sign: float
+
+
 Rows = Callable[[KnownProposal], list[Observation]]
 
 
@@ -33,7 +45,7 @@ class ExpectedGain:
     """What is known of a search's proposals, and what candidates are expected to gain beside them.
 
     Objectives that follow from a recipe are planned; each other one, and each constraint, has a Gaussian process of its
-    own. Proposals that run count as predicted, so that others are sought elsewhere.
+    own. Proposals that run are drawn, so that others are sought where those leave something to be gained.
 
     Attributes:
         axes: the study's objectives as costs.
@@ -112,21 +124,12 @@ class ExpectedGain:
         corner = self._corner.corner(self.axes, base) if self.knows_enough else None
         if corner is None:
             return None
-        running = [one for one in self.known.values() if one.outcome is None]
-        all_features = [*features, *(one.features for one in running)]
-        mean = np.vstack([costs, *(one.costs for one in running)])
-        deviation = np.zeros_like(mean)
-        for place, axis in enumerate(self.axes):
-            if not axis.is_foreseen:
-                predicted = self._predicted(axis, all_features)
-                if predicted is None:
-                    return None
-                mean[:, place], deviation[:, place] = predicted
         left = Undominated(corner)
         left.add(one.costs for one in self.front(base))
-        found = left.dominated()
-        left.add(mean[len(features) :])
-        gains = expected_improvement(mean[: len(features)], deviation[: len(features)], left)
+        found, running = left.dominated(), [one for one in self.known.values() if one.outcome is None]
+        gains = self._beside(running, features, costs, left) if running else self._alone(features, costs, left)
+        if gains is None:
+            return None
         for bound in self._study.constraints:
             gains *= self._probability_of_feasibility(bound, features, base)
         return gains, found
@@ -146,16 +149,58 @@ class ExpectedGain:
             for one, score, error in zip(finished, mean, deviation, strict=True)
         }
 
-    def _predicted(self, axis: Axis, features: Sequence[Mapping[str, float]]) -> tuple[Array, Array] | None:
-        """Return mean and standard deviation of the costs of recipes on an axis that is modelled."""
+    def _alone(self, features: Sequence[Mapping[str, float]], costs: Array, left: Undominated) -> Array | None:
+        """Return the gains of candidates while no proposal runs; None: too little is known."""
+        mean, deviation = costs.copy(), np.zeros_like(costs)
+        for place, axis in self._modelled:
+            known = self._known_of(axis)
+            if known is None:
+                return None
+            predicted, deviation[:, place] = known.model.predict(known.seen, features)
+            mean[:, place] = known.sign * predicted
+        return expected_improvement(mean, deviation, left)
+
+    def _beside(
+        self,
+        running: Sequence[KnownProposal],
+        features: Sequence[Mapping[str, float]],
+        costs: Array,
+        left: Undominated,
+    ) -> Array | None:
+        """Return the gains of candidates beside proposals that run: the mean over draws of what those come to."""
+        theirs = np.tile([one.costs for one in running], (DRAWS, 1, 1))
+        mean, deviation = np.tile(costs, (DRAWS, 1, 1)), np.zeros_like(costs)
+        numbers = np.split(normal_numbers(len(self._modelled) * len(running)), len(self._modelled), axis=1)
+        everyone = [*features, *(one.features for one in running)]
+        for (place, axis), own in zip(self._modelled, numbers, strict=True):
+            known = self._known_of(axis)
+            if known is None:
+                return None
+            predicted, covariance = known.model.predict_jointly(known.seen, everyone)
+            pending = drawn(known.sign * predicted, covariance, len(running), own)
+            theirs[:, :, place], mean[:, :, place] = pending.running, pending.mean
+            deviation[:, place] = pending.deviation
+        gains = np.zeros(len(features))
+        for points, candidates in zip(theirs, mean, strict=True):
+            beside = left.copy()
+            beside.add(points)
+            gains += expected_improvement(candidates, deviation, beside)
+        return gains / DRAWS
+
+    @property
+    def _modelled(self) -> list[tuple[int, Axis]]:
+        """The axes that are modelled, with their places."""
+        return [(place, axis) for place, axis in enumerate(self.axes) if not axis.is_foreseen]
+
+    def _known_of(self, axis: Axis) -> "_Known | None":
+        """Return the model of an axis with what it is conditioned on; None: too little is known for one."""
         past = self._past.get(axis.metric, ())
         rows = self._scores if axis.metric == SCORE else self._amounts(axis)
         model = self._model(axis.metric, rows, past)
         if model is None:
             return None
         seen = [*past, *(row for known in self.known.values() for row in rows(known))]
-        mean, deviation = model.predict(newest_and_spread(seen), features)
-        return (-mean if axis.metric == SCORE else mean), deviation
+        return _Known(model, newest_and_spread(seen), -1.0 if axis.metric == SCORE else 1.0)
 
     def _scores(self, known: KnownProposal) -> list[Observation]:
         return known.observations(self._study)

@@ -69,17 +69,33 @@ class GaussianProcess:
         Returns:
             Means and standard deviations, without the noise of a single score: `(recipes,)` each.
         """
+        with _one_thread():
+            mean, deviation = self._process(seen).predict(self._whole(features), return_std=True)
+        return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - self._noise_of(seen), 1e-12))
+
+    def predict_jointly(
+        self, seen: Sequence[Observation], features: Sequence[Mapping[str, float]]
+    ) -> tuple[Array, Array]:
+        """Predict the same, with the covariance `(recipes, recipes)` of the predictions in place of the deviations."""
+        with _one_thread():
+            mean, covariance = self._process(seen).predict(self._whole(features), return_cov=True)
+        return np.asarray(mean), np.asarray(covariance - self._noise_of(seen) * np.eye(len(features)))
+
+    def _process(self, seen: Sequence[Observation]) -> Any:
+        """Return scikit-learn's process with the kernel's scales, conditioned on observations."""
         from sklearn.gaussian_process import GaussianProcessRegressor
 
         process = GaussianProcessRegressor(
             self._kernel, alpha=_relative_variances(seen), optimizer=None, normalize_y=True
         )
-        scores = _scores(seen)
-        with _one_thread():
-            process.fit(self._inputs([one.features for one in seen], [one.share for one in seen]), scores)
-            mean, deviation = process.predict(self._inputs(features, [1.0] * len(features)), return_std=True)
-        noise = self.noise * (float(np.std(scores)) or 1.0) ** 2
-        return np.asarray(mean), np.sqrt(np.maximum(np.square(deviation) - noise, 1e-12))
+        return process.fit(self._inputs([one.features for one in seen], [one.share for one in seen]), _scores(seen))
+
+    def _whole(self, features: Sequence[Mapping[str, float]]) -> Array:
+        return self._inputs(features, [1.0] * len(features))
+
+    def _noise_of(self, seen: Sequence[Observation]) -> float:
+        """Return the variance of a single score about its prediction, in the unit of the scores."""
+        return self.noise * (float(np.std(_scores(seen))) or 1.0) ** 2
 
     @property
     def lengths(self) -> dict[str, float]:
