@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -66,6 +67,7 @@ class ExpectedGain:
         self.ended: list[KnownProposal] = []
         self._study, self._corner, self._past = study, corner, past
         self._fitted: dict[str, tuple[int, GaussianProcess]] = {}
+        self._settled: dict[str, tuple[int, list[Observation]]] = {}
         self._front: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
         self._compared = 0
 
@@ -199,8 +201,25 @@ class ExpectedGain:
         model = self._model(axis.metric, rows, past)
         if model is None:
             return None
-        seen = [*past, *(row for known in self.known.values() for row in rows(known))]
+        seen = [*past, *self._observed(axis.metric, rows)]
         return _Known(model, newest_and_spread(seen), -1.0 if axis.metric == SCORE else 1.0)
+
+    def _observed(self, name: str, rows: Rows) -> list[Observation]:
+        """Return the observations of all proposals, in their order.
+
+        Those of the first proposals, up to the first that runs, are kept, since they do not change any more.
+        """
+        count, kept = self._settled.get(name, (0, []))
+        later: list[Observation] = []
+        proposals = islice(self.known.values(), count, None)
+        for known in proposals:
+            if known.outcome is None:
+                later = [*rows(known), *(row for other in proposals for row in rows(other))]
+                break
+            kept += rows(known)
+            count += 1
+        self._settled[name] = count, kept
+        return kept + later
 
     def _scores(self, known: KnownProposal) -> list[Observation]:
         return known.observations(self._study)

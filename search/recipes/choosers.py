@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -96,10 +97,11 @@ class RandomChooser:
         return value
 
 
-def _levels(low: float, high: float, step: float) -> list[float]:
+@lru_cache(maxsize=64)  # a study has a handful of ranges with steps, and each candidate asks for them
+def _levels(low: float, high: float, step: float) -> tuple[float, ...]:
     """Return the values from low in steps up to high, or to the last one below it."""
     count = math.floor((high - low) / step + 1e-6) + 1  # an exact multiple may come out a little lower
-    return [float(round(low + step * index, 10)) for index in range(count)]
+    return tuple(float(round(low + step * index, 10)) for index in range(count))
 
 
 def _share(value: float, low: float, high: float, *, log: bool) -> float | None:

@@ -86,7 +86,9 @@ class CostAwareSampler(Sampler):
             return None
         candidates, worth = [candidate for candidate, _ in drawn], math.inf
         flops = np.array([max(1.0, one.flops) for one in candidates])
-        limits, seconds = search.limits, self._seconds(candidates, flops, search.base_metrics)
+        limits = search.limits
+        timed = limits is not None and "hours" in limits.left
+        seconds = self._seconds(candidates, flops, search.base_metrics) if timed else None
         prices = flops if limits is None else limits.prices(flops, seconds)
         features = [one.features for one in candidates]
         expected = self._gain.of(features, np.array([self._costs(one) for one in candidates]), search.base_metrics)

@@ -88,7 +88,8 @@ def pairs(kind: str) -> tuple[int, float, list[float]]:
     """
     count, rng = FEWER.get(kind, PROPOSALS), np.random.default_rng(0)
     grid = kind == "grid"
-    study = load("digits_recorded" if grid else "digits", [f"sampler.kind={kind}", f"budget.trials={2 * count}"])
+    settings = [f"sampler.kind={kind}", f"budget.trials={2 * count}", "budget.flops=null"]
+    study = load("digits_recorded" if grid else "digits", settings)
     past = remembered(study, count, rng)
     searcher = searcher_of(study, cost=lambda recipe: {"train_flops": flops(recipe)})
     started = time.process_time()

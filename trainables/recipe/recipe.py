@@ -105,10 +105,25 @@ class Recipe(Frozen):
         canonical = json.dumps(identifying_fields(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @cached_property
+    def _kept_hash(self) -> int:
+        return hash(tuple(self.__dict__[name] for name in type(self).model_fields))
+
+    def __hash__(self) -> int:
+        """Returns the hash of its fields. It is kept: a sampler looks each of its candidates up nine times."""
+        return self._kept_hash
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leaves the hash out of what is pickled, since it is another one in another process."""
+        state = super().__getstate__()
+        kept = {name: value for name, value in state["__dict__"].items() if name != "_kept_hash"}
+        return state | {"__dict__": kept}
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Returns a copy with some fields replaced, which has an id of its own."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("id", None)
+        for name in ("id", "_kept_hash"):
+            copied.__dict__.pop(name, None)
         return copied
 
     @property
