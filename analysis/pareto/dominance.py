@@ -30,6 +30,33 @@ def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     return kept
 
 
+class Front:
+    """The points that no other dominates, of points that are added one after another.
+
+    Attributes:
+        costs: `(points, objectives)` the points, all minimised, in the order in which they were added.
+    """
+
+    def __init__(self, objectives: int) -> None:
+        """Start without points of so many objectives."""
+        self.costs = np.empty((0, objectives))
+
+    def add(self, cost: NDArray[np.float64]) -> bool:
+        """Add a point, and return whether it belongs to the front now; what it dominates does so no longer.
+
+        A point that is equal to another belongs to it too. A point with NaN or an infinity never does.
+
+        Args:
+            cost: `(objectives,)`.
+        """
+        no_worse = (self.costs <= cost).all(axis=1)
+        if not np.isfinite(cost).all() or (no_worse & (self.costs < cost).any(axis=1)).any():
+            return False
+        beaten = (self.costs >= cost).all(axis=1) & (self.costs > cost).any(axis=1)
+        self.costs = np.vstack([self.costs[~beaten], cost])
+        return True
+
+
 def _non_dominated_in_the_plane(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return the same for two objectives and finite costs, by sorting, which is fast for thousands of points.
 

@@ -1,13 +1,16 @@
-"""Computes how the hypervolume of a search grew with the compute of its proposals."""
+"""Computes how the hypervolume of a search grew, by proposals and by their compute."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pareto.frontier import compute_metric, eligible, metric
+from analysis.pareto.dominance import Front, to_costs
+from analysis.pareto.frontier import CANDIDATES, compute_metric, eligible, metric
 from analysis.pareto.hypervolume import hypervolume, log_compute
-from analysis.run.trials import Run
+from analysis.pareto.reference_point import reference_point_of
+from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
 
@@ -38,18 +41,64 @@ def growth(run: Run, point: NDArray[np.float64]) -> Growth:
     """
     compute = compute_metric(run.info)
     ended = [trial for trial in run.trials if trial.role == "proposed" and trial.order is not None]
-    spent, area, front = 0.0, 0.0, np.empty((0, 2))
+    spent, found = 0.0, _Found(point)
     flops, areas = [], []
     for trial in sorted(ended, key=lambda one: (one.order or 0, one.number)):
         if trial.state is State.COMPLETE:
             spent += max(0.0, np.nan_to_num(metric(trial, compute)))
-            new = np.array([metric(trial, "robust_accuracy"), log_compute(metric(trial, compute))])
-            if eligible(run, trial) and not ((front[:, 0] >= new[0]) & (front[:, 1] <= new[1])).any():
-                worse = (front[:, 0] <= new[0]) & (front[:, 1] >= new[1])
-                front = np.vstack([front[~worse], new])  # what the new one dominates adds nothing to the area
-                area = hypervolume(front, point)
+            if eligible(run, trial):
+                found.add(trial, compute)
         elif trial.history:
             spent += float(trial.history[-1].get(compute) or 0.0)
         flops.append(spent)
-        areas.append(area)
+        areas.append(found.area)
     return Growth(np.array(flops), np.array(areas))
+
+
+def hypervolume_history(run: Run) -> pd.DataFrame:
+    """Return how the hypervolume of a search grew: one row for each finished proposal, in the order of finishing.
+
+    It is the hypervolume of the proposals that satisfy the study's constraints and are better than chance. The table is
+    empty unless base and reference have finished, whose numbers make the reference point.
+
+    Returns:
+        Columns order (int64), trial (string), hypervolume (float64) and frontier_size (int64: number of recipes on the
+        frontier at that moment, baselines included).
+    """
+    types = {"order": "int64", "trial": "string", "hypervolume": "float64", "frontier_size": "int64"}
+    point, compute, objectives = reference_point_of(run), compute_metric(run.info), run.info["objectives"]
+    names = [str(one["metric"]) for one in objectives]
+    directions = [str(one["direction"]) for one in objectives]
+    rows: list[dict[str, object]] = []
+    if point is not None:
+        found, front = _Found(point), Front(len(names))
+        complete = [trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES]
+        for trial in sorted(complete, key=lambda one: (_order(one), one.number)):
+            kept = eligible(run, trial)
+            if kept:
+                front.add(to_costs(np.array([metric(trial, name) for name in names]), directions))
+            if trial.role != "proposed":
+                continue
+            if kept:
+                found.add(trial, compute)
+            numbers = {"hypervolume": found.area, "frontier_size": len(front.costs)}
+            rows.append({"order": _order(trial), "trial": trial.id, **numbers})
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+class _Found:
+    """The hypervolume of the trials that were added so far.
+
+    Only those on their own frontier are kept, so that ten thousand take seconds.
+    """
+
+    def __init__(self, point: NDArray[np.float64]) -> None:
+        self._point, self._front, self.area = point, Front(2), 0.0
+
+    def add(self, trial: Trial, compute: str) -> None:
+        if self._front.add(np.array([-metric(trial, "robust_accuracy"), log_compute(metric(trial, compute))])):
+            self.area = hypervolume(self._front.costs * np.array([-1.0, 1.0]), self._point)
+
+
+def _order(trial: Trial) -> int:
+    return -1 if trial.order is None else trial.order

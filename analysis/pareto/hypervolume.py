@@ -3,13 +3,7 @@
 import math
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-
-from analysis.pareto.frontier import CANDIDATES, compute_metric, eligible, members, metric
-from analysis.pareto.reference_point import reference_point_of
-from analysis.run.trials import Run, Trial
-from trainables.execution.ending import State
 
 
 def log_compute(flops: float) -> float:
@@ -37,43 +31,3 @@ def hypervolume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> 
             area += (accuracy - best) * (compute - cost)
             best = accuracy
     return float(area)
-
-
-def hypervolume_history(run: Run) -> pd.DataFrame:
-    """Return how the hypervolume of a search grew: one row for each finished proposal, in the order of finishing.
-
-    It is the hypervolume of the proposals that satisfy the study's constraints and are better than chance. The table is
-    empty unless base and reference have finished, whose numbers make the reference point.
-
-    Returns:
-        Columns order (int64), trial (string), hypervolume (float64) and frontier_size (int64: number of recipes on the
-        frontier at that moment, baselines included).
-    """
-    types = {"order": "int64", "trial": "string", "hypervolume": "float64", "frontier_size": "int64"}
-    point = reference_point_of(run)
-    rows: list[dict[str, object]] = []
-    on_frontier: list[Trial] = []
-    plane: list[tuple[float, float]] = []
-    for trial in sorted(run.trials, key=lambda trial: (_order(trial), trial.number)):
-        if point is None or trial.state is not State.COMPLETE:
-            continue
-        kept = eligible(run, trial)
-        if kept and trial.role in CANDIDATES:
-            on_frontier = members([*on_frontier, trial], run.info)
-        if trial.role != "proposed":
-            continue
-        if kept:
-            plane.append((metric(trial, "robust_accuracy"), log_compute(metric(trial, compute_metric(run.info)))))
-        rows.append(
-            {
-                "order": _order(trial),
-                "trial": trial.id,
-                "hypervolume": hypervolume(np.array(plane).reshape(-1, 2), point),
-                "frontier_size": len(on_frontier),
-            }
-        )
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
-
-
-def _order(trial: Trial) -> int:
-    return -1 if trial.order is None else trial.order

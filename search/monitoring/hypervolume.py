@@ -17,7 +17,7 @@ class Hypervolume(Listener):
     """Computes the hypervolume of the finished proposals that may be on the frontier, after each that ends.
 
     Its unit is robust accuracy × decades of compute. It is the number that
-    `analysis.pareto.hypervolume.hypervolume_history` computes for the finished run.
+    `analysis.pareto.growth.hypervolume_history` computes for the finished run.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from analysis.pareto.frontier import frontier
-from analysis.pareto.hypervolume import hypervolume_history
+from analysis.pareto.growth import hypervolume_history
 from analysis.run.trials import Run
 from analysis.tables.trials import some_of
 from search.events import Listener, Outcome, Proposal, Row

@@ -275,7 +275,7 @@ def _curve_of(curves: Mapping[Recipe, Curve], recipe: Recipe) -> Curve:
 def trace(simulated: Simulated, study: Study, curves: Mapping[Recipe, Curve]) -> pd.DataFrame:
     """Return how the proposals' hypervolume grew: one row for each proposal that ended, in their order.
 
-    It is the hypervolume of `analysis.pareto.hypervolume.hypervolume_history`, except that its reference point is known
+    It is the hypervolume of `analysis.pareto.growth.hypervolume_history`, except that its reference point is known
     from the start here.
 
     Returns:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.export.selection import pick
 from analysis.pareto.frontier import estimate, frontier, metric
-from analysis.pareto.hypervolume import hypervolume_history
+from analysis.pareto.growth import hypervolume_history
 from analysis.pareto.parity import verdict
 from analysis.report.frontier_chart import staircase
 from analysis.report.report import write_report

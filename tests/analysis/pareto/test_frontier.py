@@ -5,7 +5,8 @@ import pytest
 
 from analysis.pareto.dominance import non_dominated, to_costs
 from analysis.pareto.frontier import frontier
-from analysis.pareto.hypervolume import hypervolume, hypervolume_history, log_compute
+from analysis.pareto.growth import hypervolume_history
+from analysis.pareto.hypervolume import hypervolume, log_compute
 from analysis.run.trials import read_run
 from analysis.tables.trials import finished
 from tests.support.run_directories import add, start, worked_example

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analysis.pareto.frontier import frontier
-from analysis.pareto.hypervolume import hypervolume_history
+from analysis.pareto.growth import hypervolume_history
 from analysis.pareto.parity import verdict
 from analysis.report.page import render
 from analysis.run.trials import Run, read_run

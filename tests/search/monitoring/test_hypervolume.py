@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from analysis.pareto.hypervolume import hypervolume_history
+from analysis.pareto.growth import hypervolume_history
 from analysis.pareto.reference_point import BEFORE
 from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
