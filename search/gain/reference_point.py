@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from search.events import Listener, Outcome, Proposal, Row
 from search.gain.axes import SCORE, Axis
+from search.gain.learning_curves import LearningCurves
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
 from trainables.evaluation.chance import at_chance
@@ -16,9 +17,9 @@ from trainables.recipe.recipe import Recipe
 class ReferencePointTracker(Listener):
     """Tells the reference point, as far as it is known, to what looks ahead: the sampler.
 
-    Until the reference has finished, its robust accuracy is taken from its latest epoch, and before its first epoch
-    from the base; its compute is the planned one. A reference that ends without a result leaves it at that, and so does
-    one that is no better than chance: robustness that it does not have bounds nothing.
+    Until the reference has finished, its robust accuracy is what its scores so far are expected to lead to, and before
+    its first epoch the base's; its compute is the planned one. A reference that ends without a result leaves it at its
+    latest score, and so does one that is no better than chance: robustness that it does not have bounds nothing.
     """
 
     def __init__(self, study: Study, fixed: FixedRecipes, planned: Callable[[Recipe], Mapping[str, float]]) -> None:
@@ -33,13 +34,16 @@ class ReferencePointTracker(Listener):
         self._recipe, self._planned = fixed.reference.recipe, planned
         self._reference: Mapping[str, float] | None = None
         self._latest: dict[str, float] = {}
+        self._curves = LearningCurves()
         self._largest: dict[str, float] = {}
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
+        self._curves.reported(proposal, row)
         if proposal.recipe == self._recipe and row.get(SCORE) is not None:
             self._latest = {name: float(row[name]) for name in (SCORE, "clean_accuracy") if row.get(name) is not None}
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._curves.ended(proposal, outcome)
         if outcome.metrics is None:
             return
         for name, value in outcome.metrics.items():
@@ -55,7 +59,8 @@ class ReferencePointTracker(Listener):
         """
         ended = self._ended_well
         compute = (self._planned(self._recipe) if ended is None else ended)[self._compute]
-        reference = (self._latest if ended is None else ended).get(SCORE, base)
+        expected = self._curves.predicted(self._recipe) if ended is None else float(ended[SCORE])
+        reference = self._latest.get(SCORE, base) if expected is None else expected
         return self._rule.point(reference=reference, base=base, compute=float(compute))
 
     def corner(self, axes: Sequence[Axis], base: Mapping[str, float]) -> NDArray[np.float64] | None:

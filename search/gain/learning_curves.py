@@ -1,0 +1,53 @@
+"""Tells what a recipe that still trains will come to, from the learning curves of those that have finished."""
+
+import numpy as np
+
+from search.events import Listener, Outcome, Proposal, Row
+from search.gain.axes import SCORE
+from search.surrogate.gaussian_process import Array
+from trainables.evaluation.chance import learnt_nothing
+from trainables.recipe.recipe import Recipe
+
+COMPARED = 200  # of the curves that have finished, the newest so many are asked
+
+
+class LearningCurves(Listener):
+    """Keeps the robust accuracy of every recipe by the share of its schedule.
+
+    The rate anneals over a recipe's whole schedule, so curves are alike by their shares and not by their epochs: what
+    others gained from the same share on, a recipe is expected to gain as well.
+    """
+
+    def __init__(self) -> None:
+        """Start without curves."""
+        self._open: dict[Recipe, list[tuple[float, float]]] = {}
+        self._finished: list[tuple[Array, Array, float]] = []  # shares, best scores until then, and the final one
+
+    def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
+        if row.get(SCORE) is not None:
+            curve = self._open.setdefault(proposal.recipe, [])
+            best = max(float(row[SCORE]), curve[-1][1] if curve else 0.0)  # a dip says little of where it will end
+            curve.append((float(row["epoch"]) / proposal.recipe.schedule.epochs, best))
+
+    def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        curve = self._open.pop(proposal.recipe, [])
+        if curve and outcome.metrics is not None and learnt_nothing(outcome.metrics) is None:
+            shares, scores = np.array(curve).T
+            self._finished.append((shares, scores, float(outcome.metrics[SCORE])))
+
+    def predicted(self, recipe: Recipe) -> float | None:
+        """Return the final robust accuracy that a recipe is expected to have, 0–1; None before its first score.
+
+        It is the best score so far, times the median over the finished recipes of their final score divided by their
+        best one until the same share of the schedule.
+        """
+        curve = self._open.get(recipe)
+        if not curve:
+            return None
+        share, best = curve[-1]
+        ratios = [
+            final / before
+            for shares, scores, final in self._finished[-COMPARED:]
+            if (before := float(np.interp(share, shares, scores))) > 0
+        ]
+        return min(1.0, best * float(np.median(ratios))) if ratios else best
