@@ -38,16 +38,13 @@ class LearningCurves(Listener):
     def predicted(self, recipe: Recipe) -> float | None:
         """Return the final robust accuracy that a recipe is expected to have, 0–1; None before its first score.
 
-        It is the best score so far, times the median over the finished recipes of their final score divided by their
-        best one until the same share of the schedule.
+        It is the best score so far, and the median over the finished recipes of what their final score is above their
+        best one until the same share of the schedule. (Ratios in place of differences promise far too much of curves
+        that begin near 0.)
         """
         curve = self._open.get(recipe)
         if not curve:
             return None
         share, best = curve[-1]
-        ratios = [
-            final / before
-            for shares, scores, final in self._finished[-COMPARED:]
-            if (before := float(np.interp(share, shares, scores))) > 0
-        ]
-        return min(1.0, best * float(np.median(ratios))) if ratios else best
+        still = [final - float(np.interp(share, *curve)) for *curve, final in self._finished[-COMPARED:]]
+        return float(np.clip(best + np.median(still), 0.0, 1.0)) if still else best

@@ -39,12 +39,12 @@ def test_it_is_expected_to_gain_what_others_gained_from_the_same_share_of_their_
     assert curves.predicted(reference) == 0.3  # nothing has finished
     report(curves, recipe(4, 1), 0.2, 0.3, 0.4, 0.4)
     end(curves, recipe(4, 1), 0.5)
-    assert curves.predicted(reference) == pytest.approx(0.3 * 0.5 / 0.2)
+    assert curves.predicted(reference) == pytest.approx(0.3 + 0.3)
     report(curves, recipe(8, 2), 0.1, 0.4, 0.3, 0.4)  # a quarter is its second epoch
     end(curves, recipe(8, 2), 0.8)
     report(curves, recipe(2, 3), 0.2, 0.6)  # its first epoch stands for what is before it
     end(curves, recipe(2, 3), 0.6)
-    assert curves.predicted(reference) == pytest.approx(0.3 * 2.5)  # the median of 2.5, 2 and 3
+    assert curves.predicted(reference) == pytest.approx(0.3 + 0.4)  # the median of .3, .4 and .4
 
 
 def test_what_learnt_nothing_or_did_not_finish_says_nothing() -> None:
@@ -55,8 +55,6 @@ def test_what_learnt_nothing_or_did_not_finish_says_nothing() -> None:
     end(curves, recipe(2, 1), 0.1, **level)
     report(curves, recipe(2, 2), 0.1, 0.1)
     end(curves, recipe(2, 2), None)
-    report(curves, recipe(2, 3), 0.0, 0.5)  # from nothing there is no ratio
-    end(curves, recipe(2, 3), 0.6)
     end(curves, recipe(2, 4), 0.9)  # reported no epoch
     assert curves.predicted(reference) == 0.2
 
@@ -65,5 +63,5 @@ def test_no_network_is_expected_to_be_right_more_than_always() -> None:
     curves, reference = LearningCurves(), recipe(4)
     report(curves, reference, 0.5)
     report(curves, recipe(4, 1), 0.1, 0.9)
-    end(curves, recipe(4, 1), 0.9)
+    end(curves, recipe(4, 1), 0.8)
     assert curves.predicted(reference) == 1.0
