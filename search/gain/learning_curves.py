@@ -46,5 +46,6 @@ class LearningCurves(Listener):
         if not curve:
             return None
         share, best = curve[-1]
-        still = [final - float(np.interp(share, *curve)) for *curve, final in self._finished[-COMPARED:]]
+        compared = self._finished[-COMPARED:]
+        still = [final - float(np.interp(share, shares, scores)) for shares, scores, final in compared]
         return float(np.clip(best + np.median(still), 0.0, 1.0)) if still else best
