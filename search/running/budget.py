@@ -43,13 +43,16 @@ class BudgetTracker(Listener):
         self._budget, self._hypervolume, self._since = budget, hypervolume, since
         self._clock, self._started = clock, clock() - 3600 * hours_before
         self._flops: dict[str, float] = {}
+        self._planned: dict[str, float] = {}  # FLOPs of the whole schedules of proposals that run
         self.has_converged = False
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if proposal.role == "proposed" and row.get("train_flops") is not None:
             self._flops[proposal.recipe.id] = float(row["train_flops"])
+            self._planned[proposal.recipe.id] = float(row.get("planned_train_flops") or row["train_flops"])
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._planned.pop(proposal.recipe.id, None)
         self.has_converged = False  # what it came to may change what others are worth
 
     def is_worth(self, worth: float) -> bool:
@@ -71,6 +74,8 @@ class BudgetTracker(Listener):
     def limits(self, trials: int, running: int) -> Limits:
         """Return what is limited and what of it is left, of all or of what there was at the last extension.
 
+        What proposals that run will still spend is not left: beside many workers that is a large part of a budget.
+
         Args:
             trials: number of proposals that may still be made.
             running: number of proposals that run now, beside which another one would run; so many workers there are.
@@ -84,7 +89,7 @@ class BudgetTracker(Listener):
             left["hours"] = workers * (budget.hours - self._hours())
         if budget.flops is not None:
             whole["flops"] = budget.flops - since.flops
-            left["flops"] = budget.flops - sum(self._flops.values())
+            left["flops"] = budget.flops - sum((self._flops | self._planned).values())
         return Limits(whole, left)
 
     def over(self, pending: int = 0) -> str | None:

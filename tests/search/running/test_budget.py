@@ -124,6 +124,20 @@ def test_patience_ends_after_so_many_without_hypervolume() -> None:
     assert made.over() == "the last 2 finished proposals gained no hypervolume"
 
 
+def test_what_runs_has_spent_its_whole_schedule_where_one_asks_what_is_left() -> None:
+    made = Spent(flops=1e10)
+    assert made.limits(10, 0).left["flops"] == 1e10
+    made.reported(proposal("proposed", 2), {"epoch": 1, "train_flops": 1e9, "planned_train_flops": 4e9})
+    assert made.limits(10, 1).left["flops"] == 6e9
+    assert made.over() is None
+    made.reported(proposal("proposed", 3), {"epoch": 1, "train_flops": 2e9})  # of an older version: nothing is planned
+    assert made.limits(10, 2).left["flops"] == 4e9
+    made.ended(proposal("proposed", 2), complete(0.5, 1e9))  # stopped early
+    assert made.limits(10, 1).left["flops"] == 7e9
+    made.reported(proposal("baseline", 1), {"epoch": 1, "train_flops": 5e9, "planned_train_flops": 5e9})
+    assert made.limits(10, 1).left["flops"] == 7e9  # baselines are not of the budget
+
+
 def test_a_search_has_converged_once_nothing_is_worth_a_tenth_of_what_was_found_and_nothing_runs() -> None:
     made, never = Spent(stop="converged"), Spent()
     assert made.is_worth(0.0)  # nothing was found yet
