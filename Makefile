@@ -54,6 +54,8 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.overhead
 	$(BIN)/python -m tests.benchmarks.decisions
 	$(BIN)/python -m tests.benchmarks.searching
+	$(BIN)/python -m tests.benchmarks.workers --output build/workers.jsonl
+	$(BIN)/python -m tests.benchmarks.objectives --output build/objectives.jsonl
 
 # What AutoAttack leaves of each image, for the networks that the score is measured against in `make bench`. Goes on where
 # it was stopped: a few minutes a network of digits, up to an hour and more one of Fashion-MNIST.

@@ -84,8 +84,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", nargs="*", default=["digits", "digits_wide", "fashion_mnist"], choices=shipped())
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=Path("objectives.jsonl"))
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/objectives.jsonl"), help="goes on from what is there"
+    )
     arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     known: dict[str, Growth] = {}
     if arguments.output.exists():
         known = dict(json.loads(line) for line in arguments.output.read_text().splitlines())

@@ -113,8 +113,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["cost_aware", "random"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=Path("workers.jsonl"))
+    parser.add_argument("--output", type=Path, default=Path("build/workers.jsonl"), help="goes on from what is there")
     given = parser.parse_args()
+    given.output.parent.mkdir(parents=True, exist_ok=True)
     known: dict[str, list[Row]] = {}
     if given.output.exists():
         known = dict(json.loads(line) for line in given.output.read_text().splitlines())
