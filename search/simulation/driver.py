@@ -29,7 +29,7 @@ from search.simulation.virtual_cluster import Stopper, VirtualCluster, VirtualTr
 from search.study.constraints import eligible
 from search.study.study import Study, compute_of
 from trainables.errors import TemperError
-from trainables.evaluation.metrics import COMPUTE, FORESEEN
+from trainables.evaluation.metrics import FORESEEN
 from trainables.recipe.recipe import Recipe
 
 
@@ -258,12 +258,9 @@ class _Driver(Listener):
 
 
 def _foreseen(study: Study, fixed: FixedRecipes, curves: Mapping[Recipe, Curve], recipe: Recipe) -> dict[str, float]:
-    """Return what of a recorded recipe's metrics follows from it. One that ended early has the reference's size."""
-    curve, dense = _curve_of(curves, recipe), curves[fixed.reference.recipe].metrics
+    """Return what of a recorded recipe's metrics the sampler would have been told before the recipe ran."""
     wanted = {compute_of(study), *study.objectives} & set(FORESEEN)
-    return {
-        name: curve.planned(name) if name in COMPUTE else float(curve.metrics.get(name, dense[name])) for name in wanted
-    }
+    return _curve_of(curves, recipe).foreseen(wanted, curves[fixed.reference.recipe].metrics)
 
 
 def _curve_of(curves: Mapping[Recipe, Curve], recipe: Recipe) -> Curve:

@@ -4,7 +4,7 @@ The file is a Parquet table with one row for each recipe and epoch; the study is
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +25,7 @@ from search.study.loading import parse_resolved
 from search.study.study import Study
 from trainables.config import parse
 from trainables.errors import InvalidInput
-from trainables.evaluation.metrics import METRICS
+from trainables.evaluation.metrics import COMPUTE, METRICS
 from trainables.execution.ending import Ending, State
 from trainables.recipe.recipe import Recipe
 
@@ -64,6 +64,18 @@ class Curve:
     def planned(self, compute: str) -> float:
         """Return the planned FLOPs of the whole schedule; `compute` is `train_flops` or `end_to_end_flops`."""
         return float(self.rows[-1][f"planned_{compute}"])
+
+    def foreseen(self, names: Iterable[str], dense: Mapping[str, float]) -> dict[str, float]:
+        """Return metrics that follow from the recipe before it runs.
+
+        Args:
+            names: the metrics, of `trainables.evaluation.metrics.FORESEEN`.
+            dense: final numbers of the reference, whose size stands for that of a recipe that ended early.
+        """
+        return {
+            name: self.planned(name) if name in COMPUTE else float(self.metrics.get(name, dense[name]))
+            for name in names
+        }
 
 
 @dataclass(frozen=True)
