@@ -24,10 +24,11 @@ class LearningCurves(Listener):
         self._finished: list[tuple[Array, Array, float]] = []  # shares, best scores until then, and the final one
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        if row.get(SCORE) is not None:
+        epochs = proposal.recipe.schedule.epochs  # 0 of a base that is a file of weights
+        if row.get(SCORE) is not None and epochs:
             curve = self._open.setdefault(proposal.recipe, [])
             best = max(float(row[SCORE]), curve[-1][1] if curve else 0.0)  # a dip says little of where it will end
-            curve.append((float(row["epoch"]) / proposal.recipe.schedule.epochs, best))
+            curve.append((float(row["epoch"]) / epochs, best))
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         curve = self._open.pop(proposal.recipe, [])

@@ -7,6 +7,7 @@ from search.gain.learning_curves import LearningCurves
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from trainables.execution.ending import FINISHED, Ending, EndKind
+from trainables.models.config import Weights
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Schedule
 
@@ -65,3 +66,11 @@ def test_no_network_is_expected_to_be_right_more_than_always() -> None:
     report(curves, recipe(4, 1), 0.1, 0.9)
     end(curves, recipe(4, 1), 0.8)
     assert curves.predicted(reference) == 1.0
+
+
+def test_a_base_that_is_a_file_of_weights_has_no_curve() -> None:
+    curves = LearningCurves()
+    base = recipe(0).model_copy(update={"weights": Weights(path="base.safetensors")})
+    curves.reported(Proposal(base, "base", "base", 0), {"epoch": 0, "robust_accuracy": 0.1})
+    end(curves, base, 0.1)
+    assert curves.predicted(base) is None
