@@ -1,6 +1,7 @@
 """Draws what proposals that run may come to, so that others are chosen for all that they may leave to be gained."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,9 +49,12 @@ def drawn(mean: Array, covariance: Array, running: int, numbers: Array) -> Pendi
     )
 
 
+@lru_cache(maxsize=16)  # a search asks for a few numbers of columns, often
 def normal_numbers(columns: int) -> Array:
     """Return `(DRAWS, columns)` standard normal numbers that are spread evenly, the same each time."""
     from scipy.special import ndtri  # late: they are slow to import
     from scipy.stats.qmc import Sobol
 
-    return np.asarray(ndtri(Sobol(columns, rng=np.random.default_rng(0)).random(DRAWS)))
+    numbers = np.asarray(ndtri(Sobol(columns, rng=np.random.default_rng(0)).random(DRAWS)))
+    numbers.flags.writeable = False
+    return numbers
