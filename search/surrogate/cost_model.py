@@ -8,14 +8,14 @@ from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.study.study import Study, compute_of
 from trainables.checkpoints.trained_model import TrainedModel
-from trainables.compression.config import Compression, NoCompression
+from trainables.compression.config import Compression, NoCompression, Quantization
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.metrics import COMPUTE, FORESEEN
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
-OF_BITS = {"inference_bitops", "model_bytes"}  # what bits change; quantization is left out of all else
+OF_BITS = frozenset({"inference_bitops", "model_bytes"})  # what bits change; quantization is left out of all else
 
 
 class CostModel(Listener):
@@ -62,8 +62,7 @@ class CostModel(Listener):
 
     def _count(self, recipe: Recipe, compression: Compression) -> Mapping[str, float]:
         """Return what is wanted of a recipe if it were compressed by the given method instead of its own."""
-        counted_bits = recipe.quantization if OF_BITS & set(self._wanted) else None
-        changed: dict[str, object] = {"compression": compression, "quantization": counted_bits}
+        changed: dict[str, object] = {"compression": compression, "quantization": None}
         unfinished = recipe.base is not None and recipe.base not in self._finished
         if unfinished:
             changed["base"] = self._base
@@ -76,7 +75,7 @@ class CostModel(Listener):
         standing = recipe.model_copy(update=changed)
         with self._lock:
             ledger = self._planner.plan(standing)
-            sizes = self._sizes(standing)
+            sizes = self._sizes(standing, recipe.quantization)
         flops = ledger.marginal
         if absent and teacher is not None:
             flops += self._count(teacher, teacher.compression)["train_flops"]
@@ -85,12 +84,22 @@ class CostModel(Listener):
         before = 0.0 if absent and own is None else ledger.base * longer
         return {"train_flops": flops, "end_to_end_flops": flops + before, **sizes}
 
-    def _sizes(self, recipe: Recipe) -> dict[str, float]:
-        """Return the size of a recipe's network, where the study wants any of it."""
+    def _sizes(self, recipe: Recipe, bits: Quantization | None) -> dict[str, float]:
+        """Return the size of a recipe's network, where the study wants any of it.
+
+        Bits are counted on the dense network alone, and change a pruned one's size by the same factor: a network for
+        each pair of a ratio and bits would be hundreds, and minutes before the first proposal.
+        """
         if not set(self._wanted) - set(COMPUTE):
             return {}
         sizes = self._planner.sizes(recipe)
+        dense = recipe.model_copy(update={"compression": NoCompression()})
         if "mac_ratio" in self._wanted:
-            dense = recipe.model_copy(update={"compression": NoCompression(), "quantization": None})
             sizes["mac_ratio"] = sizes["inference_macs"] / self._planner.sizes(dense)["inference_macs"]
+        if bits is not None and OF_BITS & set(self._wanted):
+            whole, fewer = (
+                self._planner.sizes(dense),
+                self._planner.sizes(dense.model_copy(update={"quantization": bits})),
+            )
+            sizes |= {name: sizes[name] * fewer[name] / whole[name] for name in OF_BITS}
         return sizes

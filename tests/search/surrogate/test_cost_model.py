@@ -191,18 +191,29 @@ def test_a_teacher_that_has_not_finished_adds_its_training_to_a_recipe_from_scra
         assert compute(costs(study, splits, finished, *names), student) == pytest.approx(expected, rel=1e-6)
 
 
-def test_sizes_are_those_of_the_network_that_is_trained_its_bits_included(splits: Splits, finished: Any) -> None:
+def test_sizes_are_those_of_the_network_that_is_trained(splits: Splits, finished: Any) -> None:
+    """Exact for dense networks of whatever bits; bits of a pruned one are not far off."""
     told = costs(SIZED, splits, finished, "base")
-    bits = Quantization(weight_bits=4, activation_bits=8)
-    half = ChannelPruning(pruning_ratio=0.5)
-    for recipe in (
-        tuned(),
-        tuned(compression=half),
-        tuned(quantization=bits),
-        tuned(compression=half, quantization=bits),
-    ):
+    bits, half = Quantization(weight_bits=4, activation_bits=8), ChannelPruning(pruning_ratio=0.5)
+    for recipe in (tuned(), tuned(compression=half), tuned(quantization=bits)):
         metrics = finished(recipe).metrics()
-        assert told(recipe) == {name: metrics[name] for name in SIZED.objectives if name != "robust_accuracy"}
+        for name, planned in told(recipe).items():
+            # Rounding the weights costs FLOPs of training too, which no plan counts.
+            about = recipe.quantization is not None and name == "train_flops"
+            assert planned == pytest.approx(metrics[name], rel=0.1 if about else 1e-12), name
+    both = tuned(compression=half, quantization=bits)
+    metrics = finished(both).metrics()
+    for name, size in told(both).items():
+        assert size == pytest.approx(metrics[name], rel=0.15), name
+
+
+def test_bits_are_counted_once_and_not_for_every_network(splits: Splits, finished: Any) -> None:
+    told = costs(SIZED, splits, finished, "base")
+    for ratio in (0.3, 0.5, 0.7):
+        for weight_bits in (2, 4, 8):
+            bits = Quantization(weight_bits=weight_bits, activation_bits=8)
+            told(tuned(compression=ChannelPruning(pruning_ratio=ratio), quantization=bits))
+    assert len(told._planner._counted) <= 1 + 3 * 2 + 3  # dense, the ratios' neighbours, and dense with each bits
 
 
 def test_the_share_of_macs_is_of_the_dense_network(splits: Splits, finished: Any) -> None:
