@@ -26,9 +26,11 @@ class LearningCurves(Listener):
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
         epochs = proposal.recipe.schedule.epochs  # 0 of a base that is a file of weights
         if row.get(SCORE) is not None and epochs:
-            curve = self._open.setdefault(proposal.recipe, [])
+            share = float(row["epoch"]) / epochs
+            # A trial that is started again from its checkpoint may report an epoch twice: the later report counts.
+            curve = [one for one in self._open.get(proposal.recipe, []) if one[0] < share]
             best = max(float(row[SCORE]), curve[-1][1] if curve else 0.0)  # a dip says little of where it will end
-            curve.append((float(row["epoch"]) / epochs, best))
+            self._open[proposal.recipe] = [*curve, (share, best)]
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         curve = self._open.pop(proposal.recipe, [])

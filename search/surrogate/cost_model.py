@@ -23,10 +23,10 @@ class CostModel(Listener):
 
     Both are right to within some ten percent. They are counted on networks, but not on the network of every candidate:
     a compression method may name other networks that stand for its own (pruning interpolates between a few ratios), and
-    quantization is left out unless an objective shows it. A base or
-    a teacher that has not finished has no weights to count with. Such a base, of another length of pretraining, is
-    counted as the study's own base, whose network costs the same; such a teacher as the recipe's base, or the study's
-    where the recipe has none, with the teacher's own training added. Several threads may ask.
+    quantization changes sizes alone, by what it does to those of the dense network. A base or a teacher that has not
+    finished has no weights to count with. Such a base, of another length of pretraining, is counted as the study's own
+    base, whose network costs the same; such a teacher as the recipe's base, or the study's where the recipe has none,
+    with the teacher's own training added. Several threads may ask.
     """
 
     def __init__(
@@ -97,9 +97,7 @@ class CostModel(Listener):
         if "mac_ratio" in self._wanted:
             sizes["mac_ratio"] = sizes["inference_macs"] / self._planner.sizes(dense)["inference_macs"]
         if bits is not None and OF_BITS & set(self._wanted):
-            whole, fewer = (
-                self._planner.sizes(dense),
-                self._planner.sizes(dense.model_copy(update={"quantization": bits})),
-            )
+            rounded = dense.model_copy(update={"quantization": bits})
+            whole, fewer = self._planner.sizes(dense), self._planner.sizes(rounded)
             sizes |= {name: sizes[name] * fewer[name] / whole[name] for name in OF_BITS}
         return sizes

@@ -74,3 +74,14 @@ def test_a_base_that_is_a_file_of_weights_has_no_curve() -> None:
     curves.reported(Proposal(base, "base", "base", 0), {"epoch": 0, "robust_accuracy": 0.1})
     end(curves, base, 0.1)
     assert curves.predicted(base) is None
+
+
+def test_epochs_that_are_run_again_count_as_they_went_the_second_time() -> None:
+    """A trial whose process was lost goes on from its checkpoint, which may lie before what it had reported."""
+    curves, reference, other = LearningCurves(), recipe(8), recipe(4, 1)
+    report(curves, other, 0.2, 0.3, 0.9)
+    for epoch, score in ((2, 0.4), (3, 0.4), (4, 0.5)):
+        curves.reported(Proposal(other, "proposed", None, 0), {"epoch": epoch, "robust_accuracy": score})
+    end(curves, other, 0.5)
+    report(curves, reference, 0.1, 0.1, 0.1, 0.2)  # a half, at which the other had 0.4
+    assert curves.predicted(reference) == pytest.approx(0.2 + 0.1)
