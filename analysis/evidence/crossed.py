@@ -14,7 +14,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 Array = NDArray[np.float64]
 
@@ -66,6 +65,8 @@ class Estimate:
 
 @cache
 def _quantile(tail: float, degrees: int) -> float:
+    from scipy.stats import t  # late: it is slow to import
+
     return float(t.ppf(1 - tail, degrees))
 
 

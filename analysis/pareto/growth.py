@@ -14,6 +14,25 @@ from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
 
+class GrowingHypervolume:
+    """The hypervolume of points that are added one after another.
+
+    Only those on their own frontier are kept, so that ten thousand take seconds.
+
+    Attributes:
+        area: of the points that were added so far, in robust accuracy × decades of compute.
+    """
+
+    def __init__(self, point: NDArray[np.float64]) -> None:
+        """Start without points. `point` is `(2,)`, the reference point: robust accuracy, and decades of compute."""
+        self._point, self._front, self.area = point, Front(2), 0.0
+
+    def add(self, robust_accuracy: float, flops: float) -> None:
+        """Add a point: robust accuracy (0–1), and compute in FLOPs."""
+        if self._front.add(np.array([-robust_accuracy, log_compute(flops)])):
+            self.area = hypervolume(self._front.costs * np.array([-1.0, 1.0]), self._point)
+
+
 @dataclass(frozen=True)
 class Growth:
     """How the hypervolume of a search grew, in the order in which its proposals ended.
@@ -41,13 +60,13 @@ def growth(run: Run, point: NDArray[np.float64]) -> Growth:
     """
     compute = compute_metric(run.info)
     ended = [trial for trial in run.trials if trial.role == "proposed" and trial.order is not None]
-    spent, found = 0.0, _Found(point)
+    spent, found = 0.0, GrowingHypervolume(point)
     flops, areas = [], []
     for trial in sorted(ended, key=lambda one: (one.order or 0, one.number)):
         if trial.state is State.COMPLETE:
             spent += max(0.0, np.nan_to_num(metric(trial, compute)))
             if eligible(run, trial):
-                found.add(trial, compute)
+                found.add(metric(trial, "robust_accuracy"), metric(trial, compute))
         elif trial.history:
             spent += float(trial.history[-1].get(compute) or 0.0)
         flops.append(spent)
@@ -71,7 +90,7 @@ def hypervolume_history(run: Run) -> pd.DataFrame:
     directions = [str(one["direction"]) for one in objectives]
     rows: list[dict[str, object]] = []
     if point is not None:
-        found, front = _Found(point), Front(len(names))
+        found, front = GrowingHypervolume(point), Front(len(names))
         complete = [trial for trial in run.trials if trial.state is State.COMPLETE and trial.role in CANDIDATES]
         for trial in sorted(complete, key=lambda one: (_order(one), one.number)):
             kept = eligible(run, trial)
@@ -80,24 +99,10 @@ def hypervolume_history(run: Run) -> pd.DataFrame:
             if trial.role != "proposed":
                 continue
             if kept:
-                found.add(trial, compute)
+                found.add(metric(trial, "robust_accuracy"), metric(trial, compute))
             numbers = {"hypervolume": found.area, "frontier_size": len(front.costs)}
             rows.append({"order": _order(trial), "trial": trial.id, **numbers})
     return pd.DataFrame(rows, columns=list(types)).astype(types)
-
-
-class _Found:
-    """The hypervolume of the trials that were added so far.
-
-    Only those on their own frontier are kept, so that ten thousand take seconds.
-    """
-
-    def __init__(self, point: NDArray[np.float64]) -> None:
-        self._point, self._front, self.area = point, Front(2), 0.0
-
-    def add(self, trial: Trial, compute: str) -> None:
-        if self._front.add(np.array([-metric(trial, "robust_accuracy"), log_compute(metric(trial, compute))])):
-            self.area = hypervolume(self._front.costs * np.array([-1.0, 1.0]), self._point)
 
 
 def _order(trial: Trial) -> int:

@@ -1,4 +1,4 @@
-"""Defines the Ray Tune scheduler that stops a proposal when the judge of successive halving decides so."""
+"""Defines the Ray Tune scheduler: who gets a free process, and which proposals the judge of halving stops."""
 
 from typing import Any
 
@@ -12,6 +12,10 @@ from trainables.execution.report import Report
 
 class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
     """Scheduler that runs trials in the order in which they come, and stops the proposals that the judge stops.
+
+    A trial whose process is being started waits for it. Tune's own FIFO order gives it the first process that another
+    trial leaves, and ends the one that was being started; where trials are shorter than the start of a process, as on a
+    machine with many slots, those slots are then never used.
 
     Attributes:
         failures: how each failed trial failed, by Tune's trial id. Tune tells schedulers of it, but not searchers.
@@ -28,6 +32,10 @@ class ParetoHalving(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types
         self._judge = judge
         self.failures: dict[str, Ending] = {}
         self.stops: dict[str, Ending] = {}
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Choose none: Tune then gives free processes to the trials that have none, in the order of their coming."""
+        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Ask the judge about an epoch. Tune calls this after each epoch but the last."""

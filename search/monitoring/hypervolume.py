@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-import numpy as np
-
-from analysis.pareto.hypervolume import hypervolume, log_compute
+from analysis.pareto.growth import GrowingHypervolume
 from analysis.pareto.reference_point import DEFAULT, ReferencePoint
 from search.events import Listener, Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
@@ -43,6 +41,8 @@ class Hypervolume(Listener):
         self._base: Mapping[str, float] | None = None
         self._reference: Mapping[str, float] | None = None
         self._proposals: list[Mapping[str, float]] = []
+        self._growing: GrowingHypervolume | None = None
+        self._areas: list[float] = []  # after each of the first proposals, as far as that was asked for
 
     @classmethod
     def of(cls, study: Study, fixed: FixedRecipes) -> Self:
@@ -61,9 +61,9 @@ class Hypervolume(Listener):
         if proposal.role == "proposed":
             self._proposals.append(outcome.metrics)
         elif proposal.recipe.id == self._base_id:
-            self._base = outcome.metrics
+            self._base, self._growing, self._areas = outcome.metrics, None, []
         elif proposal.recipe.id == self._reference_id:
-            self._reference = outcome.metrics
+            self._reference, self._growing, self._areas = outcome.metrics, None, []
 
     @property
     def finished(self) -> int:
@@ -75,16 +75,21 @@ class Hypervolume(Listener):
 
         None until base and reference have finished, whose numbers make the reference point.
         """
+        base, growing = self._base, self._growing or self._begin()
+        if base is None or growing is None:
+            return None
+        for metrics in self._proposals[len(self._areas) :]:
+            if eligible(self._constraints, metrics, base):
+                growing.add(metrics["robust_accuracy"], metrics[self._compute])
+            self._areas.append(growing.area)
+        return self._areas[count - 1] if count > 0 else 0.0
+
+    def _begin(self) -> GrowingHypervolume | None:
+        """Return the hypervolume of no proposals; None while there is no reference point."""
         base, reference = self._base, self._reference
         if base is None or reference is None:
             return None
         robust = {"reference": reference["robust_accuracy"], "base": base["robust_accuracy"]}
-        corner = self._rule.point(**robust, compute=reference[self._compute])
-        if corner is None:
-            return None
-        points = [
-            (metrics["robust_accuracy"], log_compute(metrics[self._compute]))
-            for metrics in self._proposals[: max(0, count)]
-            if eligible(self._constraints, metrics, base)
-        ]
-        return hypervolume(np.array(points).reshape(-1, 2), corner)
+        point = self._rule.point(**robust, compute=reference[self._compute])
+        self._growing = None if point is None else GrowingHypervolume(point)
+        return self._growing
