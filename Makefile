@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: search install test test-slow test-thorough gpu coverage bench bench-peers autoattack networks fuzz site check lint lock clean
+.PHONY: search install test test-slow test-thorough gpu coverage bench bench-peers soak autoattack networks fuzz site check lint lock clean
 
 search: install
 	$(BIN)/temper search digits
@@ -56,6 +56,11 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.searching
 	$(BIN)/python -m tests.benchmarks.workers --output build/workers.jsonl
 	$(BIN)/python -m tests.benchmarks.objectives --output build/objectives.jsonl
+
+# A search of an hour on four nodes that keep losing power and coming back, as root: no result may be lost or counted
+# twice. Half a minute of it is one of the slow tests.
+soak: install
+	$(BIN)/python -m tests.benchmarks.soak
 
 # What AutoAttack leaves of each image, for the networks that the score is measured against in `make bench`. Goes on where
 # it was stopped: a few minutes a network of digits, up to an hour and more one of Fashion-MNIST.

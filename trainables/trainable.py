@@ -77,6 +77,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
             cache: keeps finished bases and teachers: `put(id, TrainedModel)`, `take(id, recover)`.
         """
         go_to_work()
+        gc.freeze()  # what was imported stays: each `_release` would go through it again, a quarter of a second a trial
         self._setting, self._splits, self._shelf = setting, splits, cache
         self._take(config)
 

@@ -50,7 +50,8 @@ def unshared(folder: Folder) -> tuple[Unshared, ...]:
     """Finds the nodes that cannot write into a folder, or cannot read there what another node wrote.
 
     Every node writes a file of its own, and so does the driver; then every node reads all of these files by name. The
-    files are removed afterwards. Ray must have been joined.
+    files are removed afterwards. A node that is lost meanwhile is not held against the storage. Ray must have been
+    joined.
     """
     import ray
 
@@ -66,7 +67,8 @@ def unshared(folder: Folder) -> tuple[Unshared, ...]:
             DRIVER: _read(place, list(marks)),
             **ask_every_node(_read, place, list(marks)),
         }
-        found = judge(names, written, seen)
+        gone = names.keys() - {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        found = judge({node: name for node, name in names.items() if node not in gone}, written, seen)
         alike = not found
         return found
     finally:
@@ -86,12 +88,13 @@ def judge(
     that one is named, and not the two that miss its file.
 
     Args:
-        names: Ray's id of each node to its name.
+        names: Ray's id of each node to its name; what others did, such as one that was lost meanwhile, is not judged.
         written: id, or `driver`, to the same id where its file was written, else to what went wrong.
         seen: id, or `driver`, to the ids whose files it read back, or to what went wrong.
     """
     found = []
-    trusted = [node for node in written if node == DRIVER or (_sees(seen, node, DRIVER) and _sees(seen, DRIVER, node))]
+    both = [node for node in written if node in names and _sees(seen, node, DRIVER) and _sees(seen, DRIVER, node)]
+    trusted = [DRIVER, *both]
     for node, name in names.items():
         did = written.get(node, TimeoutError("gave no answer"))
         if did != node:

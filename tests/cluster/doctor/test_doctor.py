@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,17 @@ def test_the_node_that_is_cut_off_is_named_and_not_those_that_miss_its_file() ->
     assert (found.node, found.problem) == ("C", "does not read there what A wrote")
     (found,) = judge(NAMES, WRITTEN, {**dict.fromkeys(ALL, ALL), "a": TimeoutError("no answer within 60 s")})
     assert (found.node, found.problem) == ("A", "cannot read there (no answer within 60 s)")
+
+
+def test_a_node_that_was_lost_meanwhile_is_not_held_against_the_storage() -> None:
+    left = {node: name for node, name in NAMES.items() if node != "a"}
+    lost: dict[str, Sequence[str] | Exception] = {
+        **dict.fromkeys(ALL, ALL),
+        "a": RuntimeError("the node doesn't exist any more"),
+    }
+    assert judge(left, WRITTEN, lost) == ()
+    assert judge(left, {**WRITTEN, "a": RuntimeError("the node doesn't exist any more")}, lost) == ()
+    assert judge(left, WRITTEN, {**dict.fromkeys(ALL, ALL), "c": [DRIVER, "b", "c"]}) == ()  # it misses the lost one's
 
 
 @pytest.mark.slow
