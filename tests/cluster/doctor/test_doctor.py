@@ -148,12 +148,10 @@ def test_the_node_that_is_cut_off_is_named_and_not_those_that_miss_its_file() ->
 
 def test_a_node_that_was_lost_meanwhile_is_not_held_against_the_storage() -> None:
     left = {node: name for node, name in NAMES.items() if node != "a"}
-    lost: dict[str, Sequence[str] | Exception] = {
-        **dict.fromkeys(ALL, ALL),
-        "a": RuntimeError("the node doesn't exist any more"),
-    }
+    gone = RuntimeError("the node does not exist any more")
+    lost: dict[str, Sequence[str] | Exception] = {**dict.fromkeys(ALL, ALL), "a": gone}
     assert judge(left, WRITTEN, lost) == ()
-    assert judge(left, {**WRITTEN, "a": RuntimeError("the node doesn't exist any more")}, lost) == ()
+    assert judge(left, {**WRITTEN, "a": gone}, lost) == ()
     assert judge(left, WRITTEN, {**dict.fromkeys(ALL, ALL), "c": [DRIVER, "b", "c"]}) == ()  # it misses the lost one's
 
 
