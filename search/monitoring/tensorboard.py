@@ -1,18 +1,20 @@
 """Writes TensorBoard event files: curves and images of trials, live or rebuilt from the record, and the search's."""
 
 import io
+import itertools
 import json
-import tempfile
-import threading
+import os
+import socket
+import time
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from contextlib import closing, suppress
+from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import hparams, image, scalar
 
 from analysis.pareto.frontier import frontier
 from analysis.pareto.growth import hypervolume_history
@@ -27,7 +29,50 @@ from trainables.storage import Folder
 NAME = "tensorboard"
 FRONTIER = "frontier.png"  # in the folder of figures
 MOST = 1_000  # trials of which all are rebuilt
+_NUMBERS = itertools.count()  # of the event files of this process
 CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
+
+
+class EventFile:
+    """Writes TensorBoard's events to a file, each at once.
+
+    PyTorch's SummaryWriter hands them to a thread of its own for each file, which takes four times as long, and whose
+    errors, as of a full disk, nobody catches.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Begin an empty file that is open for writing; it is closed if it cannot be written."""
+        self._records = RecordWriter(file)
+        try:
+            self._write(Event(file_version="brain.Event:2"))
+        except OSError:
+            file.close()
+            raise
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """Add a point of a curve."""
+        self.add(scalar(tag, value), step)  # type: ignore[no-untyped-call]  # torch left it untyped
+
+    def image(self, tag: str, pixels: np.ndarray[Any, Any], step: int) -> None:
+        """Add a picture, `(height, width, 3)`, uint8."""
+        self.add(image(tag, pixels, dataformats="HWC"), step)  # type: ignore[no-untyped-call]  # as above
+
+    def add(self, summary: Any, step: int = 0) -> None:
+        """Add a summary, as PyTorch's functions make it."""
+        self._write(Event(summary=summary, step=step))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+
+def file_name() -> str:
+    """Return a new event file's name, by which TensorBoard knows it for one; of a folder's files it sorts as newest."""
+    return f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
 
 
 class LiveCurves(Listener):
@@ -42,43 +87,35 @@ class LiveCurves(Listener):
     def __init__(self, folder: Folder, objectives: tuple[str, ...]) -> None:
         self._root, self._objectives = folder.child(NAME).local, objectives
         self._trials = folder.child("trials")
-        self._writers: dict[str, SummaryWriter] = {}
+        self._files: dict[str, EventFile] = {}
 
     def __enter__(self) -> Self:
-        self._hook = threading.excepthook
-        threading.excepthook = self._of_a_thread
         return self
 
     def __exit__(self, *_: object) -> None:
-        for writer in self._writers.values():
+        for file in self._files.values():
             with suppress(OSError):
-                writer.close()
-        threading.excepthook = self._hook
-
-    def _of_a_thread(self, failed: threading.ExceptHookArgs) -> None:
-        """Keep quiet of a file that TensorBoard's thread cannot write; it raises the same in the thread that asked."""
-        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__module__.startswith("tensorboard")):
-            self._hook(failed)
+                file.close()
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if self._root is None:
             return
         recipe = proposal.recipe
         with suppress(OSError):
-            if recipe.id not in self._writers:
-                label = _label(proposal.number, proposal.name or proposal.role, recipe.id)
-                self._writers[recipe.id] = SummaryWriter(str(self._root / label))
-            _write_row(self._writers[recipe.id], row)
-            self._writers[recipe.id].flush()
+            if recipe.id not in self._files:
+                place = self._root / _label(proposal.number, proposal.name or proposal.role, recipe.id)
+                place.mkdir(parents=True, exist_ok=True)
+                self._files[recipe.id] = EventFile((place / file_name()).open("wb", buffering=0))
+            _write_row(self._files[recipe.id], row)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        writer = self._writers.pop(proposal.recipe.id, None)
-        if writer is not None:
-            with suppress(OSError), writer:
+        file = self._files.pop(proposal.recipe.id, None)
+        if file is not None:
+            with suppress(OSError), closing(file):
                 if outcome.metrics:
                     recipe = proposal.recipe.model_dump(mode="json")
-                    _write_end(writer, proposal.role, recipe, outcome.metrics, self._objectives)
-                    _write_images(writer, self._trials.child(proposal.recipe.id), int(outcome.metrics["epochs"]))
+                    _write_end(file, proposal.role, recipe, outcome.metrics, self._objectives)
+                    _write_images(file, self._trials.child(proposal.recipe.id), int(outcome.metrics["epochs"]))
 
 
 def write_tensorboard(run: Run) -> None:
@@ -87,24 +124,27 @@ def write_tensorboard(run: Run) -> None:
     The folders of trials that still run are left as they are. Of more than `MOST` trials only some are rebuilt: those
     on the frontier, fixed recipes and an even draw of the others; TensorBoard could not show all of them.
     """
-    target = run.folder.child(NAME)
     objectives = tuple(one["metric"] for one in run.info["objectives"])
-    with tempfile.TemporaryDirectory() as place:
-        for trial in some_of(run, {trial.id for trial in frontier(run)}, MOST):
-            if trial.history and trial.state is not State.RUNNING:
-                with SummaryWriter(
-                    str(Path(place) / _label(trial.number, trial.name or trial.role, trial.id))
-                ) as writer:
-                    for row in trial.history:
-                        _write_row(writer, row)
-                    if trial.metrics:
-                        _write_end(writer, trial.role, trial.recipe, trial.metrics, objectives)
-                        _write_images(writer, run.folder.child("trials", trial.id), int(trial.metrics["epochs"]))
-        _write_search(Path(place) / "search", run)
-        for folder in sorted(Path(place).iterdir()):
-            target.child(folder.name).remove()
-            for path in sorted(folder.iterdir()):
-                target.child(folder.name).write(path.name, path.read_bytes())
+    for trial in some_of(run, {trial.id for trial in frontier(run)}, MOST):
+        if trial.history and trial.state is not State.RUNNING:
+            made = io.BytesIO()
+            file = EventFile(made)
+            for row in trial.history:
+                _write_row(file, row)
+            if trial.metrics:
+                _write_end(file, trial.role, trial.recipe, trial.metrics, objectives)
+                _write_images(file, run.folder.child("trials", trial.id), int(trial.metrics["epochs"]))
+            _replace(run.folder, _label(trial.number, trial.name or trial.role, trial.id), made)
+    made = io.BytesIO()
+    _write_search(EventFile(made), run)
+    _replace(run.folder, "search", made)
+
+
+def _replace(run: Folder, label: str, made: io.BytesIO) -> None:
+    """Write one of the folders anew, with one event file."""
+    place = run.child(NAME, label)
+    place.remove()
+    place.write(file_name(), made.getvalue())
 
 
 def _label(number: int, name: str, trial_id: str) -> str:
@@ -112,29 +152,29 @@ def _label(number: int, name: str, trial_id: str) -> str:
     return f"{number:04d}-{name}-{trial_id}"
 
 
-def _write_row(writer: SummaryWriter, row: Row) -> None:
+def _write_row(file: EventFile, row: Row) -> None:
     for key, tag in CURVES.items():
         if row.get(key) is not None:
-            writer.add_scalar(tag, row[key], row["epoch"])
+            file.scalar(tag, row[key], row["epoch"])
 
 
 def _write_end(
-    writer: SummaryWriter, role: str, recipe: dict[str, Any], metrics: Mapping[str, float], objectives: tuple[str, ...]
+    file: EventFile, role: str, recipe: dict[str, Any], metrics: Mapping[str, float], objectives: tuple[str, ...]
 ) -> None:
     """Write the row of a finished trial in TensorBoard's HParams table."""
     results = {f"objective/{name}": metrics[name] for name in objectives}
     for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]  # torch left it untyped
-        writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]  # as above
+        file.add(summary)
     for tag, value in results.items():
-        writer.add_scalar(tag, value, int(metrics["epochs"]))
+        file.scalar(tag, value, int(metrics["epochs"]))
 
 
-def _write_images(writer: SummaryWriter, trial: Folder, epoch: int) -> None:
+def _write_images(file: EventFile, trial: Folder, epoch: int) -> None:
     """Write a few validation images above what the attack made of them, if the trial has kept any."""
     kept = AttackedImages.read(trial)
     if kept is not None:
         both = np.concatenate([in_a_row(kept.images), in_a_row(kept.attacked)])
-        writer.add_image("images, and under attack", both, epoch, dataformats="HWC")
+        file.image("images, and under attack", both, epoch)
 
 
 def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -161,12 +201,11 @@ def _shown(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
-def _write_search(folder: Path, run: Run) -> None:
-    with SummaryWriter(str(folder)) as writer:
-        for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
-            writer.add_scalar("search/hypervolume", row["hypervolume"], step)
-            writer.add_scalar("search/frontier_size", row["frontier_size"], step)
-        figures = run.folder.child("figures")
-        if figures.exists(FRONTIER):
-            picture = np.asarray(Image.open(io.BytesIO(figures.read(FRONTIER))).convert("RGB"))
-            writer.add_image("frontier", picture, len(run.trials), dataformats="HWC")
+def _write_search(file: EventFile, run: Run) -> None:
+    for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
+        file.scalar("search/hypervolume", row["hypervolume"], step)
+        file.scalar("search/frontier_size", row["frontier_size"], step)
+    figures = run.folder.child("figures")
+    if figures.exists(FRONTIER):
+        picture = np.asarray(Image.open(io.BytesIO(figures.read(FRONTIER))).convert("RGB"))
+        file.image("frontier", picture, len(run.trials))

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from analysis.run.trials import read_run
 from search.events import Outcome, Proposal
@@ -139,8 +139,7 @@ def test_curves_that_cannot_be_written_neither_end_a_search_nor_show_a_stack(
     with LiveCurves(Folder(str(tmp_path)), ("robust_accuracy", "train_flops")) as live:
         if when != "from the beginning":
             live.reported(proposal, ROWS[0])
-        monkeypatch.setattr(LocalFileSystem, "write", full)
-        monkeypatch.setattr(LocalFileSystem, "append", full)
+        monkeypatch.setattr(RecordWriter, "write", full)
         for row in ROWS:
             live.reported(proposal, row)
         live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
