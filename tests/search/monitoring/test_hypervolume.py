@@ -60,3 +60,19 @@ def test_there_is_none_before_base_and_reference_have_finished() -> None:
         proposal = Proposal(cast(Any, SimpleNamespace(id=name)), cast(Any, role), None, 0)
         live.ended(proposal, Outcome(FINISHED, metrics, 1.0))
         assert live.of_first(live.finished) is None
+
+
+def test_proposals_that_finish_before_the_reference_count_once_it_has() -> None:
+    good = {"robust_accuracy": 0.5, "train_flops": 1e8}
+    ended = [("a", good), ("base", good | {"robust_accuracy": 0.0}), ("b", good | {"train_flops": 1e7})]
+    live, ordered = (Hypervolume(base="base", reference="pgd", compute="train_flops") for _ in range(2))
+    reference = ("pgd", good | {"train_flops": 1e10})
+    for one, names in ((live, [*ended, reference]), (ordered, [ended[1], reference, ended[0], ended[2]])):
+        for name, metrics in names:
+            role = "proposed" if name in "ab" else name
+            proposal = Proposal(cast(Any, SimpleNamespace(id=name)), cast(Any, role), None, 0)
+            one.ended(proposal, Outcome(FINISHED, metrics, 1.0))
+            one.of_first(one.finished)  # asked at every ending, as by the monitor
+    assert [live.of_first(count) for count in range(3)] == [ordered.of_first(count) for count in range(3)]
+    assert live.of_first(0) == 0
+    assert 0 < (live.of_first(1) or 0) < (live.of_first(2) or 0)

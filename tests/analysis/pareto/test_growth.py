@@ -1,0 +1,30 @@
+"""A hypervolume that grows point by point is that of all the points at once."""
+
+import numpy as np
+import pytest
+
+from analysis.pareto.growth import GrowingHypervolume
+from analysis.pareto.hypervolume import hypervolume, log_compute
+
+POINT = np.array([0.3, 9.0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_points_one_after_another_come_to_what_they_are_together(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    robust, flops = chance.uniform(0.2, 0.9, 200), 10 ** chance.uniform(7, 9.5, 200)
+    growing = GrowingHypervolume(POINT)
+    for count in range(200):
+        growing.add(robust[count], flops[count])
+        points = np.stack([robust[: count + 1], [log_compute(one) for one in flops[: count + 1]]], axis=1)
+        assert growing.area == pytest.approx(hypervolume(points, POINT), abs=1e-12)
+    assert growing.area > 0
+
+
+def test_points_outside_the_region_or_without_a_number_add_nothing() -> None:
+    growing = GrowingHypervolume(POINT)
+    for robust, flops in ((0.3, 1e7), (0.9, 1e9), (float("nan"), 1e7), (0.9, 0.0), (0.9, float("inf"))):
+        growing.add(robust, flops)
+    assert growing.area == 0
+    growing.add(0.5, 1e8)
+    assert growing.area == pytest.approx(0.2)
