@@ -66,6 +66,7 @@ def write_bundles(
     output: str,
     confirmed: Mapping[str, Confirmed],
     check: Callable[[str], object] = lambda fingerprint: None,
+    doing: Callable[[str], object] = lambda text: None,
 ) -> Iterator[str]:
     """Write a folder for each trial, and yield lines about each.
 
@@ -75,13 +76,15 @@ def write_bundles(
         output: the folder; for several trials, one that holds a folder for each, named by its id.
         confirmed: what confirmations found, by the trials' ids.
         check: is given the fingerprint of the data, and raises if they are not those of the run.
+        doing: is told in words what is done next, as it takes seconds.
 
     Raises:
         InvalidInput: the optional packages are missing, a checkpoint is gone, the network has no ONNX form, a file does
             not do what the trained network does, or the folder is not empty or cannot be written.
     """
     require_onnx()
-    for trial in trials:
+    for number, trial in enumerate(trials, 1):
+        which = f"{trial.name or trial.id[:8]} ({number} of {len(trials)}): "
         folder = Path(output) if len(trials) == 1 else Path(output) / trial.id
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InvalidInput(f"--bundle: {folder}: is there already, expected a folder that is new or empty")
@@ -90,14 +93,25 @@ def write_bundles(
         check(splits.fingerprint())
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            yield from _write(run, trial, recipe, splits, folder, confirmed)
+            yield from _write(run, trial, recipe, splits, folder, confirmed, _of(which, doing))
         except OSError as error:
             raise InvalidInput(f"--bundle: {folder}: {error.strerror or error}") from error
 
 
+def _of(which: str, doing: Callable[[str], object]) -> Callable[[str], object]:
+    return lambda text: doing(which + text)
+
+
 def _write(
-    run: Run, trial: Trial, recipe: Recipe, splits: Splits, folder: Path, confirmed: Mapping[str, Confirmed]
+    run: Run,
+    trial: Trial,
+    recipe: Recipe,
+    splits: Splits,
+    folder: Path,
+    confirmed: Mapping[str, Confirmed],
+    doing: Callable[[str], object],
 ) -> Iterator[str]:
+    doing("writing model.onnx, and trying it on the validation images")
     network, images = network_of(run, trial, recipe, splits), splits.validation.images
     deployed = _deployed(trial, recipe, network, images.shape[1:])
     check_accuracy(run, trial, deployed.model, splits)
@@ -106,6 +120,7 @@ def _write(
         save({name: one.contiguous() for name, one in _tensors(network).items()})
     )
     no_program = ""
+    doing("writing model.pt2")
     try:
         (folder / "model.pt2").write_bytes(to_program(network, images.shape[1:]))
     except InvalidInput as problem:
@@ -120,7 +135,9 @@ def _write(
         .render(shape=tuple(images.shape[1:]))
     )
     (folder / "recipe.yaml").write_text(render([trial], run, "yaml", confirmed), encoding="utf-8")
+    doing("trying every file in a fresh process")
     alike = _checked(folder, network, images[:IMAGES])
+    doing("timing it beside the reference")
     reference = _reference(run, trial)
     times = latencies([one.model for one in (deployed, reference) if one], images[:1])
     checks = {

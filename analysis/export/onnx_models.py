@@ -16,7 +16,11 @@ ACCURACY_TOLERANCE = 0.01  # of clean accuracy, 0–1, beside two images
 
 
 def write_models(
-    run: Run, trials: Sequence[Trial], output: str, check: Callable[[str], object] = lambda fingerprint: None
+    run: Run,
+    trials: Sequence[Trial],
+    output: str,
+    check: Callable[[str], object] = lambda fingerprint: None,
+    doing: Callable[[str], object] = lambda text: None,
 ) -> Iterator[str]:
     """Write an ONNX file for each trial, and yield a line about each file.
 
@@ -26,6 +30,7 @@ def write_models(
         output: the file to write. For several trials, or if it is a folder already, it is a folder, in which files are
             named by trial.
         check: is given the fingerprint of the data, and raises if they are not those of the run.
+        doing: is told in words what is done next, as it takes seconds.
 
     Yields:
         Size of the file, its agreement with PyTorch on the validation images, and its latency, in words.
@@ -38,7 +43,8 @@ def write_models(
     place = Path(output)
     folder = place if len(trials) > 1 or place.is_dir() else None
     data: dict[str, Splits] = {}
-    for trial in trials:
+    for number, trial in enumerate(trials, 1):
+        doing(f"{trial.name or trial.id[:8]} ({number} of {len(trials)}): writing it, and trying it on the images")
         recipe = recipe_of(run, trial)
         key = recipe.data.model_dump_json()
         if key not in data:

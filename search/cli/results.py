@@ -85,19 +85,29 @@ def export(
     chosen = selection.picks(found, picked, proven)
     for line in [] if "all" in picked else selection.warnings(found, chosen, proven):
         click.echo(line, err=True)
+    if bundle is None and output is None:
+        click.echo(recipes.render(chosen, found, form, proven), nl=False)
+        return
+    from search.monitoring.progress import Terminal
+
+    terminal = Terminal()
+
+    def check(data: str) -> None:
+        _compare(found, force=force, data=data)
+
     if bundle is not None:
         from analysis.bundle.bundle import write_bundles
 
-        for line in write_bundles(found, chosen, bundle, proven, lambda data: _compare(found, force=force, data=data)):
-            click.echo(line)
-        return
-    if output is None:
-        click.echo(recipes.render(chosen, found, form, proven), nl=False)
-        return
-    from analysis.export.onnx_models import write_models
+        lines = write_bundles(found, chosen, bundle, proven, check, terminal.status)
+    else:
+        from analysis.export.onnx_models import write_models
 
-    for line in write_models(found, chosen, output, check=lambda data: _compare(found, force=force, data=data)):
-        click.echo(line)
+        lines = write_models(found, chosen, str(output), check, terminal.status)
+    try:
+        for line in lines:
+            terminal.line(line)
+    finally:
+        terminal.status("")
 
 
 @click.command()

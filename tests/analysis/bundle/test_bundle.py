@@ -62,9 +62,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | None = None) -> list[str]:
-    trial = run.finished(name)
+    trial, said = run.finished(name), list[str]()
     assert trial is not None
-    return list(write_bundles(run, [trial], str(place), confirmed or {}))
+    lines = list(write_bundles(run, [trial], str(place), confirmed or {}, doing=said.append))
+    assert all(one.startswith(f"{trial.name or name[:8]} (1 of 1): ") for one in said)
+    assert len(said) == 4
+    return lines
 
 
 @pytest.fixture(scope="module")
