@@ -11,7 +11,7 @@ class Losses:
 
     def __init__(self) -> None:
         self._in_a_row = 0
-        self._before: dict[str, int] = {}  # what the count was when each trial began, by Tune's trial id
+        self._before: dict[str, int] = {}  # what the count was when a trial began, by Tune's trial id; else 0
 
     def begin(self, trial_id: str) -> None:
         """Note that a trial begins."""
@@ -20,7 +20,7 @@ class Losses:
     def progress(self) -> None:
         """Note that some trial has finished an epoch, or ended by itself."""
         self._in_a_row = 0
-        self._before = dict.fromkeys(self._before, 0)
+        self._before.clear()
 
     def lose(self, trial_id: str) -> None:
         """Note that a trial's process or node was lost, and that it is not tried again in this session."""
