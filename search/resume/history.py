@@ -77,6 +77,6 @@ def finished_ancestors(run: Run, fixed: FixedRecipes, splits: Splits) -> dict[st
     Raises:
         InvalidInput: a checkpoint that is needed is gone.
     """
-    finished = [Recipe.model_validate(trial.recipe) for trial in run.trials if trial.state is State.COMPLETE]
+    needed = [one for one in run.trials if one.id in fixed.parents and one.state is State.COMPLETE]
     trials = run.folder.child("trials")
-    return {one.id: recover(one, trials, splits, fixed.teachers) for one in finished if one.id in fixed.parents}
+    return {one.id: recover(Recipe.model_validate(one.recipe), trials, splits, fixed.teachers) for one in needed}

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+import optuna
+
 from analysis.run.trials import Estimates, Run
 from search.recipes.fixed import FixedRecipes
 from search.resume.history import remember
@@ -27,6 +29,7 @@ def estimates_of(run: Run, study: Study) -> Estimates:
     Raises:
         TemperError: the recorded parameters make other recipes in this version, so that they cannot be told.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     fixed = FixedRecipes.of(study)
     sampler = sampler_of(study, fixed, lambda recipe: dict.fromkeys(FORESEEN, math.nan), run.info.get("warm_start", []))
     if not sampler.models_scores:
