@@ -173,11 +173,13 @@ def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":
     from search.failures import storage_watched
 
     with lease, storage_watched(lease.run):
-        from search.record import derived_files  # takes seconds, in which the lease is renewed already
-        from search.running import runner
+        from search.running import runner  # takes seconds, in which the lease is renewed already
 
         timing = search(runner)
-        return derived_files.derive(lease.run), timing
+        from analysis.run.trials import read_run
+        from search.record import derived_files  # the first result would wait for this as well
+
+        return derived_files.derive(read_run(lease.run)), timing
 
 
 def _carried_out(lease: "Lease", search: Searching) -> "Results":

@@ -3,7 +3,8 @@
 Each room has a `config.py` without torch, which holds what a study may say, beside the code that carries it out. Each
 line below may import only from the lines above it:
 
-- `errors`, `config`, `storage`, `memory_limit`: exceptions, validation, folders on any storage, memory that may be used
+- `errors`, `config`, `storage`: exceptions, validation, folders on any storage
+- `memory_limit`, `collector`: memory that may be used, and a pause of the search for garbage in it
 - `broken_kernels`: goes around a kernel of PyTorch's that ends the process on some processors
 - `user_errors`, `user_modules`, `user_code`: the user's functions, and what goes wrong in them
 - `models`, `data`: networks and images

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analysis.run.format import check_format
 from analysis.run.impossible import impossible
 from analysis.run.losses import last_loss
+from trainables.collector import paused
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder
@@ -118,6 +119,8 @@ class Run:
         """
         finished = {trial.id for trial in self.trials if trial.role == "proposed" and trial.state is State.COMPLETE}
         known = estimates if finished <= set(estimates) else {}
+        if not known and not any(trial.estimate for trial in self.trials):
+            return self
         return replace(
             self, trials=tuple(replace(trial, estimate=dict(known.get(trial.id, {}))) for trial in self.trials)
         )
@@ -160,13 +163,14 @@ def read_run(folder: Folder) -> Run:
     """
     info = read_info(folder)
     trials, unreadable, left_out = [], [], []
-    for name in folder.child("trials").names():
-        try:
-            trials.append(_read_trial(folder.child("trials", name)))
-        except _Impossible as problem:
-            left_out.append(f"trials/{name}: left out, it has {problem}")
-        except (OSError, ValueError, KeyError, TypeError):
-            unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
+    with paused():
+        for name in folder.child("trials").names():
+            try:
+                trials.append(_read_trial(folder.child("trials", name)))
+            except _Impossible as problem:
+                left_out.append(f"trials/{name}: left out, it has {problem}")
+            except (OSError, ValueError, KeyError, TypeError):
+                unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
     trials.sort(key=lambda trial: trial.number)
     searched, confirmations = ([one for one in trials if (one.role == CONFIRM) == wanted] for wanted in (False, True))
     run = Run(folder, info, tuple(searched), tuple(unreadable), tuple(left_out), tuple(confirmations))

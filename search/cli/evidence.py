@@ -91,6 +91,7 @@ def confirm(
     from analysis.evidence import words
     from analysis.evidence.conditions import conditions_table
     from analysis.evidence.confirmation import read_confirmations
+    from analysis.run.trials import read_run
     from cluster.connection.session import Target
     from search.confirm import confirm as confirming
     from search.failures import storage_watched
@@ -122,7 +123,7 @@ def confirm(
         except KeyboardInterrupt:
             click.echo(f"\n{KEPT}", err=True)
             raise
-        derived = derive(folder)
+        derived = derive(read_run(folder))
     for one in (one for one in read_confirmations(derived) if one.number in numbers):
         lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), ""]
         lines += [*conditions_table(one), "", words.progress(one)]

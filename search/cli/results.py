@@ -210,9 +210,10 @@ def report(run: str, force: bool) -> None:
     from trainables.storage import Folder
 
     folder = Folder(run)
-    _compare(read_run(folder), force=force)
+    found = read_run(folder)
+    _compare(found, force=force)
     with storage_watched(folder):
-        derived = derived_files.derive(folder)
+        derived = derived_files.derive(found)
     sentence = derived_files.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder}/report.html")
     if (unfinished := left_unfinished(derived)) is not None:

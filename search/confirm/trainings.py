@@ -11,7 +11,8 @@ from search.monitoring.progress import Progress, Terminal
 from search.monitoring.tally import Tally
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.record.recorder import Record
-from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
+from search.resume.ancestors import finished_ancestors
+from search.resume.history import RememberedTrial, next_order, remember
 from search.running.budget import START
 from search.running.capacity import Capacity
 from search.running.tuning import TUNE_STATE, tune_study

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from analysis.pareto.frontier import metric
 from analysis.run.trials import IMPORTANCES, Run
-from search.samplers.optuna_storage import frozen_trial
+from search.samplers.optuna_storage import EndedTrials, frozen_trial
 from trainables.execution.ending import State
 
 FEWEST = 10  # finished proposals, below which nothing can be said
@@ -27,17 +27,17 @@ def importances(run: Run) -> dict[str, dict[str, float]]:
     Empty where fewer than `FEWEST` proposals have finished with finite numbers.
     """
     objectives = run.info["objectives"]
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        directions=["maximize" if one["direction"] == "max" else "minimize" for one in objectives]
-    )
+    finished = []
     for trial in run.trials:
         values = [metric(trial, one["metric"]) for one in objectives]
         if trial.role == "proposed" and trial.state is State.COMPLETE and np.isfinite(values).all():
-            study.add_trial(frozen_trial(trial.params, trial.distributions, trial.state, values))
-    count = len(study.get_trials(deepcopy=False))
+            finished.append(frozen_trial(trial.params, trial.distributions, trial.state, values))
+    count = len(finished)
     if count < FEWEST:
         return {}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    directions = [StudyDirection[f"{one['direction']}imize".upper()] for one in objectives]
+    study = optuna.load_study(study_name="", storage=EndedTrials(directions, finished))
     found = {
         one["metric"]: _ranked(study, count, _lower_is_better(place, one["direction"]))
         for place, one in enumerate(objectives)
@@ -53,6 +53,11 @@ def _lower_is_better(place: int, direction: str) -> Callable[[FrozenTrial], floa
 
 def _ranked(study: optuna.Study, count: int, target: Callable[[FrozenTrial], float] | None) -> dict[str, float]:
     """Return the importances for one goal; empty where the best proposals are all of them."""
+    from optuna.importance import (  # late: it imports scikit-learn, which takes two seconds
+        PedAnovaImportanceEvaluator,
+        get_param_importances,
+    )
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes", UserWarning)  # that lower is better

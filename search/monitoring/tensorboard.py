@@ -6,15 +6,18 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName, Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import hparams, image, scalar
 
 from analysis.pareto.frontier import frontier
 from analysis.pareto.growth import hypervolume_history
@@ -29,6 +32,11 @@ from trainables.storage import Folder
 NAME = "tensorboard"
 FRONTIER = "frontier.png"  # in the folder of figures
 MOST = 1_000  # trials of which all are rebuilt
+_TYPES = {
+    "bool": DataType.DATA_TYPE_BOOL,
+    "number": DataType.DATA_TYPE_FLOAT64,
+    "string": DataType.DATA_TYPE_STRING,
+}
 _NUMBERS = itertools.count()  # of the event files of this process
 CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
 
@@ -37,7 +45,8 @@ class EventFile:
     """Writes TensorBoard's events to a file, each at once.
 
     PyTorch's SummaryWriter hands them to a thread of its own for each file, which takes four times as long, and whose
-    errors, as of a full disk, nobody catches.
+    errors, as of a full disk, nobody catches. The messages are TensorBoard's own, so `temper report` needs no PyTorch,
+    whose import and end were four of its ten seconds.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,23 +60,49 @@ class EventFile:
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Add a point of a curve."""
-        self.add(scalar(tag, value), step)  # type: ignore[no-untyped-call]  # torch left it untyped
+        self._add(Summary.Value(tag=tag, simple_value=value), step)
 
     def image(self, tag: str, pixels: np.ndarray[Any, Any], step: int) -> None:
-        """Add a picture, `(height, width, 3)`, uint8."""
-        self.add(image(tag, pixels, dataformats="HWC"), step)  # type: ignore[no-untyped-call]  # as above
+        """Add a picture, `(height, width, channels)`, uint8, with 1 channel (grey) or 3 (RGB)."""
+        height, width, channels = pixels.shape
+        png = io.BytesIO()
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(png, format="PNG")
+        made = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+        self._add(Summary.Value(tag=tag, image=made), step)
 
-    def add(self, summary: Any, step: int = 0) -> None:
-        """Add a summary, as PyTorch's functions make it."""
-        self._write(Event(summary=summary, step=step))
+    def hyperparameters(self, values: Mapping[str, bool | float | str], results: Iterable[str]) -> None:
+        """Add a row of TensorBoard's HParams table: the values, and the tags of the scalars that are its results."""
+        kinds = {name: _kind(value) for name, value in values.items()}
+        start = SessionStartInfo()
+        for name, value in values.items():
+            setattr(start.hparams[name], f"{kinds[name]}_value", value)
+        experiment = Experiment(
+            hparam_infos=[HParamInfo(name=name, type=_TYPES[kind]) for name, kind in kinds.items()],
+            metric_infos=[MetricInfo(name=MetricName(tag=tag)) for tag in results],
+        )
+        end = SessionEndInfo(status=Status.STATUS_SUCCESS)
+        for tag, content in (
+            (metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),
+            (metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
+            (metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end)),
+        ):
+            self._add(Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content)))
 
     def close(self) -> None:
         """Close the file."""
         self._records.close()
 
+    def _add(self, value: Any, step: int = 0) -> None:
+        self._write(Event(summary=Summary(value=[value]), step=step))
+
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
         self._records.write(event.SerializeToString())
+
+
+def _kind(value: bool | float | str) -> str:
+    """Return the name of a value's type in the HParams table."""
+    return "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
 
 
 def file_name() -> str:
@@ -163,8 +198,7 @@ def _write_end(
 ) -> None:
     """Write the row of a finished trial in TensorBoard's HParams table."""
     results = {f"objective/{name}": metrics[name] for name in objectives}
-    for summary in hparams(_hyperparameters(role, recipe), results):  # type: ignore[no-untyped-call]  # torch left it untyped
-        file.add(summary)
+    file.hyperparameters(_hyperparameters(role, recipe), results)
     for tag, value in results.items():
         file.scalar(tag, value, int(metrics["epochs"]))
 

@@ -3,33 +3,37 @@
 from dataclasses import replace
 
 from analysis.pareto.parity import verdict
-from analysis.run.trials import ESTIMATES, Run, read_run
+from analysis.run.trials import ESTIMATES, Run
 from analysis.tables.rungs import rung_lines
 from search.monitoring.importances import write_importances
 from search.monitoring.tensorboard import write_tensorboard
 from search.record.study_database import write_study_database
 from search.samplers.estimates import estimates_of
 from search.study.loading import read_study
+from trainables.collector import paused
 from trainables.errors import NoTrialSucceeded, TemperError
 from trainables.execution.ending import State
-from trainables.storage import Folder
 
 
-def derive(folder: Folder) -> Run:
+def derive(run: Run) -> Run:
     """Rebuild every derived file of a run from its trials/: report, tables, figures, study.db, TensorBoard.
 
-    Raises:
-        InvalidInput: the folder is no run.
+    Args:
+        run: the run, which must have just been read.
+
+    Returns:
+        The run with the estimates of its search's model.
     """
     from analysis.report.report import (
         write_report,  # late: importing matplotlib takes half a second, for which the first trial would wait
     )
 
-    run = _with_estimates(read_run(folder))
-    write_importances(run)
-    write_report(run)
-    write_study_database(run)
-    write_tensorboard(run)
+    with paused():
+        run = _with_estimates(run)
+        write_importances(run)
+        write_report(run)
+        write_study_database(run)
+        write_tensorboard(run)
     return run
 
 

@@ -5,13 +5,12 @@ import math
 import tempfile
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
@@ -42,8 +41,8 @@ def write_study_database(run: Run) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study.set_metric_names([one["metric"] for one in objectives])
-        ended = (trial for trial in run.trials if trial.role == "proposed" and trial.state is not State.RUNNING)
-        _add(storage, study._study_id, [_frozen(run, trial) for trial in ended])
+        ended = [trial for trial in run.trials if trial.role == "proposed" and trial.state is not State.RUNNING]
+        _add(storage, study._study_id, [(_frozen(run, trial), trial.distributions) for trial in ended])
         storage.engine.dispose()
         run.folder.write("study.db", path.read_bytes())
 
@@ -62,14 +61,14 @@ def _frozen(run: Run, trial: Trial) -> FrozenTrial:
     return frozen
 
 
-def _add(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None:
-    """Add trials to a study that has none yet, all in one transaction.
+def _add(storage: RDBStorage, study: int, trials: Sequence[tuple[FrozenTrial, Mapping[str, str]]]) -> None:
+    """Add trials, each with its distributions as Optuna's JSON, to a study that has none yet, all in one transaction.
 
     `Study.add_trial` takes 16 ms of CPU time for each, and waits for the disk: minutes for 10,000 (Optuna 5.0). So rows
     are written as it writes them, into its own tables; a test holds that they are the same.
     """
     rows: dict[type[Any], list[dict[str, Any]]] = defaultdict(list)
-    for number, trial in enumerate(trials):
+    for number, (trial, distributions) in enumerate(trials):
         key = {"trial_id": number + 1}
         moments = {"datetime_start": _utc(trial.datetime_start), "datetime_complete": _utc(trial.datetime_complete)}
         rows[models.TrialModel].append(key | {"number": number, "study_id": study, "state": trial.state} | moments)
@@ -77,9 +76,9 @@ def _add(storage: RDBStorage, study: int, trials: Sequence[FrozenTrial]) -> None
             stored, kind = models.TrialValueModel.value_to_stored_repr(value)
             rows[models.TrialValueModel].append(key | {"objective": objective, "value": stored, "value_type": kind})
         for name, value in trial.params.items():
-            chosen = trial.distributions[name]
-            of = {"param_name": name, "distribution_json": distribution_to_json(chosen)}
-            rows[models.TrialParamModel].append(key | of | {"param_value": chosen.to_internal_repr(value)})
+            of = {"param_name": name, "distribution_json": distributions[name]}
+            chosen = trial.distributions[name].to_internal_repr(value)
+            rows[models.TrialParamModel].append(key | of | {"param_value": chosen})
         for table, attributes in (
             (models.TrialUserAttributeModel, trial.user_attrs),
             (models.TrialSystemAttributeModel, trial.system_attrs),

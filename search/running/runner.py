@@ -29,10 +29,11 @@ from search.record.driver_session import driver_session
 from search.record.lease import Lease
 from search.record.recorder import Record
 from search.remote.user_modules import try_shipped_copy, user_modules
+from search.resume.ancestors import finished_ancestors
 from search.resume.corrupt_files import corrupt_files
 from search.resume.extension import check_extension, extended, spent_of
 from search.resume.fingerprint import differences, fingerprint
-from search.resume.history import RememberedTrial, finished_ancestors, next_order, remember
+from search.resume.history import RememberedTrial, next_order, remember
 from search.running.budget import START
 from search.running.capacity import capacity_of
 from search.running.tuning import TUNE_STATE, tune_study

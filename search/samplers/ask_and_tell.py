@@ -144,7 +144,11 @@ class OptunaSampler(Sampler):
         self.optuna.tell(trial, [outcome.metrics[name] for name in self._study.objectives])
 
     def _ask(self, number: int, chosen: Mapping[str, Any] | None) -> Candidate:
-        """Ask Optuna for a trial, in which the given parameters are chosen already, and make its candidate."""
+        """Ask Optuna for a trial, in which the given parameters are chosen already, and make its candidate.
+
+        What the trial holds is read from the storage: `params` and `distributions` of Optuna's own trial are deep
+        copies, which took half of the time of a resumed search's replay.
+        """
         if chosen is not None:
             self.optuna.enqueue_trial(dict(chosen))
         trial = self.optuna.ask()
@@ -152,10 +156,11 @@ class OptunaSampler(Sampler):
         with warnings.catch_warnings():  # a range whose steps do not reach its end is cut for each trial anew
             warnings.filterwarnings("ignore", message=".*is not divisible by `step`", category=UserWarning)
             recipe = propose(trial, self._study, self._fixed)
-        distributions = {name: distribution_to_json(one) for name, one in trial.distributions.items()}
-        noted = self.optuna._storage.get_trial(trial._trial_id).system_attrs
-        attributes = {name: value for name, value in noted.items() if name.startswith(TPE)}
-        return Candidate(recipe, trial.params, distributions, number, refused=self._asks.refused, attributes=attributes)
+        held = self.optuna._storage.get_trial(trial._trial_id)
+        distributions = {name: distribution_to_json(one) for name, one in held.distributions.items()}
+        attributes = {name: value for name, value in held.system_attrs.items() if name.startswith(TPE)}
+        params = dict(held.params)
+        return Candidate(recipe, params, distributions, number, refused=self._asks.refused, attributes=attributes)
 
     def _next_first(self) -> Mapping[str, Any] | None:
         """Return the parameters that the study wants at this ask; None once all that it wants first was asked for."""

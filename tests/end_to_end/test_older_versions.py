@@ -105,7 +105,7 @@ def test_its_report_comes_out_as_it_was(run: Run, place: Path) -> None:
     curves = pd.read_parquet(place / "run" / "trials.parquet")
     for name in (*derived, "trials.parquet"):
         (place / "run" / name).unlink()
-    sentence = conclude(derive(run.folder))
+    sentence = conclude(derive(run))
     assert "reaches 0.830 robust accuracy, 101% of b0's 0.820" in sentence
     assert (place / "run" / "report.html").stat().st_size > 10_000
     again = pd.read_parquet(place / "run" / "trials.parquet")

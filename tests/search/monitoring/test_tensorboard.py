@@ -84,6 +84,19 @@ def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path:
     assert images(tmp_path / "tensorboard" / "search")["frontier"].tolist() == [[[0, 90, 200]] * 3] * 2
 
 
+def test_grey_images_are_written_as_they_are(tmp_path: Path) -> None:
+    kept = np.arange(2 * 4 * 4).reshape(2, 1, 4, 4).astype(np.uint8)
+    AttackedImages(kept, kept[::-1], *3 * [np.array([0, 1])]).write(Folder(str(tmp_path)).child("trials", "grey"))
+    start(tmp_path)
+    add(tmp_path, "grey", robust=0.5, scores=[0.5], metrics={"epochs": 1})
+    write_tensorboard(read_run(Folder(str(tmp_path))))
+    (label,) = (tmp_path / "tensorboard").glob("*grey")
+    shown = images(label)["images, and under attack"]
+    assert shown.shape == (8, 8)
+    assert np.array_equal(shown[:4, :4], kept[0, 0])
+    assert np.array_equal(shown[4:, :4], kept[1, 0])
+
+
 def test_a_rebuild_leaves_the_curves_of_running_trials_alone(tmp_path: Path) -> None:
     start(tmp_path)
     add(tmp_path, "running", state=None)
