@@ -14,7 +14,7 @@ from analysis.run.losses import last_loss
 from trainables.collector import paused
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
-from trainables.storage import Folder
+from trainables.storage import Folder, for_each
 
 Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
 ESTIMATES = "estimates.json"
@@ -161,17 +161,16 @@ def read_run(folder: Folder) -> Run:
     Raises:
         InvalidInput: the folder holds no run, or one of a format that this version cannot read.
     """
-    info = read_info(folder)
-    trials, unreadable, left_out = [], [], []
+    info, names = read_info(folder), folder.child("trials").names()
     with paused():
-        for name in folder.child("trials").names():
-            try:
-                trials.append(_read_trial(folder.child("trials", name)))
-            except _Impossible as problem:
-                left_out.append(f"trials/{name}: left out, it has {problem}")
-            except (OSError, ValueError, KeyError, TypeError):
-                unreadable.append(name)  # torn: the driver was killed while it wrote recipe.json
-    trials.sort(key=lambda trial: trial.number)
+        found = for_each(folder, lambda name: _read_or_excuse(folder.child("trials", name)), names)
+    trials = sorted((one for one in found if isinstance(one, Trial)), key=lambda trial: trial.number)
+    left_out = [
+        f"trials/{name}: left out, it has {one}"
+        for name, one in zip(names, found, strict=True)
+        if isinstance(one, _Impossible)
+    ]
+    unreadable = [name for name, one in zip(names, found, strict=True) if one is None]
     searched, confirmations = ([one for one in trials if (one.role == CONFIRM) == wanted] for wanted in (False, True))
     run = Run(folder, info, tuple(searched), tuple(unreadable), tuple(left_out), tuple(confirmations))
     return run.estimated(_estimates(folder))
@@ -187,6 +186,16 @@ def _estimates(folder: Folder) -> Estimates:
 
 class _Impossible(Exception):
     """Raised for a trial whose record has a value that no search writes."""
+
+
+def _read_or_excuse(folder: Folder) -> Trial | _Impossible | None:
+    """Return a trial, or what is impossible in its record; None where its recipe.json is torn, as by a kill."""
+    try:
+        return _read_trial(folder)
+    except _Impossible as problem:
+        return problem
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _read_trial(folder: Folder) -> Trial:

@@ -21,13 +21,13 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from analysis.pareto.frontier import frontier
 from analysis.pareto.growth import hypervolume_history
-from analysis.run.trials import Run
+from analysis.run.trials import Run, Trial
 from analysis.tables.trials import some_of
 from search.events import Listener, Outcome, Proposal, Row
 from trainables.evaluation.attacked_images import AttackedImages, in_a_row
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import Ending, State
-from trainables.storage import Folder
+from trainables.storage import Folder, for_each
 
 NAME = "tensorboard"
 FRONTIER = "frontier.png"  # in the folder of figures
@@ -160,16 +160,19 @@ def write_tensorboard(run: Run) -> None:
     on the frontier, fixed recipes and an even draw of the others; TensorBoard could not show all of them.
     """
     objectives = tuple(one["metric"] for one in run.info["objectives"])
-    for trial in some_of(run, {trial.id for trial in frontier(run)}, MOST):
-        if trial.history and trial.state is not State.RUNNING:
-            made = io.BytesIO()
-            file = EventFile(made)
-            for row in trial.history:
-                _write_row(file, row)
-            if trial.metrics:
-                _write_end(file, trial.role, trial.recipe, trial.metrics, objectives)
-                _write_images(file, run.folder.child("trials", trial.id), int(trial.metrics["epochs"]))
-            _replace(run.folder, _label(trial.number, trial.name or trial.role, trial.id), made)
+
+    def rebuild(trial: Trial) -> None:
+        made = io.BytesIO()
+        file = EventFile(made)
+        for row in trial.history:
+            _write_row(file, row)
+        if trial.metrics:
+            _write_end(file, trial.role, trial.recipe, trial.metrics, objectives)
+            _write_images(file, run.folder.child("trials", trial.id), int(trial.metrics["epochs"]))
+        _replace(run.folder, _label(trial.number, trial.name or trial.role, trial.id), made)
+
+    shown = some_of(run, {trial.id for trial in frontier(run)}, MOST)
+    for_each(run.folder, rebuild, [one for one in shown if one.history and one.state is not State.RUNNING])
     made = io.BytesIO()
     _write_search(EventFile(made), run)
     _replace(run.folder, "search", made)

@@ -1,11 +1,11 @@
-"""A folder is listed whatever other processes do to it meanwhile."""
+"""Folders: listed whatever other processes do to them meanwhile, and read side by side where they are remote."""
 
 import threading
 from pathlib import Path
 
 import pytest
 
-from trainables.storage import Folder
+from trainables.storage import AT_ONCE, Folder, for_each
 
 
 def test_a_folder_that_another_makes_and_removes_meanwhile_is_listed(tmp_path: Path) -> None:
@@ -47,3 +47,26 @@ def test_a_local_folder_is_written_in_many_ways(uri: str, tmp_path: Path, monkey
 def test_the_root_is_a_folder_too() -> None:
     assert Folder("/").local == Path("/")
     assert "tmp" in Folder("/").names()
+
+
+def test_tasks_on_remote_storage_wait_side_by_side() -> None:
+    together = threading.Barrier(AT_ONCE, timeout=10)
+
+    def task(number: int) -> int:
+        together.wait()  # a task that began only after another one ended would break it
+        return 10 * number
+
+    assert for_each(Folder("s3://lab/runs"), task, range(2 * AT_ONCE)) == [10 * one for one in range(2 * AT_ONCE)]
+
+
+def test_local_tasks_run_one_after_the_other_in_the_callers_thread(tmp_path: Path) -> None:
+    threads = for_each(Folder(str(tmp_path)), lambda _: threading.current_thread(), range(3))
+    assert threads == 3 * [threading.current_thread()]
+
+
+def test_an_error_of_a_task_is_the_callers() -> None:
+    def task(number: int) -> int:
+        return 1 // number
+
+    with pytest.raises(ZeroDivisionError):
+        for_each(Folder("s3://lab/runs"), task, [1, 0, 2])
