@@ -155,15 +155,24 @@ def read_info(folder: Folder) -> dict[str, Any]:
     return info
 
 
-def read_run(folder: Folder) -> Run:
+def read_run(folder: Folder, earlier: Run | None = None) -> Run:
     """Read a run directory, with all of its trials.
+
+    Args:
+        folder: the directory.
+        earlier: the same run as it was read before; trials that had ended by then are not read again.
 
     Raises:
         InvalidInput: the folder holds no run, or one of a format that this version cannot read.
     """
     info, names = read_info(folder), folder.child("trials").names()
+    ended = {one.id: one for one in earlier.everything if one.ending is not None} if earlier is not None else {}
+
+    def read(name: str) -> Trial | _Impossible | None:
+        return ended[name] if name in ended else _read_or_excuse(folder.child("trials", name))
+
     with paused():
-        found = for_each(folder, lambda name: _read_or_excuse(folder.child("trials", name)), names)
+        found = for_each(folder, read, names)
     trials = sorted((one for one in found if isinstance(one, Trial)), key=lambda trial: trial.number)
     left_out = [
         f"trials/{name}: left out, it has {one}"

@@ -34,11 +34,11 @@ def watch(folder: Folder, *, sleep: Callable[[float], None] = time.sleep) -> Non
     Raises:
         InvalidInput: the folder holds no run.
     """
-    live, told = sys.stdout.isatty(), -1
+    live, told, run = sys.stdout.isatty(), -1, None
     budget = extended(read_study(folder), read_extensions(folder)).budget
     while True:
         begun = time.monotonic()
-        run = read_run(folder)
+        run = read_run(folder, run)
         status = status_of(run)
         if live:
             size = shutil.get_terminal_size()
