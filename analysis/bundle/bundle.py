@@ -22,8 +22,6 @@ from analysis.export.onnx_models import check_accuracy
 from analysis.export.recipes import render
 from analysis.run.trials import Run, Trial
 from trainables.compression.compressor import Compressors
-from trainables.data.config import Data
-from trainables.data.image_folder import class_names
 from trainables.data.splits import Splits, load_splits
 from trainables.deployment.onnx_export import to_onnx
 from trainables.deployment.onnx_runtime import Latency, OnnxModel, latencies, require_onnx
@@ -125,7 +123,7 @@ def _write(
         (folder / "model.pt2").write_bytes(to_program(network, images.shape[1:]))
     except InvalidInput as problem:
         no_program = str(problem).removeprefix("model.name: ")
-    labels = labels_of(recipe.data, splits.classes)
+    labels = [splits.name_of(number) for number in range(splits.classes)]
     (folder / "config.json").write_text(
         json.dumps({"image_shape": images.shape[1:], "labels": labels}, indent=1) + "\n"
     )
@@ -158,17 +156,6 @@ def _write(
         took = f"{times[1].p50:.3f} and {times[1].p95:.3f} ms"
         beside = f"{reference.trial.name}: {took}, {len(reference.content):,} bytes"
     yield f"  one image in {times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread; {beside}"
-
-
-def labels_of(data: Data, classes: int) -> list[str]:
-    """Return the names of the classes: the folders' of an image folder, Fashion-MNIST's own, else their numbers."""
-    if data.name == "image_folder" and data.path is not None:
-        return list(class_names(Path(data.path).expanduser()))
-    if data.name == "fashion_mnist":
-        from torchvision.datasets import FashionMNIST
-
-        return list(FashionMNIST.classes)
-    return [str(number) for number in range(classes)]
 
 
 def _deployed(trial: Trial, recipe: Recipe, network: nn.Module, shape: tuple[int, ...]) -> Deployed:

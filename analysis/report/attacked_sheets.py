@@ -30,6 +30,7 @@ def attacked_sheets(run: Run, table: pd.DataFrame, first: Sequence[str]) -> dict
 
     Returns:
         count, factor: number of images, and by how much their changes are magnified, so that all of them can be seen.
+        names: names of the classes, by their numbers; empty in runs of versions that recorded none.
         labels, clean: their classes, and a PNG file in base64 of all of them in a row.
         of: by a recipe's id, `changes`, a PNG file of the same size whose pixels are those under attack minus those as
         they are, modulo 256; and `answers` and `attacked_answers` of the network.
@@ -54,6 +55,7 @@ def attacked_sheets(run: Run, table: pd.DataFrame, first: Sequence[str]) -> dict
     return {
         "count": len(shared.labels),
         "factor": max(1, 127 // max(largest, 1)),
+        "names": run.info.get("class_names", []),
         "labels": shared.labels.tolist(),
         "clean": _png(in_a_row(shared.images)),
         "of": found,

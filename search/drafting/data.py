@@ -48,7 +48,8 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
         np.concatenate([few.images, train.images[kept:]]),
         np.concatenate([few.labels, train.labels[kept:]]),
     )
-    chosen = Splits(train=Examples(train.images[:kept], train.labels[:kept]), validation=more)
+    kept_train = Examples(train.images[:kept], train.labels[:kept])
+    chosen = Splits(kept_train, more, splits.class_names)
     return data.model_copy(update={"validation_size": count}), chosen
 
 

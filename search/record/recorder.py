@@ -46,6 +46,7 @@ class Record(Listener):
         device: str,
         past_trials: Sequence[PastTrial] = (),
         found: Sequence[str] = (),
+        class_names: Sequence[str] = (),
     ) -> None:
         """Write study.yaml and run.json, once, before any trial runs.
 
@@ -57,6 +58,7 @@ class Record(Listener):
             device: PyTorch's name of the device that proposals train on.
             past_trials: proposals of earlier runs from which the sampler learns.
             found: what was found when the network was tried, a line each, for the report.
+            class_names: names of the data's classes, by their numbers, for the report; empty: not known.
         """
         self.still_held()
         self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
@@ -82,6 +84,7 @@ class Record(Listener):
                 "evaluation": study.protocol.model_dump(),
                 "environment": environment(study.resources.cpu, device) | {"data": data_fingerprint},
                 "network_findings": list(found),
+                "class_names": list(class_names),
                 "warm_start": list(past_trials),
                 "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),

@@ -119,6 +119,7 @@ def search(
             device=device,
             past_trials=past_trials,
             found=found,
+            class_names=splits.class_names,
         )
 
     return _run(

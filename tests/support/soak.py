@@ -59,7 +59,8 @@ def soak(hosts: Hosts, place: Path, seconds: float, chance: float, *, seed: int 
         seed: of the draws.
     """
     draws, toll, began = random.Random(seed), Toll(), time.monotonic()
-    limits = [f"budget.hours={seconds / 3600}", "budget.trials=100000", "resources.max_concurrent=8"]
+    limits = [f"budget.hours={seconds / 3600}", "budget.trials=100000", "budget.flops=null"]
+    limits.append("resources.max_concurrent=8")
     search = ["search", "digits", "--storage", str(place), "--name", "run", "--no-try", *changes([*SETTINGS, *limits])]
     driver, away = _temper(hosts, place, *search), dict[int, float]()
     next_draw, over = 0.0, math.inf
@@ -79,6 +80,7 @@ def soak(hosts: Hosts, place: Path, seconds: float, chance: float, *, seed: int 
                 away[host] = now + AWAY_SECONDS
                 toll.deaths += 1
         time.sleep(0.2)
+    assert time.monotonic() - began > seconds, f"the search ended before its time:\n{_log(place)[-1000:]}"
     toll.left = len(_without_outcome(place / "run"))
     if toll.left:
         assert _temper(hosts, place, "resume", str(place / "run")).wait(AFTERWARDS_SECONDS) == 0, _log(place)

@@ -8,16 +8,16 @@ import gzip
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data.checks import check_form, check_values
 from trainables.data.config import DataSet
-from trainables.data.image_folder import read_image_folder
+from trainables.data.image_folder import class_names, read_image_folder
 from trainables.data.memory_mapping import data_root
-from trainables.data.user_data import arrays_of, floats_of
+from trainables.data.user_data import arrays_of, class_names_of, floats_of
 from trainables.errors import InvalidInput
 from trainables.user_code import is_reference, user_function
 from trainables.user_errors import misfit, reported
@@ -25,14 +25,30 @@ from trainables.user_errors import misfit, reported
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DIGITS_TEST_SIZE = 300
 Split = Literal["train", "test"]
-Arrays = tuple[NDArray[Any], NDArray[Any]]
+GARMENTS = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
+)  # fmt: skip
+
+
+class Arrays(NamedTuple):
+    """The images of one split.
+
+    Attributes:
+        images: (n, channels, height, width).
+        labels: (n,) class numbers.
+        class_names: names of the classes, by their numbers; empty where none are known.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    class_names: tuple[str, ...] = ()
 
 
 def read(data: DataSet, split: Split) -> Arrays:
     """Reads the images and labels of one split, and opens no file of the other split.
 
     Returns:
-        Images (n, channels, height, width) float32 in [0, 1], and class numbers (n,) int64.
+        Images as float32 in [0, 1], and class numbers as int64.
 
     Raises:
         InvalidInput: no copy of the data set can be found, or it does not have that form.
@@ -40,7 +56,9 @@ def read(data: DataSet, split: Split) -> Arrays:
     if data.name == "image_folder":
         assert data.path is not None
         assert data.image_size is not None
-        return read_image_folder(Path(data.path).expanduser(), split, data.image_size)
+        root = Path(data.path).expanduser()
+        names = class_names(root)
+        return Arrays(*read_image_folder(root, split, data.image_size, names), names)
     if is_reference(data.name):
         load = user_function(data.name, "data.name")
         if problem := misfit(load, split):
@@ -49,14 +67,15 @@ def read(data: DataSet, split: Split) -> Arrays:
                 '"train" or "test"'
             )
         with reported(f"data.name: {data.name}({split!r})", " failed", 'it is called with "train" or "test"'):
-            arrays = arrays_of(load(split), data.name)
+            returned = load(split)
+            arrays = Arrays(*arrays_of(returned, data.name), class_names_of(returned))
     else:
         arrays = _NAMED[data.name](split)
-    images, labels = arrays
+    images, labels, names = arrays
     check_form(images, labels, data.name)
     images = floats_of(images)
     check_values(images, labels, data.name)
-    return images, labels.astype(np.int64, copy=False)
+    return Arrays(images, labels.astype(np.int64, copy=False), names)
 
 
 def _digits(split: Split) -> Arrays:
@@ -66,13 +85,13 @@ def _digits(split: Split) -> Arrays:
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
     chosen = order[:DIGITS_TEST_SIZE] if split == "test" else order[DIGITS_TEST_SIZE:]
-    return (images[chosen] / 16.0).astype(np.float32).reshape(-1, 1, 8, 8), labels[chosen]
+    return Arrays((images[chosen] / 16.0).astype(np.float32).reshape(-1, 1, 8, 8), labels[chosen])
 
 
 def _fashion_mnist(split: Split) -> Arrays:
     folder, prefix = _fashion_mnist_folder(), {"train": "train", "test": "t10k"}[split]
     images = _read_idx(folder / f"{prefix}-images-idx3-ubyte")
-    return images[:, None], _read_idx(folder / f"{prefix}-labels-idx1-ubyte")
+    return Arrays(images[:, None], _read_idx(folder / f"{prefix}-labels-idx1-ubyte"), GARMENTS)
 
 
 def _fashion_mnist_folder() -> Path:
@@ -120,8 +139,8 @@ def _torchvision(kind: str, split: Split) -> Arrays:
     images = np.asarray(found.data)
     labels = np.asarray(found.labels if kind == "SVHN" else found.targets)
     if kind.startswith("CIFAR"):
-        images = images.transpose(0, 3, 1, 2)
-    return (images[:, None] if images.ndim == 3 else images), labels
+        return Arrays(images.transpose(0, 3, 1, 2), labels, tuple(found.classes))
+    return Arrays(images[:, None] if images.ndim == 3 else images, labels)
 
 
 _NAMED: dict[str, Callable[[Split], Arrays]] = {

@@ -4,7 +4,6 @@ import hashlib
 import logging
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from trainables.data.checks import check_classes, check_left
 from trainables.data.config import Data, DataSet
-from trainables.data.image_folder import class_names
 from trainables.data.memory_mapping import chunks, mapped_file, open_mapped, taken
 from trainables.data.sources import read
 from trainables.errors import InvalidInput
@@ -64,15 +62,26 @@ class Examples:
 
 @dataclass(frozen=True)
 class Splits:
-    """The images that training and scoring see; the test split is not among them, see `load_test`."""
+    """The images that training and scoring see; the test split is not among them, see `load_test`.
+
+    Attributes:
+        train: the images to train on.
+        validation: the images that recipes are scored on.
+        class_names: names of the classes, by their numbers; empty where none are known.
+    """
 
     train: Examples
     validation: Examples
+    class_names: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
         """Number of classes: one more than the largest class number."""
         return int(max(self.train.labels.max(), self.validation.labels.max())) + 1
+
+    def name_of(self, number: int) -> str:
+        """Returns the name of a class, or its number where it has none."""
+        return self.class_names[number] if number < len(self.class_names) else str(number)
 
     def fingerprint(self) -> str:
         """Returns 16 hex digits of the SHA-256 of every pixel and label."""
@@ -92,8 +101,7 @@ def load_splits(data: Data) -> Splits:
     """
     from sklearn.model_selection import train_test_split  # late, so that trials start sooner: see `sources`
 
-    images, labels = read(data, "train")
-    names = class_names(Path(data.path).expanduser()) if data.path is not None else ()
+    images, labels, names = read(data, "train")
     wanted = data.validation_size + (data.train_size or 1)
     if len(labels) and wanted > len(labels):
         raise InvalidInput(
@@ -109,13 +117,15 @@ def load_splits(data: Data) -> Splits:
     return Splits(
         Examples(taken(images, train), np.ascontiguousarray(labels[train])),
         Examples(taken(images, validation), np.ascontiguousarray(labels[validation])),
+        names,
     )
 
 
 def load_test(data: DataSet) -> Examples:
     """Loads the test split, which only confirmation may use; each call is logged as a warning."""
     logger.warning("the test split of %s was opened", data.name)
-    return Examples(*read(data, "test"))
+    images, labels, _ = read(data, "test")
+    return Examples(images, labels)
 
 
 def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from trainables.data.image_folder import eight_bits
 from trainables.data.memory_mapping import chunks, new_array
@@ -38,6 +38,20 @@ def arrays_of(returned: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
         length = f" of length {len(returned)}" if hasattr(returned, "__len__") else ""
         raise InvalidInput(f"data.name: {name} gave a {type(returned).__name__}{length}, {PAIR}")
     return _whole(returned[0], "images", name), _whole(returned[1], "labels", name)
+
+
+def class_names_of(returned: Any) -> tuple[str, ...]:
+    """Returns the names of the classes of a Dataset that lists them as torchvision's do, in `classes`; else none.
+
+    Args:
+        returned: what the user's function returned; of a Subset the Dataset is asked.
+    """
+    while isinstance(returned, Subset):
+        returned = returned.dataset
+    names = getattr(returned, "classes", None)
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        return ()
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def _is_map_style(returned: Any) -> bool:

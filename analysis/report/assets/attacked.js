@@ -28,17 +28,18 @@ function tile(sheet, number, value, words) {
 }
 
 async function attackedTable(id) {
-  const { clean, factor, labels, of } = data.images;
+  const { clean, factor, labels, names, of } = data.images;
+  const named = (number) => names[number] ?? String(number);
   const [before, changes] = await Promise.all([pixelsOf(clean), pixelsOf(of[id].changes)]);
   const all = labels.map((_, number) => number);
   const line = (heading, cells) => make("tr", {}, make("th", { scope: "row" }, heading), ...cells.map((cell) => make("td", {}, cell)));
   const pictures = (heading, value) => line(heading, all.map((number) => tile(before, number, value, `image ${number + 1} ${heading}`)));
-  const answers = (heading, some) => line(heading, some.map((answer, number) => (answer === labels[number] ? String(answer) : make("strong", {}, `${answer} ✗`))));
+  const answers = (heading, some) => line(heading, some.map((answer, number) => (answer === labels[number] ? named(answer) : make("strong", {}, `${named(answer)} ✗`))));
   const after = (place) => (before.data[place] + changes.data[place]) & 255;
   return make("table", { class: "tiles" },
     pictures("as it is", (place) => before.data[place]), pictures("under attack", after),
     pictures(`change × ${factor}`, (place) => 128 + factor * (after(place) - before.data[place])),
-    line("class", labels.map(String)), answers("answer", of[id].answers), answers("answer under attack", of[id].attacked_answers));
+    line("class", labels.map(named)), answers("answer", of[id].answers), answers("answer under attack", of[id].attacked_answers));
 }
 
 async function showAttacked(place, heading, id) {

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from analysis.bundle import fresh
-from analysis.bundle.bundle import labels_of, write_bundles
+from analysis.bundle.bundle import write_bundles
 from analysis.evidence.comparisons import Confirmed
 from analysis.run.trials import Run, read_run
 from search.evaluating.subjects import Wanted, find
@@ -190,13 +190,3 @@ def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -
     with pytest.raises(InvalidInput, match="is there already, expected a folder that is new or empty"):
         written(run, "pruned", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_classes_have_names_where_the_data_name_them(tmp_path: Path) -> None:
-    for name in ("owl", "cat"):
-        (tmp_path / "train" / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / "train" / name / "a.png")
-    folder = Data(name="image_folder", path=str(tmp_path), image_size=8, validation_size=10)
-    assert labels_of(folder, 2) == ["cat", "owl"]
-    assert labels_of(Data(name="fashion_mnist", validation_size=10), 10)[-1] == "Ankle boot"
-    assert labels_of(DATA, 3) == ["0", "1", "2"]

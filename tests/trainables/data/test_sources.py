@@ -213,3 +213,18 @@ def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
     with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
         load_splits(Data(name="fashion_mnist", validation_size=500))
+
+
+def test_classes_have_names_where_the_data_name_them(tmp_path: Path) -> None:
+    for name in ("owl", "cat"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", (8, 8)).save(tmp_path / "train" / name / f"{number}.png")
+    folder = Data(name="image_folder", path=str(tmp_path), image_size=8, validation_size=10)
+    assert load_splits(folder).class_names == ("cat", "owl")
+    digits = load_splits(Data(name="digits", validation_size=10))
+    assert [digits.name_of(number) for number in (0, 9)] == ["0", "9"]
+
+
+def test_garments_have_the_names_that_torchvision_gives_them() -> None:
+    assert list(sources.GARMENTS) == datasets.FashionMNIST.classes

@@ -205,3 +205,19 @@ def test_a_function_that_does_not_take_the_split_is_refused_with_its_line(loaded
 def test_a_hole_in_the_labels_is_said_and_allowed(loaded, caplog: pytest.LogCaptureFixture) -> None:  # type: ignore[no-untyped-def]
     assert loaded("IMAGES, LABELS + 1").classes == 5
     assert "their_data:load has no image of the class 0: the network has outputs for it all the same" in caplog.text
+
+
+NAMED = "type('Named', (Pairs,), {{'classes': {classes}}})(lambda number: IMAGES[number])"
+
+
+@pytest.mark.parametrize("subset", [False, True])
+def test_classes_have_the_names_that_a_dataset_lists(loaded, subset: bool) -> None:  # type: ignore[no-untyped-def]
+    named = NAMED.format(classes=["ant", "bee", "cat"])
+    splits = loaded(f"torch.utils.data.Subset({named}, range(40))" if subset else named)
+    assert splits.class_names == ("ant", "bee", "cat")
+    assert [splits.name_of(number) for number in range(4)] == ["ant", "bee", "cat", "3"]
+
+
+def test_other_things_that_are_called_classes_are_no_names(loaded) -> None:  # type: ignore[no-untyped-def]
+    for classes in ("4", "range(4)", "None", "'four'"):
+        assert loaded(NAMED.format(classes=classes)).class_names == ()
