@@ -193,7 +193,7 @@ def _carried_out(lease: "Lease", search: Searching) -> "Results":
 
     unfinished = left_unfinished(run)
     if unfinished is None or any(trial.metrics for trial in run.trials):
-        print(f"\n{conclude(run)}\n\nReport   {folder}/report.html")
+        print(f"\n{conclude(run)}\n\nReport   {folder.child('report.html')}")
     if unfinished is not None:
         raise MachineFault(unfinished)
     return Results(run)

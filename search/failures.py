@@ -182,7 +182,7 @@ def storage_watched(folder: Folder) -> Iterator[None]:
             raise MachineFault(
                 f"{folder}: the process of a trial could not be started ({unstarted.rstrip('.')}); does the memory "
                 "suffice? Free some, or allow fewer trials at once with resources.max_concurrent. What finished is "
-                f"kept: `temper resume {folder}` goes on with it."
+                f"kept: `temper resume {folder.typed}` goes on with it."
             ) from None
         fault = next(filter(None, map(storage_fault, texts)), None) or why_unwritable(folder)
         if fault is None:
@@ -198,7 +198,7 @@ def _stopped(folder: Folder, fault: str) -> StorageFull:
         problem, todo = f"the folder for temporary files, {_full_temporary()}, is full", "free some space there, then"
     else:
         problem, todo = "the storage is full", "free some space, then"
-    goes_on = f"`temper resume {folder}` goes on with it" if _has_begun(folder) else "begin the search again"
+    goes_on = f"`temper resume {folder.typed}` goes on with it" if _has_begun(folder) else "begin the search again"
     return StorageFull(
         f"{folder}: {problem}. What finished is kept, and every epoch that was written; {todo} {goes_on}."
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -59,6 +60,11 @@ class Folder:
     def __str__(self) -> str:
         root, mark, options = self.uri.partition("?") if self.local is None else (self.uri, "", "")
         return "/".join([root.rstrip("/") or "/", *self.parts]) + mark + options
+
+    @property
+    def typed(self) -> str:
+        """The folder as it is typed in a shell: quoted where it has spaces, or a URI has `?` and `&`."""
+        return shlex.quote(str(self))
 
     @property
     def name(self) -> str:

@@ -115,7 +115,7 @@ def warnings(run: Run, trials: Sequence[Trial], confirmed: Mapping[str, Confirme
         elif trial.role in OURS:
             lines.append(
                 f"{label(trial)}: found, not confirmed: one seed, the images that the search chose by, and its own "
-                f"attack; `temper confirm {run.folder} --pick {trial.id[:8]}` makes evidence"
+                f"attack; `temper confirm {run.folder.typed} --pick {trial.id[:8]}` makes evidence"
             )
         if why := outside(run, trial):
             lines.append(f"{label(trial)}: outside the region that the study asks for: {why}")

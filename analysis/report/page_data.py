@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "curves": _curves(shown, table),
         "knee": knee,
         "images": attacked_sheets(run, table, [run.info["reference"], *([knee] if knee else [])]),
-        "export": f"temper export {shlex.quote(str(run.folder))} --pick",
+        "export": f"temper export {run.folder.typed} --pick",
     }
 
 

@@ -156,15 +156,15 @@ def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
     ago = "" if status.since is None else f" {_ago(max(0.0, (now - status.since).total_seconds()))} ago"
     host = "" if status.host is None else f" on {status.host}"
     why = "" if status.reason is None else f": {status.reason}"
-    goes_on = f"`temper resume {run.folder}` goes on with it."
+    goes_on = f"`temper resume {run.folder.typed}` goes on with it."
     match status.phase:
         case Phase.RUNNING:
             last = "nothing written yet" if status.silent is None else f"last written {_ago(status.silent)} ago"
             return [f"running{host}; {last}"]
         case Phase.FINISHED:
             if run.folder.exists("report.html"):
-                return [f"finished{ago}{why}; report {run.folder}/report.html"]
-            return [f"finished{ago}{why}; `temper report {run.folder}` writes its report."]
+                return [f"finished{ago}{why}; report {run.folder.child('report.html')}"]
+            return [f"finished{ago}{why}; `temper report {run.folder.typed}` writes its report."]
         case Phase.INTERRUPTED | Phase.FAILED:
             return [f"{status.phase.value}{ago}{host}{why}", goes_on]
         case Phase.DEAD:
@@ -186,7 +186,7 @@ def left_unfinished(run: Run) -> str | None:
     trials = "1 trial was" if len(left) == 1 else f"{len(left)} trials were"
     return (
         f"{run.folder}: {trials} left unfinished, and what needs them did not run. {told}{more}. What finished is "
-        f"kept: `temper resume {run.folder}` goes on with the rest. Where memory ran out, free some first."
+        f"kept: `temper resume {run.folder.typed}` goes on with the rest. Where memory ran out, free some first."
     )
 
 

@@ -127,6 +127,7 @@ def confirm(
     for one in (one for one in read_confirmations(derived) if one.number in numbers):
         lines = ["", *words.table(one), "", *words.sentences(one), *words.unreliable(one), ""]
         lines += [*conditions_table(one), "", words.progress(one)]
-        click.echo("\n".join([*lines, f"Kept in {folder}/confirm/{one.number}, and in {folder}/report.html"]))
+        kept, report = folder.child("confirm", str(one.number)), folder.child("report.html")
+        click.echo("\n".join([*lines, f"Kept in {kept}, and in {report}"]))
     if over is not None:
         click.echo(over)

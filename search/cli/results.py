@@ -180,7 +180,7 @@ def stop(run: str, wait: bool) -> None:
     read_info(folder)
     click.echo(f"{ask_to_stop(folder)} is asked to stop: what runs is finished, nothing more is proposed")
     if not wait:
-        click.echo(f"`temper status {run}` tells how far it is")
+        click.echo(f"`temper status {folder.typed}` tells how far it is")
         return
     while not has_ended(folder):
         sleep(1.0)
@@ -215,7 +215,7 @@ def report(run: str, force: bool) -> None:
     with storage_watched(folder):
         derived = derived_files.derive(found)
     sentence = derived_files.conclude(derived)
-    click.echo(f"{sentence}\n\nReport   {folder}/report.html")
+    click.echo(f"{sentence}\n\nReport   {folder.child('report.html')}")
     if (unfinished := left_unfinished(derived)) is not None:
         click.echo(unfinished, err=True)
 

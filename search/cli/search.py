@@ -182,17 +182,17 @@ def _watch(lease: "Lease", started: float, search: Searching) -> None:
         f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
     )
     click.echo(f"\n{sentence}\n")
-    click.echo(f"Report   {folder}/report.html")
-    click.echo(f"Curves   tensorboard --logdir {folder}/tensorboard")
+    click.echo(f"Report   {folder.child('report.html')}")
+    click.echo(f"Curves   tensorboard --logdir {folder.child('tensorboard').typed}")
     if (choice := first_pick(run)) is not None:  # an empty frontier offers nothing; the verdict says why it is empty
-        click.echo(f"Next     temper export {folder} --pick {choice} --format yaml")
+        click.echo(f"Next     temper export {folder.typed} --pick {choice} --format yaml")
     if unfinished is not None:
         raise MachineFault(unfinished)
 
 
 def _interrupted(folder: "Folder") -> str:
     if folder.exists("run.json"):
-        return f"Interrupted. What finished is kept: `temper resume {folder}` goes on with it."
+        return f"Interrupted. What finished is kept: `temper resume {folder.typed}` goes on with it."
     return "Interrupted before the search began: nothing was written."
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
         path.write_text(text)
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written ({error.strerror})") from error
-    click.echo(f"Wrote      {file}\nNext       temper search {file}")
+    click.echo(f"Wrote      {file}\nNext       temper search {shlex.quote(file)}")
 
 
 @click.command()

@@ -169,7 +169,7 @@ def ask_to_stop(run: Folder) -> str:
     place, sessions = run.child(LEASES, str(_latest(run))), read_sessions(run)
     if has_ended(run) or not sessions or sessions[-1].end is not None:
         raise InvalidInput(
-            f"{run}: no search works on it, so there is nothing to stop; `temper status {run}` says more"
+            f"{run}: no search works on it, so there is nothing to stop; `temper status {run.typed}` says more"
         )
     who = "somebody"
     with suppress(KeyError, OSError, ImportError):  # a container may know no name of its user

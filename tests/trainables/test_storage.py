@@ -1,5 +1,6 @@
 """Folders: listed whatever other processes do to them meanwhile, and read side by side where they are remote."""
 
+import shlex
 import threading
 from pathlib import Path
 
@@ -70,3 +71,12 @@ def test_an_error_of_a_task_is_the_callers() -> None:
 
     with pytest.raises(ZeroDivisionError):
         for_each(Folder("s3://lab/runs"), task, [1, 0, 2])
+
+
+@pytest.mark.parametrize(
+    "uri", ["/runs/a b", "/runs/it's", "s3://lab/runs?scheme=http&endpoint_override=here%3A9000", "/runs/plain"]
+)
+def test_a_folder_is_typed_so_that_a_shell_takes_it_for_one_word(uri: str) -> None:
+    folder = Folder(uri).child("run")
+    assert shlex.split(f"temper status {folder.typed}") == ["temper", "status", str(folder)]
+    assert (folder.typed == str(folder)) == (uri == "/runs/plain")
