@@ -77,11 +77,9 @@ class RandomChooser:
         """Choose one of the choices."""
         self._offered[name] = lambda: CategoricalDistribution(choices)
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
-        if all(isinstance(choice, int | float) for choice in choices):
-            return self._note(name, value, _share(sorted(choices).index(value), 0, len(choices) - 1, log=False))
-        if len(choices) > 1:
-            self.features |= {f"{name}={choice}": float(choice == value) for choice in choices}
         self.params[name] = value
+        if len(choices) > 1:
+            self.features |= _coordinates(name, tuple(choices), value)
         return value
 
     def position(self, name: str, value: float) -> float:
@@ -109,6 +107,14 @@ def _share(value: float, low: float, high: float, *, log: bool) -> float | None:
     if low == high:
         return None
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+
+
+@lru_cache(maxsize=1024)  # a study has some ten lists of choices, and each candidate asks for most of them
+def _coordinates(name: str, choices: tuple[Any, ...], chosen: Any) -> Mapping[str, float]:
+    """Return what one of several choices is as coordinates: its place if all are numbers, else 0 or 1 for each."""
+    if all(isinstance(choice, int | float) for choice in choices):
+        return {name: sorted(choices).index(chosen) / (len(choices) - 1)}
+    return {f"{name}={choice}": float(choice == chosen) for choice in choices}
 
 
 class ExhaustiveChooser:

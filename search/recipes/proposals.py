@@ -93,8 +93,10 @@ def _pretraining_epochs(trial: Chooser, lengths: IntRange | None) -> int | None:
 
 
 def _compression(trial: Chooser, space: CompressionSpace) -> Compression:
+    if not space.alternatives:
+        return _pruning(trial, space)
     others = {one.model_dump_json(): one for one in space.alternatives}
-    chosen = trial.suggest_categorical("compression", [PRUNING, *others]) if others else PRUNING
+    chosen = trial.suggest_categorical("compression", [PRUNING, *others])
     return _pruning(trial, space) if chosen == PRUNING else others[chosen]
 
 
@@ -138,6 +140,8 @@ def _perturbation(trial: Chooser, space: PerturbationSpace) -> Perturbation:
 
 def _of_models(trial: Chooser, name: str, choices: Sequence[Part]) -> Part:
     """Choose one of the space's losses or loops, which Optuna knows by their JSON."""
+    if len(choices) == 1:
+        return choices[0]
     models = {choice.model_dump_json(): choice for choice in choices}
     return models[trial.suggest_categorical(name, list(models))] if len(models) > 1 else choices[0]
 
