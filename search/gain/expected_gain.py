@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class ExpectedGain:
         self._settled: dict[str, tuple[int, list[Observation]]] = {}
         self._front: list[KnownProposal] = []  # the frontier of the first `_compared` that ended
         self._compared = 0
+        self._over = 0  # so many of the first proposals have ended
 
     def end(self, known: KnownProposal, outcome: Outcome) -> None:
         """Note how a proposal ended."""
@@ -128,13 +129,19 @@ class ExpectedGain:
             return None
         left = Undominated(corner)
         left.add(one.costs for one in self.front(base))
-        found, running = left.dominated(), [one for one in self.known.values() if one.outcome is None]
+        found, running = left.dominated(), self._running()
         gains = self._beside(running, features, costs, left) if running else self._alone(features, costs, left)
         if gains is None:
             return None
         for bound in self._study.constraints:
             gains *= self._probability_of_feasibility(bound, features, base)
         return gains, found
+
+    def _running(self) -> list[KnownProposal]:
+        """Return the proposals that run; of the first ones, which have all ended, none is looked at again."""
+        later = list(islice(self.known.values(), self._over, None))
+        self._over += sum(1 for _ in takewhile(lambda one: one.outcome is not None, later))
+        return [one for one in later if one.outcome is None]
 
     def estimates(self) -> Estimates:
         """Return the model's mean and standard deviation of the final score of each proposal that finished."""
