@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -95,7 +96,7 @@ class OptunaSampler(Sampler):
             self.refuse(self._ask_for(params, self._asks.take()))
         self._next_first()
         candidate = self._ask_for(proposal.params, self._asks.take())
-        same_recipe(proposal, candidate.recipe)
+        candidate = replace(candidate, recipe=same_recipe(proposal, candidate.recipe))
         trial = self._asked[candidate.ask]
         for name, value in (proposal.asked.attributes if proposal.asked else {}).items():
             self.optuna._storage.set_trial_system_attr(trial._trial_id, name, value)

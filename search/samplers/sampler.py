@@ -200,7 +200,7 @@ def sampler_of(
 
 
 def same_recipe(proposal: Proposal, recipe: Recipe) -> Recipe:
-    """Check that a past proposal's parameters still make its recipe, and return that recipe.
+    """Check that a past proposal's parameters still make its recipe, and return the proposal's, which knows its id.
 
     Args:
         proposal: the past proposal.
@@ -209,6 +209,6 @@ def same_recipe(proposal: Proposal, recipe: Recipe) -> Recipe:
     Raises:
         TemperError: it is another recipe.
     """
-    if recipe.id != proposal.recipe.id:
+    if recipe != proposal.recipe and recipe.id != proposal.recipe.id:  # to compare them takes a fifth of an id's time
         raise TemperError(f"recipe {proposal.recipe.id}: its parameters make another recipe now")
-    return recipe
+    return proposal.recipe
