@@ -155,12 +155,14 @@ def read_info(folder: Folder) -> dict[str, Any]:
     return info
 
 
-def read_run(folder: Folder, earlier: Run | None = None) -> Run:
+def read_run(folder: Folder, earlier: Run | None = None, *, curves: bool = True) -> Run:
     """Read a run directory, with all of its trials.
 
     Args:
         folder: the directory.
         earlier: the same run as it was read before; trials that had ended by then are not read again.
+        curves: read the learning curves of complete trials too, which takes two fifths of the time; without them their
+            `history` is empty. To say how a run stands, their final numbers are enough.
 
     Raises:
         InvalidInput: the folder holds no run, or one of a format that this version cannot read.
@@ -169,7 +171,7 @@ def read_run(folder: Folder, earlier: Run | None = None) -> Run:
     ended = {one.id: one for one in earlier.everything if one.ending is not None} if earlier is not None else {}
 
     def read(name: str) -> Trial | _Impossible | None:
-        return ended[name] if name in ended else _read_or_excuse(folder.child("trials", name))
+        return ended[name] if name in ended else _read_or_excuse(folder.child("trials", name), curves)
 
     with paused():
         found = for_each(folder, read, names)
@@ -197,17 +199,17 @@ class _Impossible(Exception):
     """Raised for a trial whose record has a value that no search writes."""
 
 
-def _read_or_excuse(folder: Folder) -> Trial | _Impossible | None:
+def _read_or_excuse(folder: Folder, curves: bool) -> Trial | _Impossible | None:
     """Return a trial, or what is impossible in its record; None where its recipe.json is torn, as by a kill."""
     try:
-        return _read_trial(folder)
+        return _read_trial(folder, curves)
     except _Impossible as problem:
         return problem
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _read_trial(folder: Folder) -> Trial:
+def _read_trial(folder: Folder, curves: bool) -> Trial:
     record = folder.read_json("recipe.json")
     if record["id"] != folder.parts[-1]:
         raise ValueError(f"{folder}: holds recipe {record['id']}")
@@ -234,7 +236,7 @@ def _read_trial(folder: Folder) -> Trial:
         ended=outcome.get("ended"),
         seconds=outcome.get("seconds", 0.0),
         metrics=outcome.get("metrics") or {},
-        history=_history(folder.child("checkpoint")),
+        history=_history(folder.child("checkpoint")) if curves or not outcome.get("metrics") else (),
         robust_correct=None if correct is None else correct.astype(np.bool_),
         lost=None if outcome else last_loss(folder),
     )

@@ -29,7 +29,7 @@ def status(run: str, as_json: bool, watched: bool) -> None:
     from analysis.run.trials import read_run
     from search.resume.comparison import changed_code
 
-    found = read_run(Folder(run))
+    found = read_run(Folder(run), curves=False)
     if as_json:
         data = status_data(found, status_of(found))
         click.echo(json.dumps({**data, "changed": changed_code(found)}, indent=1))

@@ -38,7 +38,7 @@ def watch(folder: Folder, *, sleep: Callable[[float], None] = time.sleep) -> Non
     budget = extended(read_study(folder), read_extensions(folder)).budget
     while True:
         begun = time.monotonic()
-        run = read_run(folder, run)
+        run = read_run(folder, run, curves=False)
         status = status_of(run)
         if live:
             size = shutil.get_terminal_size()
