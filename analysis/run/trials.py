@@ -160,7 +160,8 @@ def read_run(folder: Folder, earlier: Run | None = None, *, curves: bool = True)
 
     Args:
         folder: the directory.
-        earlier: the same run as it was read before; trials that had ended by then are not read again.
+        earlier: the same run as it was read before, with or without `curves` as now; trials that had ended by then are
+            not read again.
         curves: read the learning curves of complete trials too, which takes two fifths of the time; without them their
             `history` is empty. To say how a run stands, their final numbers are enough.
 

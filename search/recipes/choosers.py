@@ -78,7 +78,7 @@ class RandomChooser:
         self._offered[name] = lambda: CategoricalDistribution(choices)
         value = self._chosen[name] if name in self._chosen else choices[int(self._rng.integers(len(choices)))]
         self.params[name] = value
-        if len(choices) > 1:
+        if len(choices) > 1:  # a single choice tells nothing
             self.features |= _coordinates(name, tuple(choices), value)
         return value
 

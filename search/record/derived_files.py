@@ -19,7 +19,7 @@ def derive(run: Run) -> Run:
     """Rebuild every derived file of a run from its trials/: report, tables, figures, study.db, TensorBoard.
 
     Args:
-        run: the run, which must have just been read.
+        run: the run, which must have just been read, with its curves.
 
     Returns:
         The run with the estimates of its search's model.

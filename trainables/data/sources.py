@@ -59,6 +59,7 @@ def read(data: DataSet, split: Split) -> Arrays:
         root = Path(data.path).expanduser()
         names = class_names(root)
         return Arrays(*read_image_folder(root, split, data.image_size, names), names)
+    returned: Any = None
     if is_reference(data.name):
         load = user_function(data.name, "data.name")
         if problem := misfit(load, split):
@@ -68,14 +69,14 @@ def read(data: DataSet, split: Split) -> Arrays:
             )
         with reported(f"data.name: {data.name}({split!r})", " failed", 'it is called with "train" or "test"'):
             returned = load(split)
-            arrays = Arrays(*arrays_of(returned, data.name), class_names_of(returned))
+            arrays = Arrays(*arrays_of(returned, data.name))
     else:
         arrays = _NAMED[data.name](split)
     images, labels, names = arrays
     check_form(images, labels, data.name)
     images = floats_of(images)
     check_values(images, labels, data.name)
-    return Arrays(images, labels.astype(np.int64, copy=False), names)
+    return Arrays(images, labels.astype(np.int64, copy=False), names or class_names_of(returned, labels))
 
 
 def _digits(split: Split) -> Arrays:

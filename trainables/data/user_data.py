@@ -40,18 +40,22 @@ def arrays_of(returned: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return _whole(returned[0], "images", name), _whole(returned[1], "labels", name)
 
 
-def class_names_of(returned: Any) -> tuple[str, ...]:
+def class_names_of(returned: Any, labels: NDArray[Any]) -> tuple[str, ...]:
     """Returns the names of the classes of a Dataset that lists them as torchvision's do, in `classes`; else none.
 
+    Where labels are changed on their way, or there are more or fewer names than classes, the names may be of others.
+
     Args:
-        returned: what the user's function returned; of a Subset the Dataset is asked.
+        returned: what the user's function returned; of a Subset that has no `classes` the Dataset below it is asked.
+        labels: (n,) the class numbers that it gave.
     """
-    while isinstance(returned, Subset):
+    while isinstance(returned, Subset) and not hasattr(returned, "classes"):
         returned = returned.dataset
     names = getattr(returned, "classes", None)
-    if not isinstance(names, Sequence) or isinstance(names, str):
+    if not isinstance(names, Sequence) or isinstance(names, str) or getattr(returned, "target_transform", None):
         return ()
-    return tuple(names) if all(isinstance(name, str) for name in names) else ()
+    fits = len(names) == labels.max() + 1 and all(isinstance(name, str) for name in names)
+    return tuple(names) if fits else ()
 
 
 def _is_map_style(returned: Any) -> bool:

@@ -207,17 +207,28 @@ def test_a_hole_in_the_labels_is_said_and_allowed(loaded, caplog: pytest.LogCapt
     assert "their_data:load has no image of the class 0: the network has outputs for it all the same" in caplog.text
 
 
-NAMED = "type('Named', (Pairs,), {{'classes': {classes}}})(lambda number: IMAGES[number])"
+KINDS = ["ant", "bee", "cat", "dog"]
+
+
+def named(classes: object) -> str:
+    """A data set of four classes whose class lists other classes, as a line of Python."""
+    return f"type('Named', (Pairs,), {{'classes': {classes}}})(lambda number: IMAGES[number])"
 
 
 @pytest.mark.parametrize("subset", [False, True])
 def test_classes_have_the_names_that_a_dataset_lists(loaded, subset: bool) -> None:  # type: ignore[no-untyped-def]
-    named = NAMED.format(classes=["ant", "bee", "cat"])
-    splits = loaded(f"torch.utils.data.Subset({named}, range(40))" if subset else named)
-    assert splits.class_names == ("ant", "bee", "cat")
-    assert [splits.name_of(number) for number in range(4)] == ["ant", "bee", "cat", "3"]
+    returned = named(KINDS)
+    splits = loaded(f"torch.utils.data.Subset({returned}, range(40))" if subset else returned)
+    assert splits.class_names == ("ant", "bee", "cat", "dog")
+    assert [splits.name_of(number) for number in (0, 3, 4)] == ["ant", "dog", "4"]
 
 
-def test_other_things_that_are_called_classes_are_no_names(loaded) -> None:  # type: ignore[no-untyped-def]
-    for classes in ("4", "range(4)", "None", "'four'"):
-        assert loaded(NAMED.format(classes=classes)).class_names == ()
+def test_a_subset_that_names_its_classes_is_believed(loaded) -> None:  # type: ignore[no-untyped-def]
+    own = f"type('Own', (torch.utils.data.Subset,), {{'classes': {KINDS[::-1]}}})"
+    assert loaded(f"{own}({named(KINDS)}, range(40))").class_names[0] == "dog"
+
+
+def test_names_that_may_be_those_of_other_classes_are_left_out(loaded) -> None:  # type: ignore[no-untyped-def]
+    changed = named(f"{KINDS}, 'target_transform': abs")
+    for returned in (changed, *map(named, ("4", "range(4)", "None", "'four'", KINDS[1:], [*KINDS, "eel"]))):
+        assert loaded(returned).class_names == (), returned
