@@ -9,6 +9,7 @@ import pytest
 
 from analysis.run.trials import Run, read_run
 from search.monitoring.importances import FEWEST, importances, write_importances
+from search.samplers.optuna_storage import frozen_trial
 from tests.support.run_directories import add, start
 from trainables.storage import Folder
 
@@ -40,6 +41,18 @@ def test_what_scores_follow_matters_most_for_each_objective(tmp_path: Path) -> N
         assert sum(shares.values()) == pytest.approx(1)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert found["robust_accuracy"]["matters"] > 0.8
+
+
+def test_trials_that_are_not_copied_tell_what_optunas_own_study_tells(tmp_path: Path) -> None:
+    run = run_of(tmp_path, 60)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for one in run.trials:
+        values = [one.metrics["robust_accuracy"], one.metrics["train_flops"]]
+        study.add_trial(frozen_trial(one.params, one.distributions, one.state, values))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.1)
+    with pytest.warns(UserWarning, match="to achieve low"):
+        flops = optuna.importance.get_param_importances(study, evaluator=evaluator, target=lambda one: one.values[1])
+    assert importances(run)["train_flops"] == pytest.approx(flops)
 
 
 def test_few_proposals_say_nothing_and_an_older_file_goes(tmp_path: Path) -> None:
