@@ -30,35 +30,39 @@ class Comparison:
         return self.other.part == "opponent"
 
 
-def comparisons(confirmation: Confirmation) -> list[Comparison]:
-    """Return every comparison of a pick with what it is held against, and with its opponents, as far as they ran."""
-    pairs = [
+def pairs(confirmation: Confirmation) -> list[tuple[Entry, Entry]]:
+    """Return each pick with what it is held against, and with its opponents."""
+    return [
         (pick, other)
         for pick in confirmation.entries
         for other in confirmation.entries
-        if pick.part == "pick"
-        and (other.part == "against" or other.pick == pick.name)
-        and confirmation.whole(pick)
-        and confirmation.whole(other)
+        if pick.part == "pick" and (other.part == "against" or other.pick == pick.name)
     ]
-    made = []
-    for pick, other in pairs:
+
+
+def comparisons(confirmation: Confirmation) -> list[Comparison]:
+    """Return the comparisons of which both sides are whole; their bounds hold for all that are planned together."""
+    planned, made = pairs(confirmation), []
+    for pick, other in planned:
+        if not (confirmation.whole(pick) and confirmation.whole(other)):
+            continue
         differences = confirmation.robust(pick) - confirmation.robust(other)
-        verdict = decide(estimate(differences), margin=confirmation.margin, comparisons=len(pairs))
+        verdict = decide(estimate(differences), margin=confirmation.margin, comparisons=len(planned))
         made.append(Comparison(pick, other, verdict, sign_flip_p(differences.mean(axis=1))))
     return made
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What the strongest confirmation of a trial found.
+    """What the strongest confirmations of a trial found.
 
     Attributes:
-        number: the confirmation.
+        number: the confirmation that its robust accuracy is of.
         seeds: number of fresh seeds.
         robust_accuracy: under the ensemble on the test split, the mean over seeds, 0–1.
         low, high: its two-sided 95% interval, over seeds and images.
-        parity: whether it is at parity with the reference; None: it is the reference, or was not held against it.
+        parity: whether it is at parity with the reference, by the strongest confirmation that held it against it; None:
+            it is the reference, or was not held against it.
         doubts: why its numbers, or the reference's, cannot be trusted; empty where every check passed.
     """
 
@@ -74,22 +78,26 @@ class Confirmed:
 def confirmed(run: Run) -> dict[str, Confirmed]:
     """Return, by the id of the trial that was found, what the strongest confirmation of it says.
 
-    Fast opponents are in it by the id of their recipe, which no trial of the search need have.
+    Fast opponents are in it by the id of their recipe, which no trial of the search need have. A confirmation that did
+    not hold a trial against the reference, or is not through with that, leaves an earlier answer on parity as it is.
     """
     found: dict[str, Confirmed] = {}
+    held: dict[str, tuple[Answer, list[str]]] = {}  # on parity, with what there is to doubt of it
     for confirmation in sorted(read_confirmations(run), key=lambda one: (one.strength, one.number)):
         against = {one.pick.id: one for one in comparisons(confirmation) if one.other.id == run.info["reference"]}
         for entry in filter(confirmation.whole, confirmation.entries):
             level = estimate(confirmation.robust(entry))
-            held = against.get(entry.id)
-            doubts = [*confirmation.doubts(entry), *(confirmation.doubts(held.other) if held else [])]
+            if (one := against.get(entry.id)) is not None:
+                held[entry.id] = one.verdict.parity, [*confirmation.doubts(entry), *confirmation.doubts(one.other)]
+            parity, of_parity = held.get(entry.id, (None, []))
+            doubts = [*confirmation.doubts(entry), *of_parity]
             found[entry.id] = Confirmed(
                 number=confirmation.number,
                 seeds=len(confirmation.seeds),
                 robust_accuracy=level.mean,
                 low=level.lower(0.025),
                 high=level.upper(0.025),
-                parity=None if held is None else held.verdict.parity,
+                parity=parity,
                 doubts=tuple(dict.fromkeys(doubts)),
             )
     return found

@@ -1,6 +1,7 @@
 """Reads what `temper confirm` has planned and found so far, from the run directory alone."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from analysis.run.trials import Run, Trial
 from trainables.assessment.attack_record import AttackRecord, AttackSetting, read_attack
-from trainables.conditions.record import Conditions, read_conditions
+from trainables.conditions.record import THE_BASE, Conditions, read_conditions
 from trainables.evaluation.config import Strength, ThreatModel
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -52,6 +53,8 @@ class Confirmation:
         margin: robust accuracy that a pick may lose and still be at parity, 0–1.
         results: what was found of each entry with each seed, of those that are trained and attacked.
         conditions: what was measured of each entry with each seed under conditions that it was not trained for.
+        failures: why the training of an entry with a seed has ended without a network to attack, in words.
+        images: hash of the test images that all results are of; empty while there are none.
     """
 
     number: int
@@ -61,6 +64,12 @@ class Confirmation:
     margin: float
     results: Results
     conditions: Mapping[tuple[str, int], Conditions]
+    failures: Mapping[tuple[str, int], str]
+    images: str
+
+    def failed(self, entry: Entry) -> list[str]:
+        """Return with which seeds an entry's training came to nothing, and why, in words."""
+        return [f"seed {seed}: {why}" for (name, seed), why in self.failures.items() if name == entry.name]
 
     def whole(self, entry: Entry) -> bool:
         """Return whether an entry has a result with every seed."""
@@ -88,7 +97,7 @@ class Confirmation:
 def read_confirmations(run: Run) -> tuple[Confirmation, ...]:
     """Read the confirmations of a run, in order; one whose plan is torn is left out."""
     # A recipe that is a file of weights has no seed, so what it is confirmed by is the search's own trial.
-    trials = {trial.id: trial for trial in run.everything if trial.state is State.COMPLETE}
+    trials = {trial.id: trial for trial in run.everything if trial.state is not State.RUNNING}
     found = []
     for name in sorted((name for name in run.folder.child(CONFIRMATIONS).names() if name.isdigit()), key=int):
         try:
@@ -112,13 +121,34 @@ def _read(number: int, plan: dict[str, Any], run: Folder, trials: Mapping[str, T
         )
         for one in plan["contenders"]
     )
-    results, conditions = {}, {}
+    sources = {THE_BASE, *(one.name for one in entries if one.part == "against")}
+    results, conditions, failures = {}, {}, {}
     for entry in entries:
-        for seed, trial in entry.trials.items():
-            record = read_attack(run.child("trials", trial), setting) if trial in trials else None
-            if record is not None:
-                results[entry.name, seed] = trials[trial], record
-            measured = read_conditions(run.child("trials", trial), setting, ()) if trial in trials else None
-            if measured is not None:
-                conditions[entry.name, seed] = measured
-    return Confirmation(number, entries, tuple(plan["seeds"]), setting, float(plan["margin"]), results, conditions)
+        for seed, name in entry.trials.items():
+            trial, place = trials.get(name), run.child("trials", name)
+            if trial is None:
+                continue
+            if trial.state is not State.COMPLETE:
+                failures[entry.name, seed] = trial.reason or trial.state.value
+                continue
+            if (record := read_attack(place, setting)) is not None:
+                results[entry.name, seed] = trial, record
+            if (measured := read_conditions(place, setting, ())) is not None:
+                conditions[entry.name, seed] = measured.of_sources(sources)
+    # Only what was found on the same images is compared; a plan of before does not say on which.
+    images = plan.get("images") or _commonest(record.images for _, record in results.values())
+    return Confirmation(
+        number=number,
+        entries=entries,
+        seeds=tuple(plan["seeds"]),
+        setting=setting,
+        margin=float(plan["margin"]),
+        results={key: found for key, found in results.items() if found[1].images == images},
+        conditions={key: found for key, found in conditions.items() if found.images in ("", images)},
+        failures=failures,
+        images=images,
+    )
+
+
+def _commonest(hashes: Iterable[str]) -> str:
+    return max(Counter(hashes).items(), key=lambda one: one[1], default=("", 0))[0]

@@ -6,7 +6,7 @@ from typing import Literal
 from analysis.evidence.crossed import Estimate
 
 Answer = Literal["yes", "no", "undecided"]
-TAIL = 0.05  # probability with which any bound of all comparisons may be wrong
+TAIL = 0.05  # probability with which any lower bound of all comparisons may be wrong, and any upper one
 FEWEST_SEEDS = 3  # two seeds never decide
 MOST_SEEDS = 1000  # up to which more seeds are offered
 
@@ -39,7 +39,8 @@ def decide(estimate: Estimate, *, margin: float, comparisons: int = 1) -> Verdic
 
     Parity is yes where the lower bound of the difference is above −margin, and no where the upper one is below. Better
     is yes where the lower bound is above 0, and no where the upper one is at most 0. Each bound may be wrong with a
-    probability of 5% divided by the number of comparisons (Bonferroni), so that all hold together with 95%.
+    probability of 5% divided by the number of comparisons (Bonferroni): all lower bounds hold together with 95%, and so
+    do all upper ones. Both sides together, as one interval, hold with 90%.
 
     Args:
         estimate: the difference, ours minus theirs, in accuracy.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.evidence.comparisons import Comparison, Confirmed, comparisons
+from analysis.evidence.comparisons import Comparison, Confirmed, comparisons, pairs
 from analysis.evidence.conditions import conditions_of
 from analysis.evidence.confirmation import Confirmation, read_confirmations
 from analysis.evidence.rows import row, rows
@@ -13,6 +13,7 @@ from analysis.evidence.verdict import Verdict
 from analysis.run.trials import Run
 from trainables.evaluation.config import Strength, threat_words
 
+SHOWN = 3  # failed trainings that a sentence names
 ENSEMBLE: Mapping[Strength, str] = {
     "quick": "the quick ensemble",
     "standard": "the ensemble",
@@ -31,7 +32,8 @@ def table(confirmation: Confirmation) -> list[str]:
     ]
     for one in found:
         if not one.seeds:
-            lines.append(f"{one.entry.name:{widest}}  not attacked yet")
+            failed = confirmation.failed(one.entry)
+            lines.append(f"{one.entry.name:{widest}}  {'no network' if failed else 'not attacked yet'}")
             continue
         spread = f"±{one.spread:.3f}" if one.seeds > 1 else "      "
         lines.append(
@@ -44,17 +46,34 @@ def table(confirmation: Confirmation) -> list[str]:
     return lines
 
 
-def sentences(confirmation: Confirmation) -> list[str]:
-    """Return a sentence for each pick and what it is held against, and one on what the intervals mean."""
-    made, seeds = comparisons(confirmation), len(confirmation.seeds)
+def verdicts(confirmation: Confirmation) -> list[str]:
+    """Return a sentence for each pick and what it is held against, and one for each pair that can have no verdict."""
+    made = comparisons(confirmation)
     lines = [
         _sentence(confirmation, one, [other for other in made if other.pick == one.pick and other.is_opponent])
         for one in made
         if not one.is_opponent
     ]
+    for pick, other in pairs(confirmation):
+        failed = [f"{one.name} with {said}" for one in (pick, other) for said in confirmation.failed(one)]
+        if failed:
+            lines.append(
+                f"No verdict on {pick.name} against {other.name}: training came to nothing, {_all_of(failed)}."
+            )
+    return lines
+
+
+def _all_of(failed: Sequence[str]) -> str:
+    return "; ".join(failed[:SHOWN]) + (f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else "")
+
+
+def sentences(confirmation: Confirmation) -> list[str]:
+    """Return the verdicts, and a sentence on what the intervals mean."""
+    lines, made, seeds = verdicts(confirmation), comparisons(confirmation), len(confirmation.seeds)
     if made:
+        planned = len(pairs(confirmation))
         lines.append(
-            f"Bounds are one-sided, 95% for all {len(made)} comparisons together, over seeds and images, under "
+            f"Bounds are one-sided, 95% for all {planned} comparisons together, over seeds and images, under "
             f"{threat_words(confirmation.setting.threat_model)}. The sign-flip test, which knows seeds alone and gives "
             f"p ≥ {smallest_p(seeds):.3g} with {seeds} seeds, says of the pick being better: "
             + ", ".join(f"p = {one.p:.3g} against {one.other.name}" for one in made)
@@ -165,14 +184,16 @@ def progress(confirmation: Confirmation) -> str:
     """Return how far a confirmation is, in words."""
     whole = len(confirmation.seeds) * len(confirmation.entries)
     seeds = f"{len(confirmation.seeds)} fresh seeds, {ENSEMBLE[confirmation.setting.attack]}"
-    return f"confirmation {confirmation.number} ({seeds}): {len(confirmation.results)} of {whole} networks attacked"
+    words = f"confirmation {confirmation.number} ({seeds}): {len(confirmation.results)} of {whole} networks attacked"
+    failed = len(confirmation.failures)
+    return f"{words}, {failed} {'has' if failed == 1 else 'have'} come to nothing" if failed else words
 
 
 def status_lines(run: Run) -> list[str]:
     """Return what the confirmations of a run have come to, in lines: the verdicts, or how far one is."""
     lines = []
     for one in read_confirmations(run):
-        said = [f"confirmation {one.number}: {sentence}" for sentence in sentences(one)[:-1]]
+        said = [f"confirmation {one.number}: {sentence}" for sentence in verdicts(one)]
         lines += said or [progress(one)]
     return lines
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from cluster.placement.placement import Placement
+from search.confirm.plan import Plan
 from search.confirm.work import Work
 from trainables.assessment.attack_record import AttackSetting, read_attack
 from trainables.assessment.deployed import DeployedEvaluation, evaluate_deployed
@@ -62,15 +63,20 @@ def _as_file(file: DeployedModel, found: Evaluation, test: Examples, setting: At
     )
 
 
-def attacks(trained: Iterable[Recipe], trials: Folder, test: Examples, setting: AttackSetting) -> Work:
-    """Return the attacks that are left to do: of trained networks that were not attacked so yet.
+def attacks(trained: Iterable[Recipe], trials: Folder, test: Examples, plan: Plan) -> Work:
+    """Return the attacks that are left to do: of trained networks that were not attacked so, or on other images.
 
     Args:
         trained: recipes of the trained networks.
         trials: the run's trials/ folder.
         test: the images to attack.
-        setting: by what.
+        plan: the plan of the confirmation, which says by what, and knows the images.
     """
+    setting = plan.setting
+
+    def is_done(recipe: Recipe) -> bool:
+        record = read_attack(trials.child(recipe.id), setting)
+        return record is not None and record.images == plan.images
 
     def told(recipe: Recipe) -> str:
         record = read_attack(trials.child(recipe.id), setting)
@@ -81,11 +87,7 @@ def attacks(trained: Iterable[Recipe], trials: Folder, test: Examples, setting: 
     return Work(
         words=f"attacking {{}} networks on {len(test):,} test images ({setting.attack} ensemble)",
         task=attack_trial,
-        left=[
-            (recipe, (recipe, trials.child(recipe.id)))
-            for recipe in trained
-            if read_attack(trials.child(recipe.id), setting) is None
-        ],
+        left=[(recipe, (recipe, trials.child(recipe.id))) for recipe in trained if not is_done(recipe)],
         shared=(test, setting),
         told=told,
     )

@@ -1,6 +1,7 @@
 """Measures the trained networks of a confirmation on Ray under conditions that they were not trained for."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,10 +11,11 @@ from search.confirm.plan import Plan
 from search.confirm.work import Work
 from search.study.study import Study
 from trainables.assessment.attack_record import AttackSetting
+from trainables.assessment.recording import hash_of
 from trainables.checkpoints.checkpoint import read_result
 from trainables.checkpoints.trained_model import rebuild
 from trainables.conditions.measurement import measure_conditions
-from trainables.conditions.record import conditions_file, read_conditions
+from trainables.conditions.record import THE_BASE, conditions_file, read_conditions
 from trainables.data.drawing import drawn
 from trainables.data.other_data import load_other
 from trainables.data.splits import Examples, Splits
@@ -22,7 +24,6 @@ from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 from trainables.user_modules import go_to_work
 
-THE_BASE = "base"
 OtherData = dict[str, Examples]  # images of other data sets of the same classes, by the data set's name
 Sources = dict[str, Recipe]  # recipes of networks whose adversarial examples are tried on another, by name
 
@@ -74,6 +75,9 @@ def measure_trial(
     others = {name: one.tensors(device) for name, one in other.items()}
     threat = setting.threat_model
     found = measure_conditions(model, images, labels, threat, sources=networks, other_data=others, seed=setting.seed)
+    found = replace(found, images=hash_of(images, labels))
+    # Another confirmation may have held the same network against others.
+    found = found.with_those_of(read_conditions(trials.child(recipe.id), setting, ()))
     trials.child(recipe.id).write_json(conditions_file(setting), found.as_json())
     return None
 
@@ -106,12 +110,13 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
         test: the images.
         other: those of other data sets, by their names.
     """
-    setting, left = plan.setting, []
+    setting, left = plan.setting, list[tuple[Recipe, tuple[Recipe, Sources, Folder]]]()
     for _, seed, recipe in plan.recipes():
         if recipe.id not in finished:
             continue
-        sources = {name: one for name, one in sources_of(plan, recipe, seed).items() if _is_trained(one, trials)}
-        if read_conditions(trials.child(recipe.id), setting, sources, other) is None:
+        sources = {name: one for name, one in sources_of(plan, recipe, seed).items() if one.id in finished}
+        found = read_conditions(trials.child(recipe.id), setting, sources, other)
+        if found is None or found.images not in ("", plan.images):
             left.append((recipe, (recipe, sources, trials)))
 
     def told(recipe: Recipe) -> str:
@@ -126,7 +131,3 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
         shared=(test, other, setting),
         told=told,
     )
-
-
-def _is_trained(recipe: Recipe, trials: Folder) -> bool:
-    return trials.child(recipe.id).exists("outcome.json")

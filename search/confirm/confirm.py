@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from analysis.export.selection import picks
 from analysis.export.study_folder import require_modules
+from analysis.pareto.parity import label
 from analysis.run.trials import Run, Trial, read_run
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, session
@@ -15,8 +18,8 @@ from search.confirm.attacks import attacks
 from search.confirm.conditions import conditions, other_data_of
 from search.confirm.contenders import Contender, best_of, contender, opponents
 from search.confirm.forecast import hours, precision, seconds_per_flop
-from search.confirm.plan import Plan, fresh_seeds, write_plan
-from search.confirm.trainings import train, with_ancestors
+from search.confirm.plan import Plan, check_test_images, fresh_seeds, write_plan
+from search.confirm.trainings import is_over, train, with_ancestors
 from search.confirm.work import Work, run_work
 from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
@@ -26,6 +29,7 @@ from search.running.capacity import capacity_of
 from search.study.loading import read_study
 from search.study.study import Study
 from trainables.assessment.attack_record import AttackSetting
+from trainables.assessment.recording import hash_of
 from trainables.checkpoints.recovery import recover
 from trainables.data.drawing import drawn
 from trainables.data.splits import Splits, load_splits, load_test
@@ -78,6 +82,7 @@ class Prepared:
     contenders: tuple[Contender, ...]
     candidates: tuple[tuple[Contender, ...], ...]  # of each pick, the fast opponents of which the best is confirmed
     conditions: bool  # whether networks are also measured under conditions that they were not trained for
+    force: bool  # whether changed test images are attacked again, and not refused
 
 
 def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Prepared:
@@ -98,7 +103,12 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     against = picks(run, wanted.against) if wanted.against else [reference] if reference is not None else []
     if not against:
         raise InvalidInput(f"{folder}: the reference did not finish; --against names what to hold the picks against")
-    against = [trial for trial in against if trial.id not in {one.id for one in chosen}]
+    chosen = [trial for trial in chosen if trial.id not in {one.id for one in against}]
+    if not chosen:
+        raise InvalidInput(
+            f"--pick: {', '.join(label(one) for one in against)} is what picks are held against, and nothing else is "
+            "picked; name another pick, or what to hold it --against"
+        )
     contenders = [contender(run, trial, "pick") for trial in chosen]
     contenders += [contender(run, trial, "against") for trial in against]
     if any(one.recipe.quantization is not None for one in contenders):
@@ -107,7 +117,15 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     setting = AttackSetting(study.threat_model, wanted.attack, wanted.examples)
     seeds = fresh_seeds(run, study, wanted.seeds)
     return Prepared(
-        run, study, splits, setting, seeds, tuple(contenders), tuple(map(tuple, candidates)), wanted.conditions
+        run,
+        study,
+        splits,
+        setting,
+        seeds,
+        tuple(contenders),
+        tuple(map(tuple, candidates)),
+        wanted.conditions,
+        wanted.force,
     )
 
 
@@ -142,7 +160,7 @@ def _candidates(
 
 def dry_run(prepared: Prepared) -> list[str]:
     """Return what a confirmation would do, in lines."""
-    run, ended = prepared.run, {trial.id for trial in prepared.run.everything if trial.state is not State.RUNNING}
+    run, ended = prepared.run, {trial.id for trial in prepared.run.everything if is_over(trial)}
     plan = Plan(prepared.contenders, prepared.seeds, prepared.setting, prepared.study.parity_margin)
     candidates = [one for some in prepared.candidates for one in some]
     recipes = [recipe for _, _, recipe in plan.recipes()]
@@ -210,9 +228,13 @@ def confirm(
 
     Raises:
         TimeIsOver: it has taken as long as it may.
+        InvalidInput: the test images have changed since an earlier confirmation, which is not forced.
     """
     study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
     test = drawn(load_test(study.data), prepared.setting.examples)  # a set without one is refused before hours of work
+    images = hash_of(*test.tensors(torch.device("cpu")))
+    if not prepared.force:
+        check_test_images(prepared.run, prepared.setting, images)
     other = other_data_of(study, splits, prepared.setting.examples) if prepared.conditions else {}
     with session(target, beside=user_modules(study)):
         capacity = capacity_of(study, FixedRecipes.of(study), splits, terminal.line)
@@ -233,7 +255,7 @@ def confirm(
         trained({one.name: one.recipe for some in prepared.candidates for one in some})
         chosen = _best_opponents(read_run(folder), prepared)
         contenders = (*prepared.contenders, *chosen)
-        plan = Plan(contenders, prepared.seeds, prepared.setting, study.parity_margin)
+        plan = Plan(contenders, prepared.seeds, prepared.setting, study.parity_margin, images)
         check()
         planned(write_plan(folder, plan))
         recipes = {f"{one.name}, seed {seed}": recipe for one, seed, recipe in plan.recipes()}
@@ -251,7 +273,7 @@ def confirm(
         def done(work: Work) -> None:
             run_work(work, splits, placement=placement, say=terminal.line, check=check_all)
 
-        done(attacks(networks, trials, test, plan.setting))
+        done(attacks(networks, trials, test, plan))
         if prepared.conditions:
             done(conditions(plan, finished, trials, test, other))
 

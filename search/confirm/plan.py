@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.evidence.confirmation import CONFIRMATIONS, PLAN
+from analysis.evidence.confirmation import CONFIRMATIONS, PLAN, read_confirmations
 from analysis.run.format import FORMAT
 from analysis.run.trials import Run
 from search.confirm.contenders import Contender, reseeded
@@ -26,12 +26,14 @@ class Plan:
         seeds: the seeds that each is trained with, the same for all.
         setting: what the trained networks are attacked by.
         margin: robust accuracy that a pick may lose and still be at parity, 0–1.
+        images: hash of the test images that they are attacked on; empty while nothing is attacked.
     """
 
     contenders: tuple[Contender, ...]
     seeds: tuple[int, ...]
     setting: AttackSetting
     margin: float
+    images: str = ""
 
     def recipes(self) -> list[tuple[Contender, int, Recipe]]:
         """Return each contender's recipe with each seed."""
@@ -44,6 +46,7 @@ class Plan:
             "seeds": list(self.seeds),
             "attack": self.setting.attack,
             "examples": self.setting.examples,
+            "images": self.images,
             "threat_model": self.setting.threat_model.model_dump(mode="json"),
             "margin": self.margin,
             "contenders": [
@@ -79,11 +82,30 @@ def write_plan(run: Folder, plan: Plan) -> int:
     folder, content = run.child(CONFIRMATIONS), plan.as_json()
     numbers = sorted(int(name) for name in folder.names() if name.isdigit())
     for number in numbers:
-        if _content(folder.child(str(number))) == content:
+        if _is_equal(_content(folder.child(str(number))), content):
             return number
     number = 1 + max(numbers, default=0)
     folder.child(str(number)).write_json(PLAN, content)
     return number
+
+
+def _is_equal(earlier: object, content: dict[str, Any]) -> bool:
+    """Return whether two plans are the same; one of before does not know its images."""
+    return isinstance(earlier, dict) and {"images": content["images"], **earlier} == content
+
+
+def check_test_images(run: Run, setting: AttackSetting, images: str) -> None:
+    """Refuse test images that are others than those of an earlier confirmation that drew as many.
+
+    Raises:
+        InvalidInput: they are.
+    """
+    for one in read_confirmations(run):
+        if one.setting.examples == setting.examples and one.images not in ("", images):
+            raise InvalidInput(
+                f"{run.folder}: the test images are others than those of confirmation {one.number}; --force attacks "
+                "all networks on them again"
+            )
 
 
 def _content(folder: Folder) -> object:

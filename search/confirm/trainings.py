@@ -1,12 +1,12 @@
 """Trains the recipes of a plan on Ray, as trials of the run with role confirm; what has ended is not trained again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import optuna
 
 from analysis.run.extensions import Spent
-from analysis.run.trials import Run
+from analysis.run.trials import CONFIRM, Run, Trial
 from search.monitoring.progress import Progress, Terminal
 from search.monitoring.tally import Tally
 from search.recipes.fixed import Fixed, FixedRecipes
@@ -22,6 +22,7 @@ from search.study.study import Study
 from trainables.data.splits import Splits
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
 
 
 def with_ancestors(recipes: Iterable[Recipe]) -> list[Recipe]:
@@ -65,11 +66,12 @@ def train(
         since: what had been spent; a confirmation has no budget.
     """
     everything = replace(run, trials=run.everything)
-    ended = {trial.id for trial in everything.trials if trial.state is not State.RUNNING}
-    wanted = [one for one in with_ancestors(recipes.values()) if one.id not in ended]
+    known = {trial.id: trial for trial in everything.trials}
+    wanted = [one for one in with_ancestors(recipes.values()) if not is_over(known.get(one.id))]
     names = {recipe.id: name for name, recipe in recipes.items()}
     if not wanted:
         return
+    begin_anew([trial for one in wanted if (trial := known.get(one.id)) is not None], run.folder, terminal)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     whole = FixedRecipes.of(study)
     parents = {one.id for recipe in wanted for one in (recipe.base, recipe.teacher) if one is not None}
@@ -88,7 +90,7 @@ def train(
     alone = study.model_copy(
         update={"grid": None, "halving": None, "first": (), "budget": budget, "sampler": Sampler(kind="random")}
     )
-    past = [one for one in remember(everything) if one.proposal.role == "confirm" or _is_needed(one, parents)]
+    past = [one for one in remember(everything) if is_needed(one, {recipe.id for recipe in wanted}, parents)]
     tally = Tally(fixed.reference.recipe.id)
     total = len(wanted) + sum(one.outcome is not None for one in past)
     widest = max(len(one.name) for one in fixed.further)
@@ -115,7 +117,31 @@ def train(
         run.folder.child(TUNE_STATE).remove()
 
 
-def _is_needed(past: RememberedTrial, parents: set[str]) -> bool:
-    """Return whether a trial of the search is the ordinary base, or what a recipe starts from."""
-    ended = past.outcome is not None
-    return ended and (past.proposal.name == BASE or past.proposal.recipe.id in parents)
+def is_over(trial: Trial | None) -> bool:
+    """Return whether a trial has ended for good.
+
+    What an error ended in a confirmation, such as a want of memory, is trained again, since that may go well. What
+    diverged or overfitted is a result, and would come to the same again.
+    """
+    if trial is None or trial.state is State.RUNNING:
+        return False
+    return trial.state is not State.FAIL or trial.role != CONFIRM
+
+
+def begin_anew(trials: Iterable[Trial], run: Folder, terminal: Terminal) -> None:
+    """Remove what trials have left that failed by an error, so that they begin anew; others go on where they were."""
+    for trial in trials:
+        if trial.state is State.FAIL:
+            terminal.line(f"{trial.id[:8]} failed before ({trial.reason}), and is trained again")
+            run.child("trials", trial.id).remove()
+
+
+def is_needed(past: RememberedTrial, wanted: Collection[str], parents: set[str]) -> bool:
+    """Return whether the driver must know a trial: it goes on with it, or it has ended and something starts from it.
+
+    What another confirmation has left unfinished is no business of this one.
+    """
+    proposal = past.proposal
+    if proposal.recipe.id in wanted:
+        return past.outcome is None
+    return past.outcome is not None and (proposal.name == BASE or proposal.recipe.id in parents)

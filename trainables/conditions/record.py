@@ -1,7 +1,7 @@
 """Writes and reads how a network does under other conditions. Imports no torch."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from trainables.assessment.attack_record import AttackSetting
@@ -9,6 +9,7 @@ from trainables.evaluation.config import ThreatModel
 from trainables.storage import Folder
 
 CLEAN, ROBUST = "clean", "robust"
+THE_BASE = "base"  # the name of the ordinary base among the networks whose examples are tried
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Conditions:
         transfers: on images that are wrong for another network, which was attacked in the threat model, by its name.
         other_data: on images of another data set of the same classes, by its name: as they are, and under the search's
             attack in the threat model.
+        images: hash of the images and labels that it was measured on; empty: a record of before, which has none.
     """
 
     clean: float
@@ -33,6 +35,7 @@ class Conditions:
     corruptions: Mapping[str, tuple[float, ...]]
     transfers: Mapping[str, float]
     other_data: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    images: str = ""
 
     @property
     def corrupted(self) -> float:
@@ -40,9 +43,24 @@ class Conditions:
         found = [one for severities in self.corruptions.values() for one in severities]
         return sum(found) / len(found)
 
+    def with_those_of(self, earlier: "Conditions | None") -> "Conditions":
+        """Returns this with the transfers and other data that an earlier measurement on the same images has beside."""
+        if earlier is None or earlier.images != self.images:
+            return self
+        return replace(
+            self,
+            transfers={**earlier.transfers, **self.transfers},
+            other_data={**earlier.other_data, **self.other_data},
+        )
+
+    def of_sources(self, names: Collection[str]) -> "Conditions":
+        """Returns this with the transfers from these networks alone."""
+        return replace(self, transfers={name: one for name, one in self.transfers.items() if name in names})
+
     def as_json(self) -> dict[str, Any]:
         """Returns plain data."""
         return {
+            "images": self.images,
             "clean": self.clean,
             "by_epsilon": {f"{multiple:g}": accuracy for multiple, accuracy in self.by_epsilon.items()},
             "other": self.other.model_dump(mode="json"),
@@ -66,6 +84,7 @@ class Conditions:
                 str(name): (float(one[CLEAN]), float(one[ROBUST]))
                 for name, one in content.get("other_data", {}).items()  # a record of before has none
             },
+            images=str(content.get("images", "")),
         )
 
 

@@ -1,13 +1,16 @@
 """Who is confirmed: reseeded with all that they start from, and fast opponents that cost what the pick does."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.confirm.contenders import Contender, best_of, is_fast, opponents, reseeded
-from search.confirm.plan import Plan, fresh_seeds, write_plan
+from search.confirm.plan import Plan, check_test_images, fresh_seeds, write_plan
 from search.study.loading import load
 from search.study.study import Baseline, Study
+from tests.support.confirmations import confirmed_run
 from tests.support.run_directories import worked_example
 from trainables.assessment.attack_record import AttackSetting
 from trainables.data.splits import Splits, load_splits
@@ -121,6 +124,19 @@ def test_a_plan_is_written_once_and_read_as_it_was(tmp_path: Any) -> None:
     assert write_plan(folder, Plan((pick, other), (1000, 1001, 1002), SETTING, 0.01)) == 2
     (folder.child("confirm", "7")).write("plan.json", b"{torn")
     assert write_plan(folder, plan) == 1
+    of_before = {key: value for key, value in plan.as_json().items() if key != "images"}
+    folder.child("confirm", "1").write_json("plan.json", of_before)  # it does not know its images
+    assert write_plan(folder, replace(plan, images="some")) == 1
+    assert write_plan(folder, replace(plan, seeds=(1000, 1001, 1002), images="some")) == 8
     assert {(one.name, seed) for one, seed, _ in plan.recipes()} == {
         (name, seed) for name in ("recipe abc", "pgd") for seed in (1000, 1001)
     }
+
+
+def test_test_images_that_have_changed_are_refused(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    setting = AttackSetting(ThreatModel(epsilon=0.2), "standard", None)
+    check_test_images(run, setting, "images")
+    check_test_images(run, replace(setting, examples=100), "a part of them")
+    with pytest.raises(InvalidInput, match="the test images are others than those of confirmation 1; --force"):
+        check_test_images(run, setting, "others")

@@ -126,3 +126,16 @@ def test_a_record_counts_for_its_threat_model_and_images_and_for_the_sources_in_
     assert read_conditions(folder, setting, ["base"]) == made
     folder.write(conditions_file(setting), b"{torn")
     assert read_conditions(folder, setting, []) is None
+
+
+def test_what_another_confirmation_measured_on_the_same_images_is_kept() -> None:
+    found = Conditions(
+        0.9, {1.0: 0.5}, ThreatModel(norm="l2", epsilon=0.9), 0.6, {"noise": (0.8,)}, {"a": 0.7}, {}, "x"
+    )
+    later = replace(found, transfers={"b": 0.6}, other_data={"mnist": (0.5, 0.4)})
+    both = later.with_those_of(found)
+    assert both.transfers == {"a": 0.7, "b": 0.6}
+    assert both.other_data == {"mnist": (0.5, 0.4)}
+    assert both.of_sources({"b", "c"}) == later
+    assert later.with_those_of(replace(found, images="others")) == later.with_those_of(None) == later
+    assert Conditions.of_json(both.as_json()) == both
