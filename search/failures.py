@@ -159,7 +159,7 @@ def why_unwritable(folder: Folder) -> str | None:
 
 
 @contextmanager
-def storage_watched(folder: Folder) -> Iterator[None]:
+def storage_watched(folder: Folder, verb: str = "resume") -> Iterator[None]:
     """Raise an error that says what to do in place of any error in this context that the machine caused.
 
     Errors are recognized by their text, because Tune hands on those of its callbacks as text, or else by trying to
@@ -167,6 +167,7 @@ def storage_watched(folder: Folder) -> Iterator[None]:
 
     Args:
         folder: the run's folder, which the message names.
+        verb: the command that goes on once the storage is well again.
 
     Raises:
         StorageFull: the storage is full, or cannot be written any more.
@@ -187,10 +188,10 @@ def storage_watched(folder: Folder) -> Iterator[None]:
         fault = next(filter(None, map(storage_fault, texts)), None) or why_unwritable(folder)
         if fault is None:
             raise
-        raise _stopped(folder, fault) from None
+        raise _stopped(folder, fault, verb) from None
 
 
-def _stopped(folder: Folder, fault: str) -> StorageFull:
+def _stopped(folder: Folder, fault: str, verb: str) -> StorageFull:
     """Return the error that says where a storage is full or broken, and what to do."""
     if fault not in _FULL:
         problem, todo = f"the storage cannot be written ({fault})", "when it can be written again"
@@ -198,7 +199,7 @@ def _stopped(folder: Folder, fault: str) -> StorageFull:
         problem, todo = f"the folder for temporary files, {_full_temporary()}, is full", "free some space there, then"
     else:
         problem, todo = "the storage is full", "free some space, then"
-    goes_on = f"`temper resume {folder.typed}` goes on with it" if _has_begun(folder) else "begin the search again"
+    goes_on = f"`temper {verb} {folder.typed}` goes on with it" if _has_begun(folder) else "begin the search again"
     return StorageFull(
         f"{folder}: {problem}. What finished is kept, and every epoch that was written; {todo} {goes_on}."
     )

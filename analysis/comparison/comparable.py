@@ -20,7 +20,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
     """
     if len(runs) < FEWEST:
         raise InvalidInput(f"got {len(runs)} run, expected at least {FEWEST} to compare")
-    places = [str(run.folder) for run in runs]
+    places = [_place(run) for run in runs]
     if twice := sorted({place for place in places if places.count(place) > 1}):
         raise InvalidInput(f"got {', '.join(twice)} twice, expected different runs")
     first, *others = runs
@@ -33,6 +33,12 @@ def check_comparable(runs: Sequence[Run]) -> None:
     problems += [problem for run in others if (problem := _other_images(first, run))]
     if problems:
         raise InvalidInput(*problems)
+
+
+def _place(run: Run) -> str:
+    """Return where a run lies, the same for each way to write it."""
+    local = run.folder.local
+    return str(run.folder) if local is None else str(local.resolve())
 
 
 def _threat(run: Run) -> str:

@@ -8,6 +8,7 @@ from analysis.comparison.sides import PARTS, Comparison, Side
 from analysis.pareto.frontier import metric
 from analysis.pareto.parity import verdict
 from analysis.run.trials import Trial
+from trainables.evaluation.chance import at_chance
 from trainables.evaluation.config import ThreatModel, attack_words, threat_words
 
 NONE = "–"
@@ -101,8 +102,12 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         ("their compute, FLOPs", [f"{side.growth.flops[-1]:.3g}" if _grew(side) else NONE for side in sides]),
         ("hypervolume", [f"{side.growth.hypervolume[-1]:.4f}" if _grew(side) else NONE for side in sides]),
         *(
-            (f"  after {part * spent:.2g} FLOPs", [f"{side.growth.at(part * spent):.4f}" for side in sides])
+            (
+                f"  after {part * spent:.2g} FLOPs",
+                [f"{side.growth.at(part * spent):.4f}" if _grew(side) else NONE for side in sides],
+            )
             for part in PARTS
+            if spent
         ),
         ("inside the region", [str(side.inside) for side in sides]),
         ("on the joint frontier", [f"{len(side.joint)} of {len(side.frontier)}" for side in sides]),
@@ -116,15 +121,17 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
 
 
 def heading(comparison: Comparison) -> list[str]:
-    """Return what runs are held by, in two sentences."""
+    """Return what runs are held by, in sentences."""
     info = comparison.sides[0].run.info
     threat = threat_words(ThreatModel.model_validate(info["threat_model"]))
     kind = "marginal" if comparison.compute == "train_flops" else "end-to-end"
+    weak = at_chance(comparison.reference.metrics)
     return [
         f"{len(comparison.sides)} runs, {threat} under {attack_words(info['evaluation'])}; compute is {kind}.",
         f"Held by {comparison.yardstick}: its reference has {_robust(comparison.reference)} for "
         f"{metric(comparison.reference, comparison.compute):.3g} FLOPs; the region lies above "
         f"{comparison.point[0]:.3f} and below {10.0 ** comparison.point[1]:.3g} FLOPs.",
+        *([f"That reference is no yardstick: {weak}."] if weak else []),
     ]
 
 

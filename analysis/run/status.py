@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from analysis.run.extensions import read_extensions
+from analysis.run.extensions import planned_after, read_extensions
 from analysis.run.sessions import End, last_written, read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
@@ -68,7 +68,7 @@ def status_of(run: Run, now: datetime | None = None) -> Status:
     ended: Counter[State] = Counter(trial.state for trial in run.trials if trial.state is not State.RUNNING)
     planned = run.info.get("planned_recipes")
     if planned is not None:
-        planned += sum(one.trials for one in read_extensions(run.folder))
+        planned = planned_after(planned, read_extensions(run.folder))
     sessions = read_sessions(run.folder)
     last = sessions[-1] if sessions else None
     moments = [moment for moment in (last_written(run), last.began if last else None) if moment is not None]

@@ -108,7 +108,7 @@ def confirm(
         return
     numbers: list[int] = []
     over = None
-    with acquire(folder, say=click.echo) as lease, storage_watched(folder):
+    with storage_watched(folder, verb="confirm"), acquire(folder, say=click.echo, purpose="confirm") as lease:
         try:
             confirming.confirm(
                 prepared,

@@ -145,18 +145,19 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
     from analysis.export.selection import picks
     from analysis.run.trials import read_run
     from search.failures import storage_watched
+    from search.record.derived_files import with_estimates
     from search.record.lease import acquire
     from search.tidying.drop import drop, words
     from trainables.storage import Folder
 
     folder = Folder(run)
-    found = read_run(folder)
+    found = with_estimates(read_run(folder))
     wanted = picks(found, keep) if keep else []
     if dry_run:
         dropped = drop(found, wanted, dry_run=True)
     else:
-        with acquire(folder, say=click.echo) as lease, storage_watched(folder):
-            dropped = drop(read_run(folder), wanted, dry_run=False, check=lease.check)
+        with storage_watched(folder, verb="prune"), acquire(folder, say=click.echo, purpose="prune") as lease:
+            dropped = drop(with_estimates(read_run(folder)), wanted, dry_run=False, check=lease.check)
     click.echo("\n".join(words(dropped, dry_run=dry_run)))
 
 
@@ -169,11 +170,9 @@ def stop(run: str, wait: bool) -> None:
     It proposes nothing more. What runs is finished, and so are base and baselines, which a verdict needs.
     `temper resume` goes on with it.
     """
-    from time import sleep
-
     from analysis.run.trials import read_info, read_run
     from search.record.derived_files import conclude
-    from search.record.lease import ask_to_stop, has_ended
+    from search.record.lease import ask_to_stop, await_end
     from trainables.storage import Folder
 
     folder = Folder(run)
@@ -182,8 +181,7 @@ def stop(run: str, wait: bool) -> None:
     if not wait:
         click.echo(f"`temper status {folder.typed}` tells how far it is")
         return
-    while not has_ended(folder):
-        sleep(1.0)
+    await_end(folder)
     click.echo(conclude(read_run(folder)))
 
 
@@ -212,7 +210,7 @@ def report(run: str, force: bool) -> None:
     folder = Folder(run)
     found = read_run(folder)
     _compare(found, force=force)
-    with storage_watched(folder):
+    with storage_watched(folder, verb="report"):
         derived = derived_files.derive(found)
     sentence = derived_files.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder.child('report.html')}")

@@ -29,7 +29,8 @@ def derive(run: Run) -> Run:
     )
 
     with paused():
-        run = _with_estimates(run)
+        run = with_estimates(run)
+        write_estimates(run)
         write_importances(run)
         write_report(run)
         write_study_database(run)
@@ -37,8 +38,8 @@ def derive(run: Run) -> Run:
     return run
 
 
-def _with_estimates(run: Run) -> Run:
-    """Return a run with the estimates of its search's model, and write them as estimates.json, if it has any.
+def with_estimates(run: Run) -> Run:
+    """Return a run with the estimates of its search's model.
 
     A run that only an older version can read, or repeat, has none, and says why.
     """
@@ -46,11 +47,15 @@ def _with_estimates(run: Run) -> Run:
         estimates, reason = estimates_of(run, read_study(run.folder)), ""
     except TemperError as problem:
         estimates, reason = {}, str(problem)
-    if estimates:
+    return replace(run.estimated(estimates), not_estimated=reason)
+
+
+def write_estimates(run: Run) -> None:
+    """Write estimates.json, which readers of the run take them from; none stays where there are none."""
+    if estimates := {trial.id: dict(trial.estimate) for trial in run.trials if trial.estimate}:
         run.folder.write_json(ESTIMATES, estimates)
     elif run.folder.exists(ESTIMATES):
         run.folder.delete(ESTIMATES)
-    return replace(run.estimated(estimates), not_estimated=reason)
 
 
 def conclude(run: Run) -> str:

@@ -20,10 +20,10 @@ from typing import Any, Self
 from analysis.run.sessions import read_sessions
 from search.record.claim import claim, claims
 from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process, words
-from trainables.errors import InvalidInput, TemperError
+from trainables.errors import InvalidInput, MachineFault, TemperError
 from trainables.storage import Folder
 
-LEASES, RELEASED, STOP = "lease", "released", "stop"
+LEASES, RELEASED, STOP, SEARCH = "lease", "released", "stop", "search"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
@@ -164,12 +164,17 @@ def ask_to_stop(run: Folder) -> str:
         Who that is, in words.
 
     Raises:
-        InvalidInput: no search works on the run.
+        InvalidInput: no search works on the run, or something else does, which cannot be asked.
     """
     place, sessions = run.child(LEASES, str(_latest(run))), read_sessions(run)
     if has_ended(run) or not sessions or sessions[-1].end is not None:
         raise InvalidInput(
             f"{run}: no search works on it, so there is nothing to stop; `temper status {run.typed}` says more"
+        )
+    if (purpose := _holder(place).get("purpose", SEARCH)) != SEARCH:
+        raise InvalidInput(
+            f"{run}: {words(_holder(place))} works on it by `temper {purpose}`, which cannot be asked to stop; end it "
+            "there, what it has done is kept"
         )
     who = "somebody"
     with suppress(KeyError, OSError, ImportError):  # a container may know no name of its user
@@ -184,9 +189,34 @@ def has_ended(run: Folder) -> bool:
     return not claims(place) or place.exists(RELEASED) or state_of(_holder(place)) == GONE
 
 
+def await_end(run: Folder, *, length: float = LEASE_SECONDS, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until the driver that holds a run has ended.
+
+    Args:
+        run: the run's folder.
+        length: seconds without a renewal of its lease after which it is taken for dead.
+        sleep: waits for so many seconds.
+
+    Raises:
+        MachineFault: it is dead, so that nobody ends the search.
+    """
+    seen, until = list[int](), elapsed() + length
+    while not has_ended(run):
+        place = run.child(LEASES, str(_latest(run)))
+        if (beats := _beats(place.names())) != seen:
+            seen, until = beats, elapsed() + length
+        elif elapsed() > until:
+            raise MachineFault(
+                f"{run}: {words(_holder(place))} gives no sign of life for {length:.0f} s, so nothing ends this "
+                f"search; `temper resume {run.typed}` goes on with it"
+            )
+        sleep(min(1.0, length / 4))
+
+
 def acquire(
     run: Folder,
     *,
+    purpose: str = SEARCH,
     say: Callable[[str], object] = lambda text: None,
     beat: float = BEAT_SECONDS,
     length: float = LEASE_SECONDS,
@@ -198,6 +228,7 @@ def acquire(
 
     Args:
         run: the run's folder.
+        purpose: the command that it is held for, which tells others whether it can be asked to stop.
         say: prints a line, if there is to wait.
         beat: seconds from one renewal of a lease to the next.
         length: seconds without a renewal after which a lease is lost.
@@ -211,8 +242,8 @@ def acquire(
     if last:
         _await_end(run, last, say, beat, length, sleep)
     mine = run.child(LEASES, str(last + 1))
-    content = json.dumps(this_process() | {"when": datetime.now(UTC).isoformat(timespec="milliseconds")}).encode()
-    if not claim(mine, content) or _latest(run) != last + 1:
+    about = {"when": datetime.now(UTC).isoformat(timespec="milliseconds"), "purpose": purpose}
+    if not claim(mine, json.dumps(this_process() | about).encode()) or _latest(run) != last + 1:
         raise Held(f"{run}: {words(_holder(mine))} has just begun to work on it")
     return Lease(run, last + 1, beat, length)
 

@@ -1,5 +1,6 @@
 """Extends the budget of a run that has ended, or goes on, without changing what was proposed before."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import fields
@@ -12,7 +13,8 @@ from search.study.study import Study
 from trainables.errors import InvalidInput
 from trainables.execution.ending import State
 
-FORM = re.compile(r"(?P<name>trials|hours|flops)=\+(?P<amount>[0-9.]+(?:e\+?[0-9]+)?)")
+AMOUNTS = 3  # the first fields of an extension are what is added
+FORM = re.compile(r"(?P<name>trials|hours|flops)=\+(?P<amount>[0-9.].*)")
 
 
 def read_amounts(written: Sequence[str]) -> Extension | None:
@@ -24,9 +26,10 @@ def read_amounts(written: Sequence[str]) -> Extension | None:
     amounts: dict[str, float] = {}
     for one in written:
         found = FORM.fullmatch(one.strip())
-        if found is None or found["amount"].count(".") > 1:
+        amount = math.nan if found is None else _number(found["amount"])
+        if found is None or not math.isfinite(amount):
             raise InvalidInput(f"--budget: got {one!r}, expected trials=+N, hours=+N or flops=+N")
-        name, amount = found["name"], float(found["amount"])
+        name = found["name"]
         if name in amounts:
             raise InvalidInput(f"--budget: got {name} twice, expected it once")
         if not amount or (name == "trials" and not amount.is_integer()):
@@ -35,6 +38,13 @@ def read_amounts(written: Sequence[str]) -> Extension | None:
     if not amounts:
         return None
     return Extension(int(amounts.get("trials", 0)), amounts.get("hours", 0.0), amounts.get("flops", 0.0))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def spent_of(run: Run) -> Spent:
@@ -71,7 +81,7 @@ def check_extension(study: Study, extensions: Sequence[Extension], spent: Spent)
     if study.space is None:
         raise InvalidInput("--budget: the study has no space, so nothing can be proposed")
     problems = []
-    for field in fields(Extension)[:3]:
+    for field in fields(Extension)[:AMOUNTS]:
         name = field.name
         limit, used = getattr(budget, name), getattr(spent, name)
         if limit is None and getattr(added, name):

@@ -181,6 +181,8 @@ def resume(
         check_extension(study, extensions, extensions[-1].spent)
     study = extended(study, extensions)
     fixed = FixedRecipes.of(study)
+    if added is not None:
+        extensions = (*extensions[:-1], replace(extensions[-1], planned=planned_recipes(study, fixed)))
     past = remember(run)
     trained = finished_ancestors(run, fixed, splits)
 

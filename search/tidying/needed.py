@@ -11,15 +11,16 @@ from trainables.recipe.recipe import Recipe
 def needed(run: Run, wanted: Sequence[Trial] = ()) -> dict[str, str]:
     """Return the reason why a trial's weights are kept, by its id; those of other trials are not needed.
 
-    Kept are bases and baselines, which others start from and are held against; what is on the frontier, which is
-    exported; confirmations, which may be attacked again; what is wanted; and whatever those descend from.
+    Kept are bases and baselines, which others start from and are held against; what is on the frontier, by scores or
+    by the model's estimates, which is exported; confirmations, which may be attacked again; what is wanted; and
+    whatever those descend from.
 
     Args:
-        run: the run.
+        run: the run, with its model's estimates.
         wanted: further trials.
     """
     kept = {trial.id: "wanted" for trial in wanted}
-    kept |= {trial.id: "on the frontier" for trial in frontier(run)}
+    kept |= {trial.id: "on the frontier" for trial in (*frontier(run), *frontier(run.estimated({})))}
     kept |= {trial.id: trial.role for trial in run.everything if trial.role in ("base", "baseline", CONFIRM)}
     complete = [trial for trial in run.everything if trial.state is State.COMPLETE]
     for trial in complete:

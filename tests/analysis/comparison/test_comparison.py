@@ -133,6 +133,33 @@ def test_one_run_and_the_same_twice_are_refused(tmp_path: Path) -> None:
             compare(runs)
 
 
+def test_one_run_is_the_same_however_its_path_is_written(tmp_path: Path) -> None:
+    first(tmp_path / "one")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    for other in (tmp_path / "one" / ".." / "one", tmp_path / "link"):
+        with pytest.raises(InvalidInput, match="twice, expected different runs"):
+            compare([read_run(Folder(str(place))) for place in (tmp_path / "one", other)])
+
+
+def test_a_reference_that_learnt_nothing_is_said_to_be_no_yardstick(tmp_path: Path) -> None:
+    one, two = first(tmp_path / "one"), second(tmp_path / "two")
+    assert not any("no yardstick" in line for line in words.lines(compare([one, two])))
+    guessing = {"chance_accuracy": 0.78, "chance_accuracy_stderr": 0.02}
+    add(tmp_path / "one", "pgd", role="baseline", name="pgd_at_20", number=1, robust=0.8, flops=1e10, metrics=guessing)
+    lines = words.lines(compare([read_run(one.folder), two]))
+    assert any(line.startswith("That reference is no yardstick: its robust accuracy of 0.800 is not") for line in lines)
+
+
+def test_runs_without_a_proposal_have_no_hypervolume(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        start(tmp_path / name, **DATA)
+        add(tmp_path / name, "base", role="base", number=0, robust=0.3, flops=0.0, end_to_end=1e8)
+        add(tmp_path / name, "pgd", role="baseline", name="pgd_at_20", number=1, robust=0.7, flops=2e10)
+    text = "\n".join(words.lines(compare([read_run(Folder(str(tmp_path / name))) for name in ("one", "two")])))
+    assert "after 0 FLOPs" not in text
+    assert "0.0000" not in text
+
+
 def test_what_differs_is_told_by_the_keys_of_the_studies(tmp_path: Path) -> None:
     one, two = first(tmp_path / "one"), second(tmp_path / "two")
     shared = "name: {0}\nseed: {1}\nbaselines: [{{name: x, schedule: {{epochs: {2}}}}}]\n"

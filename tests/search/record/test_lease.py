@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 import pytest
 
 from search.record import lease as module
+from search.record.claim import claims
 from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process
-from search.record.lease import Held, Lease, Lost, acquire, ask_to_stop, has_ended
+from search.record.lease import Held, Lease, Lost, acquire, ask_to_stop, await_end, has_ended
 from tests.support.checkout import ROOT
 from tests.support.faults import until
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, MachineFault
 from trainables.storage import Folder
 
 HOLD = """
@@ -194,6 +196,31 @@ def test_a_holder_hears_that_it_is_asked_to_stop_and_the_next_one_does_not(run: 
     with try_to_hold(run) as lease:
         time.sleep(0.3)
         assert lease.asked is None
+
+
+def test_who_confirms_cannot_be_asked_to_stop(run: Folder) -> None:
+    """A killed search left its session open, so that a search seems to be at work."""
+    began(run, 1)
+    told = "by `temper confirm`, which cannot be asked"
+    with acquire(run, purpose="confirm"), pytest.raises(InvalidInput, match=told):
+        ask_to_stop(run)
+
+
+def test_who_waits_for_a_driver_elsewhere_that_is_dead_is_told(run: Folder) -> None:
+    with try_to_hold(run) as lease:
+        began(run, 1)
+        place = run.child("lease", str(lease.term))
+        (name,) = claims(place)
+        place.write_json(name, place.read_json(name) | {"host": "elsewhere", "boot": "another"})
+        waited = threading.Thread(target=await_end, args=(run,), kwargs={"length": 1.0})
+        waited.start()
+        waited.join(2.5)  # it renews its lease, so it lives
+        assert waited.is_alive()
+    waited.join(10)
+    assert not waited.is_alive()
+    place.delete("released")
+    with pytest.raises(MachineFault, match=r"on elsewhere gives no sign of life for 1 s.*`temper resume"):
+        await_end(run, length=1.0)
 
 
 def test_a_torn_request_counts(run: Folder) -> None:

@@ -22,6 +22,8 @@ STUDY = load("digits", ["budget={trials: 4, flops: 1e12}"])
         (["trials=+20"], 20, 0.0, 0.0),
         (["hours=+1.5", "flops=+2e12"], 0, 1.5, 2e12),
         (["flops=+1e+12", "trials=+1"], 1, 0.0, 1e12),
+        (["flops=+8E11", "trials=+1e1"], 10, 0.0, 8e11),
+        (["hours=+.5"], 0, 0.5, 0.0),
     ],
 )
 def test_amounts_are_read(written: list[str], trials: int, hours: float, flops: float) -> None:
@@ -30,7 +32,10 @@ def test_amounts_are_read(written: list[str], trials: int, hours: float, flops: 
 
 @pytest.mark.parametrize(
     "written",
-    ["trials=20", "trials=-3", "trials=+1.5", "trials=+0", "hours=+1.2.3", "epochs=+3", "trials", "flops=+inf", ""],
+    [
+        *("trials=20", "trials=-3", "trials=+1.5", "trials=+0", "trials=+.", "trials", "epochs=+3", ""),
+        *("hours=+1.2.3", "hours=+5h", "flops=+inf", "flops=+1e400"),
+    ],
 )
 def test_what_adds_nothing_is_refused(written: str) -> None:
     with pytest.raises(InvalidInput, match="--budget: got"):
@@ -54,6 +59,17 @@ def test_they_are_files_in_an_order_and_add_up(tmp_path: Path) -> None:
     budget = extended(STUDY, several).budget
     assert (budget.trials, budget.hours, budget.flops) == (4 + 66, None, 1e12)
     assert status_of(read_run(run)).planned == 9 + 66
+    write_extension(run, Extension(trials=100, planned=80))  # the space holds no more
+    assert status_of(read_run(run)).planned == 80
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"trials": 3}', b'{"trials": 3, "else": 1, "spent": {}}'])
+def test_a_torn_extension_is_named(tmp_path: Path, content: bytes) -> None:
+    run = Folder(str(tmp_path))
+    run.child("extensions").write("1.json", content)
+    run.child("extensions").write("notes.json", b"of the user's own")
+    with pytest.raises(InvalidInput, match=r"extensions/1.json: cannot be read"):
+        read_extensions(run)
 
 
 def test_what_was_spent_is_read_from_the_record(tmp_path: Path) -> None:

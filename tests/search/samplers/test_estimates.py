@@ -9,7 +9,7 @@ import pytest
 
 from analysis.run.trials import ESTIMATES, Run, Trial, read_run
 from search.recipes.fixed import FixedRecipes
-from search.record.derived_files import _with_estimates
+from search.record.derived_files import with_estimates, write_estimates
 from search.resume.history import RememberedTrial
 from search.samplers.estimates import estimates_of
 from search.simulation.recording import Curve
@@ -113,20 +113,22 @@ def test_parameters_that_make_another_recipe_in_this_version_have_none_and_the_r
     last = replace(run.trials[-1], params={**run.trials[-1].params, "epochs": epochs})
     changed = replace(run, trials=(*run.trials[:-1], last))
     changed.folder.write_json("study.yaml", STUDY.model_dump(mode="json"))
-    found = _with_estimates(changed)
+    found = with_estimates(changed)
     assert not any(trial.estimate for trial in found.trials)
     assert last.id in found.not_estimated
-    assert _with_estimates(run).not_estimated == ""
+    assert with_estimates(run).not_estimated == ""
 
 
 def test_a_report_writes_them_and_takes_those_away_that_hold_no_more(tmp_path: Path, done: Search) -> None:
     study, run = STUDY, recorded(STUDY, list(done.record.past.values()), tmp_path)
     run.folder.write_json("study.yaml", study.model_dump(mode="json"))
     run.folder.write_json("run.json", {**run.info, "format": 1})
-    found = _with_estimates(run)
+    found = with_estimates(run)
+    write_estimates(found)
     assert {trial.id: dict(trial.estimate) for trial in found.trials if trial.estimate} == estimates_of(run, study)
     assert run.folder.read_json(ESTIMATES) == estimates_of(run, study)
     early = replace(run, trials=run.trials[:5])
-    assert not any(trial.estimate for trial in _with_estimates(early).trials)
+    assert not any(trial.estimate for trial in with_estimates(early).trials)
+    write_estimates(with_estimates(early))
     assert not run.folder.exists(ESTIMATES)
     assert read_run(run.folder).trials == ()
