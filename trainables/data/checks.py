@@ -31,11 +31,33 @@ def check_form(images: NDArray[Any], labels: NDArray[Any], name: str) -> None:
         images.dtype != np.bool_
     ):
         raise InvalidInput(f"data.name: {name} gave images of {images.dtype}, expected numbers")
-    _, channels, height, width = images.shape
-    if width in COLOURS and channels == height and channels not in COLOURS:
+    _check_order(images.shape, name)
+
+
+def _check_order(shape: tuple[int, ...], name: str) -> None:
+    """Refuses images whose channels seem to come last, and warns where they may.
+
+    With the channels last, what is taken for channels would be a height, and the height a width. Square images of few
+    pixels are believed, since what a network made of pictures has that form.
+    """
+    _, channels, height, width = shape
+    if channels in COLOURS or width not in COLOURS:
+        return
+    advice = "images.transpose(0, 3, 1, 2), or of one image image.transpose(2, 0, 1)"
+    oblong = channels > max(COLOURS) and height != width
+    if channels == height or (oblong and width > 1):
         raise InvalidInput(
-            f"data.name: {name} gave images {images.shape}, with the channels last, expected (n, channels, height, "
-            "width): images.transpose(0, 3, 1, 2)"
+            f"data.name: {name} gave images {shape}, with the channels last, expected (n, channels, height, width): "
+            f"{advice}"
+        )
+    if oblong:
+        logger.warning(
+            "%s gave images %s, which are read as %d channels of height %d and width 1; if the channels come last: %s",
+            name,
+            shape,
+            channels,
+            height,
+            advice,
         )
 
 

@@ -179,7 +179,13 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
         ("IMAGES * 255, LABELS", r"outside \[0, 1\].* expected images / 255 \(bytes"),
         ("IMAGES * 60000, LABELS", r"outside \[0, 1\].* expected images / 65535"),
         ("IMAGES * 2 - 1, LABELS", r"outside \[0, 1\].* before normalization, which the study's model does itself"),
-        ("np.zeros((40, 8, 8, 3)), LABELS", "with the channels last.*transpose"),
+        ("np.zeros((40, 8, 8, 3)), LABELS", r"with the channels last.*images.transpose\(0, 3, 1, 2\)"),
+        ("np.zeros((40, 24, 32, 3)), LABELS", r"images \(40, 24, 32, 3\), with the channels last.*transpose"),
+        ("np.zeros((40, 32, 24, 4)), LABELS", r"images \(40, 32, 24, 4\), with the channels last.*transpose"),
+        (
+            "Pairs(lambda number: np.zeros((24, 32, 3), np.uint8))",
+            r"with the channels last.*image.transpose\(2, 0, 1\)",
+        ),
         ("IMAGES.astype(complex), LABELS", "gave images of complex128, expected numbers"),
         ("IMAGES.astype(str), LABELS", "gave images of <U"),
         ("np.where(IMAGES == IMAGES[5, 0, 0, 0], np.inf, IMAGES), LABELS", "that are inf, first in image 5"),
@@ -193,6 +199,17 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
 def test_what_cannot_be_used_is_refused_in_words(loaded, returned: str, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidInput, match=message):
         loaded(returned)
+
+
+def test_one_as_the_last_axis_may_be_a_width_or_a_channel_which_is_said(loaded, caplog) -> None:  # type: ignore[no-untyped-def]
+    assert loaded("np.zeros((40, 24, 32, 1)), LABELS").train.images.shape == (30, 24, 32, 1)
+    assert "read as 24 channels of height 32 and width 1; if the channels come last: images.transpose" in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 3), (3, 32, 4), (4, 32, 1), (2, 3, 3), (16, 4, 4), (16, 1, 1), (24, 32, 5)])
+def test_channels_that_come_first_are_believed(loaded, caplog, shape: tuple[int, ...]) -> None:  # type: ignore[no-untyped-def]
+    assert loaded(f"np.zeros((40, *{shape})), LABELS").train.images.shape == (30, *shape)
+    assert "channels" not in caplog.text
 
 
 @pytest.mark.parametrize("signature", ["()", "(*, split)", "(split, root)"])
