@@ -174,7 +174,7 @@ def dry_run(prepared: Prepared) -> list[str]:
         f"{plan.setting.examples or 'all'} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
     )
     found = {trial.id: trial for trial in run.trials}
-    images = plan.setting.examples or len(load_test(prepared.study.data))
+    images = plan.setting.examples or len(load_test(prepared.study.data, prepared.splits))
     seconds = seconds_per_flop(run)
     if seconds is not None:
         training, attacking = hours(plan, prepared.candidates, found, images, seconds)
@@ -231,7 +231,8 @@ def confirm(
         InvalidInput: the test images have changed since an earlier confirmation, which is not forced.
     """
     study, splits, folder = prepared.study, prepared.splits, prepared.run.folder
-    test = drawn(load_test(study.data), prepared.setting.examples)  # a set without one is refused before hours of work
+    # A set without a test split, or with one that does not fit, is refused before hours of work.
+    test = drawn(load_test(study.data, splits), prepared.setting.examples)
     images = hash_of(*test.tensors(torch.device("cpu")))
     if not prepared.force:
         check_test_images(prepared.run, prepared.setting, images)

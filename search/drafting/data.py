@@ -49,7 +49,7 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
         np.concatenate([few.labels, train.labels[kept:]]),
     )
     kept_train = Examples(train.images[:kept], train.labels[:kept])
-    chosen = Splits(kept_train, more, splits.class_names)
+    chosen = Splits(kept_train, more, splits.class_names, splits.known_classes)
     return data.model_copy(update={"validation_size": count}), chosen
 
 

@@ -201,7 +201,8 @@ def _subject(
     split: Split = wanted.split or ("test" if known is None else "validation")
     if split == "validation" and known is None:
         raise InvalidInput("--split validation: a data set has none by itself; --data RUN takes that of a run")
-    examples: Examples = drawn(splits.validation if split == "validation" else load_test(data), wanted.examples)
+    whole: Examples = splits.validation if split == "validation" else load_test(data, splits)
+    examples = drawn(whole, wanted.examples)
     images, labels = examples.tensors(torch.device("cpu"))
     source = None
     if wanted.source is not None:

@@ -82,7 +82,7 @@ def folder(number: int) -> None:
         )
         _compare(both, [expected.train[name] for name in names], "train")
         if expected.test:
-            _compare(load_test(data), [expected.test.get(name, []) for name in names], "test")
+            _compare(load_test(data, splits), [expected.test.get(name, []) for name in names], "test")
 
 
 def _compare(found: Examples, expected: list[list[tuple[float, ...]]], split: str) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from trainables.data.config import Data, DataSet
 from trainables.data.image_folder import TEST, class_folders, class_names, read_image_folder
-from trainables.data.splits import Examples, Splits, load_test
+from trainables.data.sources import Arrays
+from trainables.data.splits import Examples, Splits, fitting, load_test
 from trainables.errors import InvalidInput
 
 KEY = "other_data"
@@ -26,19 +27,10 @@ def load_other(other: DataSet, own: Data, splits: Splits) -> Examples:
         InvalidInput: it cannot be read, its images have another form, or it has classes that the study's data lack.
     """
     if other.path is None or other.image_size is None:
-        found = load_test(other)
-    else:
-        root = Path(other.path).expanduser()
-        names = _names(root / TEST, own, splits.classes)
-        found = Examples(*read_image_folder(root, TEST, other.image_size, names))
-    shape, expected = found.images.shape[1:], splits.train.images.shape[1:]
-    if shape != expected:
-        raise InvalidInput(f"{KEY}: got images of {_form(shape)}, expected {_form(expected)}, as data has")
-    if found.labels.max() >= splits.classes:
-        raise InvalidInput(
-            f"{KEY}: got class {found.labels.max()}, expected classes 0 to {splits.classes - 1}, as data has"
-        )
-    return found
+        return load_test(other, splits, KEY)
+    root = Path(other.path).expanduser()
+    names = _names(root / TEST, own, splits.classes)
+    return fitting(Arrays(*read_image_folder(root, TEST, other.image_size, names)), splits, KEY)
 
 
 def _names(test: Path, own: Data, classes: int) -> tuple[str, ...]:
@@ -55,7 +47,3 @@ def _names(test: Path, own: Data, classes: int) -> tuple[str, ...]:
             f"{KEY}.path: {test}: got {', '.join(unknown)}, expected classes of data: {', '.join(names)}"
         )
     return names
-
-
-def _form(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))

@@ -48,7 +48,7 @@ def read(data: DataSet, split: Split) -> Arrays:
     """Reads the images and labels of one split, and opens no file of the other split.
 
     Returns:
-        Images as float32 in [0, 1], and class numbers as int64.
+        Images as float32 in [0, 1], and class numbers as int64, both contiguous.
 
     Raises:
         InvalidInput: no copy of the data set can be found, or it does not have that form.
@@ -76,7 +76,8 @@ def read(data: DataSet, split: Split) -> Arrays:
     check_form(images, labels, data.name)
     images = floats_of(images)
     check_values(images, labels, data.name)
-    return Arrays(images, labels.astype(np.int64, copy=False), names or class_names_of(returned, labels))
+    labels = np.ascontiguousarray(labels, np.int64)
+    return Arrays(images, labels, names or class_names_of(returned, labels))
 
 
 def _digits(split: Split) -> Arrays:

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainables.data.checks import check_classes, check_left
 from trainables.data.config import Data, DataSet
 from trainables.data.memory_mapping import chunks, mapped_file, open_mapped, taken
-from trainables.data.sources import read
+from trainables.data.sources import Arrays, read
 from trainables.errors import InvalidInput
 
 # Mean and standard deviation of the training pixels of each channel, the usual ones of each set. For sets that are not
@@ -68,16 +68,19 @@ class Splits:
         train: the images to train on.
         validation: the images that recipes are scored on.
         class_names: names of the classes, by their numbers; empty where none are known.
+        known_classes: number of classes of all training files, some of which `train_size` may have taken away; 0: the
+            images here are all that is known.
     """
 
     train: Examples
     validation: Examples
     class_names: tuple[str, ...] = ()
+    known_classes: int = 0
 
     @property
     def classes(self) -> int:
-        """Number of classes: one more than the largest class number."""
-        return int(max(self.train.labels.max(), self.validation.labels.max())) + 1
+        """Number of classes: one more than the largest class number of the training files."""
+        return max(self.known_classes, int(max(self.train.labels.max(), self.validation.labels.max())) + 1)
 
     def name_of(self, number: int) -> str:
         """Returns the name of a class, or its number where it has none."""
@@ -118,14 +121,50 @@ def load_splits(data: Data) -> Splits:
         Examples(taken(images, train), np.ascontiguousarray(labels[train])),
         Examples(taken(images, validation), np.ascontiguousarray(labels[validation])),
         names,
+        int(labels.max()) + 1,
     )
 
 
-def load_test(data: DataSet) -> Examples:
-    """Loads the test split, which only confirmation may use; each call is logged as a warning."""
+def load_test(data: DataSet, splits: Splits, key: str = "data") -> Examples:
+    """Loads the test split, which only confirmation may use; each call is logged as a warning.
+
+    Args:
+        data: the data set.
+        splits: the images that the networks are trained on, which these must fit.
+        key: the study's key that names the data set.
+
+    Raises:
+        InvalidInput: it cannot be read, or does not fit, see `fitting`.
+    """
     logger.warning("the test split of %s was opened", data.name)
-    images, labels, _ = read(data, "test")
-    return Examples(images, labels)
+    return fitting(read(data, "test"), splits, f"{key}: {data.name}, test split")
+
+
+def fitting(found: Arrays, splits: Splits, where: str) -> Examples:
+    """Returns images of another split or data set, once it is sure that networks trained on `splits` can take them.
+
+    Args:
+        found: the images.
+        splits: what the networks are trained on.
+        where: the study's key and what it names, for messages.
+
+    Raises:
+        InvalidInput: there is no image, or they have another form, or classes that the training images lack.
+    """
+    shape, expected = found.images.shape[1:], splits.train.images.shape[1:]
+    if shape != expected:
+        raise InvalidInput(f"{where}: got images of {_form(shape)}, expected {_form(expected)}, as trained on")
+    if not len(found.labels):
+        raise InvalidInput(f"{where}: got no image, expected some of each class")
+    if found.labels.max() >= splits.classes:
+        raise InvalidInput(
+            f"{where}: got class {found.labels.max()}, expected classes 0 to {splits.classes - 1}, as trained on"
+        )
+    return Examples(found.images, found.labels)
+
+
+def _form(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
 
 
 def pixel_statistics(data: Data, train: Examples) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -65,8 +65,8 @@ def _is_map_style(returned: Any) -> bool:
 
 
 def floats_of(images: NDArray[Any]) -> NDArray[np.float32]:
-    """Returns images as float32; bytes (uint8) are divided by 255. Arrays of float32 are returned as they are."""
-    if images.dtype == np.float32:
+    """Returns images as contiguous float32; bytes (uint8) are divided by 255. Such arrays are returned as they are."""
+    if images.dtype == np.float32 and images.flags.c_contiguous:
         return images
     found = new_array(images.shape, np.float32)
     for part in chunks(images):

@@ -1,7 +1,7 @@
 """Measures how much memory of its device a trial takes."""
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -44,7 +44,7 @@ def memory_footprint(recipe: Recipe, evaluation: ScoringProtocol, splits: Splits
     few = min(len(splits.train), BATCHES * recipe.schedule.batch_size)
     train = Examples(splits.train.images[:few], splits.train.labels[:few])
     memory = _Memory(device)
-    Pipeline(recipe, evaluation, Splits(train, splits.validation), None, device).step()
+    Pipeline(recipe, evaluation, replace(splits, train=train), None, device).step()
     peak = memory.peak()
     left_out = splits.train.images[few:].nbytes + splits.train.labels[few:].nbytes
     return Footprint(peak + left_out, memory.total, memory.name)

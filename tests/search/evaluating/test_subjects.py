@@ -42,7 +42,8 @@ def test_a_network_with_weights_is_evaluated_on_the_test_split(files: Path) -> N
     subject = find(replace(SMALL, weights=str(files / "weights.pt")), print)
     assert (subject.split, subject.white_box, len(subject.labels)) == ("test", True, 30)
     assert subject.threat_model == ThreatModel(epsilon=0.05)
-    test = load_test(Data(name="digits", validation_size=10))
+    data = Data(name="digits", validation_size=10)
+    test = load_test(data, load_splits(data))
     rows = {image.tobytes() for image in test.images}
     assert all(image.numpy().tobytes() in rows for image in subject.images)
     found = evaluate(subject, "quick", 0).network

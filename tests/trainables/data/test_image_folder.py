@@ -52,7 +52,7 @@ def test_hidden_folders_and_files_and_other_files_are_no_images(
     splits = load_splits(data(root))
     assert (splits.classes, len(splits.train) + len(splits.validation)) == (2, 16)
     assert "cat: files that are not read as images: 1 of .csv" in caplog.text
-    assert len(load_test(data(root)).labels) == 16
+    assert len(load_test(data(root), splits).labels) == 16
 
 
 def test_endings_may_be_of_any_case_and_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_classes_that_differ_between_splits_are_refused_or_keep_their_numbers(
     with pytest.raises(InvalidInput, match=r"more/test has the class Dog, which .*more/train has not.*cat, dog"):
         load_splits(data(root))
     root = folder(folder(tmp_path / "less", "cat", "dog", splits=("train",)), "dog", splits=("test",))
-    load_splits(data(root))
+    splits = load_splits(data(root))
     assert "less/test has no folder for the class cat" in caplog.text
-    assert load_test(data(root)).labels.tolist() == [1] * 8
+    assert load_test(data(root), splits).labels.tolist() == [1] * 8
 
 
 def test_spoiled_images_of_the_test_split_change_nothing(tmp_path: Path) -> None:

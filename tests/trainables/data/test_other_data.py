@@ -56,9 +56,9 @@ def test_other_classes_and_other_forms_are_refused(tmp_path: Path, own: tuple[Da
     with pytest.raises(InvalidInput, match=r"test: got yak, expected classes of data: cat, dog, owl$"):
         load_other(elsewhere(strange), *own)
     known = folder(tmp_path / "known", "test", SHADES)
-    with pytest.raises(InvalidInput, match=r"^other_data: got images of 3×4×4, expected 3×8×8, as data has$"):
+    with pytest.raises(InvalidInput, match=r"^other_data: got images of 3×4×4, expected 3×8×8, as trained on$"):
         load_other(elsewhere(known, size=4), *own)
-    with pytest.raises(InvalidInput, match=r"^other_data: got images of 1×8×8, expected 3×8×8, as data has$"):
+    with pytest.raises(InvalidInput, match=r"^other_data: digits, test split: got images of 1×8×8"):
         load_other(DataSet(name="digits"), *own)
     with pytest.raises(InvalidInput, match=r"nowhere.*test: No such file"):
         load_other(elsewhere(tmp_path / "nowhere"), *own)
@@ -72,7 +72,7 @@ def test_classes_that_the_study_lacks_are_refused(own: tuple[Data, Splits], monk
         return np.zeros((4, 3, 8, 8), np.float32), np.array([0, 1, 2, 3])
 
     monkeypatch.setattr("trainables.data.sources.user_function", lambda *_: of_the_user)
-    with pytest.raises(InvalidInput, match=r"^other_data: got class 3, expected classes 0 to 2, as data has$"):
+    with pytest.raises(InvalidInput, match=r"^other_data: mine:photographs, .*: got class 3, expected classes 0 to 2"):
         load_other(DataSet(name="mine:photographs"), *own)
 
 
@@ -81,7 +81,7 @@ def test_a_study_names_it_and_as_many_images_are_drawn_as_of_its_own() -> None:
     splits = load_splits(study.data)
     assert other_data_of(none, splits, None) == {}
     assert len(other_data_of(study, splits, 20)["digits"]) == 20
-    assert len(other_data_of(study, splits, None)["digits"]) == len(load_test(study.data))
+    assert len(other_data_of(study, splits, None)["digits"]) == len(load_test(study.data, splits))
 
 
 def test_a_home_folder_may_be_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

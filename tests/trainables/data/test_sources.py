@@ -103,7 +103,7 @@ def test_torchvisions_sets_are_read_from_their_files(
         (index,) = np.flatnonzero((expected == image).all(axis=(1, 2, 3)))
         assert label == index % 10
     assert splits.classes == 10
-    test = load_test(data)
+    test = load_test(data, splits)
     assert np.array_equal(test.images, written["test"] / np.float32(255))
     means, deviations = pixel_statistics(data, splits.train)
     assert len(means) == len(deviations) == written["train"].shape[1]
@@ -193,7 +193,8 @@ def test_spoiled_fashion_mnist_test_files_change_nothing(tmp_path: Path, monkeyp
     if not sources.DEBIAN_FASHION_MNIST.exists():
         pytest.skip("dataset-fashion-mnist is not installed")
     data = Data(name="fashion_mnist", train_size=100, validation_size=100)
-    before = load_splits(data).fingerprint()
+    splits = load_splits(data)
+    before = splits.fingerprint()
     for file in sources.DEBIAN_FASHION_MNIST.glob("train-*.gz"):
         (tmp_path / file.name).symlink_to(file)
     for kind in ("images-idx3", "labels-idx1"):
@@ -201,7 +202,7 @@ def test_spoiled_fashion_mnist_test_files_change_nothing(tmp_path: Path, monkeyp
     monkeypatch.setattr(sources, "DEBIAN_FASHION_MNIST", tmp_path)
     assert load_splits(data).fingerprint() == before
     with pytest.raises(InvalidInput, match="damaged"):
-        load_test(data)
+        load_test(data, splits)
 
 
 def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

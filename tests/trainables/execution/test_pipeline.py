@@ -214,13 +214,14 @@ def test_spoiled_test_examples_change_nothing(
         return images, labels
 
     monkeypatch.setattr("sklearn.datasets.load_digits", spoiled)
-    assert (load_test(DATA).images == 1.0).all()
-    assert numbers(run(TUNED, EVALUATION, load_splits(DATA), CPU)) == before
+    after = load_splits(DATA)
+    assert (load_test(DATA, after).images == 1.0).all()
+    assert numbers(run(TUNED, EVALUATION, after, CPU)) == before
 
 
-def test_opening_the_test_split_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_opening_the_test_split_is_logged(splits: Splits, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert len(load_test(DATA)) == 300
+        assert len(load_test(DATA, splits)) == 300
     assert "test split of digits was opened" in caplog.text
 
 
