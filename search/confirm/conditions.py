@@ -97,7 +97,7 @@ def other_data_of(study: Study, splits: Splits, examples: int | None) -> OtherDa
     if other is None:
         return {}
     name = other.name if other.path is None else Path(other.path).name
-    return {name: drawn(load_other(other, study.data, splits), examples)}
+    return {name: drawn(load_other(other, splits), examples)}
 
 
 def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Examples, other: OtherData) -> Work:

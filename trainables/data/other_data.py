@@ -1,9 +1,9 @@
-"""Loads the test images of another data set of the same classes, whose classes must have the numbers of the study's."""
+"""Loads the test images of another data set of the same classes, and gives these the numbers that the study's have."""
 
 from pathlib import Path
 
-from trainables.data.config import Data, DataSet
-from trainables.data.image_folder import TEST, class_folders, class_names, read_image_folder
+from trainables.data.config import DataSet
+from trainables.data.image_folder import TEST, class_folders, read_image_folder
 from trainables.data.sources import Arrays
 from trainables.data.splits import Examples, Splits, fitting, load_test
 from trainables.errors import InvalidInput
@@ -11,17 +11,16 @@ from trainables.errors import InvalidInput
 KEY = "other_data"
 
 
-def load_other(other: DataSet, own: Data, splits: Splits) -> Examples:
+def load_other(other: DataSet, splits: Splits) -> Examples:
     """Loads the test images of a data set from elsewhere.
 
-    Classes of an image folder are numbered as those of the study's folder are, by their names; it may lack some of
-    them. Where the study's data are no folder, it must have a folder for each class, in the alphabetical order of which
-    they are numbered.
+    Classes of an image folder are those that its folders name, by the name or the number that the study's data give
+    them; it may lack some. Where the study's data name no classes, it must have a folder for each, in the alphabetical
+    order of which they are numbered, or by size if all are numbers.
 
     Args:
         other: the data set from elsewhere; of an image folder only test/ is needed.
-        own: the study's data.
-        splits: its images.
+        splits: the images of the study's data.
 
     Raises:
         InvalidInput: it cannot be read, its images have another form, or it has classes that the study's data lack.
@@ -29,21 +28,25 @@ def load_other(other: DataSet, own: Data, splits: Splits) -> Examples:
     if other.path is None or other.image_size is None:
         return load_test(other, splits, KEY)
     root = Path(other.path).expanduser()
-    names = _names(root / TEST, own, splits.classes)
-    return fitting(Arrays(*read_image_folder(root, TEST, other.image_size, names)), splits, KEY)
+    folders = _folders(root / TEST, splits)
+    read = Arrays(*read_image_folder(root, TEST, other.image_size, folders))
+    return fitting(read, splits, KEY)
 
 
-def _names(test: Path, own: Data, classes: int) -> tuple[str, ...]:
-    found = class_folders(test)
-    if own.path is None:
-        if len(found) != classes:
+def _folders(test: Path, splits: Splits) -> tuple[str, ...]:
+    """Returns the names of the class folders by the number of their class; of those that are not there too."""
+    found, names = class_folders(test), splits.class_names
+    if not names:
+        if len(found) != splits.classes:
             raise InvalidInput(
-                f"{KEY}.path: {test}: got {len(found)} folders, expected one for each of the {classes} classes of data"
+                f"{KEY}.path: {test}: got {len(found)} folders, expected one for each of the {splits.classes} classes "
+                "of data"
             )
-        return found
-    names = class_names(Path(own.path).expanduser())
-    if unknown := [name for name in found if name not in names]:
+        return tuple(sorted(found, key=int)) if all(name.isdecimal() for name in found) else found
+    folders = tuple(name if name in found else str(number) for number, name in enumerate(names))
+    if unknown := [name for name in found if name not in folders]:
         raise InvalidInput(
-            f"{KEY}.path: {test}: got {', '.join(unknown)}, expected classes of data: {', '.join(names)}"
+            f"{KEY}.path: {test}: got {', '.join(unknown)}, expected classes of data, by name or by number from 0: "
+            f"{', '.join(names)}"
         )
-    return names
+    return folders

@@ -77,7 +77,7 @@ def read(data: DataSet, split: Split) -> Arrays:
     images = floats_of(images)
     check_values(images, labels, data.name)
     labels = np.ascontiguousarray(labels, np.int64)
-    return Arrays(images, labels, names or class_names_of(returned, labels))
+    return Arrays(images, labels, names or class_names_of(returned, labels, split))
 
 
 def _digits(split: Split) -> Arrays:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.data.checks import check_classes, check_left
+from trainables.data.checks import SHOWN, check_classes, check_left
 from trainables.data.config import Data, DataSet
 from trainables.data.memory_mapping import chunks, mapped_file, open_mapped, taken
 from trainables.data.sources import Arrays, read
@@ -143,6 +144,8 @@ def load_test(data: DataSet, splits: Splits, key: str = "data") -> Examples:
 def fitting(found: Arrays, splits: Splits, where: str) -> Examples:
     """Returns images of another split or data set, once it is sure that networks trained on `splits` can take them.
 
+    Where the classes of both have names, they are matched by them, else by their numbers.
+
     Args:
         found: the images.
         splits: what the networks are trained on.
@@ -156,11 +159,35 @@ def fitting(found: Arrays, splits: Splits, where: str) -> Examples:
         raise InvalidInput(f"{where}: got images of {_form(shape)}, expected {_form(expected)}, as trained on")
     if not len(found.labels):
         raise InvalidInput(f"{where}: got no image, expected some of each class")
+    if found.class_names and splits.class_names:
+        return Examples(found.images, _renumbered(found, splits.class_names, where))
     if found.labels.max() >= splits.classes:
         raise InvalidInput(
             f"{where}: got class {found.labels.max()}, expected classes 0 to {splits.classes - 1}, as trained on"
         )
     return Examples(found.images, found.labels)
+
+
+def _renumbered(found: Arrays, names: tuple[str, ...], where: str) -> NDArray[np.int64]:
+    """Returns labels with the numbers that the classes have in `names`.
+
+    Raises:
+        InvalidInput: it has images of a class that is not among them, or classes that have one name.
+    """
+    theirs = found.class_names
+    if theirs == names:
+        return found.labels
+    if len(set(theirs)) < len(theirs) or len(set(names)) < len(names):
+        raise InvalidInput(f"{where}: got {_listed(theirs)}, expected each class to have a name of its own")
+    if unknown := [theirs[one] for one in np.unique(found.labels) if theirs[one] not in names]:
+        raise InvalidInput(f"{where}: got {_listed(unknown)}, expected classes that are trained on: {_listed(names)}")
+    numbers = {name: number for number, name in enumerate(names)}
+    labels: NDArray[np.int64] = np.array([numbers.get(name, -1) for name in theirs], np.int64)[found.labels]
+    return labels
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
 
 
 def _form(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from search.confirm.confirm import Prepared, confirm
 from search.monitoring.progress import Terminal
@@ -13,7 +14,8 @@ from search.study.loading import load
 from tests.support.run_directories import worked_example
 from trainables.assessment.attack_record import AttackSetting
 from trainables.data.config import Data
-from trainables.data.splits import Examples, Splits, load_splits, load_test
+from trainables.data.sources import Arrays
+from trainables.data.splits import Examples, Splits, fitting, load_splits, load_test
 from trainables.errors import InvalidInput
 
 SOURCE = """\
@@ -83,6 +85,66 @@ def test_a_test_split_may_lack_classes_and_lie_backwards_in_memory(loaded) -> No
     expected = np.linspace(0, 1, 60 * 2 * 9, dtype=np.float32).reshape(60, 2, 3, 3)
     assert np.array_equal(images.numpy(), expected[:50:-3, :, ::-1])
     assert labels.tolist() == [2, 2, 2]
+
+
+FOLDERS = """\
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import ToTensor
+
+
+def load(split):
+    return ImageFolder(f"{root}/{split}", ToTensor())
+"""
+SHADES = {"cat": 30, "dog": 120, "eel": 220}
+
+
+def folders(place: Path, **splits: list[str]) -> Data:
+    """A study's data that torchvision's ImageFolder reads, of one shade a class, and numbers a split at a time."""
+    for split, classes in splits.items():
+        for name in classes:
+            (place / split / name).mkdir(parents=True)
+            for number in range(8):
+                Image.new("RGB", (4, 4), (SHADES.get(name, 0),) * 3).save(place / split / name / f"{number}.png")
+    (place / "their_folders.py").write_text(FOLDERS.replace("{root}", str(place)))
+    return Data(name="their_folders:load", validation_size=10)
+
+
+@pytest.mark.parametrize("classes", [["cat", "eel"], ["eel"], ["cat", "dog"], ["cat", "dog", "eel"]])
+def test_classes_of_a_dataset_have_the_same_numbers_in_both_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_folders", raising=False)
+    data = folders(tmp_path, train=["cat", "dog", "eel"], test=classes)
+    splits = load_splits(data)
+    test = load_test(data, splits)
+    shades = np.rint(test.images[:, 0, 0, 0] * 255).astype(int)
+    assert [SHADES[splits.name_of(label)] for label in test.labels] == shades.tolist()
+    assert {splits.name_of(label) for label in test.labels} == set(classes)
+
+
+def test_a_class_of_the_test_split_that_training_lacks_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_folders", raising=False)
+    data = folders(tmp_path, train=["cat", "dog"], test=["cat", "cow"])
+    with pytest.raises(InvalidInput, match=r"test split: got cow, expected classes that are trained on: cat, dog$"):
+        load_test(data, load_splits(data))
+
+
+def named(*names: str) -> Arrays:
+    return Arrays(np.zeros((6, 1, 4, 4), np.float32), np.arange(6) % 3, names)
+
+
+def test_names_that_lie_unused_change_nothing_and_equal_names_are_refused_if_their_order_differs() -> None:
+    some = Examples(*named()[:2])
+    splits = Splits(some, some, ("ant", "bee", "cat"))
+    assert fitting(named("cat", "ant", "bee", "yak"), splits, "data").labels.tolist() == [2, 0, 1] * 2
+    with pytest.raises(InvalidInput, match=r"^data: got cat, cat, bee, expected each class to have a name of its own$"):
+        fitting(named("cat", "cat", "bee"), splits, "data")
+    twice = Splits(some, some, ("cat", "cat", "bee"))
+    assert fitting(named("cat", "cat", "bee"), twice, "data").labels.tolist() == [0, 1, 2] * 2
 
 
 def test_a_class_that_train_size_takes_away_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
