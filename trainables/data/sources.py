@@ -17,7 +17,7 @@ from trainables.data.checks import check_form, check_values
 from trainables.data.config import DataSet
 from trainables.data.image_folder import class_names, read_image_folder
 from trainables.data.memory_mapping import data_root
-from trainables.data.user_data import arrays_of, class_names_of, floats_of
+from trainables.data.user_data import arrays_of, class_names_of, drawn_alike, floats_of
 from trainables.errors import InvalidInput
 from trainables.user_code import is_reference, user_function
 from trainables.user_errors import misfit, reported
@@ -67,7 +67,8 @@ def read(data: DataSet, split: Split) -> Arrays:
                 f"data.name: {data.name} takes {inspect.signature(load)} {problem}, expected a function of the split, "
                 '"train" or "test"'
             )
-        with reported(f"data.name: {data.name}({split!r})", " failed", 'it is called with "train" or "test"'):
+        told = reported(f"data.name: {data.name}({split!r})", " failed", 'it is called with "train" or "test"')
+        with told, drawn_alike():
             returned = load(split)
             arrays = Arrays(*arrays_of(returned, data.name))
     else:

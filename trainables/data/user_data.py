@@ -1,6 +1,8 @@
 """Brings what a user's function of data returns into arrays: NumPy arrays, tensors, or a Dataset of PyTorch's."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,28 @@ from trainables.data.memory_mapping import chunks, new_array
 from trainables.errors import InvalidInput
 from trainables.user_errors import described, failure
 
+SEED = 20_261_129
 NUMBERS = "biuf"  # kinds of NumPy's types that pixels may be of
 PAIR = "expected a pair (images, labels) of arrays or tensors, or a torch.utils.data.Dataset"
+
+
+@contextmanager
+def drawn_alike() -> Iterator[None]:
+    """Lets the user's code draw the same random numbers each time, so that its data are the same in each process.
+
+    The states of Python's, NumPy's and PyTorch's own generators (of the CPU) are set back afterwards. Generators that
+    the user's code makes without a seed are not reached.
+    """
+    python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch.default_generator.manual_seed(SEED)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(pytorch)
 
 
 def arrays_of(returned: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -107,7 +129,7 @@ def _array(part: Any) -> NDArray[Any]:
 
 
 def _of_dataset(dataset: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Reads every example of a Dataset once, in order; transforms with random draws are drawn once."""
+    """Reads every example of a Dataset once, in order; random draws of transforms are made once, see `drawn_alike`."""
     count = len(dataset)
     if not count:
         raise InvalidInput(f"data.name: {name} gave an empty {type(dataset).__name__}")

@@ -1,5 +1,6 @@
 """What a user's function of data may return, and what is said of what it may not."""
 
+import random
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 
 SOURCE = """\
+import random
+
 import numpy as np
 import torch
 from PIL import Image
@@ -135,6 +138,45 @@ def test_an_object_with_a_length_and_examples_is_read_as_a_dataset(loaded) -> No
     assert (splits.train.labels == order % 4).all()
 
 
+DRAWS = {
+    "PyTorch's": "torch.rand(40, 1, 4, 4), LABELS",
+    "NumPy's": "np.random.rand(40, 1, 4, 4), np.random.permutation(LABELS)",
+    "transforms": "Pairs(lambda number: torch.rand(1, 4, 4) * random.random() * np.random.rand())",
+}
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+def test_random_draws_are_the_same_each_time_and_nobody_elses_change(loaded, draws: str) -> None:  # type: ignore[no-untyped-def]
+    def others() -> list[float]:
+        return [random.random(), float(np.random.rand()), float(torch.rand(()))]
+
+    def seeded(seed: int) -> None:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    seeded(1)
+    undisturbed = others()
+    found = set()
+    for seed in (1, 2):
+        seeded(seed)
+        splits = loaded(DRAWS[draws])
+        found.add(splits.fingerprint())
+        if seed == 1:
+            assert others() == undisturbed
+        assert len({image.tobytes() for image in splits.train.images}) == 30
+    assert len(found) == 1
+
+
+def test_draws_of_data_that_cannot_be_had_change_nothing_either(loaded) -> None:  # type: ignore[no-untyped-def]
+    random.seed(1)
+    undisturbed = random.random()
+    random.seed(1)
+    with pytest.raises(InvalidInput, match="cannot be had"):
+        loaded("Pairs(fails)")
+    assert random.random() == undisturbed
+
+
 def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-untyped-def]
     splits = loaded("torch.full((40, 1, 4, 4), 0.25), torch.arange(40) % 2")
     assert torch.equal(splits.train.tensors(torch.device("cpu"))[0], torch.full((30, 1, 4, 4), 0.25))
@@ -163,10 +205,10 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
         ("Pairs(lambda number: np.zeros((1, 4 + number, 4)))", r"gave image 1 of shape \(1, 5, 4\) after shape"),
         (
             "Pairs(fails)",
-            r"data.name: their_data:load: example 7 of 40 cannot be had \(KeyError: 'seven'\) in their_data.py line 38",
+            r"data.name: their_data:load: example 7 of 40 cannot be had \(KeyError: 'seven'\) in their_data.py line 40",
         ),
-        ("open('/nowhere/labels.csv')", "FileNotFoundError.*in their_data.py line 47"),
-        ("exit(3)", r"SystemExit: 3\) in their_data.py line 47"),
+        ("open('/nowhere/labels.csv')", "FileNotFoundError.*in their_data.py line 49"),
+        ("exit(3)", r"SystemExit: 3\) in their_data.py line 49"),
         ("IMAGES, LABELS[:, None]", r"labels in a column: labels\[:, 0\]"),
         ("IMAGES, np.eye(4)[LABELS]", r"rows of 0 and 1: labels.argmax\(1\)"),
         ("IMAGES, LABELS.astype(float)", r"labels as fractions: labels.astype\(int\)"),
@@ -214,7 +256,7 @@ def test_channels_that_come_first_are_believed(loaded, caplog, shape: tuple[int,
 
 @pytest.mark.parametrize("signature", ["()", "(*, split)", "(split, root)"])
 def test_a_function_that_does_not_take_the_split_is_refused_with_its_line(loaded, signature: str) -> None:  # type: ignore[no-untyped-def]
-    takes = rf"their_data:load takes {re.escape(signature)} \(.*\) in their_data.py line 48, expected a function of the"
+    takes = rf"their_data:load takes {re.escape(signature)} \(.*\) in their_data.py line 50, expected a function of the"
     with pytest.raises(InvalidInput, match=takes):
         loaded(f"0\ndef load{signature}: return IMAGES, LABELS")
 
