@@ -156,14 +156,26 @@ def _images(folder: Path, *, say: bool = True) -> Iterator[Path]:
 
 
 def _walked(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields each folder below one, itself included, with the names of its files; links are followed once."""
+    """Yields each folder below one, itself included, with the names of its files; links are followed once.
+
+    Raises:
+        InvalidInput: a folder is there, and cannot be read.
+    """
     seen = set()
-    for place, inner, files in os.walk(folder, followlinks=True):
+    for place, inner, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(place)
         inner[:] = [] if real in seen else [name for name in inner if not _is_hidden(name)]
         if real not in seen:
             yield place, [name for name in files if not _is_hidden(name)]
         seen.add(real)
+
+
+def _refuse(error: OSError) -> None:
+    """Refuses a folder that cannot be read; a class of which a split has none is no error."""
+    if not isinstance(error, FileNotFoundError):
+        raise InvalidInput(
+            f"data.path: {error.filename}: cannot be read ({error.strerror}); mend or remove the folder"
+        ) from error
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,7 +1,9 @@
 """Folders of images as people have them: each image is read as it should look, or refused with the file's name."""
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +117,23 @@ def test_every_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for number in range(8, 20):
         (root / "train" / "dog" / f"{number:02d}.png").write_bytes(b"")
     with pytest.raises(InvalidInput, match="… and 9 more files"):
+        load_splits(data(root))
+
+
+@pytest.mark.parametrize("unread", ["dog", "dog/more"])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: str) -> None:
+    root = folder(tmp_path, "cat", "dog")
+    (root / "train" / "dog" / "more").mkdir()
+    Image.new("L", (6, 6)).save(root / "train" / "dog" / "more" / "0.png")
+    scandir, closed = os.scandir, root / "train" / unread
+
+    def refused(path: str | Path) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(InvalidInput, match=rf"^data\.path: {closed}: cannot be read \(Permission denied\); mend or"):
         load_splits(data(root))
 
 
