@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.memory_mapping import chunks
+from trainables.data.memory_mapping import chunks, new_array
 from trainables.errors import InvalidInput
 
 SHOWN = 8  # most classes that a message names
 COLOURS = (1, 3, 4)  # numbers of channels of pictures
+ROUNDING = 1e-5  # how far outside [0, 1] arithmetic in 32 bits may leave a pixel
+OVERSHOOT = 0.25  # how far interpolation may go beyond [0, 1]
+FAR_ABOVE = 2.0  # pixels above it are of another scale
 logger = logging.getLogger(__name__)
 
 
@@ -61,8 +64,16 @@ def _check_order(shape: tuple[int, ...], name: str) -> None:
         )
 
 
-def check_values(images: NDArray[np.float32], labels: NDArray[Any], name: str) -> None:
-    """Checks that pixels lie in [0, 1] and labels are not negative. Raises InvalidInput, which names the image."""
+def checked_values(images: NDArray[np.float32], labels: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Checks that pixels lie in [0, 1] and labels are not negative.
+
+    Returns:
+        The images; a copy that is clipped to [0, 1] where some lie outside by no more than `ROUNDING`.
+
+    Raises:
+        InvalidInput: they do not; it names the first image.
+    """
+    rounded = False
     for part in chunks(images):
         some = images[part]
         finite = np.isfinite(some)
@@ -72,14 +83,26 @@ def check_values(images: NDArray[np.float32], labels: NDArray[Any], name: str) -
                 f"data.name: {name} gave pixels that are {some[~finite][0]}, first in image {part.start + number}, "
                 "expected numbers in [0, 1]"
             )
-        if some.size and not (some.min() >= 0 and some.max() <= 1):
-            wrong = np.argwhere((some < 0) | (some > 1))[0]
+        if not some.size:
+            continue
+        low, high = float(some.min()), float(some.max())
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            wrong = np.argwhere((some < -ROUNDING) | (some > 1 + ROUNDING))[0]
             raise InvalidInput(
                 f"data.name: {name} gave pixels outside [0, 1], first {some[tuple(wrong)]:g} in image "
-                f"{part.start + int(wrong[0])}; {_scale(float(some.min()), float(some.max()))}"
+                f"{part.start + int(wrong[0])}; {_scale(low, high)}"
             )
+        rounded = rounded or low < 0 or high > 1
     if len(labels) and labels.min() < 0:
         raise InvalidInput(f"data.name: {name} gave the label {labels.min()}, expected class numbers from 0")
+    return _clipped(images) if rounded else images
+
+
+def _clipped(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    found = new_array(images.shape, np.float32)
+    for part in chunks(images):
+        np.clip(images[part], 0, 1, out=found[part])
+    return found
 
 
 def check_classes(labels: NDArray[np.int64], validation_size: int, name: str, names: Sequence[str] = ()) -> None:
@@ -146,8 +169,12 @@ def _told(some: NDArray[Any], names: Sequence[str]) -> str:
 
 def _scale(low: float, high: float) -> str:
     """Returns what to do about pixels from `low` to `high`."""
-    if low < 0:
+    if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
+        return "expected images.clip(0, 1) if interpolation went beyond, as bicubic resizing does"
+    if low < -OVERSHOOT:
         return "images are given before normalization, which the study's model does itself (model.normalization)"
+    if high <= FAR_ABOVE:
+        return "expected numbers in [0, 1]"
     return f"expected images / {255 if high <= 255 else 65535} (bytes, uint8, are divided by 255 for you)"
 
 

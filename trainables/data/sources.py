@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.checks import check_form, check_values
+from trainables.data.checks import check_form, checked_values
 from trainables.data.config import DataSet
 from trainables.data.image_folder import class_names, read_image_folder
 from trainables.data.memory_mapping import data_root
@@ -75,8 +75,7 @@ def read(data: DataSet, split: Split) -> Arrays:
         arrays = _NAMED[data.name](split)
     images, labels, names = arrays
     check_form(images, labels, data.name)
-    images = floats_of(images)
-    check_values(images, labels, data.name)
+    images = checked_values(floats_of(images), labels, data.name)
     labels = np.ascontiguousarray(labels, np.int64)
     return Arrays(images, labels, names or class_names_of(returned, labels, split))
 

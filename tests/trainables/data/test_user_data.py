@@ -243,17 +243,6 @@ def test_what_cannot_be_used_is_refused_in_words(loaded, returned: str, message:
         loaded(returned)
 
 
-def test_one_as_the_last_axis_may_be_a_width_or_a_channel_which_is_said(loaded, caplog) -> None:  # type: ignore[no-untyped-def]
-    assert loaded("np.zeros((40, 24, 32, 1)), LABELS").train.images.shape == (30, 24, 32, 1)
-    assert "read as 24 channels of height 32 and width 1; if the channels come last: images.transpose" in caplog.text
-
-
-@pytest.mark.parametrize("shape", [(1, 24, 3), (3, 32, 4), (4, 32, 1), (2, 3, 3), (16, 4, 4), (16, 1, 1), (24, 32, 5)])
-def test_channels_that_come_first_are_believed(loaded, caplog, shape: tuple[int, ...]) -> None:  # type: ignore[no-untyped-def]
-    assert loaded(f"np.zeros((40, *{shape})), LABELS").train.images.shape == (30, *shape)
-    assert "channels" not in caplog.text
-
-
 @pytest.mark.parametrize("signature", ["()", "(*, split)", "(split, root)"])
 def test_a_function_that_does_not_take_the_split_is_refused_with_its_line(loaded, signature: str) -> None:  # type: ignore[no-untyped-def]
     takes = rf"their_data:load takes {re.escape(signature)} \(.*\) in their_data.py line 50, expected a function of the"
