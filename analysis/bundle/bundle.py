@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jinja2 import Environment
+from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
@@ -187,17 +188,18 @@ def _checked(
     """Return how alike each file labels the images, measured in a fresh process.
 
     Raises:
-        InvalidInput: a file cannot be loaded there, labels images otherwise, or predict.py does not run.
+        InvalidInput: a file cannot be loaded there, labels images otherwise, or predict.py does not run, or says
+            something else of an image file than of the same pixels.
     """
     with frozen(network), torch.no_grad():
         parts = torch.split(torch.from_numpy(np.ascontiguousarray(images)), BATCH)
         expected = torch.cat([network(part) for part in parts]).numpy()
     with tempfile.TemporaryDirectory() as place:
-        kept, image = Path(place) / "expected.npz", Path(place) / "image.npy"
+        kept = Path(place) / "expected.npz"
         np.savez(kept, images=images, expected=expected)
-        np.save(image, images[0])
+        shown = _image_files(images[0], Path(place))
         found: dict[str, float] = json.loads(_run("-m", "analysis.bundle.fresh", str(folder), str(kept)))
-        predicted = _run(str(folder / "predict.py"), str(image))
+        predicted = _run(str(folder / "predict.py"), *map(str, shown)).splitlines()
     worst = min(found, key=lambda name: found[name])
     if found[worst] < ALIKE:
         raise InvalidInput(
@@ -205,9 +207,26 @@ def _checked(
             f"does, expected {ALIKE:.0%}"
         )
     labels = json.loads((folder / "config.json").read_text())["labels"]
-    if labels[int(expected[0].argmax())] not in predicted:
-        raise InvalidInput(f"--bundle: {folder / 'predict.py'}: says {predicted.strip()!r} of a validation image")
+    if labels[int(expected[0].argmax())] not in predicted[0]:
+        raise InvalidInput(f"--bundle: {folder / 'predict.py'}: says {predicted[0]!r} of a validation image")
+    said = [line.removeprefix(str(path)) for line, path in zip(predicted, shown, strict=True)]
+    if len(set(said[1:])) > 1:
+        raise InvalidInput(
+            f"--bundle: {folder / 'predict.py'}: says {said[2]!r} of an image file, expected {said[1]!r}"
+        )
     return found
+
+
+def _image_files(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], place: Path) -> list[Path]:
+    """Write an image as an array, and, where a picture can hold it, in eight bits as an array and as a picture."""
+    written = [place / "image.npy"]
+    np.save(written[0], image)
+    if len(image) in (1, 3):
+        pixels = (image * 255).round().astype(np.uint8)
+        written += [place / "rounded.npy", place / "rounded.png"]
+        np.save(written[1], pixels / np.float32(255))
+        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(written[2])
+    return written
 
 
 def _run(*arguments: str) -> str:

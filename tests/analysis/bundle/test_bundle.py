@@ -5,16 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from analysis.bundle import fresh
+from analysis.bundle import bundle, fresh
 from analysis.bundle.bundle import write_bundles
 from analysis.evidence.comparisons import Confirmed
 from analysis.run.trials import Run, read_run
@@ -22,6 +26,7 @@ from search.evaluating.subjects import Wanted, find
 from tests.support.run_directories import propose, start
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.config import Data
+from trainables.data.image_folder import read_image_folder
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ScoringProtocol, ThreatModel
@@ -35,6 +40,7 @@ DATA = Data(name="digits", train_size=600, validation_size=200)
 QUICK = ScoringProtocol(epsilon=0.2, steps=1, examples=200, progress_steps=1, progress_examples=20)
 BRIEF = Schedule(epochs=1, learning_rate=0.05)
 SMALL = Network(name="small")
+SIZES = ((8, 8), (12, 12), (91, 37), (37, 91), (9, 8), (3, 5), (500, 7))
 PRUNED = Recipe(data=DATA, model=SMALL, compression=ChannelPruning(pruning_ratio=0.5), schedule=BRIEF)
 RECIPES = {
     "pgd": Recipe(data=DATA, model=SMALL, schedule=BRIEF),
@@ -125,6 +131,79 @@ def test_predict_classifies_image_files_without_temper(run: Run, pruned: Path, t
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert [line.split("  ")[1].split()[0] for line in done.stdout.splitlines()] == [str(one) for one in expected]
+
+
+def shipped_reader(folder: Path, shape: tuple[int, int, int]) -> Callable[[str], NDArray[np.float32]]:
+    """Returns the shipped program's reader for a network that sees images of a shape."""
+    (folder / "config.json").write_text(json.dumps({"image_shape": shape, "labels": ["a"]}))
+    names: dict[str, Any] = {"__file__": str(folder / "predict.py"), "__name__": "shipped"}
+    exec((folder / "predict.py").read_text(), names)
+    reader: Callable[[str], NDArray[np.float32]] = names["read"]
+    return reader
+
+
+def pictures() -> dict[str, Image.Image]:
+    """Returns an image of each form that files have, and of sizes that are scaled and cropped."""
+    drawn = np.random.default_rng(0)
+    deep = drawn.integers(0, 65536, (9, 9)).astype(np.uint16)
+    grey = Image.fromarray((deep >> 8).astype(np.uint8))
+    colours = {size: Image.fromarray(drawn.integers(0, 256, (*size[::-1], 3), np.uint8)) for size in SIZES}
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    colours[91, 37].info["exif"] = turned.tobytes()
+    return {
+        "deep.png": Image.fromarray(deep),
+        "deep.tif": Image.fromarray(deep),
+        "deeper.tif": Image.fromarray(deep.astype(np.int32)),
+        "float.tif": Image.fromarray((deep / 65535).astype(np.float32)),
+        "grey.png": grey,
+        "one_bit.png": grey.convert("1"),
+        "grey_alpha.png": grey.convert("LA"),
+        "alpha.png": colours[12, 12].convert("RGBA"),
+        "palette.png": colours[12, 12].convert("P"),
+        "print.tif": colours[12, 12].convert("CMYK"),
+        **{f"{width}x{height}.png": image for (width, height), image in colours.items()},
+    }
+
+
+def test_predict_reads_image_files_exactly_as_training_does(pruned: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "data" / "train" / "a"
+    inner.mkdir(parents=True)
+    read = shipped_reader(shutil.copytree(pruned, tmp_path / "bundle"), (3, 8, 8))
+    made = pictures()
+    for name, image in made.items():
+        image.save(inner / name, exif=image.info.get("exif", b""))
+    trained_on, _ = read_image_folder(tmp_path / "data", "train", 8)
+    assert len(trained_on) == len(made) == 17
+    for name, expected in zip(sorted(made), trained_on, strict=True):
+        np.testing.assert_array_equal(read(str(inner / name)), expected, err_msg=name)
+    assert 0.4 < read(str(inner / "deep.png")).mean() < 0.6
+
+
+def test_predict_fills_shapes_that_are_no_square_and_refuses_what_is_no_picture(pruned: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pruned, tmp_path / "bundle")
+    halves = np.repeat(np.array([[0, 255]], np.uint8), 20, axis=1).repeat(30, axis=0)
+    Image.fromarray(halves).save(tmp_path / "halves.png")
+    for height, width in ((6, 4), (4, 6), (9, 2)):
+        found = shipped_reader(folder, (1, height, width))(str(tmp_path / "halves.png"))
+        assert found.shape == (1, height, width)
+        assert found[0, :, 0].max() < 0.3 < 0.7 < found[0, :, -1].min()
+    Image.fromarray(np.full((9, 9), 7.0, np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(SystemExit, match=r"float\.tif: values 7 to 7, expected 0 to 1"):
+        shipped_reader(folder, (1, 8, 8))(str(tmp_path / "float.tif"))
+    with pytest.raises(SystemExit, match=r"expected a \.npy array, since the network sees 2 channels"):
+        shipped_reader(folder, (2, 8, 8))(str(tmp_path / "halves.png"))
+
+
+def test_a_program_that_reads_files_otherwise_is_noticed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = (files("analysis.bundle") / "assets" / "predict.py.j2").read_text().replace("float32(255)", "float32(999)")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "predict.py.j2").write_text(wrong)
+    monkeypatch.setattr(bundle, "files", lambda package: tmp_path)
+    with pytest.raises(InvalidInput, match=r"predict.py: says .* of an image file, expected"):
+        written(run, "pruned", tmp_path / "new")
 
 
 def test_the_folder_is_evaluated_as_the_trial_is(run: Run, pruned: Path, tmp_path: Path) -> None:
