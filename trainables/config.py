@@ -1,6 +1,7 @@
 """Provides the base of all configurations, and turns validation errors into lines that people can read."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
@@ -13,6 +14,11 @@ from trainables.errors import InvalidInput
 
 LISTED, RANGE, SINGLE = "(list)", "(range)", "(number)"  # tags of a field's forms, of which no key of a study has one
 MOST_NODES = 100_000  # values that a YAML document may stand for
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_INT_FORM = re.compile(r"[-+]?([0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_FLOAT_FORM = re.compile(
+    r"([-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
+)
 _SHORT = Repr()  # shortens values in messages, since a user may give a value of any size
 _SHORT.maxstring = _SHORT.maxother = 200
 _SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 8
@@ -38,13 +44,42 @@ def parse(model: type[Model], data: object, *, where: str = "") -> Model:
     Raises:
         InvalidInput: the data does not fit the type; one line per problem, `path.to.key: got X, expected Y`.
     """
+    prefix = f"{where}: " if where else ""
     try:
-        return model.model_validate(data)
+        built = model.model_validate(data)
     except ValidationError as error:
-        prefix = f"{where}: " if where else ""
-        found = error.errors(include_url=False)
-        problems = [prefix + _line(model, one) for one in found if not _only_follows(one, found)]
-        raise InvalidInput(*dict.fromkeys(problems)) from None
+        raise refusal(error, model, prefix) from None
+    if no_numbers := list(_truths_for_numbers(data, built)):
+        raise InvalidInput(*(prefix + one for one in no_numbers))
+    return built
+
+
+def refusal(error: ValidationError, model: type[Frozen] = Frozen, prefix: str = "") -> InvalidInput:
+    """Words all that pydantic found wrong, a line each; `model` is what was to be built, where that is known."""
+    found = error.errors(include_url=False)
+    problems = [prefix + _line(model, one) for one in found if not _only_follows(one, found)]
+    return InvalidInput(*dict.fromkeys(problems))
+
+
+def _truths_for_numbers(data: Any, built: Any, path: str = "") -> Iterator[str]:
+    """Yields a line for each true or false of which a number was built, as pydantic does."""
+    if isinstance(data, bool):
+        value = built[0] if isinstance(built, tuple) and built else built  # one may stand for a list of one
+        if not isinstance(value, bool) and isinstance(value, int | float):
+            yield f"{path}: got {str(data).lower()}, expected a number"
+        return
+    pairs: list[tuple[Any, Any, Any]] = []
+    if isinstance(data, Mapping):
+        held = built[0] if isinstance(built, tuple) and built else built
+        pairs = [(key, one, _part(held, key)) for key, one in data.items()]
+    elif isinstance(data, list | tuple) and isinstance(built, tuple) and len(data) == len(built):
+        pairs = [(number, one, built[number]) for number, one in enumerate(data)]
+    for key, one, part in pairs:
+        yield from _truths_for_numbers(one, part, f"{path}.{key}" if path else str(key))
+
+
+def _part(built: Any, key: Any) -> Any:
+    return built.get(key) if isinstance(built, Mapping) else getattr(built, str(key), None)
 
 
 def _only_follows(problem: Any, others: Sequence[Any]) -> bool:
@@ -53,7 +88,31 @@ def _only_follows(problem: Any, others: Sequence[Any]) -> bool:
     return problem["type"] == "too_short" and any(deeper)
 
 
-def read_yaml(text: str | bytes, where: str) -> Any:
+class YamlDumper(yaml.SafeDumper):
+    """Writes YAML that `read_yaml` and readers of YAML 1.1 take alike: text that is a number to either is in quotes."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as YAML 1.2 does: 1e-3 is one, 1:30 is text, and 010 is ten. Digits may have _ between them."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in forms if tag not in (_INT, _FLOAT)]
+        for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node)).replace("_", "").lower()
+    return int(text, 0 if "x" in text or "o" in text else 10)
+
+
+_Loader.add_constructor(_INT, _whole)
+for _reader in (_Loader, YamlDumper):
+    for _tag, _form in ((_INT, _INT_FORM), (_FLOAT, _FLOAT_FORM)):
+        _reader.add_implicit_resolver(_tag, _form, list("-+.0123456789"))
+
+
+def read_yaml(text: str | bytes, where: str, *, resolved: bool = False) -> Any:
     """Reads plain data from YAML that a stranger may have written.
 
     Tags that would build objects are refused, and so are references that multiply to a huge document, and keys that one
@@ -62,17 +121,19 @@ def read_yaml(text: str | bytes, where: str) -> Any:
     Args:
         text: content of a file, or a single value.
         where: name of the text in messages.
+        resolved: whether it is the study.yaml of a run, whose numbers earlier versions wrote in YAML 1.1.
 
     Raises:
         InvalidInput: the text is not YAML, or it stands for more than `MOST_NODES` values.
     """
+    loader = yaml.SafeLoader if resolved else _Loader
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=loader)
         if root is not None and _size(root, {}) > MOST_NODES:
             raise InvalidInput(f"{where}: its references make more than {MOST_NODES:,} values of it")
         if root is not None and (twice := _twice(root)):
             raise InvalidInput(*(f"{where}: {one}" for one in twice))
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:

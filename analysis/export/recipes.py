@@ -14,6 +14,7 @@ from analysis.evidence.comparisons import Confirmed
 from analysis.run.format import FORMAT
 from analysis.run.trials import Run, Trial
 from analysis.run.users_parts import users_parts
+from trainables.config import YamlDumper
 from trainables.errors import InvalidInput
 
 FORMATS = ("yaml", "json", "csv")
@@ -75,7 +76,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-class _PlainDumper(yaml.SafeDumper):
+class _PlainDumper(YamlDumper):
     """Repeats shared values (the evaluation, the environment) where YAML would write anchors and aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:

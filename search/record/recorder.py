@@ -16,6 +16,7 @@ from search.resume.fingerprint import fingerprint
 from search.samplers.warm_start import PastTrial
 from search.study.space import BASE
 from search.study.study import Study
+from trainables.config import YamlDumper
 from trainables.evaluation.metrics import OBJECTIVES
 from trainables.storage import Folder
 
@@ -61,7 +62,9 @@ class Record(Listener):
             class_names: names of the data's classes, by their numbers, for the report; empty: not known.
         """
         self.still_held()
-        self.folder.write("study.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode())
+        self.folder.write(
+            "study.yaml", yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False).encode()
+        )
         halving = study.halving
         self.folder.write_json(
             "run.json",

@@ -10,6 +10,7 @@ from cluster.connection.jobs import Jobs
 from search.remote import archive
 from search.remote.user_modules import try_shipped_copy, user_modules
 from search.study.study import Study
+from trainables.config import YamlDumper
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -34,7 +35,7 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
     if "://" not in storage and not Path(storage).is_absolute():
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
     run = Folder(storage).child(name)
-    content = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False).encode()
+    content = yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False).encode()
     beside = user_modules(study)
     try_shipped_copy(study, beside)
     command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]

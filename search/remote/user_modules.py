@@ -10,6 +10,7 @@ import yaml
 
 from cluster.connection.runtime_env import runtime_env
 from search.study.study import Study
+from trainables.config import YamlDumper
 from trainables.errors import InvalidInput
 from trainables.user_code import lies_here, references, top_level, user_function
 from trainables.user_modules import SHIPPED, STUDY_FOLDER, WORKING_FOLDER, modules_beside, user_folders
@@ -67,7 +68,8 @@ def try_shipped_copy(study: Study, beside: Mapping[str, Path | bytes]) -> None:
     """
     if not references(study):
         return
-    with runtime_env({**beside, "study.yaml": yaml.safe_dump(study.model_dump(mode="json")).encode()}) as environment:
+    content = yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper).encode()
+    with runtime_env({**beside, "study.yaml": content}) as environment:
         folder = environment["working_dir"]
         clean = {key: value for key, value in os.environ.items() if key not in (STUDY_FOLDER, WORKING_FOLDER)}
         try:

@@ -23,7 +23,7 @@ from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.study.loading import parse_resolved
 from search.study.study import Study
-from trainables.config import parse
+from trainables.config import YamlDumper, parse
 from trainables.errors import InvalidInput
 from trainables.evaluation.metrics import COMPUTE, METRICS
 from trainables.execution.ending import Ending, State
@@ -157,7 +157,7 @@ def write(recording: Recording, path: Path) -> None:
             {"reason": curve.reason, "metrics": dict(curve.metrics), "preparation": curve.preparation}
         )
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
-    text = yaml.safe_dump(recording.study.model_dump(mode="json"), sort_keys=False)
+    text = yaml.dump(recording.study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False)
     told = {STUDY: text.encode(), FINGERPRINT: json.dumps(dict(recording.fingerprint)).encode()}
     parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
 

@@ -114,7 +114,7 @@ def parse_resolved(text: str | bytes, where: str, *, reference_point: ReferenceP
     Raises:
         InvalidInput: it is no YAML, or no valid study.
     """
-    data = read_yaml(text, where)
+    data = read_yaml(text, where, resolved=True)
     if isinstance(data, dict):
         data.setdefault("reference_point", reference_point.model_dump(mode="json"))
         evaluation = data.setdefault("evaluation", {})
