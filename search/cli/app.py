@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, NoReturn
 
 import click
+from pydantic import ValidationError
 
 from cluster.connection.interrupts import INTERRUPTS, Interrupted
 from search.cli.cluster import doctor, fetch, submit
@@ -16,6 +17,7 @@ from search.cli.output import OUTPUTS
 from search.cli.results import compare, export, prune, record, report, reproduce, simulate, status, stop
 from search.cli.search import INTERRUPTED, resume, search
 from search.cli.studies import init, studies, validate
+from trainables.config import refusal
 from trainables.errors import TemperError
 from trainables.user_modules import go_to_work
 
@@ -97,11 +99,12 @@ def _guard(command: Callable[..., Any], *, debug: bool) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
-        except TemperError as error:
+        except (TemperError, ValidationError) as error:
             if debug:
                 traceback.print_exc()
-            click.echo(str(error), err=True)
-            return error.exit_code
+            told = refusal(error) if isinstance(error, ValidationError) else error
+            click.echo(str(told), err=True)
+            return told.exit_code
         except click.ClickException as error:
             error.show()
             return error.exit_code

@@ -5,6 +5,7 @@ from statistics import median
 
 import numpy as np
 
+from trainables.config import parse
 from trainables.data.config import DATA_SETS, Data
 from trainables.data.image_folder import TRAIN, image_sizes
 from trainables.data.splits import Examples, Splits, load_splits
@@ -34,9 +35,11 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
     if is_reference(name) or (name in DATA_SETS and name != FOLDER):
         if image_size is not None:
             raise InvalidInput(f"--image-size: got {image_size} with {name}, expected it with an image folder alone")
-        data = Data(name=name, validation_size=LEAST)
+        data = parse(Data, {"name": name, "validation_size": LEAST}, where="--data")
     elif Path(name).expanduser().is_dir():
-        data = Data(name=FOLDER, path=name, image_size=image_size or _usual_size(name), validation_size=LEAST)
+        size = image_size or _usual_size(name)
+        folder = {"name": FOLDER, "path": name, "image_size": size, "validation_size": LEAST}
+        data = parse(Data, folder, where="--data")
     else:
         known = ", ".join(one for one in DATA_SETS if one != FOLDER)
         raise InvalidInput(f"--data: got {name}, expected {known}, module:function, or an existing image folder")

@@ -90,9 +90,10 @@ def look(wish: Wish, say: Callable[[str], object]) -> Look:
     Raises:
         InvalidInput: the data or the network cannot be used.
     """
+    network = parse(Network, {"name": wish.model}, where="--model")
     data, splits = chosen_data(wish.data, wish.image_size)
     say(f"data       {_images(splits)}")
-    guess = _first_guess(wish, data, splits)
+    guess = _first_guess(wish, network, data, splits)
     problem = ""
     for share in MOST_PRUNED:
         contents = replace(guess, most_pruned=share)
@@ -102,7 +103,7 @@ def look(wish: Wish, say: Callable[[str], object]) -> Look:
         except InvalidInput as error:
             problem = error.problems[0]
             continue
-        if _is_pruned(contents, splits):
+        if _is_pruned(study.model, contents.most_pruned, splits):
             return Look(contents, study, splits, found)
         return _unpruned(guess, splits, "no channel of it can be removed, so the study searches over bits")
     return _unpruned(guess, splits, f"its channels are not removed, as that does not work: {problem}")
@@ -158,7 +159,7 @@ def _images(splits: Splits) -> str:
     return f"{count:,} training images of {shape} in {splits.classes} classes, and {held_out:,} held out"
 
 
-def _first_guess(wish: Wish, data: Data, splits: Splits) -> Contents:
+def _first_guess(wish: Wish, network: Network, data: Data, splits: Splits) -> Contents:
     shape = splits.train.images.shape[1:]
     usual = L2_EPSILON if wish.norm == "l2" else GREY_EPSILON if shape[0] == 1 else COLOUR_EPSILON
     return Contents(
@@ -170,7 +171,7 @@ def _first_guess(wish: Wish, data: Data, splits: Splits) -> Contents:
         epsilon=usual if wish.epsilon is None else wish.epsilon,
         pruned=True,
         most_pruned=MOST_PRUNED[0],
-        has_attention=_suits_adamw(build(Network(name=wish.model), shape, classes=splits.classes)),
+        has_attention=_suits_adamw(build(network, shape, classes=splits.classes)),
         gpu=False,
         available=len(splits.train),
         size=PLANNED,
@@ -184,13 +185,13 @@ def _suits_adamw(model: nn.Module) -> bool:
     return by_layer > sum(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
 
 
-def _is_pruned(contents: Contents, splits: Splits) -> bool:
+def _is_pruned(network: Network, share: float, splits: Splits) -> bool:
     """Return whether pruning, which has been found to work, removes any channel of the network at all."""
     shape = splits.train.images.shape[1:]
-    model = build(Network(name=contents.model), shape, classes=splits.classes)
+    model = build(network, shape, classes=splits.classes)
     before = sum(one.numel() for one in model.parameters())
     x, y = (one[:IMAGES].clone() for one in splits.train.tensors(torch.device("cpu")))
-    Compressors((ChannelPruning(pruning_ratio=contents.most_pruned),), seed=0).step(1, model, x, y)
+    Compressors((ChannelPruning(pruning_ratio=share),), seed=0).step(1, model, x, y)
     return sum(one.numel() for one in model.parameters()) < before
 
 

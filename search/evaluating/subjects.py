@@ -282,5 +282,5 @@ def _named(wanted: Wanted, data: Data, splits: Splits) -> nn.Module:
     pixels = pixel_statistics(data, splits.train)
     with torch.random.fork_rng(devices=[]):
         model = build(network, shape, classes=splits.classes, pixels=pixels)
-    load_weights(model, Weights(path=wanted.weights))
+    load_weights(model, parse(Weights, {"path": wanted.weights}, where="--weights"))
     return model.eval()

@@ -147,6 +147,8 @@ def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
     [
         ("drafted_networks:wrong", "digits", None, "does not take images of shape (1, 8, 8)"),
         ("drafted_networks:missing", "digits", None, "has no missing"),
+        ("resnet50", "digits", None, "--model: name: got 'resnet50', expected small, eight_layer, "),
+        ("odd", "nowhere", None, "--model: name: got 'odd', expected small, eight_layer, "),
         ("small", "nowhere", None, "--data: got nowhere, expected digits"),
         ("small", "image_folder", None, "--data: got image_folder, expected digits"),
         ("small", "digits", 32, "--image-size: got 32 with digits"),
