@@ -15,6 +15,7 @@ from search.cli.completion import studies as names
 from search.cli.options import SETTING, on_cluster, prepare
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
+from trainables.storage import user_path
 from trainables.user_modules import look_beside
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
 
     The network is tried on a few images and timed for some seconds. Functions of yours are looked for beside FILE.
     """
-    path = Path(file)
+    path = user_path(file, "FILE")
     if path.exists() and not force:
         raise InvalidInput(f"{file}: is there already; --force writes over it")
     if not os.access(path.parent, os.W_OK):

@@ -1,6 +1,5 @@
 """Says in a study's words which data is meant, and how many of its images to hold out."""
 
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -10,6 +9,7 @@ from trainables.data.config import DATA_SETS, Data
 from trainables.data.image_folder import TRAIN, image_sizes
 from trainables.data.splits import Examples, Splits, load_splits
 from trainables.errors import InvalidInput
+from trainables.storage import user_path
 from trainables.user_code import is_reference
 
 FOLDER = "image_folder"
@@ -36,7 +36,7 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
         if image_size is not None:
             raise InvalidInput(f"--image-size: got {image_size} with {name}, expected it with an image folder alone")
         data = parse(Data, {"name": name, "validation_size": LEAST}, where="--data")
-    elif Path(name).expanduser().is_dir():
+    elif user_path(name, "--data").is_dir():
         size = image_size or _usual_size(name)
         folder = {"name": FOLDER, "path": name, "image_size": size, "validation_size": LEAST}
         data = parse(Data, folder, where="--data")
@@ -57,5 +57,5 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
 
 
 def _usual_size(folder: str) -> int:
-    sides = [min(size) for size in image_sizes(Path(folder).expanduser(), TRAIN)]
+    sides = [min(size) for size in image_sizes(user_path(folder, "--data"), TRAIN)]
     return max(STEP, min(LARGEST, int(median(sides)) // STEP * STEP))

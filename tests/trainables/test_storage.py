@@ -1,12 +1,15 @@
 """Folders: listed whatever other processes do to them meanwhile, and read side by side where they are remote."""
 
+import os
 import shlex
 import threading
 from pathlib import Path
 
 import pytest
 
-from trainables.storage import AT_ONCE, Folder, for_each
+from trainables.data.memory_mapping import data_root
+from trainables.errors import InvalidInput
+from trainables.storage import AT_ONCE, Folder, for_each, user_path
 
 
 def test_a_folder_that_another_makes_and_removes_meanwhile_is_listed(tmp_path: Path) -> None:
@@ -80,3 +83,40 @@ def test_a_folder_is_typed_so_that_a_shell_takes_it_for_one_word(uri: str) -> No
     folder = Folder(uri).child("run")
     assert shlex.split(f"temper status {folder.typed}") == ["temper", "status", str(folder)]
     assert (folder.typed == str(folder)) == (uri == "/runs/plain")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("~nobody-of-that-name/x", "key: got ~nobody-of-that-name/x, of which no home folder is known"),
+        ("a\0b", r"key: got 'a\\x00b', expected the characters of a path"),
+        ("\ud800", r"key: got '\\ud800', expected the characters of a path"),
+        ("x" * 300, r"key: got 'x{199}, expected another path \(File name too long\)"),
+        ("x/" * 3000, r"key: got 'x/.*, expected another path \(File name too long\)"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused_in_words(text: str, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        user_path(text, "key")
+
+
+def test_an_account_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_242_424)
+    with pytest.raises(InvalidInput, match="key: got ~/x, of which no home folder is known"):
+        user_path("~/x", "key")
+    monkeypatch.delenv("TEMPER_DATA", raising=False)
+    with pytest.raises(InvalidInput, match=r"TEMPER_DATA: got ~/\.cache/temper, of which no home folder is known"):
+        data_root()
+    monkeypatch.setenv("TEMPER_DATA", "/data")
+    assert data_root() == Path("/data")
+
+
+def test_other_paths_are_taken_whether_anything_lies_there_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file").touch()
+    assert user_path("~/été", "key") == tmp_path / "été"
+    assert user_path(str(tmp_path), "key") == tmp_path
+    assert user_path(str(tmp_path / "file" / "below"), "key") == tmp_path / "file" / "below"

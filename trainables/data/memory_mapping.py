@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from trainables.errors import InvalidInput
 from trainables.memory_limit import memory_limit
+from trainables.storage import user_path
 
 CHUNK = 1 << 26  # bytes of an array that are read or written at once
 FOLDER = "memory_mapped"
@@ -27,8 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 def data_root() -> Path:
-    """Returns the folder where data sets are cached: TEMPER_DATA, by default ~/.cache/temper."""
-    return Path(os.environ.get("TEMPER_DATA", Path.home() / ".cache" / "temper"))
+    """Returns the folder where data sets are cached: TEMPER_DATA, by default ~/.cache/temper.
+
+    Raises:
+        InvalidInput: it cannot be a path, or it is not set and this account has no home folder.
+    """
+    return user_path(os.environ.get("TEMPER_DATA", "~/.cache/temper"), "TEMPER_DATA")
 
 
 def new_array(shape: tuple[int, ...], dtype: type[np.generic], *, whole: int = 0) -> NDArray[Any]:

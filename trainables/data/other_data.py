@@ -7,6 +7,7 @@ from trainables.data.image_folder import TEST, class_folders, read_image_folder
 from trainables.data.sources import Arrays
 from trainables.data.splits import Examples, Splits, fitting, load_test
 from trainables.errors import InvalidInput
+from trainables.storage import user_path
 
 KEY = "other_data"
 
@@ -27,7 +28,7 @@ def load_other(other: DataSet, splits: Splits) -> Examples:
     """
     if other.path is None or other.image_size is None:
         return load_test(other, splits, KEY)
-    root = Path(other.path).expanduser()
+    root = user_path(other.path, f"{KEY}.path")
     folders = _folders(root / TEST, splits)
     read = Arrays(*read_image_folder(root, TEST, other.image_size, folders))
     return fitting(read, splits, KEY)

@@ -19,6 +19,7 @@ from trainables.data.image_folder import class_names, read_image_folder
 from trainables.data.memory_mapping import data_root
 from trainables.data.user_data import arrays_of, class_names_of, drawn_alike, floats_of
 from trainables.errors import InvalidInput
+from trainables.storage import user_path
 from trainables.user_code import is_reference, user_function
 from trainables.user_errors import misfit, reported
 
@@ -56,7 +57,7 @@ def read(data: DataSet, split: Split) -> Arrays:
     if data.name == "image_folder":
         assert data.path is not None
         assert data.image_size is not None
-        root = Path(data.path).expanduser()
+        root = user_path(data.path, "data.path")
         names = class_names(root)
         return Arrays(*read_image_folder(root, split, data.image_size, names), names)
     returned: Any = None

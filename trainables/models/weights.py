@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from trainables.errors import InvalidInput
 from trainables.models.config import Weights
 from trainables.models.weight_files import State, states_of
+from trainables.storage import user_path
 
 COUNTER = "num_batches_tracked"  # BatchNorm counts its batches since PyTorch 0.4.1; files from before have no such
 VARIANCE = "running_var"
@@ -60,7 +60,7 @@ def load_weights(model: nn.Module, weights: Weights) -> None:
 
 
 def _read(weights: Weights) -> bytes:
-    path = Path(weights.path).expanduser()
+    path = user_path(weights.path, "pretrained.path")
     if path.is_dir():
         raise InvalidInput(
             f"pretrained.path: {weights.path}: is a folder, expected a file; a trial of a run keeps its weights in "

@@ -13,6 +13,8 @@ from trainables.data.config import Data, DataSet
 from trainables.data.other_data import load_other
 from trainables.data.splits import Splits, load_splits, load_test
 from trainables.errors import InvalidInput
+from trainables.models.config import Weights
+from trainables.models.weights import sealed
 
 SHADES = {"cat": 30, "dog": 120, "owl": 220}  # grey levels, by which an image tells its class
 
@@ -39,6 +41,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 
 def elsewhere(place: Path, size: int = 8) -> DataSet:
     return DataSet(name="image_folder", path=str(place), image_size=size)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "a\0b", "x" * 300])
+def test_paths_that_cannot_be_are_refused_by_their_keys(path: str, own: Splits) -> None:
+    impossible = {"name": "image_folder", "path": path, "image_size": 8}
+    with pytest.raises(InvalidInput, match=r"^data\.path: got "):
+        load_splits(Data(**impossible, validation_size=12))
+    with pytest.raises(InvalidInput, match=r"^other_data\.path: got "):
+        load_other(DataSet(**impossible), own)
+    with pytest.raises(InvalidInput, match=r"^pretrained\.path: got "):
+        sealed(Weights(path=path))
 
 
 def test_classes_of_a_folder_have_the_numbers_of_the_studys_folder_by_their_names(tmp_path: Path, own: Splits) -> None:
