@@ -21,6 +21,8 @@ from trainables.user_modules import look_beside
 if TYPE_CHECKING:
     from search.study.study import Study
 
+LONGEST = 64  # characters of a study's name
+
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
@@ -59,13 +61,18 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
     prepare(address)
     from search.drafting.draft import Wish, draft
 
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.stem)
-    text = draft(Wish(name=name, **wishes), Target(address, allow_unauthenticated), click.echo)
+    text = draft(Wish(name=_name_of(path), **wishes), Target(address, allow_unauthenticated), click.echo)
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written ({error.strerror})") from error
     click.echo(f"Wrote      {file}\nNext       temper search {shlex.quote(file)}")
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of the study that a file holds: the file's own as far as a study's may be so, else `study`."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.stem).lstrip("._-")
+    return name[:LONGEST] or "study"
 
 
 @click.command()

@@ -1,10 +1,11 @@
 """Writes a study as commented YAML."""
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+import yaml
 from jinja2 import Environment, StrictUndefined
 
 from search.drafting.sizes import Size
@@ -62,8 +63,8 @@ class Contents:
             keep_trailing_newline=True,
             undefined=StrictUndefined,
         )
-        environment.filters["quoted"] = json.dumps  # a string of JSON is one of YAML
-        template = environment.from_string((files("search.drafting") / "study.yaml.j2").read_text())
+        environment.filters["quoted"] = _quoted
+        template = environment.from_string((files("search.drafting") / "study.yaml.j2").read_text(encoding="utf-8"))
         used = self.size.images(self.available)
         epochs = self.size.epochs
         batch = BATCH // 2 if (used or self.available) < FEW_IMAGES else BATCH
@@ -79,3 +80,8 @@ class Contents:
             fast={"linf": "n_fgsm", "l2": "pgd"}[self.norm],
             rate=0.001 if self.has_attention else 0.1,
         )
+
+
+def _quoted(text: str) -> str:
+    """Return text in quotes, as any reader of YAML takes it back."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).rstrip("\n")

@@ -9,16 +9,20 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from PIL import Image
+from pydantic import TypeAdapter
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
 from search.cli.app import temper
+from search.cli.studies import _name_of
 from search.drafting.contents import Contents
 from search.drafting.data import chosen_data
 from search.drafting.draft import Look, Wish, look
 from search.drafting.sizes import SIZES
+from search.study.grid import Name
 from search.study.study import Study
 from trainables.config import parse, read_yaml
+from trainables.data.config import Data
 from trainables.errors import InvalidInput
 from trainables.models.build import build
 from trainables.models.config import Network
@@ -173,3 +177,40 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_anything_is_looked_
             CliRunner().invoke(
                 temper, ["init", str(tmp_path / name), "--model", "no", "--data", "no"], catch_exceptions=False
             )
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("mine.yaml", "mine"),
+        ("my study.v2.yaml", "my_study.v2"),
+        ("été.yaml", "t_"),
+        ("_a.yaml", "a"),
+        (".hid.yaml", "hid"),
+        ("-x.yaml", "x"),
+        (f"{70 * 'a'}.yaml", 64 * "a"),
+        ("日本.yaml", "study"),
+        ("2024.yaml", "2024"),
+    ],
+)
+def test_any_legal_file_name_gives_the_name_of_a_study(file: str, name: str, tmp_path: Path) -> None:
+    assert _name_of(tmp_path / file) == name
+    assert TypeAdapter(Name).validate_python(name) == name
+
+
+@pytest.mark.parametrize("file", ["~nobody-of-that-name/x.yaml", f"{'x' * 300}.yaml"])
+def test_a_file_that_cannot_be_is_refused_in_words(file: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^FILE: got "):
+        CliRunner().invoke(temper, ["init", file, "--model", "small", "--data", "digits"], catch_exceptions=False)
+    with pytest.raises(InvalidInput, match=r"^--data: got "):
+        chosen_data(file, None)
+
+
+@pytest.mark.parametrize("place", ["日本 😀", "a\u2028b\x7f", 'it\'s "1e-3"', "x: &y #z", "a" * 200 + " b"])
+def test_any_path_is_written_as_it_is(place: str, tmp_path: Path) -> None:
+    data = Data(name="image_folder", path=place, image_size=8, validation_size=10)
+    contents = Contents("mine", data, "small", place, "linf", 0.1, True, 0.5, False, False, 100, SIZES[0], 1.0)
+    (tmp_path / "mine.yaml").write_text(contents.text(), encoding="utf-8")
+    read = yaml.safe_load((tmp_path / "mine.yaml").read_bytes())
+    assert read["data"]["path"] == read["pretrained"]["path"] == place
+    assert parse(Study, read_yaml(contents.text(), "mine")).data.path == place
