@@ -6,7 +6,8 @@ import sys
 import click
 
 from search.cli.completion import studies as names
-from search.cli.options import NO_TRY, SETTING, prepare
+from search.cli.options import NO_TRY, SETTING, FiniteRange, prepare
+from search.cli.output import alone
 from search.study.loading import load
 
 
@@ -66,9 +67,7 @@ def fetch(name: str, address: str, output: str | None) -> None:
 @SETTING
 @click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
-@click.option(
-    "--price", type=click.FloatRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
-)
+@click.option("--price", type=FiniteRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU.")
 @NO_TRY
 @click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
 def doctor(
@@ -81,12 +80,13 @@ def doctor(
     as_json: bool,
 ) -> None:
     """Examine a cluster, time STUDY on it for about a minute, and estimate hours and cost; exit 2 if it is unsound."""
-    loaded = load(study, settings) if study else None
-    prepare(address)
-    from search.preflight.doctor import examine
-
     say = (lambda line: None) if as_json else click.echo
-    seen = examine(loaded, address=address, storage=storage, price=price, say=say, try_network=not no_try)
+    with alone(as_json):
+        loaded = load(study, settings) if study else None
+        prepare(address)
+        from search.preflight.doctor import examine
+
+        seen = examine(loaded, address=address, storage=storage, price=price, say=say, try_network=not no_try)
     if as_json:
         click.echo(json.dumps(seen.data(), indent=1))
     seen.require_sound()

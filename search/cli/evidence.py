@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, runs
-from search.cli.options import FORCE, on_cluster, prepare
+from search.cli.options import FORCE, FiniteRange, on_cluster, prepare
+from search.cli.output import alone
 
 KEPT = "What was trained and attacked is kept: the same command goes on."
 
@@ -44,8 +45,9 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     from search.evaluating.words import as_json as in_json
     from search.evaluating.words import table
 
-    subject = find(Wanted(**given), lambda text: click.echo(text, err=True))
-    found = attacked(subject, attack, seed)
+    with alone(as_json):
+        subject = find(Wanted(**given), lambda text: click.echo(text, err=True))
+        found = attacked(subject, attack, seed)
     click.echo(in_json(subject, found) if as_json else "\n".join(table(subject, found)))
 
 
@@ -66,7 +68,7 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
 @click.option("--conditions/--no-conditions", default=True, help="Measure wider balls, corruptions and transfer too.")
 @click.option(
     "--max-hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="HOURS",
     help="Stop then; the same command goes on later.",
 )

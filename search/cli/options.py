@@ -1,9 +1,22 @@
 """Defines the options that several commands share, and prepares the environment before Ray is imported."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers without NaN and infinity, which are written as numbers too and pass any bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter if it is none, or not in the range."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 SETTING = click.option(
     "--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study."

@@ -9,7 +9,8 @@ import io
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from errno import EPIPE
 from typing import Any, TextIO
 
@@ -84,3 +85,24 @@ class Outputs:
 
 
 OUTPUTS = Outputs()  # of this process
+
+
+@contextmanager
+def alone(wanted: bool) -> Iterator[None]:
+    """Send what is printed meanwhile, by the user's code and what it starts, to standard error if `wanted`.
+
+    So a command's data stand alone on standard output.
+    """
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

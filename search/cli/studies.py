@@ -12,7 +12,8 @@ import click
 
 from cluster.connection.session import Target
 from search.cli.completion import studies as names
-from search.cli.options import SETTING, on_cluster, prepare
+from search.cli.options import SETTING, FiniteRange, on_cluster, prepare
+from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
 from trainables.storage import user_path
@@ -37,12 +38,12 @@ LONGEST = 64  # characters of a study's name
 @click.option("--pretrained", metavar="FILE", help="Trained weights of the network, to start from.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
 @click.option(
-    "--epsilon", type=click.FloatRange(min=0, min_open=True),
+    "--epsilon", type=FiniteRange(min=0, min_open=True),
     help="Radius of the attack, for pixels in [0, 1].  [default: 8/255; 0.1 for grey images; 0.5 in l2]",
 )  # fmt: skip
 @click.option("--image-size", type=click.IntRange(min=1), help="Height and width for the images of a folder.")
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True,
+    "--hours", type=FiniteRange(min=0, min_open=True), default=1.0, show_default=True,
     help="Hours that the search may take.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
@@ -84,11 +85,12 @@ def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) 
     """Check STUDY and list everything that is wrong with it."""
     notes: list[str] = []
     try:
-        loaded = load(study, settings)
-        from search.preflight.study_check import check_study  # late: it imports Optuna
+        with alone(as_json):
+            loaded = load(study, settings)
+            from search.preflight.study_check import check_study  # late: it imports Optuna
 
-        proposals = check_study(loaded)
-        _look_further(loaded, tries, notes.append if as_json else click.echo)
+            proposals = check_study(loaded)
+            _look_further(loaded, tries, notes.append if as_json else click.echo)
     except InvalidInput as error:
         if as_json:
             click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=1, ensure_ascii=False))
