@@ -7,6 +7,14 @@
 - `options`: options that several of them share
 """
 
-from search.cli.app import main
+import sys
+from typing import NoReturn
 
-__all__ = ["main"]
+
+def main() -> NoReturn:
+    """Run the command line. Ctrl-C while it is imported, for half a second, ends it as later on, but without a word."""
+    try:
+        from search.cli.app import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()

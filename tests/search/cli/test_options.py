@@ -1,6 +1,7 @@
 """Options that several commands share: numbers are finite, and data stand alone on standard output."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import search.cli
 from search.cli.app import SECTIONS, temper
 from search.cli.options import FiniteRange
 from tests.support.command import temper as run_temper
@@ -61,3 +63,16 @@ def test_what_the_users_code_prints_does_not_mix_with_data(tmp_path: Path) -> No
     assert json.loads(done.stdout)["valid"]
     for said in ("importing", "making", "from a child"):
         assert said in done.stderr
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupt:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "search.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "search.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupt(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        search.cli.main()
+    assert ended.value.code == 130
