@@ -76,6 +76,8 @@ def _read(written: Any) -> Any:
         bound = float(found["bound"])
     except ValueError:
         raise ValueError(f"got {found['bound']!r} in {written!r}, expected a number") from None
+    if METRICS[found["metric"]].accuracy and found["dense"] is None and bound > 1:
+        raise ValueError(f"got {written!r}, expected a share of the images, 0 to 1")
     return {
         "metric": found["metric"],
         "at_least": found["sign"] == ">=",

@@ -22,6 +22,7 @@ class Metric:
         words: its meaning, for people.
         better: its direction as an objective; None: it cannot be an objective.
         bounded: whether a constraint may name it.
+        accuracy: whether it is a share of images, and so never above 1.
         final: whether every finished recipe has it among its final numbers.
         sometimes: whether only some finished recipes have it: those of one perturbation, or on one kind of device.
         each_epoch: whether it is a column of a history's rows.
@@ -38,6 +39,7 @@ class Metric:
     words: str
     better: Direction | None = None
     bounded: bool = False
+    accuracy: bool = False
     final: bool = False
     sometimes: bool = False
     each_epoch: bool = False
@@ -53,11 +55,11 @@ _PHASES = ("base", "ancestors", "compression", "distillation", "attack", "update
 _TABLE = (
     Metric(
         name="robust_accuracy", words="share of images that are right under attack", better="max", bounded=True,
-        final=True, each_epoch=True, recorded=True, exact=True, curve="validation/robust_accuracy",
+        accuracy=True, final=True, each_epoch=True, recorded=True, exact=True, curve="validation/robust_accuracy",
     ),
     Metric(
         name="clean_accuracy", words="share of images that are right as they are", better="max", bounded=True,
-        final=True, each_epoch=True, recorded=True, exact=True, curve="validation/clean_accuracy",
+        accuracy=True, final=True, each_epoch=True, recorded=True, exact=True, curve="validation/clean_accuracy",
     ),
     Metric(
         name="train_flops", unit="FLOPs", words="marginal compute: training without ordinary pretraining", better="min",

@@ -32,6 +32,15 @@ def test_what_is_none_is_refused(wrong: str) -> None:
         load("digits", [f"constraints=['{wrong}']"])
 
 
+def test_a_bound_that_no_share_of_images_can_reach_is_refused() -> None:
+    for wrong in ("clean_accuracy >= 85", "robust_accuracy <= 1.01"):
+        with pytest.raises(InvalidInput) as refused:
+            load("digits", [f"constraints=['{wrong}']"])
+        assert refused.value.problems == (f"constraints.0: got '{wrong}', expected a share of the images, 0 to 1",)
+    for right in ("clean_accuracy >= 1", "robust_accuracy >= 1.2 of dense", "parameters <= 85"):
+        assert [str(one) for one in load("digits", [f"constraints=['{right}']"]).constraints] == [right]
+
+
 def test_the_violation_is_relative_to_the_bound() -> None:
     at_least = Bound(metric="clean_accuracy", at_least=True, bound=0.8)
     assert at_least.violation({"clean_accuracy": 0.6}, {}) == pytest.approx(0.25)
