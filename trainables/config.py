@@ -7,7 +7,7 @@ from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from trainables.errors import InvalidInput
@@ -267,6 +267,13 @@ def _described(owners: list[type[BaseModel]], location: tuple[int | str, ...]) -
     return next((field.description for field in fields if field and field.description), None)
 
 
+def as_list(given: Any) -> Any:
+    """Returns what was given for a list, of which one value may stand for a list of one."""
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], BeforeValidator(as_list)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1, description="a whole number from 0 to 9223372036854775807")]
 PositiveFloat = Annotated[float, Field(gt=0)]

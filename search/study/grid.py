@@ -4,9 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from search.study.ranges import OneOrMore
 from trainables.attacks.config import CONFIGS, NoPerturbation, Perturbation
 from trainables.compression.config import Bits, Importance, Scope
-from trainables.config import Frozen, PositiveInt
+from trainables.config import Frozen, PositiveInt, Several
 from trainables.recipe.schedule import Schedule
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, . _ -")]
@@ -57,11 +58,11 @@ class Grid(Frozen):
         seeds: number of seeds, counted up from the study's seed; each seed has its own bases.
     """
 
-    arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
-    pruning_ratios: tuple[Ratio, ...] = ()
+    arms: OneOrMore[Arm]
+    pruning_ratios: Several[Ratio] = ()
     importance: Importance = "l1"
     scope: Scope = "uniform"
-    bits: tuple[Bits, ...] = ()
+    bits: Several[Bits] = ()
     seeds: PositiveInt = 3
 
     @field_validator("arms")

@@ -47,6 +47,7 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     for setting in settings:
         _apply(data, setting)
     loaded = parse(Study, data)
+    _check_steps(loaded)
     check_user_functions(loaded)
     if loaded.pretrained is None:
         return loaded
@@ -55,6 +56,18 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     )
 
     return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
+
+
+def _check_steps(study: Study) -> None:
+    """Refuse steps that leave out an end of their range; runs of earlier versions, which took them, are read still."""
+    if study.space is None or study.space.compression.mac_ratio is not None:
+        return
+    ratio = study.space.compression.pruning_ratio
+    if ratio.last < ratio.high - 1e-6:
+        raise InvalidInput(
+            f"space.compression.pruning_ratio: got low {ratio.low:g}, high {ratio.high:g} and step {ratio.step:g}, "
+            f"which ends at {ratio.last:g}, expected steps that reach high"
+        )
 
 
 def changed(study: Study, settings: Sequence[str]) -> Study:

@@ -1,22 +1,17 @@
 """Defines the ranges that a space may give in place of a list of choices, and lists that may come as one value."""
 
 from collections.abc import Mapping
+from math import floor
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainables.compression.config import MacRatio, PruningRatio
-from trainables.config import LISTED, RANGE, SINGLE, Frozen, PositiveFloat, PositiveInt, Share
+from trainables.config import LISTED, RANGE, SINGLE, Frozen, PositiveFloat, PositiveInt, Share, as_list
 from trainables.recipe.schedule import Decay, Momentum, WeightDecay
 
 Value = TypeVar("Value")
-
-
-def _several(given: Any) -> Any:
-    return given if isinstance(given, list | tuple) else (given,)
-
-
-OneOrMore = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(_several)]  # one may come without a list
+OneOrMore = Annotated[tuple[Value, ...], Field(min_length=1), BeforeValidator(as_list)]  # one may come without a list
 
 
 class _Range(Frozen):
@@ -46,6 +41,12 @@ class RatioRange(_Range):
     low: PruningRatio = 0.0
     high: PruningRatio = 0.8
     step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+
+    @property
+    def last(self) -> float:
+        """The last ratio that the steps come to, which runs of earlier versions may have below `high`."""
+        count = floor((self.high - self.low) / self.step + 1e-6)  # an exact multiple may come out a little lower
+        return round(self.low + self.step * count, 10)
 
 
 class Levelled(_Range):

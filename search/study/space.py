@@ -21,7 +21,7 @@ from search.study.ranges import (
 )
 from trainables.attacks.config import Norm, attack_config, radius
 from trainables.compression.config import Bits, Compression, Importance, Scope
-from trainables.config import Frozen, PositiveInt, Share
+from trainables.config import Frozen, PositiveInt, Several, Share
 from trainables.losses.config import CrossEntropy, Loss
 from trainables.recipe.schedule import Loop, OrdinaryLoop, Shape
 from trainables.user_code import known
@@ -53,7 +53,7 @@ class CompressionSpace(Frozen):
     importance: OneOrMore[Importance] = ("l1",)
     scope: OneOrMore[Scope] = ("global", "uniform")
     steps: OneOrMore[PositiveInt] = (1,)
-    alternatives: tuple[Compression, ...] = ()
+    alternatives: Several[Compression] = ()
 
 
 class QuantizationSpace(Frozen):

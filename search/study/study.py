@@ -9,11 +9,12 @@ from analysis.pareto.reference_point import ReferencePoint
 from search.study.algorithms import AUTO, Budget, Halving, Sampler
 from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
+from search.study.ranges import OneOrMore
 from search.study.resources import Resources
 from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
-from trainables.config import Frozen, Seed
+from trainables.config import Frozen, Seed, Several
 from trainables.data.config import Data, DataSet
 from trainables.evaluation.config import Scoring, ScoringProtocol, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
@@ -138,16 +139,16 @@ class Study(Frozen):
     evaluation: Scoring = Scoring()
     pretraining: TrainingSchedule | None = None
     pretrained: Weights | None = None
-    baselines: Annotated[tuple[Baseline, ...], Field(min_length=1)]
+    baselines: OneOrMore[Baseline]
     reference: str
     space: Space | None = None
     grid: Grid | None = None
-    objectives: tuple[str, ...] = ("robust_accuracy", "train_flops")
-    constraints: tuple[Constraint, ...] = ()
+    objectives: Several[str] = ("robust_accuracy", "train_flops")
+    constraints: Several[Constraint] = ()
     budget: Budget = Budget()
     sampler: Annotated[Sampler, Field(validate_default=True)] = Sampler()
     halving: Halving | None = None
-    first: tuple[dict[str, float | int | str | None], ...] = ()
+    first: Several[dict[str, float | int | str | None]] = ()
     resources: Resources = Resources()
     reference_point: ReferencePoint = ReferencePoint()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -155,8 +156,8 @@ class Study(Frozen):
     keep: Literal["last", "best"] = "last"
     precision: Precision = "float32"
     seed: Seed = 0
-    ship: tuple[str, ...] = ()
-    listeners: tuple[Reference, ...] = ()
+    ship: Several[str] = ()
+    listeners: Several[Reference] = ()
 
     @field_validator("ship")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from trainables.config import Frozen, PositiveInt
+from trainables.config import Frozen, PositiveInt, Several
 from trainables.user_code import known
 
 NETWORKS = ("small", "eight_layer", "resnet18", "wide_resnet")
@@ -28,7 +28,7 @@ class Network(Frozen):
     normalization: bool = True
     depth: PositiveInt = 28
     width: PositiveInt = 10
-    uncounted_operators: tuple[Annotated[str, Field(pattern=r"^\w+::\w+$")], ...] = ()
+    uncounted_operators: Several[Annotated[str, Field(pattern=r"^\w+::\w+$")]] = ()
 
     @field_validator("name")
     @classmethod

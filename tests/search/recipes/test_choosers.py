@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution, json_to_distribution
 from ray.tune.search import Searcher
 
 from search.recipes.choosers import RandomChooser
-from search.study.loading import load
+from search.study.loading import changed, load
 from search.study.ranges import EpsilonRange, IntRange, RateRange
 from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import combinations, propose
@@ -96,7 +96,7 @@ def test_a_range_that_steps_do_not_divide_is_not_exceeded() -> None:
     draw = RandomChooser(np.random.default_rng(0))
     assert {draw.suggest_float("a", 0.2, 0.75, step=0.2) for _ in range(50)} == {0.2, 0.4, 0.6}
     assert json_to_distribution(draw.distributions["a"]) == FloatDistribution(0.2, 0.6, step=0.2)
-    study = finite("space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}")
+    study = changed(finite(), ["space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}"])
     assert {params["pruning_ratio"] for params in combinations(study)} == {0.2, 0.4, 0.6}
 
 

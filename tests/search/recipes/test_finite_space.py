@@ -9,7 +9,7 @@ from tests.support.command import SMALL
 LEVELS = [
     *SMALL,
     "sampler.kind=grid",
-    "space.compression={pruning_ratio: {low: 0.3, high: 0.6, step: 0.25}, scope: [uniform]}",
+    "space.compression={pruning_ratio: {low: 0.3, high: 0.6, step: 0.3}, scope: [uniform]}",
     "space.perturbation={kind: [n_fgsm], epsilon: {low: 0.05, high: 0.1, levels: 2}}",
     "space.schedule={epochs: {low: 1, high: 2}, learning_rate: {low: 0.02, high: 0.1, levels: 2}}",
     "budget.trials=40",

@@ -14,7 +14,7 @@ from search.recipes.choosers import RandomChooser
 from search.samplers.optuna_samplers import optuna_sampler
 from search.samplers.sampler import SearchState
 from search.study.algorithms import Halving
-from search.study.loading import load
+from search.study.loading import changed, load
 from tests.support.recipes import propose
 from tests.support.searcher import sampler
 from trainables.execution.ending import FINISHED, Ending, EndKind
@@ -47,7 +47,7 @@ def test_a_range_that_steps_do_not_divide_is_proposed_from_without_a_warning(kin
     levels = "space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}"
     finite = "={low: 0.01, high: 0.1, levels: 2}"
     rest = [f"space.{name}{finite}" for name in ("perturbation.epsilon", "schedule.learning_rate")]
-    asked = sampler(load("digits", [levels, *rest, f"sampler.kind={kind}"]), cost=_flops)
+    asked = sampler(changed(load("digits"), [levels, *rest, f"sampler.kind={kind}"]), cost=_flops)
     candidate = asked.ask(SearchState(0.5, {}))
     assert candidate is not None
     assert candidate.params["pruning_ratio"] in (0.2, 0.4, 0.6)

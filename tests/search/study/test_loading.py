@@ -1,8 +1,13 @@
 """Shipped studies are valid, and all that is wrong with a study is told at once."""
 
-import pytest
+from typing import Any
 
-from search.study.loading import load, shipped
+import pytest
+import yaml
+
+from search.study.loading import load, parse_resolved, shipped
+from search.study.study import Study
+from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 
 
@@ -31,3 +36,62 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     ]
     with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
         load("digits", ["reference=foo"])
+
+
+FAST = "{name: pgd_at_20, perturbation: {kind: fgsm, epsilon: 0.1}, schedule: {epochs: 1, learning_rate: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("key", "one"),
+    [
+        ("constraints", "clean_accuracy >= 0.8"),
+        ("ship", "notes.txt"),
+        ("listeners", "mine:Tracker"),
+        ("first", "{epochs: 5}"),
+        ("baselines", FAST),
+        ("space.compression.alternatives", "{method: none}"),
+        ("model.uncounted_operators", "mine::op"),
+        ("grid.arms", "{name: b, base: base}"),
+        ("grid.pruning_ratios", "0.5"),
+        ("grid.bits", "8"),
+    ],
+)
+def test_one_value_stands_for_a_list_of_one(key: str, one: str) -> None:
+    before = load("digits", ["grid={arms: [{name: a, base: base}], pruning_ratios: [0.25], bits: [4]}"])
+    alone, listed = (parse(Study, _with(before, key, read_yaml(text, "x"))) for text in (one, f"[{one}]"))
+    assert alone == listed != before
+
+
+def test_one_objective_is_refused_for_what_is_missing_beside_it() -> None:
+    with pytest.raises(InvalidInput, match=r"^objectives: got \['robust_accuracy'\], expected train_flops or "):
+        load("digits", ["objectives=robust_accuracy"])
+
+
+def test_steps_that_leave_out_the_end_of_their_range_are_refused() -> None:
+    key, wrong = "space.compression.pruning_ratio", "{low: 0.3, high: 0.5, step: 0.3}"
+    with pytest.raises(InvalidInput) as refused:
+        load("digits", [f"{key}={wrong}"])
+    assert refused.value.problems == (
+        f"{key}: got low 0.3, high 0.5 and step 0.3, which ends at 0.3, expected steps that reach high",
+    )
+    for right in ("{low: 0.3, high: 0.9, step: 0.1}", "{low: 0.3, high: 0.3, step: 0.3}", "{low: 0, high: 0.95}"):
+        load("digits", [f"{key}={right}"])
+    load("digits", [f"{key}={wrong}", "space.compression.mac_ratio={low: 0.3, high: 0.5}"])
+
+
+def test_a_run_whose_steps_left_out_an_end_is_read_still() -> None:
+    data = _with(load("digits"), "space.compression.pruning_ratio", {"low": 0.3, "high": 0.5, "step": 0.3})
+    study = parse_resolved(yaml.safe_dump(data), "study.yaml")
+    assert study.space is not None
+    assert study.space.compression.pruning_ratio.last == 0.3
+
+
+def _with(study: Study, key: str, value: Any) -> Any:
+    """A study's content with one key set."""
+    data = study.model_dump(mode="json")
+    *parents, last = key.split(".")
+    place = data
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return data
