@@ -17,7 +17,7 @@ from analysis.pareto.frontier import compute_metric, metric
 from analysis.run.trials import Run, Trial
 from trainables.config import Frozen
 
-FORM = re.compile(r"(?P<value>[0-9.]+(?:e[+-]?[0-9]+)?)(?:\s+of\s+(?P<of>reference|base))?")
+FORM = re.compile(r"(?P<value>[0-9.]+(?:[eE][+-]?[0-9]+)?)(?:\s+of\s+(?P<of>reference|base))?")
 EXPECTED = "a number, or a share such as `0.8 of reference` or `1 of base`"
 
 

@@ -52,7 +52,7 @@ def _finished() -> list[str]:
     Click passes on no argument that stands before an option without a value, so the words are asked of the shell.
     """
     typed = split_arg_string(os.environ.get("COMP_WORDS", ""))
-    run = next((one for one in typed if (Path(one) / "run.json").is_file()), None)
+    run = next((one for one in typed if os.path.isfile(Path(one) / "run.json")), None)
     return [] if run is None else _names(run)
 
 

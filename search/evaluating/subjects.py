@@ -30,7 +30,7 @@ from trainables.models.build import build
 from trainables.models.config import Network, Weights
 from trainables.models.weights import load_weights
 from trainables.recipe.recipe import Recipe
-from trainables.storage import Folder
+from trainables.storage import Folder, user_path
 
 Split = Literal["validation", "test"]
 RUN_FILE = "run.json"
@@ -133,8 +133,9 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
             weights,
             known,
         )
-    if (Path(wanted.model) / RECIPE).is_file():
-        return _bundled(wanted, Path(wanted.model), say)
+    folder = user_path(wanted.model, "MODEL")
+    if (folder / RECIPE).is_file():
+        return _bundled(wanted, folder, say)
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "
@@ -255,7 +256,7 @@ def _threat_model(wanted: Wanted, known: _Known | None) -> ThreatModel:
 
 def _data(name: str, image_size: int | None) -> Data:
     """Make the configuration of a data set that is no run's."""
-    if Path(name).is_dir():
+    if user_path(name, "--data").is_dir():
         if image_size is None:
             raise InvalidInput("--image-size: is needed with an image folder, such as --image-size 64")
         given = {"name": "image_folder", "path": name, "image_size": image_size}

@@ -11,7 +11,7 @@ from trainables.evaluation.chance import at_chance
 from trainables.evaluation.metrics import METRICS
 
 FORM = re.compile(
-    r"(?P<metric>[a-z_]+)\s*(?P<sign><=|>=)\s*(?P<bound>[0-9.]+(?:e[+-]?[0-9]+)?)(?P<dense>\s+of\s+dense)?"
+    r"(?P<metric>[a-z_]+)\s*(?P<sign><=|>=)\s*(?P<bound>[0-9.]+(?:[eE][+-]?[0-9]+)?)(?P<dense>\s+of\s+dense)?"
 )
 BOUNDED = tuple(one.name for one in METRICS.values() if one.bounded)
 

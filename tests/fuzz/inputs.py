@@ -30,7 +30,7 @@ from search.study.study import Study
 from tests.fuzz.mutated_studies import mutated
 from tests.fuzz.random_folders import VALIDATION, write_folder
 from tests.support.checkout import ROOT
-from trainables.config import parse, read_yaml
+from trainables.config import YamlDumper, parse, read_yaml
 from trainables.data.config import Data
 from trainables.data.splits import Examples, load_splits, load_test
 from trainables.errors import InvalidInput
@@ -57,7 +57,8 @@ def validate(number: int) -> None:
             if not str(refused).strip() or len(str(refused)) > LONGEST:
                 raise Defect(f"a message of {len(str(refused))} characters") from refused
             raise
-        again = parse(Study, read_yaml(yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False), "again"))
+        text = yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False)
+        again = parse(Study, read_yaml(text, "again"))
         if again != study:
             raise Defect("another study once it was written")
 

@@ -65,10 +65,11 @@ def test_numbers_are_what_people_mean_by_them(text: str, value: Any) -> None:
 @pytest.mark.parametrize("resolved", [False, True])
 def test_what_is_written_reads_back_the_same(resolved: bool) -> None:
     texts = ["1e-3", "1:30", "010", "0o17", "0b11", "1_000", "yes", "2020-01-01", ".inf", "a: b", "1e3", "-", "."]
-    data = {"texts": texts, "numbers": [1e-5, 5e-324, 1e300, 0.1, 100.0, -3, 0, 10**18, True, None]}
+    numbers: list[Any] = [1e-5, 5e-324, 1e300, 0.1, 100.0, -3, 0, 10**18, True, None]
+    data = {"texts": texts, "numbers": numbers}
     text = yaml.dump(data, Dumper=YamlDumper)
     assert read_yaml(text, "x.yaml", resolved=resolved) == data
-    assert [type(one) for one in read_yaml(text, "x.yaml")["numbers"]] == [type(one) for one in data["numbers"]]
+    assert [type(one) for one in read_yaml(text, "x.yaml")["numbers"]] == [type(one) for one in numbers]
 
 
 def test_a_study_that_an_earlier_version_wrote_keeps_its_texts() -> None:

@@ -125,6 +125,15 @@ def test_what_cannot_be_found_is_refused_in_words(files: Path, changed: dict[str
         find(given, print)
 
 
+def test_paths_that_cannot_be_are_refused_by_what_they_were_given_as() -> None:
+    with pytest.raises(InvalidInput, match=r"^MODEL: got 'xxx.*File name too long"):
+        find(Wanted(model=300 * "x"), print)
+    with pytest.raises(InvalidInput, match=r"^--data: got ~nobody-of-that-name/x, of which no home folder is known"):
+        find(Wanted(model="small", data="~nobody-of-that-name/x", weights="w"), print)
+    with pytest.raises(InvalidInput, match=r"^pretrained\.path: got ~nobody-of-that-name/x, of which"):
+        find(Wanted(model="small", data="digits", weights="~nobody-of-that-name/x"), print)
+
+
 def test_an_image_folder_needs_its_size(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="--image-size: is needed with an image folder"):
         find(replace(SMALL, data=str(tmp_path)), print)

@@ -23,7 +23,10 @@ def test_a_constraint_is_written_as_people_do_and_read_back() -> None:
     study = load("digits", TWO)
     assert [str(bound) for bound in study.constraints] == ["clean_accuracy >= 0.85", "inference_macs <= 0.3 of dense"]
     assert Study.model_validate(study.model_dump(mode="json")) == study
-    assert load("digits", ["constraints=['parameters <= 1e5']"]).constraints[0].bound == 1e5
+    for written in ("parameters <= 1e5", "parameters<=1E+5", "parameters <= 100000."):
+        assert load("digits", [f"constraints=['{written}']"]).constraints[0].bound == 1e5
+    point = load("digits", ["reference_point.compute=8E-1 of reference"]).reference_point
+    assert str(point.compute) == "0.8 of reference"
 
 
 @pytest.mark.parametrize("wrong", ["clean_accuracy > 0.8", "cleanliness >= 0.8", "clean_accuracy >= 0..8", "0.8"])

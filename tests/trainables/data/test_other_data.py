@@ -45,11 +45,10 @@ def elsewhere(place: Path, size: int = 8) -> DataSet:
 
 @pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "a\0b", "x" * 300])
 def test_paths_that_cannot_be_are_refused_by_their_keys(path: str, own: Splits) -> None:
-    impossible = {"name": "image_folder", "path": path, "image_size": 8}
     with pytest.raises(InvalidInput, match=r"^data\.path: got "):
-        load_splits(Data(**impossible, validation_size=12))
+        load_splits(Data(name="image_folder", path=path, image_size=8, validation_size=12))
     with pytest.raises(InvalidInput, match=r"^other_data\.path: got "):
-        load_other(DataSet(**impossible), own)
+        load_other(elsewhere(Path(path)), own)
     with pytest.raises(InvalidInput, match=r"^pretrained\.path: got "):
         sealed(Weights(path=path))
 
