@@ -146,8 +146,10 @@ def _images(folder: Path, *, say: bool = True) -> Iterator[Path]:
     for place, names in sorted(_walked(folder)):
         for name in sorted(names):
             ending = Path(name).suffix.lower()
-            if ending in ENDINGS:
+            if ending in ENDINGS and _is_file(Path(place) / name):
                 yield Path(place) / name
+            elif ending in ENDINGS:
+                others["pipes, sockets and devices"] += 1
             elif name.lower() not in UNREAD:
                 others[ending or "no ending"] += 1
     if others and say:
@@ -168,6 +170,14 @@ def _walked(folder: Path) -> Iterator[tuple[str, list[str]]]:
         if real not in seen:
             yield place, [name for name in files if not _is_hidden(name)]
         seen.add(real)
+
+
+def _is_file(path: Path) -> bool:
+    """Returns whether something is no pipe, socket or device, whose reading may never end.
+
+    What nothing can be found out of counts as a file, since reading it says what is wrong.
+    """
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def _refuse(error: OSError) -> None:

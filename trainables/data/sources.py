@@ -60,7 +60,6 @@ def read(data: DataSet, split: Split) -> Arrays:
         root = user_path(data.path, "data.path")
         names = class_names(root)
         return Arrays(*read_image_folder(root, split, data.image_size, names), names)
-    returned: Any = None
     if is_reference(data.name):
         load = user_function(data.name, "data.name")
         if problem := misfit(load, split):
@@ -72,13 +71,21 @@ def read(data: DataSet, split: Split) -> Arrays:
         with told, drawn_alike():
             returned = load(split)
             arrays = Arrays(*arrays_of(returned, data.name))
+            names = class_names_of(returned)
     else:
         arrays = _NAMED[data.name](split)
-    images, labels, names = arrays
+        names = arrays.class_names
+    images, labels, _ = arrays
     check_form(images, labels, data.name)
     images = checked_values(floats_of(images), labels, data.name)
     labels = np.ascontiguousarray(labels, np.int64)
-    return Arrays(images, labels, names or class_names_of(returned, labels, split))
+    return Arrays(images, labels, names if _fit(names, labels, split) else ())
+
+
+def _fit(names: tuple[str, ...], labels: NDArray[np.int64], split: Split) -> bool:
+    """Returns whether there are as many names as classes; else they may be of others. A test split may lack classes."""
+    spare = len(names) - 1 - labels.max(initial=-1)
+    return bool(spare == 0 or (spare > 0 and split == "test"))
 
 
 def _digits(split: Split) -> Arrays:

@@ -62,25 +62,20 @@ def arrays_of(returned: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     return _whole(returned[0], "images", name), _whole(returned[1], "labels", name)
 
 
-def class_names_of(returned: Any, labels: NDArray[Any], split: str) -> tuple[str, ...]:
+def class_names_of(returned: Any) -> tuple[str, ...]:
     """Returns the names of the classes of a Dataset that lists them as torchvision's do, in `classes`; else none.
 
-    Where labels are changed on their way, or there are more or fewer names than classes, the names may be of others. A
-    test split may lack classes, so there more names are believed.
+    Where labels are changed on their way, the names may be of others.
 
     Args:
         returned: what the user's function returned; of a Subset that has no `classes` the Dataset below it is asked.
-        labels: (n,) the class numbers that it gave.
-        split: `train` or `test`.
     """
     while isinstance(returned, Subset) and not hasattr(returned, "classes"):
         returned = returned.dataset
     names = getattr(returned, "classes", None)
     if not isinstance(names, Sequence) or isinstance(names, str) or getattr(returned, "target_transform", None):
         return ()
-    spare = len(names) - (labels.max() + 1)
-    fits = spare == 0 or (spare > 0 and split == "test")
-    return tuple(names) if fits and all(isinstance(name, str) for name in names) else ()
+    return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
 def _is_map_style(returned: Any) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from trainables.data.config import Data
-from trainables.data.image_folder import read_image_folder
+from trainables.data.image_folder import image_sizes, read_image_folder
 from trainables.data.splits import load_splits, load_test
 from trainables.errors import InvalidInput
 
@@ -55,6 +55,16 @@ def test_hidden_folders_and_files_and_other_files_are_no_images(
     assert (splits.classes, len(splits.train) + len(splits.validation)) == (2, 16)
     assert "cat: files that are not read as images: 1 of .csv" in caplog.text
     assert len(load_test(data(root), splits).labels) == 16
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_that_is_named_as_an_image_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = folder(tmp_path, "cat", "dog")
+    os.mkfifo(root / "train" / "cat" / "x.png")
+    splits = load_splits(data(root))
+    assert len(splits.train) + len(splits.validation) == 16
+    assert len(image_sizes(root, "train")) == 16
+    assert "cat: files that are not read as images: 1 of pipes, sockets and devices" in caplog.text
 
 
 def test_endings_may_be_of_any_case_and_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:

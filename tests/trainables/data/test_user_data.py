@@ -207,6 +207,10 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
             "Pairs(fails)",
             r"data.name: their_data:load: example 7 of 40 cannot be had \(KeyError: 'seven'\) in their_data.py line 40",
         ),
+        (
+            "type('Named', (Pairs,), {'classes': property(lambda self: fails(7))})(lambda number: IMAGES[number])",
+            r"data.name: their_data:load\('train'\) failed \(KeyError: 'seven'\) in their_data.py line 40",
+        ),
         ("open('/nowhere/labels.csv')", "FileNotFoundError.*in their_data.py line 49"),
         ("exit(3)", r"SystemExit: 3\) in their_data.py line 49"),
         ("IMAGES, LABELS[:, None]", r"labels in a column: labels\[:, 0\]"),
