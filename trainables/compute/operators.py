@@ -170,14 +170,17 @@ def trilinear(
     return 2.0 * elements
 
 
-def distances(_: Tensor, first: Tensor, second: Tensor, *__: object) -> float:
-    """Returns the FLOPs of distances between rows (…, m, k) and (…, n, k): one MAC for each difference of elements."""
-    return 2.0 * first.numel() * second.shape[-2]
+def distances(out: Tensor, first: Tensor, *_: object) -> float:
+    """Returns the FLOPs of distances between rows (…, m, k) and (…, n, k): one MAC for each difference of elements.
+
+    Euclidean distances of more than 25 rows are computed by a product of about that size.
+    """
+    return 2.0 * out.numel() * first.shape[-1]
 
 
-def distances_backward(_: Tensor, gradient: Tensor, first: Tensor, second: Tensor, *__: object) -> float:
-    """Returns the FLOPs of the gradient of distances with respect to the first rows."""
-    return 2.0 * first.numel() * second.shape[-2]
+def distances_backward(_: Tensor, gradient: Tensor, first: Tensor, *__: object) -> float:
+    """Returns the FLOPs of the gradient of distances (…, m, n) with respect to the rows (…, m, k) given first."""
+    return 2.0 * gradient.numel() * first.shape[-1]
 
 
 def fourier_transform(_: Tensor, x: Tensor, dims: list[int], *__: object) -> float:
@@ -234,6 +237,7 @@ RULES: Mapping[str, Rule] = {
     "aten::_transformer_encoder_layer_fwd": encoder_layer,
     "aten::_trilinear": trilinear,
     "aten::_cdist_forward": distances,
+    "aten::_euclidean_dist": distances,
     "aten::_cdist_backward": distances_backward,
     "aten::_fft_c2c": fourier_transform,
     "aten::_fft_r2c": real_fourier_transform,

@@ -141,6 +141,29 @@ class Distances(nn.Module):
         return apart
 
 
+class Centres(nn.Module):
+    """Distances from rows of four numbers to centres that are learned, as a layer of radial basis functions has."""
+
+    def __init__(self, centres: int, power: float) -> None:
+        super().__init__()
+        self.centres, self.power = nn.Parameter(torch.rand(centres, 4)), power
+
+    def forward(self, x: Tensor) -> Tensor:
+        apart: Tensor = torch.cdist(x, self.centres, p=self.power)
+        return apart
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("shape", [(N, 4), (N, 3, 4), (30, 4)])
+@pytest.mark.parametrize("centres", [25, 26])
+def test_distances_cost_the_same_by_whichever_kernel(centres: int, shape: tuple[int, ...], device: str) -> None:
+    macs = math.prod(shape) * centres
+    assert counts(Centres(centres, 1.0), torch.rand(shape), device) == (macs, macs, macs)
+    # Of more than 25 rows the kernel takes a product, whose backward pass always computes both gradients.
+    gradients = 2 * macs if max(centres, *shape[:-1]) > 25 else macs
+    assert counts(Centres(centres, 2.0), torch.rand(shape), device) == (macs, gradients, gradients)
+
+
 class Sums(nn.Module):
     """Products that are written in other ways than as layers: of vectors, summed over a batch, by subscripts."""
 
