@@ -75,7 +75,8 @@ def build(
     if isinstance(model, nn.Module) and network.name not in NETWORKS:
         model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
-    return to_channels_last(go_around(model))
+    go_around()
+    return to_channels_last(model)
 
 
 def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
