@@ -61,9 +61,8 @@ class _Placement:
 class Quantizer(Compressor):
     """Compressor that quantizes every layer with weights that it can in one step; other parameters stay as they are.
 
-    `trainables.compression.weight_layers.left_in_floating_point` lists those. An input that the images for calibration
-    do not reach, of a layer that is not used, has no range to fit, and stays in floating point. The first and the last
-    layer are those that run first and last.
+    `trainables.compression.weight_layers.left_in_floating_point` lists those. An input that no image for calibration
+    reaches has no range to fit, and stays in floating point. The first and last layer are those that run so.
     """
 
     def __init__(self, quantization: Quantization, *, seed: int) -> None:
@@ -260,7 +259,8 @@ def _inputs(model: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], list[str]]:
     for name, layer in weighted_layers(model).items():
 
         def note(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any], name: str = name) -> None:
-            for value in {id(value): value for value in inputs_of(layer, given, named)}.values():
+            # A network that routes images may give a layer none of them.
+            for value in {id(value): value for value in inputs_of(layer, given, named) if value.numel()}.values():
                 if not value.isfinite().all():
                     raise InvalidInput(f"quantization: layer {name}: no range fits its input: {not_finite(value)}")
                 flat = value.detach().flatten()

@@ -90,7 +90,7 @@ def _why_no_input(model: nn.Module, name: str) -> str:
     owner = name.rpartition(".")[0]
     if isinstance(model.get_submodule(owner), nn.MultiheadAttention):
         return "is computed inside nn.MultiheadAttention, which reads this layer's weight without calling it"
-    return "was not seen: the layer is not used, or other code reads its weight without calling it"
+    return "was not seen: no image for calibration reaches the layer, or other code reads its weight without calling it"
 
 
 def _other_parameters(model: nn.Module, covered: set[nn.Module]) -> Iterator[tuple[str, str]]:

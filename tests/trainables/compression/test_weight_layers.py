@@ -17,7 +17,7 @@ from trainables.compression.weight_layers import left_in_floating_point, weighte
 from trainables.errors import InvalidInput
 
 HOOK = "is computed by a hook before each call; the functions of torch.nn.utils.parametrizations can be quantized"
-UNSEEN = "was not seen: the layer is not used, or other code reads its weight without calling it"
+UNSEEN = "was not seen: no image for calibration reaches the layer, or other code reads its weight without calling it"
 INSIDE = "is computed inside nn.MultiheadAttention, which reads this layer's weight without calling it"
 RECURRENT = "belongs to a recurrent layer (nn.{}), whose weights are left"
 # What is left in floating point by kind, where anything is: all else must be quantized.
@@ -120,6 +120,39 @@ def test_a_layer_that_runs_twice_has_one_range_over_both_uses() -> None:
     expected = ActivationQuantizer(torch.cat([one.flatten() for one in seen]), 8)
     assert torch.equal(found.get_buffer("scale"), expected.scale)
     assert torch.equal(found.get_buffer("zero_point"), expected.zero_point)
+
+
+class Experts(nn.Module):
+    """Gives dark images to one layer and bright ones to another, so that a layer may be called with no image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dark, self.bright, self.head = nn.Linear(192, 8), nn.Linear(192, 8), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        dark = x.mean(1) < 0.5
+        hidden = x.new_zeros(len(x), 8)
+        hidden[dark], hidden[~dark] = self.dark(x[dark]), self.bright(x[~dark])
+        found: Tensor = self.head(hidden)
+        return found
+
+
+def test_a_layer_that_no_image_for_calibration_reaches_keeps_its_input_in_floating_point() -> None:
+    torch.manual_seed(0)
+    x = 0.6 + 0.4 * torch.rand(8, 3, 8, 8)
+    model, compressors = Experts(), Compressors([Quantization(weight_bits=8, activation_bits=8)], seed=0)
+    compressors.step(1, model, x, labels(8))
+    assert compressors.left_as_is() == {"input of dark": UNSEEN}
+    told = {name: compressors.bits(layer) for name, layer in weighted_layers(model).items()}
+    assert told == {"dark": (8, 32), "bright": (8, 8), "head": (8, 8)}
+    both = torch.cat([x, 1 - x])
+    again = Compressors([Quantization(weight_bits=8, activation_bits=8)], seed=0).load(Experts(), model.state_dict())
+    assert torch.equal(scores(again, both), scores(model, both))
+    assert torch.equal(scores(model, 1 - x), scores(model, both)[8:])  # the layer with a range is given none here
+    reached = Experts()
+    compressors.step(1, reached, both, labels(16))
+    assert compressors.left_as_is() == {}
 
 
 def test_tied_weights_stay_tied_and_have_one_quantizer() -> None:
