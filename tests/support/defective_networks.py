@@ -49,6 +49,30 @@ class Noisy(Wrapped):
         return scores + 0.1 * torch.randn_like(scores)
 
 
+class Mixing(Wrapped):
+    """Takes the mean over the batch from its scores, as batch normalization without running statistics does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.network(x)
+        return scores - scores.mean(0)
+
+
+class Neighbours(Wrapped):
+    """Adds a part of the scores of the image before, as a reshape does that splits the batch in another place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.network(x)
+        return scores + 0.1 * scores.roll(1, 0)
+
+
+class NotANumber(Wrapped):
+    """Its scores of images that are bright in the first pixel are not numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.network(x)
+        return scores.where((x[:, 0, 0, 0] <= 0.6)[:, None], torch.nan)
+
+
 class Softmax(Wrapped):
     """Gives probabilities in place of scores."""
 

@@ -1,7 +1,7 @@
 """Says in words what is wrong with a network's numbers: signs that it only looks robust, or that an attack is broken.
 
 The signs are those of arXiv 1802.00420 and 1902.06705: a network may hide its gradients, so that attacks which follow
-them fail, although it is no more robust. Each check is one function, and is listed in `CHECKS`.
+them fail, although it is no more robust. Each check is one function, and is listed in `OF_ANSWERS` or `CHECKS`.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.assessment.probes import SAME, WIDER, Probes
+from trainables.assessment.probes import SAME, WIDER, Answers, Probes
 from trainables.ensemble.ensemble import Attacked
 
 FEW, FEW_IMAGES = 0.01, 5  # share and number of images up to which a sign may be chance
@@ -34,16 +34,26 @@ class Observed:
     outside: int = 0
 
 
-def unsteady(seen: Observed) -> str | None:
+def unsteady(found: Answers) -> str | None:
     """Answers that differ from call to call: what breaks an image once may not break it again."""
-    return unsteady_words(seen.probes.unsteady)
+    if not found.unsteady:
+        return None
+    return f"its scores for {found.unsteady} images differ from one call to the next by more than {SAME:.1%}"
 
 
-def unsteady_words(images: int) -> str | None:
-    """Says that the scores of some images differ; None where those of none do."""
+def mixed(found: Answers) -> str | None:
+    """Answers that depend on the other images of a batch, by which an attack on one image changes others."""
+    if found.unsteady or not found.mixed:  # answers that differ anyway say nothing of the other images
+        return None
     return (
-        f"its scores for {images} images differ from one call to the next by more than {SAME:.1%}" if images else None
+        f"its scores for {found.mixed} of {found.compared} images are others beside other images, by more than "
+        f"{SAME:.1%}: they mix across the batch"
     )
+
+
+def not_finite(found: Answers) -> str | None:
+    """Scores that say nothing, and can be neither right nor attacked."""
+    return f"its scores for {found.not_finite} images are not finite" if found.not_finite else None
 
 
 def moved_buffers(seen: Observed) -> str | None:
@@ -140,8 +150,8 @@ def ensemble_gap(seen: Observed) -> str | None:
     return f"PGD leaves {gap:.3f} more than the ensemble, where {GAP} is the limit" if gap > GAP else None
 
 
+OF_ANSWERS: tuple[Callable[[Answers], str | None], ...] = (unsteady, mixed, not_finite)
 CHECKS: tuple[Callable[[Observed], str | None], ...] = (
-    unsteady,
     moved_buffers,
     outside,
     probabilities,
@@ -157,7 +167,13 @@ CHECKS: tuple[Callable[[Observed], str | None], ...] = (
 
 def reasons(seen: Observed) -> tuple[str, ...]:
     """Returns why the numbers cannot be trusted, in words; nothing where no check finds anything."""
-    return tuple(reason for check in CHECKS if (reason := check(seen)) is not None)
+    found = tuple(reason for check in CHECKS if (reason := check(seen)) is not None)
+    return (*own_reasons(seen.probes.answers), *found)
+
+
+def own_reasons(found: Answers) -> tuple[str, ...]:
+    """Returns the same of a network's scores alone, which need no gradient."""
+    return tuple(reason for check in OF_ANSWERS if (reason := check(found)) is not None)
 
 
 def _many(images: int, of: int) -> bool:

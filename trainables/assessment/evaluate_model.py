@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.assessment.checks import Observed, reasons, unsteady_words
-from trainables.assessment.probes import probe, unsteady
+from trainables.assessment.checks import Observed, own_reasons, reasons
+from trainables.assessment.probes import answers, probe
 from trainables.attacks.attack import ROUNDING, ROUNDING_OF_LENGTH
 from trainables.ensemble.ensemble import (
     BLACK_BOX,
@@ -136,8 +136,7 @@ def evaluate_model(
         outside = outside_of(threat_model, images, attacked.adversarial)
         unreliable = reasons(Observed(attacked, probes, outside))
     else:
-        unsteadiness = unsteady_words(unsteady(model, images, batch_size=batch_size))
-        unreliable = () if unsteadiness is None else (unsteadiness,)
+        unreliable = own_reasons(answers(model, images, batch_size=batch_size))
     scored = np.asarray(attacked.clean & (attacked.broken_by != 1))
     if unreliable and attack == "standard" and white_box:
         attacked = _attacked_further(model, images, labels, threat_model, attacked, batch_size, seed, progress)

@@ -20,7 +20,25 @@ Bits = NDArray[np.bool_]
 IMAGES = 500  # that are looked at, the first ones
 WIDER, STEPS = 2.0, 20  # times epsilon, and the steps of the attack there
 FAR = 0.5  # L-infinity radius within which every image can be made grey, so that all look alike
+COMPARED = 8  # images that are scored once more, each beside others
 SAME = 1e-3  # share of the largest score by which two answers to the same image may differ, for rounding
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was found of the scores alone, without an attack.
+
+    Attributes:
+        unsteady: number of images whose scores differ from one call to the next.
+        compared: number of images that were scored beside other images, too.
+        mixed: number of those whose scores were others there.
+        not_finite: number of images with a score that is not finite.
+    """
+
+    unsteady: int
+    compared: int
+    mixed: int
+    not_finite: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +51,7 @@ class Probes:
         wider: (n,) whether it stands at twice the epsilon, under PGD on two losses.
         far: (n,) whether it stands at a radius within which all images can be made alike.
         largest_class: share of the images that are of the largest class.
-        unsteady: number of images whose scores differ from one call to the next.
+        answers: what was found of the scores alone.
         moved_buffers: names of buffers that the evaluation has changed.
         probabilities: whether the outputs look like probabilities, where scores are wanted.
     """
@@ -43,7 +61,7 @@ class Probes:
     wider: Bits
     far: Bits
     largest_class: float
-    unsteady: int
+    answers: Answers
     moved_buffers: tuple[str, ...]
     probabilities: bool
 
@@ -83,18 +101,37 @@ def probe(
         wider=stands[0],
         far=stands[1],
         largest_class=float(torch.bincount(labels).max()) / len(labels),
-        unsteady=unsteady(model, images, batch_size=batch_size),
+        answers=answers(model, images, batch_size=batch_size),
         moved_buffers=tuple(name for name, buffer in model.named_buffers() if not _equal(before[name], buffer)),
         probabilities=looks_like_probabilities(first),
     )
 
 
-def unsteady(model: nn.Module, images: Tensor, *, batch_size: int) -> int:
-    """Returns for how many of the first `IMAGES` images the scores differ from one call to the next."""
+def answers(model: nn.Module, images: Tensor, *, batch_size: int) -> Answers:
+    """Measures on the first `IMAGES` images whether scores are finite, the same again, and the same beside others."""
+    images = images[:IMAGES]
+    batch = images[:batch_size]
+    compared = np.unique(np.linspace(0, len(batch) - 1, COMPARED, dtype=np.int64)).tolist() if len(batch) > 1 else []
     with frozen(model):
-        first, second = (_scores(model, images[:IMAGES], batch_size) for _ in range(2))
-    limit = SAME * first.abs().amax().clamp(min=1e-12)
-    return int((~((first - second).abs().amax(1) <= limit)).sum())
+        first, second = (_scores(model, images, batch_size) for _ in range(2))
+        # An image keeps its place in a batch of the same size, so that a sound network computes it in the same way.
+        beside = [_scores(model, _others(batch, place), batch_size)[place] for place in compared]
+    mixed = _apart(first[compared], torch.stack(beside)) if compared else 0
+    return Answers(_apart(first, second), len(compared), mixed, int((~first.isfinite()).any(1).sum()))
+
+
+def _others(batch: Tensor, place: int) -> Tensor:
+    """Returns a batch in which one image is left, and all others are their negatives."""
+    others = 1 - batch
+    others[place] = batch[place]
+    return others
+
+
+def _apart(first: Tensor, second: Tensor) -> int:
+    """Returns for how many images two answers differ; numbers that are not finite are the same as themselves."""
+    limit = SAME * first.nan_to_num(posinf=0.0, neginf=0.0).abs().amax().clamp(min=1e-12)
+    same = ((first - second).abs() <= limit) | (first == second) | (first.isnan() & second.isnan())
+    return int((~same).any(1).sum())
 
 
 def _single_step(model: nn.Module, x: Tensor, labels: Tensor, epsilon: float, norm: Norm) -> Tensor:

@@ -10,9 +10,9 @@ from torch import nn
 
 from tests.support import defective_networks as defective
 from tests.support.linear_network import Known, known
-from trainables.assessment.checks import CHECKS, GAP, Observed, ensemble_gap, outside
+from trainables.assessment.checks import CHECKS, GAP, OF_ANSWERS, Observed, ensemble_gap, outside
 from trainables.assessment.evaluate_model import Evaluation, evaluate_model, outside_of
-from trainables.assessment.probes import Bits, Probes
+from trainables.assessment.probes import Answers, Bits, Probes, answers
 from trainables.ensemble.ensemble import STANDS, Attacked
 from trainables.evaluation.config import ThreatModel
 
@@ -39,6 +39,9 @@ def assessed(model: nn.Module, given: Known, epsilon: float = 0.02) -> Evaluatio
         (defective.Rounding, r"100\.0% of the attacks' gradients are zero"),
         (defective.Rounding, r"stand in a ball so large that every image can be made grey"),
         (defective.Noisy, r"scores for \d+ images differ from one call to the next"),
+        (defective.Mixing, r"scores for 8 of 8 images are others beside other images"),
+        (defective.Neighbours, r"scores for 8 of 8 images are others beside other images"),
+        (defective.NotANumber, r"scores for \d+ images are not finite"),
         (defective.Softmax, r"it gives probabilities"),
         (defective.Saturated, r"\d+\.\d% of the attacks' gradients are zero"),
         (defective.Moving, r"has changed 3 of its buffers, such as norm\.running_mean"),
@@ -50,6 +53,40 @@ def test_a_defective_network_is_marked_with_its_defect(network: Callable[[nn.Mod
     given = on_grid()
     found = assessed(network(given.model), given, epsilon=0.1 if network is defective.FlatOnGrid else 0.02)
     assert [reason for reason in found.unreliable if re.search(words, reason)], found.unreliable
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (defective.Noisy, [r"scores for 150 images differ from one call to the next by more than 0\.1%"]),
+        (defective.Mixing, [r"scores for 8 of 8 images are others beside other images, by more than 0\.1%"]),
+        (defective.NotANumber, [r"scores for \d+ images are not finite"]),
+    ],
+)
+def test_answers_are_looked_at_without_gradients_too_and_each_defect_has_its_own_words(
+    network: Callable[[nn.Module], nn.Module], words: list[str]
+) -> None:
+    given = on_grid()
+    model = network(given.model)
+    found = evaluate_model(model, given.images, given.labels, LINF, attack="quick", white_box=False)
+    assert len(found.unreliable) == len(words), found.unreliable
+    assert all(re.search(word, reason) for word, reason in zip(words, found.unreliable, strict=True))
+    alone = evaluate_model(model, given.images[:1], given.labels[:1], LINF, attack="quick", white_box=False)
+    assert not any("beside other images" in reason for reason in alone.unreliable)
+
+
+@pytest.mark.parametrize("batch_size", [256, 32, 2])
+def test_batch_normalization_mixes_only_where_it_takes_the_batchs_own_statistics(batch_size: int) -> None:
+    torch.manual_seed(0)
+    images = torch.rand(60, 1, 4, 4)
+    for tracked in (True, False):
+        norm = nn.BatchNorm2d(4, track_running_stats=tracked)
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(16, 4))
+        model(images)
+        found = answers(model, images, batch_size=batch_size)
+        compared = min(8, batch_size)
+        expected = Answers(unsteady=0, compared=compared, mixed=0 if tracked else compared, not_finite=0)
+        assert found == expected
 
 
 def test_a_gradient_that_points_the_other_way_makes_a_step_better_than_none() -> None:
@@ -110,7 +147,7 @@ def test_a_sound_linear_network_is_not_marked() -> None:
 
 
 def test_every_check_is_listed_once() -> None:
-    assert len(CHECKS) == len(set(CHECKS)) == 11
+    assert len({*OF_ANSWERS, *CHECKS}) == len(OF_ANSWERS) + len(CHECKS) == 13
 
 
 def observed(
@@ -130,7 +167,7 @@ def observed(
         wider=none,
         far=none,
         largest_class=0.25,
-        unsteady=0,
+        answers=Answers(unsteady=0, compared=8, mixed=0, not_finite=0),
         moved_buffers=(),
         probabilities=False,
     )
