@@ -1,5 +1,6 @@
 """Assessment: says how robust a trained network is, and whether that number can be trusted.
 
+- `model_check`: checks that images and labels fit a network, and that it can be attacked
 - `probes`: measures what a sound network and a working attack must show, beside the ensemble
 - `checks`: says in words what is wrong with a network's numbers
 - `evaluate_model`: attacks a network by the ensemble, and runs the checks

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.assessment.checks import Observed, own_reasons, reasons
+from trainables.assessment.model_check import check_model
 from trainables.assessment.probes import answers, probe
 from trainables.attacks.attack import ROUNDING, ROUNDING_OF_LENGTH
 from trainables.ensemble.ensemble import (
@@ -24,7 +25,6 @@ from trainables.ensemble.ensemble import (
     transfer,
 )
 from trainables.ensemble.self_test import check_attacks
-from trainables.errors import InvalidInput
 from trainables.evaluation.config import Strength, ThreatModel, threat_words
 
 Bits = NDArray[np.bool_]
@@ -119,15 +119,17 @@ def evaluate_model(
         progress: is told after each batch.
 
     Raises:
-        InvalidInput: images, labels and scores do not fit each other, or images lie outside [0, 1].
+        InvalidInput: images, labels and scores do not fit each other, or images lie outside [0, 1]; the network changes
+            the images that it is given, cannot be called with several or with one, or has no gradient.
         TemperError: the attacks fail on the linear network.
     """
+    model = _with_hooks(model)
     place = next(chain(model.parameters(), model.buffers()), images).device
     images, labels = images.to(place), labels.to(place)
-    _check(model, images, labels)
+    check_model(model, images, labels, white_box=white_box)
     turns = (ENSEMBLES if white_box else BLACK_BOX)[attack]
     check_attacks(turns, threat_model, place)
-    turns = turns if source is None else (*turns, transfer(source))
+    turns = turns if source is None else (*turns, transfer(_with_hooks(source)))
     attacked = run_turns(
         model, images, labels, threat_model, turns, batch_size=batch_size, seed=seed, progress=progress
     )
@@ -152,6 +154,11 @@ def evaluate_model(
         unreliable=unreliable,
         adversarial=attacked.adversarial,
     )
+
+
+def _with_hooks(model: nn.Module) -> nn.Module:
+    """Returns a module that takes hooks, which attacks are counted by; one of TorchScript takes none itself."""
+    return nn.Sequential(model) if isinstance(model, torch.jit.ScriptModule) else model
 
 
 def _attacked_further(
@@ -200,34 +207,3 @@ def outside_of(threat_model: ThreatModel, images: Tensor, adversarial: Tensor) -
     allowed = threat_model.epsilon * (1 if linf else 1 + ROUNDING_OF_LENGTH) + ROUNDING
     in_box = ((adversarial >= 0) & (adversarial <= 1)).flatten(1).all(1)
     return int((~((distance <= allowed) & in_box)).sum())
-
-
-def _check(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    if images.ndim != 4 or not len(images) or not images.is_floating_point():
-        raise InvalidInput(
-            f"images: got {images.dtype} of shape {tuple(images.shape)}, expected floating-point numbers of shape "
-            "(n, channels, height, width), n ≥ 1"
-        )
-    if labels.shape != images.shape[:1] or labels.is_floating_point():
-        raise InvalidInput(
-            f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, expected whole numbers of shape "
-            f"({len(images)},)"
-        )
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise InvalidInput(f"images: got pixels from {low:.4g} to {high:.4g}, expected them in [0, 1]")
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            scores = model(images[:2])
-    finally:
-        for module in training:
-            module.training = True
-    if not isinstance(scores, Tensor) or scores.ndim != 2 or scores.shape[1] < 2:
-        got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise InvalidInput(f"model: gave {got}, expected scores of shape (n, classes), two classes or more")
-    if int(labels.min()) < 0 or int(labels.max()) >= scores.shape[1]:
-        raise InvalidInput(
-            f"labels: got {int(labels.min())} to {int(labels.max())}, the model scores {scores.shape[1]} classes"
-        )

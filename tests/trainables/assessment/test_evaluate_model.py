@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.support.checkout import ROOT
 from tests.support.linear_network import known
@@ -15,6 +15,11 @@ from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel
 
 LINF = ThreatModel(epsilon=0.02)
+
+
+class Labels(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1).argsort(1)
 
 
 def test_results_are_given_for_each_image() -> None:
@@ -55,6 +60,8 @@ def test_the_same_seed_gives_the_same_result() -> None:
         ({"images": torch.rand(0, 1, 4, 4), "labels": torch.zeros(0, dtype=torch.long)}, r"n ≥ 1"),
         ({"model": nn.Flatten(0)}, r"model: gave \(32,\), expected scores of shape"),
         ({"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1))}, r"gave \(2, 1\), expected scores"),
+        ({"model": nn.Flatten(0, 2)}, r"gave \(8, 4\), expected scores"),
+        ({"model": Labels()}, r"gave torch.int64, expected floating-point scores, not labels"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Any], words: str) -> None:
@@ -65,6 +72,95 @@ def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Any], words: s
     } | changed
     with pytest.raises(InvalidInput, match=words):
         evaluate_model(given["model"], given["images"], given["labels"], LINF)
+
+
+class Changing(nn.Module):
+    """Shifts the images that it is given in place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x -= 0.5
+        return x.flatten(1)[:, :5]
+
+
+class Cut(nn.Module):
+    """Gives scores that no gradient passes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.detach().flatten(1)[:, :5]
+
+
+class WithoutGradients(nn.Module):
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :5]
+
+
+class Constant(nn.Module):
+    """Gives scores that do not depend on the images, though they have a gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), 5, requires_grad=True)
+
+
+class InPlaceFirst(nn.Module):
+    """Changes nothing of images in [0, 1], but autograd refuses it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu_(x).flatten(1)[:, :5]
+
+
+class Pairs(nn.Module):
+    """Takes two images at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(2, -1, 4, 4).flatten(2).transpose(0, 1).reshape(len(x), -1)[:, :5]
+
+
+@pytest.mark.parametrize("white_box", [True, False])
+@pytest.mark.parametrize(
+    ("model", "words", "gradient"),
+    [
+        (Changing(), "model: changes the images that it is given, expected them left as they are", False),
+        (Cut(), r"no gradient reaches its images, .*such as `detach\(\)`.*`white_box=False` attacks without", True),
+        (WithoutGradients(), "no gradient reaches its images, expected one, since attacks follow it", True),
+        (Constant(), "no gradient reaches its images, .*: its scores do not depend on them", True),
+        (InPlaceFirst(), r"fails on images that need a gradient \(RuntimeError: a leaf Variable.*`white_box", True),
+        (Pairs(), r"model: cannot be called with one image \(RuntimeError: .*takes any number of images", False),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(16, 5).double()),
+            r"cannot be called with 2 images \(RuntimeError: .*the images are torch.float32, its parameters "
+            r"torch.float64: `model.to\(torch.float32\)`",
+            False,
+        ),
+        (nn.Sequential(nn.Flatten(), nn.Linear(16, 5).bfloat16()), "its parameters torch.bfloat16: `model.to", False),
+    ],
+)
+def test_a_network_that_cannot_be_attacked_is_refused_in_words_and_the_images_stay(
+    model: nn.Module, words: str, gradient: bool, white_box: bool
+) -> None:
+    images, labels = torch.rand(6, 1, 4, 4), torch.arange(6).remainder(5)
+    kept = images.clone()
+    if gradient and not white_box:
+        assert not evaluate_model(model, images, labels, LINF, attack="quick", white_box=False).white_box
+    else:
+        with pytest.raises(InvalidInput, match=words):
+            evaluate_model(model, images, labels, LINF, attack="quick", white_box=white_box)
+    assert torch.equal(images, kept)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:FutureWarning")
+def test_a_network_of_torchscript_is_attacked_as_the_module_that_it_was_made_of() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 5)).eval()
+    images = torch.rand(40, 1, 4, 4)
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    scripted: nn.Module = torch.jit.script(model)
+    expected = evaluate_model(model, images, labels, LINF, attack="quick")
+    found = evaluate_model(scripted, images, labels, LINF, attack="quick", source=scripted)
+    assert found.broken_by == expected.broken_by
+    assert 0 < found.robust_accuracy < 1
+    assert found.unreliable == ()
 
 
 def test_the_package_hands_it_on_without_importing_torch_before_it_is_asked_for() -> None:
