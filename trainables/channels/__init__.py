@@ -2,6 +2,7 @@
 
 - `operators`: describes the operators that hold weights, and which tensors have an entry for each channel
 - `running`: runs a network without the arithmetic of its layers
+- `kept_state`: keeps what a network's modules hold as it is while the network runs
 - `marks`: marks channels with NaN, so that the images of a batch spell their numbers
 - `connections`: finds which channels depend on which from these marks
 - `probing`: runs a network with marks

@@ -135,7 +135,13 @@ def _product(function: Callable[..., Any], named: dict[str, Any]) -> Operation |
 
 
 def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
-    """Describes batch and instance normalization, PReLU and group normalization, whose channels are dimension 1."""
+    """Describes batch and instance normalization, PReLU and group normalization, whose channels are dimension 1.
+
+    A batch normalization that keeps statistics uses them also in training, since those of marked or made-up numbers
+    mean nothing.
+    """
+    if function is functional.batch_norm and named.get("running_mean") is not None:
+        named = {**named, "training": False}
     x, groups = named["input"], named.get("num_groups", 1)
     tensors = [named.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
     there = [one for one in tensors if one is not None and one.numel() == x.shape[1]]

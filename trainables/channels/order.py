@@ -29,7 +29,7 @@ def layers_backwards(model: nn.Module, example: Tensor) -> list[nn.Module]:
         if isinstance(output, Tensor):
             owner[output.grad_fn] = layer
 
-    with looked_at(model), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    with looked_at(model), torch.enable_grad():
         model.requires_grad_(True)
         # torch-pruning ran the image without its batch first, and with it only where that failed. Recorded ledgers hold
         # the FLOPs of that, and are reproduced; so a second run after one that worked is not counted.

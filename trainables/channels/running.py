@@ -5,11 +5,13 @@ shape, so that a pass takes as long as what lies between the layers, and no FLOP
 channels: it spreads to whatever depends on them.
 """
 
+import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
+from trainables.channels.kept_state import state_kept
 from trainables.channels.operators import PRODUCTS, Operation, operation
+from trainables.compute.shapes import random_states_kept
 from trainables.models.build import frozen
 
 _JOINS = ("cat", "concat", "concatenate")
@@ -130,10 +134,23 @@ def shapes(call: Operation) -> Any:
 
 
 @contextmanager
-def looked_at(model: nn.Module) -> Iterator[None]:
-    """Keeps a model in eval mode, without gradients, fused operators and warnings, for a look at what it does."""
+def looked_at(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """Keeps a model in eval mode, without gradients, fused operators and warnings, for a look at what it does.
+
+    What its modules hold, and all random states, are afterwards as they were.
+
+    Args:
+        model: the model.
+        training: the caller puts modules in training mode, in which they may change parameters too.
+    """
     fused = torch.backends.mha.get_fastpath_enabled()
-    with frozen(model), torch.no_grad(), warnings.catch_warnings():
+    with (
+        frozen(model),
+        state_kept(model, parameters=training),
+        random_states_kept(),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         torch.backends.mha.set_fastpath_enabled(False)
         try:
@@ -153,7 +170,9 @@ def passed(model: nn.Module, images: Tensor, mode: Passing, *, training: bool = 
         mode: the mode.
         training: tell the network's own modules that they are in training; PyTorch's layers stay in eval mode.
     """
-    with looked_at(model), torch.random.fork_rng(devices=[]):
+    with looked_at(model, training=training):
+        random.seed(0)
+        np.random.seed(0)
         torch.manual_seed(0)
         for module in model.modules():
             module.training = training and not isinstance(module, _NormBase) and not _is_of_torch(module)

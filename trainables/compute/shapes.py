@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +30,7 @@ def on_shapes(model: nn.Module, example: Tensor, run: Callable[[nn.Module, Tenso
     Raises:
         Exception: whatever the network raises where it has values.
     """
-    with _random_states_kept(), plain_kernels():
+    with random_states_kept(), plain_kernels():
         try:
             return run(_without_values(model), torch.empty_like(example, device="meta"))
         except Exception:  # a user's network may fail in any way where values are missing
@@ -50,11 +51,12 @@ def _without_values(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _random_states_kept() -> Iterator[None]:
-    """Keeps the random states of PyTorch's CPU generator and of Python, from which a network may draw."""
-    state = random.getstate()
+def random_states_kept() -> Iterator[None]:
+    """Keeps the random states of PyTorch's CPU generator, of Python and of NumPy, from which a network may draw."""
+    state, of_numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         try:
             yield
         finally:
             random.setstate(state)
+            np.random.set_state(of_numpy)
