@@ -24,12 +24,21 @@ TOLERANCE = 1e-3  # relative difference of two numbers that were computed alike,
 
 @dataclass(frozen=True)
 class _Read:
-    """What an operator read, at the channels that stay, and the outputs that it was given."""
+    """What an operator read, at the channels that stay, and the outputs that it was given.
+
+    Attributes:
+        values: what it read.
+        outputs: what it gave; None of a normalization.
+        kept_of_output: the channels of the output that stay; None: all.
+        axis: the dimension of the channels, counted from the last.
+        sized: its tensors must have the sizes of its channels. Some operators that lose none never have those.
+    """
 
     values: tuple[Tensor, ...]
     outputs: Any
     kept_of_output: Tensor | None
     axis: int
+    sized: bool = True
 
 
 class WholePass(Passing):
@@ -67,7 +76,9 @@ class WholePass(Passing):
         clean = self._made[place]
         result = _copy(clean)
         out = call.out.key if call.out is not None else None
-        self.reads.append(_Read(values, clean, self._kept.get(out) if out is not None else None, call.axis))
+        kept_of_output = self._kept.get(out) if out is not None else None
+        sized = kept is not None or kept_of_output is not None or _misfit(call) is None
+        self.reads.append(_Read(values, clean, kept_of_output, call.axis, sized))
         if out is not None and out in self._gone:
             first = result[0] if isinstance(result, tuple) else result
             first.index_fill_(call.axis, self._gone[out].to(first.device), torch.nan)
@@ -109,7 +120,8 @@ class NarrowPass(Passing):
             _expect_alike(value, expected)
         if not call.mixes:
             return call.function(**call.arguments)
-        _expect_fitting(call)
+        if read.sized and (misfit := _misfit(call)) is not None:
+            raise Differs(misfit)
         narrow = _copy(read.outputs)
         if read.kept_of_output is not None:
             if isinstance(narrow, tuple):
@@ -167,14 +179,15 @@ def _copy(outputs: Any) -> Any:
     return tree_map(lambda one: one.clone() if isinstance(one, Tensor) else one, outputs)
 
 
-def _expect_fitting(call: Operation) -> None:
-    """Checks that the tensors of an operator have the sizes of its channels."""
+def _misfit(call: Operation) -> str | None:
+    """Returns which sizes of an operator's tensors are not those of its channels, in words; None if all are."""
     if call.into is not None and any(value.shape[call.axis] != call.into.size for value in call.inputs):
-        raise Differs("a layer reads another number of channels")
+        return "a layer reads another number of channels"
     for port in (call.into, call.out):
         for slot in port.slots if port is not None else ():
             if port is not None and slot.tensor.shape[slot.dim] * slot.groups != port.size * slot.blocks:
-                raise Differs("a layer's tensors have other sizes")
+                return "a layer's tensors have other sizes"
+    return None
 
 
 def _expect_alike(value: Tensor, expected: Tensor) -> None:
