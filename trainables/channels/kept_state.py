@@ -4,7 +4,6 @@ A user's module may change whatever it likes in a pass, such as running statisti
 is asked about what its class is.
 """
 
-import copy
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+_OF_TORCH = ("_parameters", "_buffers", "_modules")  # what may change in PyTorch's own layers, which keep no counters
 
 
 @contextmanager
@@ -47,7 +48,9 @@ class _Held:
             return
         if isinstance(value, nn.Module):
             self._noted[id(value)] = value
-            self.note(vars(value))
+            of_torch = type(value).__module__.startswith("torch.nn.")
+            for held in (vars(value)[name] for name in _OF_TORCH) if of_torch else (vars(value),):
+                self.note(held)
         elif isinstance(value, Tensor):
             self._noted[id(value)] = value
             if not _is_expanded(value) and (self._parameters or not isinstance(value, nn.Parameter)):
@@ -57,7 +60,7 @@ class _Held:
             self._generators.append((value, value.get_state()))
         elif isinstance(value, dict | list | set | deque):
             self._noted[id(value)] = value
-            self._containers.append((value, copy.copy(value)))
+            self._containers.append((value, dict(value) if isinstance(value, dict) else list(value)))
             for one in value.values() if isinstance(value, dict) else value:
                 self.note(one)
         elif isinstance(value, tuple):

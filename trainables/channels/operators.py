@@ -17,6 +17,7 @@ from torch.nn import functional
 PRODUCTS: tuple[Callable[..., Any], ...] = (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)
 UNEVEN = "its groups would have different numbers of channels"
 Key = tuple[object, ...]
+UNNAMED: Key = ("no tensor",)  # key of a port that has no tensor; a pass gives it one of its own
 Kind = Literal["out", "in", "batch_norm", "layer_norm", "attention", "other"]
 
 
@@ -134,8 +135,12 @@ def _product(function: Callable[..., Any], named: dict[str, Any]) -> Operation |
     return Operation(function, named, (x,), -1, into, out, mixes=True)
 
 
-def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
+def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operation | None:
     """Describes batch and instance normalization, PReLU and group normalization, whose channels are dimension 1.
+
+    Without a tensor that has an entry for each channel it is a function like any other, since channels pass through it.
+    Group normalization mixes those of a group, so it is an operator in any case; with no tensor to name its port by, a
+    pass names it (`trainables.channels.running`).
 
     A batch normalization that keeps statistics uses them also in training, since those of marked or made-up numbers
     mean nothing.
@@ -146,9 +151,10 @@ def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operatio
     tensors = [named.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
     there = [one for one in tensors if one is not None and one.numel() == x.shape[1]]
     kind: Kind = "batch_norm" if function is functional.batch_norm and named.get("weight") is not None else "other"
-    port = None
-    if there:
-        port = Port((id(there[0]), 0), x.shape[1], tuple(Slot(one, 0) for one in there), groups, kind)
+    if not there and function is not functional.group_norm:
+        return None
+    key: Key = (id(there[0]), 0) if there else UNNAMED
+    port = Port(key, x.shape[1], tuple(Slot(one, 0) for one in there), groups, kind)
     return Operation(function, named, (x,), 1 - x.dim(), port, port, mixes=False)
 
 

@@ -12,7 +12,6 @@ from trainables.channels.marks import MOST_CHANNELS, batch_axis, by_image, marke
 from trainables.channels.operators import Key, Operation, Port, Slot
 from trainables.channels.running import Passing, dimension, made_up, passed, shapes
 
-TRAINING = 1_000_000  # number of the first operator of a pass in training mode
 FEW, MORE = 2, 3  # images of the passes that show which dimension of a value holds the images
 MOST_IMAGES = 64  # images of a pass with marks
 # Numbers of the largest value in such a pass: 32 MB. glibc takes larger blocks from the kernel and gives them back each
@@ -31,7 +30,6 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
     tensors = {id(one): one for one in [*model.parameters(), *model.buffers()] if one.dim() and one.is_floating_point()}
 
     def ran(mode: _Probe, training: bool) -> _Probe:
-        mode.calls = training * TRAINING
         scores = passed(model, example.expand(mode.images, *example.shape[1:]), mode, training=training)
         seen.classes = scores.shape[-1]
         seen.touched |= mode.touched

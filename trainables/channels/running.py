@@ -9,6 +9,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_map
 
 from trainables.channels.kept_state import state_kept
-from trainables.channels.operators import PRODUCTS, Operation, operation
+from trainables.channels.operators import PRODUCTS, UNNAMED, Operation, operation
 from trainables.compute.shapes import random_states_kept
 from trainables.models.build import frozen
 
@@ -29,6 +30,7 @@ _JOINS = ("cat", "concat", "concatenate")
 _ELEMENTWISE = {"add", "sub", "rsub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "pow", "where"}
 _ELEMENTWISE |= {"maximum", "minimum", "addcmul", "lerp", "radd", "rmul", "iadd", "imul", "isub", "itruediv", "truediv"}
 _SEED = 2_147_483_647
+TRAINING = 1_000_000  # number of the first operator of a pass in training mode
 
 
 class Passing(TorchFunctionMode):
@@ -47,11 +49,11 @@ class Passing(TorchFunctionMode):
         super().__init__()
         self._others = others
         self._derived: dict[int, tuple[Tensor, Tensor]] = {}  # id of a view or copy of a tensor, to both
-        self.calls = 0
+        self.calls = self.first = 0  # number of the next operator, and of the first one of the pass
         self.touched: set[int] = set()  # ids of the others that were used outside of weighted operators
 
     def weighted(self, number: int, call: Operation) -> Any:
-        """Returns the output of the pass's operator of this number, counted from 0."""
+        """Returns the output of the operator of this number, counted from `first`."""
         raise NotImplementedError
 
     def met(self, tensor: Tensor, dim: int, value: Tensor, axis: int) -> None:
@@ -64,7 +66,7 @@ class Passing(TorchFunctionMode):
         call = operation(func, args, kwargs)
         if call is not None:
             number, self.calls = self.calls, self.calls + 1
-            return self.weighted(number, call)
+            return self.weighted(number, _named(call, number))
         result = func(*args, **kwargs)
         if self._others:
             self._note(func, args, result)
@@ -103,6 +105,14 @@ class Passing(TorchFunctionMode):
                 continue
             if joined is None or joined not in (axis, axis + value.dim()):
                 self.met(origin, dim, value, axis)
+
+
+def _named(call: Operation, number: int) -> Operation:
+    """Returns an operation whose port has a key of this operator's, if it has no tensor to be known by."""
+    if call.into is None or call.into.key != UNNAMED:
+        return call
+    port = replace(call.into, key=(*UNNAMED, number))
+    return replace(call, into=port, out=port)
 
 
 def dimension(origin: Tensor, shown: Tensor, axis: int) -> int | None:
@@ -176,6 +186,7 @@ def passed(model: nn.Module, images: Tensor, mode: Passing, *, training: bool = 
         torch.manual_seed(0)
         for module in model.modules():
             module.training = training and not isinstance(module, _NormBase) and not _is_of_torch(module)
+        mode.calls = mode.first = training * TRAINING
         with _disable_current_modes(), mode:
             scores = model(images.clone())
     while isinstance(scores, tuple | list):
