@@ -14,9 +14,10 @@ from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, to_channels_last
 from trainables.pruning.analysis import analyse
+from trainables.pruning.choice import CannotPrune, Choice
 from trainables.pruning.importance import unit_scores
 from trainables.pruning.prunable import Prunable
-from trainables.pruning.selection import chosen, ranks, totals
+from trainables.pruning.selection import ranks, totals
 
 MOST = 0.95  # largest channel ratio
 BISECTIONS = 10  # halvings of the channel ratio's range, which reach 0.1%: less than one channel of most layers
@@ -62,21 +63,23 @@ class ChannelPruner(Compressor):
             _accumulate_gradients(model, x[:count], y[:count])
         prunable = analyse(model, x[:1])
         self._left = {one.layer: one.reason for one in prunable.left_alone if one.reason != SCORES}
-        ranked = self._ranked(number, prunable)
+        ranked, together = self._ranked(number, prunable), pruning.scope == "global"
         if number == 1:
-            self._first = totals(ranked, together=pruning.scope == "global")
+            self._first = totals(ranked, together=together)
+        choice = Choice(model, x[:1], prunable, ranked, self._first, together=together)
         left = (1 - number / pruning.steps) ** 3  # share of all removals that is left for later steps
-        if pruning.pruning_ratio is not None:
-            ratio = pruning.pruning_ratio * (1 - left)
-        else:
-            assert pruning.mac_ratio is not None
-            wanted = pruning.mac_ratio + (1 - pruning.mac_ratio) * left
-            ratio = self._channel_ratio(number, model, wanted, x[:1], prunable, ranked)
-        units = self._units(ratio, prunable, ranked)
-        if (wrong := prunable.problem(model, units, x[:1])) is not None:
+        try:
+            if pruning.pruning_ratio is not None:
+                units = choice.units(pruning.pruning_ratio * (1 - left))
+            else:
+                assert pruning.mac_ratio is not None
+                wanted = pruning.mac_ratio + (1 - pruning.mac_ratio) * left
+                units = self._units_for_macs(number, model, wanted, x[:1], prunable, choice)
+        except CannotPrune as wrong:
             raise InvalidInput(
                 f"compression: the network cannot be pruned by {pruning.words()}: {wrong}; take another method"
-            )
+            ) from wrong
+        self._left |= choice.layers_left_alone()
         prunable.remove(model, units)
         model.zero_grad(set_to_none=True)
         to_channels_last(model)
@@ -97,35 +100,29 @@ class ChannelPruner(Compressor):
             }
             return ranks({name: prunable.groups[name] for name in scores}, scores)
 
-    def _channel_ratio(
-        self,
-        number: int,
-        model: nn.Module,
-        mac_ratio: float,
-        example: Tensor,
-        prunable: Prunable,
-        ranked: dict[str, Tensor],
-    ) -> float:
-        """Finds the smallest channel ratio, by bisection, that leaves at most this share of the MACs; MOST at most."""
+    def _units_for_macs(
+        self, number: int, model: nn.Module, mac_ratio: float, example: Tensor, prunable: Prunable, choice: Choice
+    ) -> dict[str, Tensor]:
+        """Finds the smallest channel ratio, by bisection, that leaves at most this share of the MACs; MOST at most.
+
+        Where a group turns out to be left alone, more must go of the others, and the ratio is found again.
+        """
         if number == 1:
             self._flops = forward_flops(model, example)
-        low, high = 0.0, MOST
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            try:
-                removal = prunable.remove(model, self._units(middle, prunable, ranked))
-            except ValueError:  # what cannot be removed is too much
-                high = middle
-                continue
-            enough = forward_flops(model, example) <= mac_ratio * self._flops
-            removal.undo()
-            low, high = (low, middle) if enough else (middle, high)
-        return high
-
-    def _units(self, ratio: float, prunable: Prunable, ranked: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the units that a channel ratio removes, by group."""
-        with _disable_current_modes():
-            return chosen(prunable.groups, ranked, self._first, ratio, together=self.pruning.scope == "global")
+        while True:
+            failed = len(choice.failed)
+            low, high = 0.0, MOST
+            for _ in range(BISECTIONS):
+                middle = (low + high) / 2
+                removal = prunable.remove(model, choice.units(middle))
+                enough = forward_flops(model, example) <= mac_ratio * self._flops
+                removal.undo()
+                low, high = (low, middle) if enough else (middle, high)
+                if len(choice.failed) > failed:
+                    break
+            units = choice.units(high)
+            if len(choice.failed) == failed:
+                return units
 
 
 def _accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor) -> None:

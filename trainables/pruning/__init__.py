@@ -8,4 +8,5 @@
 - `removal`: takes channels out of tensors, and puts them back
 - `importance`: values units by their weights or gradients
 - `selection`: chooses the units to remove for a ratio
+- `choice`: chooses so that the rest of the network stays the same, without the groups that prevent it
 """

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from trainables.channels.connections import Seen
 from trainables.channels.groups import Group
 from trainables.pruning.removal import Removal
-from trainables.pruning.trials import problem, remove
+from trainables.pruning.trials import culprits, problem, remove
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,16 @@ class Prunable:
         removed = [(self.groups[name], those) for name, those in units.items()]
         with _disable_current_modes():
             return problem(model, self.seen, removed, example, {})
+
+    def culprits(self, model: nn.Module, units: Mapping[str, Tensor], example: Tensor) -> dict[str, str]:
+        """Returns the groups that cannot lose these units, with the reasons, so that the others can lose theirs."""
+        with _disable_current_modes():
+            found = culprits(model, self.seen, [(self.groups[name], those) for name, those in units.items()], example)
+        return {name: found[self.groups[name].root] for name in units if self.groups[name].root in found}
+
+    def layers(self, model: nn.Module, group: str) -> list[str]:
+        """Returns the names of the layers whose output channels a group holds."""
+        makers = [member.port for member in self.groups[group].members if member.makes]
+        made = {id(slot.tensor) for port in makers for slot in port.slots}
+        held = {name: one for name, one in model.named_parameters(remove_duplicate=False) if id(one) in made}
+        return list(dict.fromkeys(name.rpartition(".")[0] or name for name in held))

@@ -58,7 +58,7 @@ def chosen(
             if 0 < count < len(values):
                 lost[name] = torch.topk(values, count, largest=False)[1]
     gone_by_group = {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
-    return _with_something_left(groups, ranked, gone_by_group)
+    return with_something_left(groups, ranked, gone_by_group)
 
 
 def _protected(values: Tensor, before: int) -> Tensor:
@@ -68,10 +68,16 @@ def _protected(values: Tensor, before: int) -> Tensor:
     return values
 
 
-def _with_something_left(
+def with_something_left(
     groups: Mapping[str, Group], ranked: Mapping[str, Tensor], lost: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Returns the units that can go without a layer losing all of its channels; arguments as of `chosen`."""
+    """Returns the units that can go without a layer losing all of its channels.
+
+    Args:
+        groups: the groups by name.
+        ranked: what the units are worth, as in `chosen`.
+        lost: the units that should go.
+    """
     kept = {name: ~torch.isin(torch.arange(groups[name].units), gone) for name, gone in lost.items()}
     members: dict[Key, list[tuple[str, Member]]] = {}  # by port, with the group that each belongs to
     for name in lost:

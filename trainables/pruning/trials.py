@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,13 @@ from trainables.channels.groups import Group, KeptNumber
 from trainables.channels.operators import Key, Port
 from trainables.channels.running import passed
 from trainables.pruning.removal import Removal
+from trainables.pruning.selection import with_something_left
 from trainables.pruning.verification import Differs, WholePass, difference
 
-TRIALS = 200  # number after which no more groups are tried; not a time, so that all machines prune alike
+TRIALS = 200  # number after which no more groups are tried in one way; not a time, so that all machines prune alike
+LEFT = 2  # units that stay where most go, since code may take a single channel for none
+Way = Literal["first", "last", "few", "most"]
+WAYS: tuple[Way, ...] = ("first", "last", "few", "most")
 
 
 def remove(
@@ -77,31 +81,63 @@ def settled(
 
     All are tried at once, and where that fails, halves of them. A group that fails alone is tried once more with the
     numbers changed that the network's code may keep of it. Groups just like one that failed, in other blocks of the
-    network, are not tried.
+    network, are not tried. What can be pruned by one pattern is tried by the next.
     """
-    found = _Settled(model, seen, groups, example)
-    found.settle(groups)
-    return [found.proven[group.root] for group in groups if group.root in found.proven], found.reasons
+    left, reasons, made = list(groups), dict[Key, str](), dict[bool, dict[object, Any]]()
+    for way in WAYS:
+        found = _Settled(model, seen, patterns(groups, way), example, made, numbers=way == WAYS[0])
+        found.settle(left)
+        left = [found.proven[group.root] for group in left if group.root in found.proven]
+        reasons |= found.reasons
+    return left, reasons
+
+
+def culprits(model: nn.Module, seen: Seen, groups: Sequence[tuple[Group, Tensor]], example: Tensor) -> dict[Key, str]:
+    """Returns those of these groups that cannot lose these units beside the others: by root, the reason."""
+    units = {group.root: those for group, those in groups}
+    found = _Settled(model, seen, units, example, {}, numbers=False, alike=False)
+    found.settle([group for group, _ in groups])
+    return found.reasons
 
 
 class _Settled:
     """The groups that were settled so far."""
 
-    def __init__(self, model: nn.Module, seen: Seen, groups: Sequence[Group], example: Tensor) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        seen: Seen,
+        units: Mapping[Key, Tensor],
+        example: Tensor,
+        made: dict[bool, dict[object, Any]],
+        *,
+        numbers: bool,
+        alike: bool = True,
+    ) -> None:
+        """Begins with nothing settled.
+
+        Args:
+            model: the network.
+            seen: what it showed.
+            units: the units that are tried to be removed, by the root of their group.
+            example: one image (1, channels, height, width).
+            made: keeps made-up outputs from one trial to the next.
+            numbers: try to change the numbers that the network's code may keep of a group that fails alone.
+            alike: do not try groups that are just like one that failed.
+        """
         self.proven: dict[Key, Group] = {}
         self.reasons: dict[Key, str] = {}
-        self._model, self._seen, self._example = model, seen, example
-        self._numbers = {group.root: number for number, group in enumerate(groups)}
+        self._model, self._seen, self._units, self._example, self._made = model, seen, units, example, made
+        self._with_numbers, self._alike = numbers, alike
         self._names = {id(one): name for name, one in [*model.named_parameters(), *model.named_buffers()]}
         self._failed: dict[object, str] = {}
-        self._made: dict[bool, dict[object, Any]] = {}
         self._trials = 0
 
     def settle(self, groups: Sequence[Group]) -> None:
         """Tries these groups together with those that are proven."""
         several = []
         for group in groups:
-            alike = self._failed.get(self._signature(group))
+            alike = self._failed.get(self._signature(group)) if self._alike else None
             if alike is None and self._trials < TRIALS:
                 several.append(group)
             else:
@@ -118,8 +154,8 @@ class _Settled:
             self._settle_alone(several[0], found)
 
     def _settle_alone(self, group: Group, found: str) -> None:
-        taken = {number for other in self.proven.values() for number in other.numbers}
-        for changed in _with_numbers(self._model, group, {(one.module, one.name) for one in taken}):
+        taken = {(one.module, one.name) for other in self.proven.values() for one in other.numbers}
+        for changed in _with_numbers(self._model, group, taken) if self._with_numbers else ():
             if self._problem([changed]) is None:
                 self.proven[group.root] = changed
                 return
@@ -127,7 +163,7 @@ class _Settled:
 
     def _problem(self, several: Sequence[Group]) -> str | None:
         self._trials += 1
-        tried = [(one, pattern(one, self._numbers[one.root])) for one in [*self.proven.values(), *several]]
+        tried = [(one, self._units[one.root]) for one in [*self.proven.values(), *several]]
         return problem(self._model, self._seen, tried, self._example, self._made)
 
     def _signature(self, group: Group) -> object:
@@ -139,18 +175,36 @@ class _Settled:
         return re.sub(r"\d+", "", self._names.get(id(port.slots[0].tensor), "")) if port.slots else ""
 
 
-def pattern(group: Group, number: int) -> Tensor:
-    """Returns units to try a removal with: some of the first half, in each of the group's parts.
+def patterns(groups: Sequence[Group], way: Way) -> dict[Key, Tensor]:
+    """Returns units to try a removal with, in each of a group's parts, by the group's root.
 
-    Two halves, or two groups of one size, do not lose equally many, so that what works only by equal numbers fails.
+    Two halves, or two groups of one size, do not lose equally many, so that what works only by equal numbers fails. No
+    layer loses all of its channels.
 
     Args:
-        group: the group.
-        number: its number among the groups.
+        groups: the groups.
+        way: which units go: some of the first half, some of the last half, one or a third of them anywhere, most of
+            them. What works only for units in certain places fails in one of these ways.
     """
-    width = group.units // group.parts
-    half = torch.arange(0, max(1, width // 2), 2)
-    return group.in_all_parts(half[: max(1, len(half) - number % 3)])
+    lost, values = dict[str, Tensor](), dict[str, Tensor]()
+    for number, group in enumerate(groups):
+        width = group.units // group.parts
+        generator = torch.Generator().manual_seed(number)
+        order, values[str(number)] = torch.randperm(width, generator=generator), torch.rand(width, generator=generator)
+        half = torch.arange(0, max(1, width // 2), 2)
+        match way:
+            case "first":
+                gone = half[: max(1, len(half) - number % 3)]
+            case "last":
+                gone = width - 1 - half[: max(1, len(half) - (number + 1) % 3)]
+            case "few":
+                gone = order[: 1 if number % 2 else max(1, width // 3)]
+            case "most":
+                gone = order[: max(1, min(width - LEFT, 3 * width // 4 - number % 3))]
+        lost[str(number)] = group.in_all_parts(gone)
+    by_name = {str(number): group for number, group in enumerate(groups)}
+    kept = with_something_left(by_name, values, lost)
+    return {group.root: kept.get(name, torch.zeros(0, dtype=torch.long)) for name, group in by_name.items()}
 
 
 def _with_numbers(model: nn.Module, group: Group, taken: set[tuple[str, str]]) -> list[Group]:
