@@ -14,7 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
-from trainables.models.module_sizes import adopt_changed_number, fit_sizes
+from trainables.models.module_sizes import adopt_changed_number, fit_sizes, save_buffer
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
 from trainables.user_code import is_reference, user_function
@@ -223,6 +223,7 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             continue
         present = getattr(module, key)
         if present.shape != value.shape:
+            save_buffer(module, key)  # the code makes it whole, so that it is among the weights once it is narrower
             if id(present) not in fitting:
                 fresh = torch.empty_like(value, device=present.device)
                 is_parameter = isinstance(present, nn.Parameter)

@@ -1,7 +1,8 @@
 """Sets the sizes that layers keep as numbers to those of their tensors, so that pruned networks run and can be loaded.
 
 A layer without a tensor of its size takes it from its input. A module of the user's that keeps a size as a number gets
-a buffer `pruned_<number's name>` when that number changes; it is saved with the weights.
+a buffer `pruned_<number's name>` when that number changes; it is saved with the weights. So is a buffer that the user's
+code makes, from when it has become narrower.
 """
 
 from typing import Any
@@ -55,6 +56,13 @@ def adopt_changed_number(module: nn.Module, name: str, value: Tensor) -> bool:
         return False
     module.register_buffer(name, torch.empty_like(value))
     return True
+
+
+def save_buffer(module: nn.Module, name: str) -> bool:
+    """Lets a buffer be saved with the weights, if there is one that was not; returns whether there is."""
+    there = name in module._non_persistent_buffers_set
+    module._non_persistent_buffers_set.discard(name)
+    return there
 
 
 def keeps_groups(module: nn.Module) -> bool:

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from trainables.channels.groups import BY_GROUP
 from trainables.channels.operators import Key, Port, Slot, kept_of_group, positions
-from trainables.models.module_sizes import change_number, fit_sizes, forget_number
+from trainables.models.module_sizes import change_number, fit_sizes, forget_number, save_buffer
 
 
 class Removal:
     """Channels taken out of a network, in place, until `undo` is called.
 
     New tensors take the place of the old ones wherever a module holds them, so that shared ones stay shared. Sizes that
-    modules keep as numbers follow their tensors.
+    modules keep as numbers follow their tensors. A buffer that was not saved, because the network's code makes it, is
+    saved from then on, because the code makes the whole one.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Removal:
         self._model = model
         self._sizes = [(module, _numbers(module)) for module in model.modules()]
         self._tensors: list[tuple[nn.Module, str, Tensor]] = []
+        self._newly_saved: list[tuple[nn.Module, str]] = []
         fresh = _narrowed(ports, removed, unread)
         for module in model.modules():
             for held in (module._parameters, module._buffers):
@@ -48,6 +50,8 @@ class Removal:
                     if old is not None and id(old) in fresh:
                         self._tensors.append((module, name, old))
                         held[name] = fresh[id(old)]  # type: ignore[assignment]
+                        if save_buffer(module, name):
+                            self._newly_saved.append((module, name))
         _refresh_recurrent(module for module, _, _ in self._tensors)
         self._changed: list[tuple[nn.Module, str, Tensor | None]] = []
         for (module_name, name), value in numbers.items():
@@ -60,6 +64,8 @@ class Removal:
         for module, name, old in self._tensors:
             held: dict[str, Any] = module._parameters if name in module._parameters else module._buffers
             held[name] = old
+        for module, name in self._newly_saved:
+            module._non_persistent_buffers_set.add(name)
         _refresh_recurrent(module for module, _, _ in self._tensors)
         for module, name, before in self._changed:
             forget_number(module, name, before)
