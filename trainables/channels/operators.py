@@ -140,7 +140,8 @@ def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operatio
 
     Without a tensor that has an entry for each channel it is a function like any other, since channels pass through it.
     Group normalization mixes those of a group, so it is an operator in any case; with no tensor to name its port by, a
-    pass names it (`trainables.channels.running`).
+    pass names it (`trainables.channels.running`). So is PReLU, since one slope for all cannot be told from that of the
+    only channel that is left; with one for all it has no port.
 
     A batch normalization that keeps statistics uses them also in training, since those of marked or made-up numbers
     mean nothing.
@@ -151,6 +152,8 @@ def _by_channel(function: Callable[..., Any], named: dict[str, Any]) -> Operatio
     tensors = [named.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
     there = [one for one in tensors if one is not None and one.numel() == x.shape[1]]
     kind: Kind = "batch_norm" if function is functional.batch_norm and named.get("weight") is not None else "other"
+    if not there and function is torch.prelu:
+        return Operation(function, named, (x,), 1 - x.dim(), None, None, mixes=False)
     if not there and function is not functional.group_norm:
         return None
     key: Key = (id(there[0]), 0) if there else UNNAMED

@@ -42,6 +42,32 @@ def test_one_slope_for_all_channels_stays_and_the_channels_beside_it_go() -> Non
     assert torch.allclose(scores(model), scores(whole), atol=1e-6)
 
 
+@pytest.mark.parametrize("slopes", [1, 16])
+def test_slopes_stand_a_single_channel_that_is_left(slopes: int) -> None:
+    model, pruner = around(nn.PReLU(slopes)), ChannelPruner(ChannelPruning(pruning_ratio=0.93, scope="uniform"), seed=0)
+    pruner.step(1, model, X, Y)
+    assert pruner.left_as_is() == {}
+    assert [len(model.get_parameter(f"{layer}.weight")) for layer in (0, 1, 2)] == [1, 1, 1]
+    assert torch.equal(scores(load_compressed(around(nn.PReLU(slopes)), model.state_dict())), scores(model))
+
+
+def test_one_slope_may_stand_where_channels_are_not_the_second_dimension() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches, self.slope, self.mix = nn.Conv2d(3, 16, 2, 2), nn.PReLU(), nn.Linear(16, 12)
+            self.head = nn.Linear(12, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.head(self.mix(self.slope(self.patches(x).flatten(2).mT)).relu().mean(1))
+            return found
+
+    torch.manual_seed(0)
+    model = Tokens()
+    ChannelPruner(UNIFORM, seed=0).step(1, model, X, Y)
+    assert (model.patches.out_channels, model.mix.out_features) == (8, 6)
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_group_normalization_without_gain_is_pruned_as_one_with_gains_of_one(groups: int) -> None:
     models = [around(nn.GroupNorm(groups, 16, affine=affine)) for affine in (False, True)]
