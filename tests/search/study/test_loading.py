@@ -23,7 +23,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         load("digits", [
             "space.compression.pruning_ratio.high=1.2", "threat_model.epsilon=8", "budget.trails=3", "reference=foo",
-            "baselines.0.perturbation.stps=3", "space.schedule.epochs.low=30", "model.name=resnet", "seed=x",
+            "baselines.0.perturbation.stps=3", "space.schedule.epochs.low=50", "model.name=resnet", "seed=x",
         ])  # fmt: skip
     assert sorted(caught.value.problems) == [
         "baselines.0.perturbation.stps: unknown key, did you mean steps?",
@@ -31,7 +31,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
         "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function",
         "seed: got 'x', expected a whole number from 0 to 9223372036854775807",
         "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
-        "space.schedule.epochs: got low 30 above high 20, expected low <= high",
+        "space.schedule.epochs: got low 50 above high 40, expected low <= high",
         "threat_model.epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)",
     ]
     with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
