@@ -168,19 +168,15 @@ def ask_to_stop(run: Folder) -> str:
     """
     place, sessions = run.child(LEASES, str(_latest(run))), read_sessions(run)
     if has_ended(run) or not sessions or sessions[-1].end is not None:
-        raise InvalidInput(
-            f"{run}: no search works on it, so there is nothing to stop; `temper status {run.typed}` says more"
-        )
-    if (purpose := _holder(place).get("purpose", SEARCH)) != SEARCH:
-        raise InvalidInput(
-            f"{run}: {words(_holder(place))} works on it by `temper {purpose}`, which cannot be asked to stop; end it "
-            "there, what it has done is kept"
-        )
+        raise InvalidInput(f"{run}: no search works on it, so nothing is there to stop: `temper status {run.typed}`")
+    holder = _holder(place)
+    if (purpose := holder.get("purpose", SEARCH)) != SEARCH:
+        raise InvalidInput(f"{run}: {words(holder)} works on it by `temper {purpose}`, which cannot be asked to stop")
     who = "somebody"
     with suppress(KeyError, OSError, ImportError):  # a container may know no name of its user
         who = getpass.getuser()
     place.write_json(STOP, {"who": f"{who} on {this_process()['host']}"})
-    return words(_holder(place))
+    return words(holder)
 
 
 def has_ended(run: Folder) -> bool:
@@ -189,13 +185,12 @@ def has_ended(run: Folder) -> bool:
     return not claims(place) or place.exists(RELEASED) or state_of(_holder(place)) == GONE
 
 
-def await_end(run: Folder, *, length: float = LEASE_SECONDS, sleep: Callable[[float], None] = time.sleep) -> None:
+def await_end(run: Folder, *, length: float = LEASE_SECONDS) -> None:
     """Wait until the driver that holds a run has ended.
 
     Args:
         run: the run's folder.
         length: seconds without a renewal of its lease after which it is taken for dead.
-        sleep: waits for so many seconds.
 
     Raises:
         MachineFault: it is dead, so that nobody ends the search.
@@ -206,11 +201,9 @@ def await_end(run: Folder, *, length: float = LEASE_SECONDS, sleep: Callable[[fl
         if (beats := _beats(place.names())) != seen:
             seen, until = beats, elapsed() + length
         elif elapsed() > until:
-            raise MachineFault(
-                f"{run}: {words(_holder(place))} gives no sign of life for {length:.0f} s, so nothing ends this "
-                f"search; `temper resume {run.typed}` goes on with it"
-            )
-        sleep(min(1.0, length / 4))
+            who = f"{run}: {words(_holder(place))}"
+            raise MachineFault(f"{who} gives no sign of life for {length:.0f} s; `temper resume {run.typed}` goes on")
+        time.sleep(min(1.0, length / 4))
 
 
 def acquire(
