@@ -143,7 +143,7 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
     """
     prepare(None)
     from analysis.export.selection import picks
-    from analysis.run.trials import read_run
+    from analysis.run.trials import Run, Trial, read_info, read_run
     from search.failures import storage_watched
     from search.record.derived_files import with_estimates
     from search.record.lease import acquire
@@ -151,13 +151,17 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
     from trainables.storage import Folder
 
     folder = Folder(run)
-    found = with_estimates(read_run(folder))
-    wanted = picks(found, keep) if keep else []
+    read_info(folder)  # refuses what is no run, in which no lease is to be left
+
+    def read() -> tuple[Run, list[Trial]]:
+        found = with_estimates(read_run(folder))
+        return found, picks(found, keep) if keep else []
+
     if dry_run:
-        dropped = drop(found, wanted, dry_run=True)
+        dropped = drop(*read(), dry_run=True)
     else:
         with storage_watched(folder, verb="prune"), acquire(folder, say=click.echo, purpose="prune") as lease:
-            dropped = drop(with_estimates(read_run(folder)), wanted, dry_run=False, check=lease.check)
+            dropped = drop(*read(), dry_run=False, check=lease.check)
     click.echo("\n".join(words(dropped, dry_run=dry_run)))
 
 

@@ -24,14 +24,14 @@ prepare_environment(None)  # before anything imports Ray, hence the imports belo
 
 from optuna._hypervolume import compute_hypervolume  # noqa: E402  # as above
 
-from search.gain.axes import axes_of, costs_of  # noqa: E402
-from search.recipes.fixed import FixedRecipes  # noqa: E402
-from search.simulation.driver import simulate  # noqa: E402
-from search.simulation.recording import read, shipped  # noqa: E402
-from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402
-from search.study.algorithms import Budget, Sampler  # noqa: E402
-from search.study.study import compute_of  # noqa: E402
-from tests.benchmarks.peers.statistics import ratio_of_medians  # noqa: E402
+from search.gain.axes import axes_of, costs_of  # noqa: E402  # as above
+from search.recipes.fixed import FixedRecipes  # noqa: E402  # as above
+from search.simulation.driver import simulate  # noqa: E402  # as above
+from search.simulation.recording import read, shipped  # noqa: E402  # as above
+from search.simulation.virtual_cluster import VirtualCluster  # noqa: E402  # as above
+from search.study.algorithms import Budget, Sampler  # noqa: E402  # as above
+from search.study.study import compute_of  # noqa: E402  # as above
+from tests.benchmarks.peers.statistics import ratio_of_medians  # noqa: E402  # as above
 
 SHARE = 0.25  # of the compute of the whole space: what each search may spend
 CUTS = (
