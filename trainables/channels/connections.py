@@ -5,12 +5,19 @@ outputs at once: other images, one for each layer in which it alone marks all it
 input channel at all, and if several do and the images spell one number, it is the number of each. Where they do not,
 the layers mark alone. If a channel depends on several of one layer's, both images of some bits are marked, and
 it is connected to every channel whose number fits in several orders. This counts too many rather than too few.
+
+A layer whose own channels are all connected so can lose none, and ties nothing to it: a gate of one channel,
+`x * k(x).sigmoid()`, or the queries of attention with one head would else make one unit of all channels that they meet.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from trainables.channels.marks import bits_of, fitting, numbered, numberings, read_numbers
@@ -18,6 +25,7 @@ from trainables.channels.operators import Key, Port, Slot
 
 OUTPUT: Key = ("scores",)
 Row = Mapping[Key, Tensor]  # the channels that are marked in one image (channels,), by the port that makes them
+MIXED = "its channels are mixed with each other outside of layers"
 COMPUTED = "a weight or bias is computed from other tensors in each pass"
 
 
@@ -101,6 +109,31 @@ def connect(seen: Seen, run: Callable[[Sequence[Row]], dict[Key, Tensor]]) -> No
                 shown = list(torch.split(lone, 2 * bits))
                 wanted = pending.get(port, torch.ones(lone.shape[1], dtype=torch.bool)) & shown[0].any(0)
                 _link_fitting(seen, key, port, shown, orders, wanted, bits)
+
+
+def untie(seen: Seen) -> None:
+    """Drops the links of makers whose channels are all connected by these links; the ports say why they stay.
+
+    What a removal of others then does to the network is tried before anything is removed. Links to the scores stay.
+    """
+    own: dict[Key, list[Tensor]] = defaultdict(list)
+    for maker, port, pairs in seen.links:
+        if port != OUTPUT:
+            own[maker].append(pairs)
+    whole = {key for key in seen.makers if key in own and _is_one(seen.ports[key].size, own[key])}
+    seen.links = [link for link in seen.links if link[0] not in whole or link[1] == OUTPUT]
+    for key in whole:
+        seen.ports[key] = replace(seen.ports[key], fixed=seen.ports[key].fixed or MIXED)
+
+
+def _is_one(size: int, links: Sequence[Tensor]) -> bool:
+    """Returns whether pairs (n, 2) of a maker's channels and channels of several ports connect all of the maker's."""
+    others = 1 + max(int(pairs[:, 1].max()) for pairs in links)
+    makers = torch.cat([pairs[:, 0] for pairs in links])
+    met = torch.cat([size + number * others + pairs[:, 1] for number, pairs in enumerate(links)])
+    total = size + len(links) * others
+    graph = coo_matrix((np.ones(len(met), np.int8), (makers.numpy(), met.numpy())), shape=(total, total))
+    return len(np.unique(connected_components(graph, directed=False)[1][:size])) == 1
 
 
 def _spelled(sizes: Mapping[Key, int], order: Tensor, bits: int) -> list[Row]:

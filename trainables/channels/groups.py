@@ -14,11 +14,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from trainables.channels.connections import OUTPUT, Seen
+from trainables.channels.connections import MIXED, OUTPUT, Seen
 from trainables.channels.operators import UNEVEN, Key, Port, lowest_common_multiple
 
 SCORES = "it makes the scores"
-MIXED = "its channels are mixed with each other outside of layers"
 BY_GROUP = ("out", "in", "attention")  # kinds of ports whose groups must stay of one size
 
 

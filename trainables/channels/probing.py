@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.channels.connections import COMPUTED, OUTPUT, Row, Seen, connect, tie
+from trainables.channels.connections import COMPUTED, OUTPUT, Row, Seen, connect, tie, untie
 from trainables.channels.marks import MOST_CHANNELS, batch_axis, by_image, marked
 from trainables.channels.operators import Key, Operation, Port, Slot
 from trainables.channels.running import Passing, dimension, made_up, passed, shapes
@@ -78,6 +78,7 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
         return {key: found[: len(rows)] for key, found in arrived.items()}
 
     connect(seen, run)
+    untie(seen)
     tie(seen)
     return seen
 

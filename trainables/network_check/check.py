@@ -12,7 +12,7 @@ from trainables.compression.compressor import Compressors
 from trainables.compute.flops import measure
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
-from trainables.network_check.compressed import check_compressed, left_as_is
+from trainables.network_check.compressed import check_compressed, check_reached, left_as_is
 from trainables.network_check.deployed import check_export
 from trainables.network_check.error_words import in_words
 from trainables.network_check.findings import Finding
@@ -123,6 +123,7 @@ def _check_forms(subject: Subject, x: Tensor, y: Tensor, steps: "_Steps") -> lis
                 problems += error.problems
                 continue
             findings += left_as_is(compressors)
+            findings += check_reached(form.methods, subject.build(subject.seed), model, x[:1], form.where)
             if form is subject.forms[-1]:
                 with in_words(f"{form.where}: {form.words()}: its FLOPs cannot be counted", _advice(form)):
                     measure(model, x[:1], subject.network.uncounted_operators)

@@ -10,13 +10,15 @@ from torch.nn.functional import cross_entropy
 
 from trainables.checkpoints.tensors import pack_model
 from trainables.compression.compressor import FLOAT, Compressors, layers_of
-from trainables.compression.config import Compression, Quantization, UserCompression
+from trainables.compression.config import ChannelPruning, Compression, Quantization, UserCompression
+from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, load_compressed
 from trainables.network_check.error_words import in_words
-from trainables.network_check.findings import Finding, note
+from trainables.network_check.findings import Finding, note, warning
 from trainables.network_check.scores import same_scores
 
+NEAR = 0.01  # share by which the MACs that are left may be above what was asked for
 LISTED = 4  # names that are shown of all that have one reason
 RELOADED = 1e-5  # how far scores may be apart after saving and loading, as a share of the largest score
 
@@ -87,6 +89,32 @@ def check_compressed(
             f"two networks of one seed differ, expected draws by the seed {seed} alone",
         )
     return model, compressors
+
+
+def check_reached(
+    methods: Sequence[Compression | Quantization], dense: nn.Module, compressed: nn.Module, example: Tensor, where: str
+) -> list[Finding]:
+    """Returns a warning where pruning cannot leave so small a share of the MACs as it is asked to.
+
+    Args:
+        methods: the methods that compressed the network.
+        dense: the network as it was before.
+        compressed: the network as they left it.
+        example: one image (1, channels, height, width).
+        where: the study's key that asks for the methods.
+    """
+    pruning = methods[0] if len(methods) == 1 else None
+    if not isinstance(pruning, ChannelPruning) or pruning.mac_ratio is None:
+        return []
+    left = forward_flops(compressed, example) / forward_flops(dense, example)
+    if left <= pruning.mac_ratio * (1 + NEAR):
+        return []
+    return [
+        warning(
+            f"{where}: mac_ratio {pruning.mac_ratio:g}, scope {pruning.scope}, leaves {left:.0%} of the MACs, as no "
+            "more can be removed; all below that gives the same network, so let the range begin there"
+        )
+    ]
 
 
 def left_as_is(compressors: Compressors) -> list[Finding]:

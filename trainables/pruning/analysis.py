@@ -8,8 +8,8 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 from torch.utils._python_dispatch import _disable_current_modes
 
-from trainables.channels.connections import COMPUTED, Seen
-from trainables.channels.groups import MIXED, SCORES, Group, KeptNumber, groups_of
+from trainables.channels.connections import COMPUTED, MIXED, Seen
+from trainables.channels.groups import SCORES, Group, KeptNumber, groups_of
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe

@@ -9,6 +9,7 @@ from torch.nn.functional import conv2d
 
 from tests.support.kind_networks import Unused
 from trainables.channels import probing
+from trainables.channels.connections import MIXED
 from trainables.channels.groups import groups_of
 from trainables.channels.marks import bits_of, numbered, read_numbers
 from trainables.channels.operators import Key
@@ -68,9 +69,43 @@ def test_a_gate_ties_the_halves(wide: int) -> None:
     assert found == {one: [one, one + wide // 2, -1 - one] for one in range(wide // 2)}
 
 
-def test_normalizing_over_channels_ties_all() -> None:
-    found = units(Between(8, lambda x: nn.functional.normalize(x.mean((2, 3)), dim=1)))
-    assert found == {0: [*range(8), *(-1 - one for one in range(8))]}
+def test_a_layer_whose_channels_are_normalized_over_each_other_can_lose_none() -> None:
+    model = Between(8, lambda x: nn.functional.normalize(x.mean((2, 3)), dim=1))
+    (group,) = groups_of(probe(model, X), [(id(model.first.weight), 0)], {})
+    assert group.fixed == MIXED
+
+
+class Weighing(nn.Module):
+    """Two layers, the second of which sees the first through another layer's weights for places or for branches."""
+
+    def __init__(self, weights: int, weigh: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.weights = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, weights, 1)
+        self.second, self.head, self.weigh = nn.Conv2d(8, 12, 1), nn.Linear(12, 10), weigh
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        scores: Tensor = self.head(self.second(self.weigh(x, self.weights(x))).relu().mean((2, 3)))
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("weights", "weigh"),
+    [
+        (1, lambda x, by: x * by.sigmoid()),  # a spatial gate
+        (1, lambda x, by: x + (x.flatten(2) @ by.flatten(2).softmax(2).mT)[..., None]),  # arXiv 1904.11492
+        (3, lambda x, by: sum(x.roll(one, 3) * by.softmax(1)[:, one : one + 1] for one in range(3))),
+        (4, lambda x, by: x * by.mean((2, 3)).norm(dim=1)[:, None, None, None]),
+        (6, lambda x, by: (x.flatten(2) @ (by.flatten(2).mT @ by.flatten(2)).softmax(1)).view_as(x)),  # one head
+    ],
+)
+def test_a_layer_that_weighs_all_channels_alike_ties_none_of_them(
+    weights: int, weigh: Callable[[Tensor, Tensor], Tensor]
+) -> None:
+    found = analyse(Weighing(weights, weigh), X)
+    assert {name: group.units for name, group in found.groups.items()} == {"first": 8, "second": 12}
+    reasons = {one.layer: one.reason for one in found.left_alone}
+    assert reasons["weights"] == ("it has one channel" if weights == 1 else MIXED)
 
 
 def test_two_layers_that_are_added_are_told_apart_from_two_that_are_joined() -> None:

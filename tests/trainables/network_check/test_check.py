@@ -206,3 +206,12 @@ def test_what_compression_leaves_as_it_is_is_listed_with_the_reason() -> None:
     assert "rows.weight_hh_l0 (belongs to a recurrent layer (nn.LSTM), whose weights are left)" in left[1].replace(
         "rows.weight_ih_l0, ", ""
     )
+
+
+@pytest.mark.parametrize(("asked", "warned"), [(0.02, True), (0.6, False)])
+def test_a_share_of_macs_that_pruning_cannot_come_to_is_warned_of(asked: float, *, warned: bool) -> None:
+    forms = [Form("space.compression", (ChannelPruning(mac_ratio=asked, importance=one),)) for one in ("l1", "l2")]
+    told = check_network(subject("PartlyRecurrent", *forms), silent).findings
+    found = [one.text for one in told if one.kind == "warning"]
+    assert len(found) == warned
+    assert all("mac_ratio 0.02, scope global, leaves 35% of the MACs" in one for one in found)  # 4,717 of 13,432
