@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -20,6 +21,8 @@ from trainables.errors import MachineFault
 if TYPE_CHECKING:  # they import pyarrow, for which `temper validate` need not wait
     from analysis.run.extensions import Extension
     from search.record.lease import Lease
+    from search.samplers.warm_start import PastTrial
+    from search.study.study import Study
     from trainables.storage import Folder
 
 INTERRUPTED = 130
@@ -58,7 +61,10 @@ def search(
     loaded = load(study, settings)
     if dry_run:
         from search.preflight.dry_run import show_plan
+        from search.record.run_directory import check_place
 
+        check_place(storage, name)
+        _past_trials(warm_start, loaded)
         show_plan(loaded, try_network=not no_try, say=click.echo, address=address)
         return
     if address is None:
@@ -66,21 +72,13 @@ def search(
 
         check_resources_here(loaded)
     prepare(address)
-    from analysis.run.trials import read_run
     from search.preflight.network_check import tried
-    from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
-    from search.resume.comparison import check_run
-    from search.samplers.warm_start import past_trials_of
-    from trainables.storage import Folder
 
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
         _resume(begun, started, Target(address, allow_unauthenticated), force=False)
         return
-    earlier = [read_run(Folder(run)) for run in warm_start]
-    for run in earlier:
-        check_run(run, lambda text: click.echo(text, err=True))
-    past_trials = past_trials_of(earlier, loaded, FixedRecipes.of(loaded))
+    past_trials = _past_trials(warm_start, loaded)
     if name is None:
         lease = run_directory.open_unnamed_run(storage, loaded)
     else:
@@ -102,6 +100,20 @@ def search(
             check=lambda splits: tried(loaded, splits, terminal.line, tries=not no_try),
         ),
     )
+
+
+def _past_trials(given: Sequence[str], study: "Study") -> "list[PastTrial]":
+    """Return what a search learns from earlier runs, each of which is refused or remarked on as it deserves."""
+    from analysis.run.trials import read_run
+    from search.recipes.fixed import FixedRecipes
+    from search.resume.comparison import check_run
+    from search.samplers.warm_start import past_trials_of
+    from trainables.storage import Folder
+
+    earlier = [read_run(Folder(run)) for run in given]
+    for run in earlier:
+        check_run(run, lambda text: click.echo(text, err=True))
+    return past_trials_of(earlier, study, FixedRecipes.of(study))
 
 
 @click.command()

@@ -14,6 +14,7 @@ from search.recipes.proposals import propose
 from search.study.study import Study
 from trainables.attacks.config import PERTURBATION, PGD, Perturbation, UserAttack, attack_config
 from trainables.compression.config import ChannelPruning, Compression, NoCompression, Quantization, UserCompression
+from trainables.data.checks import darkness
 from trainables.data.splits import Splits, pixel_statistics
 from trainables.estimation.flops_planner import CPU
 from trainables.network_check.check import CheckedNetwork, check_network
@@ -42,7 +43,8 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     Raises:
         InvalidInput: the search could not run; each message names the layer, the reason and what to do.
     """
-    lines = lines_of(check_network(subject_of(study, splits), say))
+    dark = darkness(splits.train.images, study.data.name)
+    lines = [*([f"warning: {dark}"] if dark else []), *lines_of(check_network(subject_of(study, splits), say))]
     for line in lines:
         say(line)
     return tuple(lines[:-1])

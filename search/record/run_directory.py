@@ -5,6 +5,8 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from errno import EACCES, ENOTDIR
+from os import W_OK, X_OK, access, strerror
 
 from analysis.run.trials import read_info
 from search.record.lease import LEASES, Held, Lease, acquire
@@ -18,6 +20,31 @@ _LEFT_BEHIND = {LEASES, "study.yaml", "tensorboard", ".tune"}  # by a driver tha
 
 class _Taken(InvalidInput):
     """Raised where a run of that name exists already."""
+
+
+def check_place(storage: str, name: str | None) -> None:
+    """Refuse a place in which no run could begin, without writing anything.
+
+    Args:
+        storage: folder or URI that holds runs.
+        name: name of the run; None: it would be named after study and time.
+
+    Raises:
+        InvalidInput: the name cannot be a folder's, the run exists, or the storage cannot be reached or written.
+    """
+    folder = Folder(storage) if name is None else _run_folder(storage, name)
+    try:
+        if name is not None and set(folder.names()) - _LEFT_BEHIND:
+            raise _taken(folder)
+        place = folder.local
+        while place is not None and not place.exists():
+            place = place.parent
+        if place is not None and not place.is_dir():
+            raise _unwritable(folder, NotADirectoryError(ENOTDIR, strerror(ENOTDIR)))
+        if place is not None and not access(place, W_OK | X_OK):
+            raise _unwritable(folder, PermissionError(EACCES, strerror(EACCES)))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text: None) -> Lease:
@@ -38,20 +65,17 @@ def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text
             written.
     """
     folder = _run_folder(storage, name)
-    taken = _Taken(f"{folder}: exists already; choose another --name, or remove it")
     try:
         if set(folder.names()) - _LEFT_BEHIND:
-            raise taken
+            raise _taken(folder)
         lease = acquire(folder, say=say)
         left = set(folder.names()) - {LEASES}
         if left - _LEFT_BEHIND:  # another driver began and ended in between
-            raise taken
+            raise _taken(folder)
         for found in left:
             folder.delete(found) if found == "study.yaml" else folder.child(found).remove()
     except OSError as error:
-        raise InvalidInput(
-            f"{folder}: cannot be written ({error.strerror or error}); choose another --storage"
-        ) from None
+        raise _unwritable(folder, error) from None
     return lease
 
 
@@ -88,6 +112,14 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
 def default_name(study: Study) -> str:
     """Return the name of a run that was given none: the study's name and the local time."""
     return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _taken(folder: Folder) -> InvalidInput:
+    return _Taken(f"{folder}: exists already; choose another --name, or remove it")
+
+
+def _unwritable(folder: Folder, error: OSError) -> InvalidInput:
+    return InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another --storage")
 
 
 def _run_folder(storage: str, name: str) -> Folder:

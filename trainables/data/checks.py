@@ -14,6 +14,7 @@ SHOWN = 8  # most classes that a message names
 COLOURS = (1, 3, 4)  # numbers of channels of pictures
 ROUNDING = 1e-5  # how far outside [0, 1] arithmetic in 32 bits may leave a pixel
 OVERSHOOT = 0.25  # how far interpolation may go beyond [0, 1]
+DARK = 0.1  # images are nearly black if no pixel is brighter
 FAR_ABOVE = 2.0  # pixels above it are of another scale
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def check_form(images: NDArray[Any], labels: NDArray[Any], name: str) -> None:
         images.dtype != np.bool_
     ):
         raise InvalidInput(f"data.name: {name} gave images of {images.dtype}, expected numbers")
+    if 0 in images.shape[1:]:
+        raise InvalidInput(f"data.name: {name} gave images {images.shape}, expected at least one pixel in each")
     _check_order(images.shape, name)
 
 
@@ -96,6 +99,17 @@ def checked_values(images: NDArray[np.float32], labels: NDArray[Any], name: str)
     if len(labels) and labels.min() < 0:
         raise InvalidInput(f"data.name: {name} gave the label {labels.min()}, expected class numbers from 0")
     return _clipped(images) if rounded else images
+
+
+def darkness(images: NDArray[np.float32], name: str) -> str:
+    """Returns in words that all images are nearly black, as where 12 bits are kept in 16; empty where they are not."""
+    brightest = max(float(images[part].max()) for part in chunks(images))
+    if brightest >= DARK:
+        return ""
+    return (
+        f"data: no pixel of {name} is above {brightest:.2g} on the scale from 0 to 1 that epsilon is given on, as where "
+        "12 bits are kept in files of 16; scale them to the whole range"
+    )
 
 
 def _clipped(images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,8 +1,10 @@
 """What of a study is tried with its network, and what the commands say of it."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.preflight.dry_run import show_plan
@@ -111,6 +113,15 @@ def test_a_study_that_works_is_said_to_be_tried() -> None:
     assert str(said[-1]).startswith("network tried in ")
     assert "82,282 parameters, dense and in 4 compressed forms" in str(said[-1])
     assert not [line for line in said if "warning" in str(line)]
+
+
+def test_images_that_are_nearly_black_are_warned_of_first() -> None:
+    study = load("digits", FEW)
+    splits = load_splits(study.data)
+    dark = replace(splits, train=replace(splits.train, images=splits.train.images / np.float32(16)))
+    said: list[object] = []
+    check_studys_network(study, dark, said.append)
+    assert str(said[0]).startswith("warning: data: no pixel of digits is above 0.062 on the scale from 0 to 1")
 
 
 def test_a_plan_is_not_shown_for_a_network_that_does_not_work_unless_it_is_not_tried() -> None:

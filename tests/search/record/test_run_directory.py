@@ -1,6 +1,7 @@
 """The folder of a new run: whose it is, what is left of drivers that died early, and names that nobody chose."""
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from search.record.holder import this_process
 from search.record.lease import Held
-from search.record.run_directory import open_run, open_unnamed_run
+from search.record.run_directory import check_place, open_run, open_unnamed_run
 from search.study.loading import load
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -33,6 +34,24 @@ def test_what_a_driver_left_that_died_before_its_search_began_is_removed(tmp_pat
         assert lease.term == 2
         assert lease.run.names() == ["lease"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "..", "begun"])
+def test_a_dry_run_refuses_the_names_that_a_search_refuses(name: str, tmp_path: Path) -> None:
+    Folder(str(tmp_path)).child("begun").write_json("run.json", {})
+    with pytest.raises(InvalidInput) as refused:
+        open_run(str(tmp_path), name)
+    with pytest.raises(InvalidInput, match=re.escape(str(refused.value))):
+        check_place(str(tmp_path), name)
+
+
+def test_a_dry_run_refuses_a_storage_that_cannot_be_written_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("new", None):
+        with pytest.raises(InvalidInput, match=r"cannot be written \(Not a directory\); choose another --storage"):
+            check_place(str(tmp_path / "file" / "runs"), name)
+        check_place(str(tmp_path / "not" / "yet"), name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_searches_that_begin_at_once_without_a_name_get_names_of_their_own(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def test_advice_on_pixels_outside_follows_how_far_they_are(images: np.ndarray, m
         checked_values(images.astype(np.float32), LABELS, "theirs")
 
 
+@pytest.mark.parametrize("shape", [(0, 8, 8), (1, 0, 8), (3, 8, 0)])
+def test_images_without_a_pixel_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="expected at least one pixel in each"):
+        check_form(np.zeros((40, *shape)), LABELS, "theirs")
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 3), (24, 32, 3), (32, 24, 4), (480, 640, 3)])
 def test_images_with_the_channels_last_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput, match=r"with the channels last, expected .*: images.transpose\(0, 3, 1, 2\), or"):
