@@ -107,8 +107,8 @@ def darkness(images: NDArray[np.float32], name: str) -> str:
     if brightest >= DARK:
         return ""
     return (
-        f"data: no pixel of {name} is above {brightest:.2g} on the scale from 0 to 1 that epsilon is given on, as where "
-        "12 bits are kept in files of 16; scale them to the whole range"
+        f"data: no pixel of {name} is above {brightest:.2g} on the scale from 0 to 1 that epsilon is given on, as "
+        "where 12 bits are kept in files of 16; scale them to the whole range"
     )
 
 
