@@ -115,13 +115,13 @@ def test_a_study_that_works_is_said_to_be_tried() -> None:
     assert not [line for line in said if "warning" in str(line)]
 
 
-def test_images_that_are_nearly_black_are_warned_of_first() -> None:
+def test_images_that_are_nearly_black_are_warned_of() -> None:
     study = load("digits", FEW)
     splits = load_splits(study.data)
     dark = replace(splits, train=replace(splits.train, images=splits.train.images / np.float32(16)))
     said: list[object] = []
     check_studys_network(study, dark, said.append)
-    assert str(said[0]).startswith("warning: data: no pixel of digits is above 0.062 on the scale from 0 to 1")
+    assert any("warning: data: no pixel of digits is above 0.062 on the scale from 0 to 1" in str(line) for line in said)
 
 
 def test_a_plan_is_not_shown_for_a_network_that_does_not_work_unless_it_is_not_tried() -> None:
