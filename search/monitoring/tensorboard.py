@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, BinaryIO, ClassVar, Self
 
@@ -58,9 +58,9 @@ class EventFile:
             file.close()
             raise
 
-    def scalar(self, tag: str, value: float, step: int) -> None:
-        """Add a point of a curve."""
-        self._add(Summary.Value(tag=tag, simple_value=value), step)
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point of each curve, by its tag; all in one record, whose checksum TensorBoard computes in Python."""
+        self._add([Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
 
     def image(self, tag: str, pixels: np.ndarray[Any, Any], step: int) -> None:
         """Add a picture, `(height, width, channels)`, uint8, with 1 channel (grey) or 3 (RGB)."""
@@ -68,7 +68,7 @@ class EventFile:
         png = io.BytesIO()
         Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(png, format="PNG")
         made = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
-        self._add(Summary.Value(tag=tag, image=made), step)
+        self._add([Summary.Value(tag=tag, image=made)], step)
 
     def hyperparameters(self, values: Mapping[str, bool | float | str], results: Iterable[str]) -> None:
         """Add a row of TensorBoard's HParams table: the values, and the tags of the scalars that are its results."""
@@ -86,14 +86,14 @@ class EventFile:
             (metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
             (metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end)),
         ):
-            self._add(Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content)))
+            self._add([Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content))])
 
     def close(self) -> None:
         """Close the file."""
         self._records.close()
 
-    def _add(self, value: Any, step: int = 0) -> None:
-        self._write(Event(summary=Summary(value=[value]), step=step))
+    def _add(self, values: Sequence[Any], step: int = 0) -> None:
+        self._write(Event(summary=Summary(value=values), step=step))
 
     def _write(self, event: Any) -> None:
         event.wall_time = time.time()
@@ -191,9 +191,7 @@ def _label(number: int, name: str, trial_id: str) -> str:
 
 
 def _write_row(file: EventFile, row: Row) -> None:
-    for key, tag in CURVES.items():
-        if row.get(key) is not None:
-            file.scalar(tag, row[key], row["epoch"])
+    file.scalars({tag: row[key] for key, tag in CURVES.items() if row.get(key) is not None}, row["epoch"])
 
 
 def _write_end(
@@ -202,8 +200,7 @@ def _write_end(
     """Write the row of a finished trial in TensorBoard's HParams table."""
     results = {f"objective/{name}": metrics[name] for name in objectives}
     file.hyperparameters(_hyperparameters(role, recipe), results)
-    for tag, value in results.items():
-        file.scalar(tag, value, int(metrics["epochs"]))
+    file.scalars(results, int(metrics["epochs"]))
 
 
 def _write_images(file: EventFile, trial: Folder, epoch: int) -> None:
@@ -240,8 +237,7 @@ def _shown(value: Any) -> Any:
 
 def _write_search(file: EventFile, run: Run) -> None:
     for step, row in enumerate(hypervolume_history(run).to_dict("records"), start=1):
-        file.scalar("search/hypervolume", row["hypervolume"], step)
-        file.scalar("search/frontier_size", row["frontier_size"], step)
+        file.scalars({f"search/{name}": row[name] for name in ("hypervolume", "frontier_size")}, step)
     figures = run.folder.child("figures")
     if figures.exists(FRONTIER):
         picture = np.asarray(Image.open(io.BytesIO(figures.read(FRONTIER))).convert("RGB"))
