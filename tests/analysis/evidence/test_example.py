@@ -24,9 +24,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Confirmation, ...]:
 
 
 def test_recipes_outcomes_and_attacks_are_enough_for_the_verdicts(found: tuple[Confirmation, ...]) -> None:
-    assert [one.number for one in found] == [1, 2]
+    assert [one.number for one in found] == [1]
     for one in found:
-        assert len(one.results) == len(one.conditions) == 18
+        assert len(one.results) == len(one.conditions) == 42
         kept = json.loads((EXAMPLE / str(one.number) / "verdict.json").read_text())
         assert as_json(one)["sentences"] == kept["sentences"]
         assert as_json(one)["robust_accuracy"] == kept["robust_accuracy"]
@@ -35,5 +35,4 @@ def test_recipes_outcomes_and_attacks_are_enough_for_the_verdicts(found: tuple[C
 
 def test_the_page_says_what_they_say(found: tuple[Confirmation, ...]) -> None:
     text = " ".join(Path(ROOT / "docs" / "evidence.md").read_text().replace("\n> ", "\n").split())
-    for one in found:
-        assert sentences(one)[0] in text
+    assert all(sentence in text for sentence in sentences(found[0])[:3])
