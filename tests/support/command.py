@@ -14,6 +14,7 @@ SMALL = [
     "data.train_size=200",
     "data.validation_size=100",
     "threat_model.epsilon=0.02",  # so small that networks trained for seconds are better than chance under attack
+    "space.perturbation.kind=[n_fgsm, pgd]",
     "space.perturbation.epsilon={low: 0.01, high: 0.02}",
     "pretraining.epochs=3",
     "budget.trials=4",

@@ -13,9 +13,8 @@ from tests.support.searcher import Log, done
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
-BOTH = [*SMALL, "space.perturbation.kind=[n_fgsm, pgd]"]
 FIRST = [
-    *BOTH,
+    *SMALL,
     "first=[{pruning_ratio: 0.7, perturbation: n_fgsm, epsilon: 0.02}, {perturbation: pgd, attack_steps: 3}]",
 ]
 
@@ -38,7 +37,7 @@ def test_what_is_wanted_first_is_proposed_first_and_the_rest_of_it_is_sampled() 
 
 
 def test_what_is_not_in_the_space_is_refused_with_every_problem() -> None:
-    study = load("digits", [*BOTH, "first=[{pruning_ratio: 0.95, perturbation: n_fgsm, attack_steps: 3, epochs: 1}]"])
+    study = load("digits", [*SMALL, "first=[{pruning_ratio: 0.95, perturbation: n_fgsm, attack_steps: 3, epochs: 1}]"])
     with pytest.raises(InvalidInput) as caught:
         check_first(study, FixedRecipes.of(study))
     ratio, steps = caught.value.problems
@@ -70,7 +69,7 @@ def test_each_wanted_value_is_refused_in_words(wanted: str, problem: str) -> Non
 
 
 def check(wanted: str) -> None:
-    study = load("digits", [*BOTH, f"first=[{{{wanted}}}]"])
+    study = load("digits", [*SMALL, f"first=[{{{wanted}}}]"])
     check_first(study, FixedRecipes.of(study))
 
 
