@@ -123,7 +123,7 @@ def _check_forms(subject: Subject, x: Tensor, y: Tensor, steps: "_Steps") -> lis
                 problems += error.problems
                 continue
             findings += left_as_is(compressors)
-            findings += check_reached(form.methods, subject.build(subject.seed), model, x[:1], form.where)
+            findings += check_reached(form.methods, subject.build, model, x[:1], subject.seed, form.where)
             if form is subject.forms[-1]:
                 with in_words(f"{form.where}: {form.words()}: its FLOPs cannot be counted", _advice(form)):
                     measure(model, x[:1], subject.network.uncounted_operators)

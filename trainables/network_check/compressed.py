@@ -92,21 +92,27 @@ def check_compressed(
 
 
 def check_reached(
-    methods: Sequence[Compression | Quantization], dense: nn.Module, compressed: nn.Module, example: Tensor, where: str
+    methods: Sequence[Compression | Quantization],
+    build: Callable[[int], nn.Module],
+    compressed: nn.Module,
+    example: Tensor,
+    seed: int,
+    where: str,
 ) -> list[Finding]:
     """Returns a warning where pruning cannot leave so small a share of the MACs as it is asked to.
 
     Args:
         methods: the methods that compressed the network.
-        dense: the network as it was before.
+        build: builds the network as it was before; it is called only where a share of the MACs is asked for.
         compressed: the network as they left it.
         example: one image (1, channels, height, width).
+        seed: seed of the network's weights.
         where: the study's key that asks for the methods.
     """
     pruning = methods[0] if len(methods) == 1 else None
     if not isinstance(pruning, ChannelPruning) or pruning.mac_ratio is None:
         return []
-    left = forward_flops(compressed, example) / forward_flops(dense, example)
+    left = forward_flops(compressed, example) / forward_flops(build(seed), example)
     if left <= pruning.mac_ratio * (1 + NEAR):
         return []
     return [
