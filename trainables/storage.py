@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from pyarrow import fs
+from pydantic_core import from_json
 
 from trainables.errors import InvalidInput
 
@@ -168,8 +169,16 @@ class Folder:
         self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
     def read_json(self, name: str) -> Any:
-        """Reads a JSON file. Raises FileNotFoundError, or ValueError for a file that is damaged."""
-        return json.loads(self.read(name))
+        """Reads a JSON file. Raises FileNotFoundError, or ValueError for a file that is damaged.
+
+        Pydantic's parser takes two fifths of the time of Python's, which is asked for its message, and since it accepts
+        half a surrogate pair, as of a path that is no UTF-8.
+        """
+        content = self.read(name)
+        try:
+            return from_json(content)
+        except ValueError:
+            return json.loads(content)
 
     def names(self) -> list[str]:
         """Returns the sorted names of the files and folders in this folder; empty if there is no such folder.

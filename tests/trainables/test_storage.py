@@ -1,5 +1,6 @@
 """Folders: listed whatever other processes do to them meanwhile, and read side by side where they are remote."""
 
+import json
 import os
 import shlex
 import threading
@@ -46,6 +47,21 @@ def test_a_local_folder_is_written_in_many_ways(uri: str, tmp_path: Path, monkey
     assert folder.size() > 0
     folder.remove()
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e-300, 2**70, "\udcff.png", "ü", [{"a": None}, True]])
+def test_json_is_read_as_python_reads_it(value: object, tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("x.json", json.dumps(value).encode())
+    assert repr(folder.read_json("x.json")) == repr(value)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b'{"a": 1}]', b'"\xff"'])
+def test_damaged_json_is_refused(content: bytes, tmp_path: Path) -> None:
+    folder = Folder(str(tmp_path))
+    folder.write("x.json", content)
+    with pytest.raises(ValueError, match=r"line 1 column|codec"):
+        folder.read_json("x.json")
 
 
 def test_the_root_is_a_folder_too() -> None:
