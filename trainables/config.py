@@ -116,7 +116,8 @@ def read_yaml(text: str | bytes, where: str, *, resolved: bool = False) -> Any:
     """Reads plain data from YAML that a stranger may have written.
 
     Tags that would build objects are refused, and so are references that multiply to a huge document, and keys that one
-    group has twice, of which YAML readers silently take the last.
+    group has twice, of which YAML readers silently take the last. What several references mean is read for each, so
+    that one can be changed without the others.
 
     Args:
         text: content of a file, or a single value.
@@ -133,13 +134,20 @@ def read_yaml(text: str | bytes, where: str, *, resolved: bool = False) -> Any:
             raise InvalidInput(f"{where}: its references make more than {MOST_NODES:,} values of it")
         if root is not None and (twice := _twice(root)):
             raise InvalidInput(*(f"{where}: {one}" for one in twice))
-        return yaml.load(text, Loader=loader)
+        return _apart(yaml.load(text, Loader=loader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise InvalidInput(f"{where}: not YAML: nested too deeply") from None
     except ValueError as error:  # a scalar looks like a date or a number, but is none
         raise InvalidInput(f"{where}: not YAML: {error}") from None
+
+
+def _apart(value: Any) -> Any:
+    """Returns plain data in which nothing lies at two places: YAML gives all references to a value the same object."""
+    if isinstance(value, dict):
+        return {key: _apart(inner) for key, inner in value.items()}
+    return [_apart(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _size(node: Any, known: dict[int, int]) -> int:

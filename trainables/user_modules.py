@@ -198,10 +198,22 @@ def modules_beside(place: Path) -> list[Path]:
     for one in [] if is_installed(place) else found:
         for name in sorted(imported_names(one) - {one.stem}):
             spec = PathFinder.find_spec(name, [str(place.parent)])
-            beside = None if spec is None or name in OURS else place_of(spec)
+            beside = None if spec is None or name in OURS or _gives_way(spec) else place_of(spec)
             if beside is not None and beside.parent == place.parent and beside not in found:
                 found.append(beside)
     return found
+
+
+def _gives_way(spec: ModuleSpec) -> bool:
+    """Returns whether it is a folder without `__init__.py`, and an installed module has its name: Python takes that.
+
+    Such a folder holds logs or images, as of TensorBoard or of Hugging Face's `datasets`.
+    """
+    if spec.origin is not None:
+        return False
+    installed = [path for path in sys.path if INSTALLED & set(Path(path).parts)]
+    other = PathFinder.find_spec(spec.name, installed)
+    return spec.name in sys.stdlib_module_names or (other is not None and other.origin is not None)
 
 
 def imported_names(place: Path) -> set[str]:
@@ -221,5 +233,12 @@ def imported_names(place: Path) -> set[str]:
 
 
 def source_of(place: Path) -> list[Path]:
-    """Returns the source files of a module: its one file, or all of its package."""
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    """Returns the source files of a module: its one file, or all of its package.
+
+    Python imports no hidden ones, such as Jupyter's copies in .ipynb_checkpoints, and no links that lead nowhere, such
+    as Emacs's locks.
+    """
+    if not place.is_dir():
+        return [place]
+    found = (path for path in place.rglob("*.py") if path.is_file())
+    return sorted(one for one in found if not any(part.startswith(".") for part in one.relative_to(place).parts))

@@ -50,7 +50,13 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
             if isinstance(what, bytes):
                 (theirs / name).write_bytes(what)
             elif what.is_dir():
-                shutil.copytree(what, theirs / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+                shutil.copytree(
+                    what,
+                    theirs / name,
+                    ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
+                    ignore_dangling_symlinks=True,
+                    dirs_exist_ok=True,
+                )
             else:
                 shutil.copy(what, theirs / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, runs
-from search.cli.options import FORCE, FiniteRange, on_cluster, prepare
+from search.cli.options import FORCE, NUMBERS, FiniteRange, on_cluster, prepare
 from search.cli.output import alone
 
 KEPT = "What was trained and attacked is kept: the same command goes on."
@@ -21,6 +21,10 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
     "--attack", type=click.Choice(["quick", "standard", "full"]), default="standard", show_default=True,
     help="How hard to attack.",
 )  # fmt: skip
+@click.option(
+    "--pixel-mean", type=NUMBERS, help="Of each channel, as --weights were trained.  [default: of the training images]"
+)
+@click.option("--pixel-std", type=NUMBERS, help="The same for the standard deviation.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Of the threat model.  [default: the run's, or linf]")
 @click.option("--epsilon", type=float, help="Of the threat model, for pixels in [0, 1].  [default: the run's]")
 @click.option(

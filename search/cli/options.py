@@ -18,6 +18,21 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers between commas, such as 0.485,0.456,0.406."""
+
+    name = "numbers"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what stands for the numbers in the help."""
+        return "N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers. Raises click.BadParameter if some are none."""
+        return tuple(FiniteRange().convert(one, param, ctx) for one in str(value).split(","))
+
+
+NUMBERS = Numbers()
 SETTING = click.option(
     "--set", "settings", multiple=True, metavar="path.to.key=value", help="Change a key of the study."
 )

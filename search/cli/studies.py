@@ -104,7 +104,7 @@ def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) 
 
 def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> None:
     """Check whether this machine could run a study, and the network if `tries`."""
-    from search.preflight.study_check import check_resources_here
+    from search.preflight.study_check import check_resources_here, other_norms
 
     try:
         check_resources_here(study)
@@ -115,6 +115,9 @@ def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> 
         from trainables.data.splits import load_splits
 
         check_studys_network(study, load_splits(study.data), say)
+    else:
+        for warning in other_norms(study):
+            say(f"warning: {warning}")
 
 
 @click.command()

@@ -7,7 +7,8 @@ import numpy as np
 from trainables.config import parse
 from trainables.data.config import DATA_SETS, Data
 from trainables.data.image_folder import TRAIN, image_sizes
-from trainables.data.splits import Examples, Splits, load_splits
+from trainables.data.sources import read
+from trainables.data.splits import Splits, divided
 from trainables.errors import InvalidInput
 from trainables.storage import user_path
 from trainables.user_code import is_reference
@@ -23,7 +24,7 @@ STEP = 8  # sides are multiples of it, since networks halve them
 def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
     """Returns the data that a name means, with one image in six held out, but no more than 2,000, and its images.
 
-    The images are divided in the right numbers, but not as the study will divide them, so that they are read once.
+    At least one of each class is held out, and one left to train on.
 
     Args:
         name: a known data set, `module:function`, or the path of a folder with train/ and test/.
@@ -35,25 +36,19 @@ def chosen_data(name: str, image_size: int | None) -> tuple[Data, Splits]:
     if is_reference(name) or (name in DATA_SETS and name != FOLDER):
         if image_size is not None:
             raise InvalidInput(f"--image-size: got {image_size} with {name}, expected it with an image folder alone")
-        data = parse(Data, {"name": name, "validation_size": LEAST}, where="--data")
+        named: dict[str, str | int] = {"name": name}
     elif user_path(name, "--data").is_dir():
         size = image_size or _usual_size(name)
-        folder = {"name": FOLDER, "path": name, "image_size": size, "validation_size": LEAST}
-        data = parse(Data, folder, where="--data")
+        named = {"name": FOLDER, "path": name, "image_size": size}
     else:
         known = ", ".join(one for one in DATA_SETS if one != FOLDER)
         raise InvalidInput(f"--data: got {name}, expected {known}, module:function, or an existing image folder")
-    splits = load_splits(data)
-    train, few = splits.train, splits.validation
-    count = max(LEAST, min((len(train) + LEAST) // HELD_OUT, MOST_HELD_OUT))
-    kept = len(train) - (count - LEAST)
-    more = Examples(
-        np.concatenate([few.images, train.images[kept:]]),
-        np.concatenate([few.labels, train.labels[kept:]]),
-    )
-    kept_train = Examples(train.images[:kept], train.labels[:kept])
-    chosen = Splits(kept_train, more, splits.class_names, splits.known_classes)
-    return data.model_copy(update={"validation_size": count}), chosen
+    data = parse(Data, {**named, "validation_size": LEAST}, where="--data")
+    found = read(data, "train")
+    images, classes = len(found.labels), len(np.unique(found.labels))
+    count = max(LEAST, classes, min(images // HELD_OUT, MOST_HELD_OUT))
+    data = data.model_copy(update={"validation_size": count})
+    return data, divided(found, data)
 
 
 def _usual_size(folder: str) -> int:

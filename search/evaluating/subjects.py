@@ -26,7 +26,7 @@ from trainables.data.splits import Examples, Splits, load_splits, load_test, pix
 from trainables.deployment.onnx_runtime import OnnxModel, OnnxNetwork
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel
-from trainables.models.build import build
+from trainables.models.build import build, normalization
 from trainables.models.config import Network, Weights
 from trainables.models.weights import load_weights
 from trainables.recipe.recipe import Recipe
@@ -53,6 +53,8 @@ class Wanted:
         examples: how many images, drawn by class; None: all.
         source: `RUN:ID` of a network whose adversarial examples are tried too.
         force: whether changed code or data of a run are only said.
+        pixel_mean, pixel_std: by which pixels are normalized for a known network, by channel, as its weights were
+            trained; None: by those of the training images.
     """
 
     model: str
@@ -65,6 +67,8 @@ class Wanted:
     examples: int | None = None
     source: str | None = None
     force: bool = False
+    pixel_mean: tuple[float, ...] | None = None
+    pixel_std: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +150,7 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     splits = load_splits(data) if about is None else about.splits
     if wanted.model.endswith(".onnx"):
         return _subject(wanted, wanted.model, _onnx(wanted), about, data, splits, white_box=False)
-    model = _named(wanted, data, splits)
+    model = _named(wanted, data, splits, say)
     return _subject(wanted, wanted.model, model, about, data, splits)
 
 
@@ -275,12 +279,15 @@ def _onnx(wanted: Wanted) -> nn.Module:
     return OnnxNetwork(OnnxModel(content, threads=torch.get_num_threads()))
 
 
-def _named(wanted: Wanted, data: Data, splits: Splits) -> nn.Module:
-    network = parse(Network, {"name": wanted.model}, where="model")
+def _named(wanted: Wanted, data: Data, splits: Splits, say: Callable[[str], object]) -> nn.Module:
+    normalized = {"pixel_mean": wanted.pixel_mean, "pixel_std": wanted.pixel_std}
+    network = parse(Network, {"name": wanted.model, **normalized}, where="model")
     if wanted.weights is None:
         raise InvalidInput(f"{wanted.model}: --weights FILE is needed: without it the network would be untrained")
     shape = splits.train.images.shape[1:]
     pixels = pixel_statistics(data, splits.train)
+    if (text := normalization(network, pixels)) is not None:
+        say(text)
     with torch.random.fork_rng(devices=[]):
         model = build(network, shape, classes=splits.classes, pixels=pixels)
     load_weights(model, parse(Weights, {"path": wanted.weights}, where="--weights"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from search.preflight.study_check import other_norms
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -17,6 +18,7 @@ from trainables.compression.config import ChannelPruning, Compression, NoCompres
 from trainables.data.checks import darkness
 from trainables.data.splits import Splits, pixel_statistics
 from trainables.estimation.flops_planner import CPU
+from trainables.models.build import normalization
 from trainables.network_check.check import CheckedNetwork, check_network
 from trainables.network_check.subject import Form, Subject
 from trainables.recipe.recipe import Recipe
@@ -43,8 +45,12 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     Raises:
         InvalidInput: the search could not run; each message names the layer, the reason and what to do.
     """
+    subject = subject_of(study, splits)
     dark = darkness(splits.train.images, study.data.name)
-    lines = [*([f"warning: {dark}"] if dark else []), *lines_of(check_network(subject_of(study, splits), say))]
+    warnings = [f"warning: {one}" for one in ([dark] if dark else []) + other_norms(study)]
+    normalized = None if study.pretrained is None else normalization(study.model, subject.pixels)
+    notes = [] if normalized is None else [f"note: {normalized}"]
+    lines = [*warnings, *notes, *lines_of(check_network(subject, say))]
     for line in lines:
         say(line)
     return tuple(lines[:-1])

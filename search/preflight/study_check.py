@@ -1,4 +1,4 @@
-"""Checks what of a study can be checked without Ray, its data and PyTorch, beyond the types of its keys."""
+"""Checks what of a study can be checked without Ray and its data, beyond the types of its keys."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,8 @@ from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
 from search.remote.user_modules import files_to_ship
 from search.study.study import Study
+from search.study.user_functions import check_importable
+from trainables.attacks.config import PGD, Perturbation, UserAttack
 from trainables.errors import InvalidInput
 
 DEVICES, GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg", "kfd", "dri/render*", "accel*")  # dxg: WSL; kfd: AMD
@@ -15,18 +17,42 @@ ELSEWHERE = "a cluster with more is joined by --address or `temper submit`"
 
 
 def check_study(study: Study) -> int:
-    """Check the proposals that a study wants first, and count all that it can make.
+    """Import what a study names, check the proposals that it wants first, and count all that it can make.
 
     Returns:
         The most proposals that the study can make.
 
     Raises:
-        InvalidInput: a proposal of `first` does not lie in the space, or a file of `ship` is not there.
+        InvalidInput: a function of the user's or a network of torchvision's cannot be had, a proposal of `first` does
+            not lie in the space, or a file of `ship` is not there.
     """
+    check_importable(study)
     fixed = FixedRecipes.of(study)
     check_first(study, fixed)
     files_to_ship(study)
     return planned_proposals(study, fixed)
+
+
+def other_norms(study: Study) -> list[str]:
+    """Return a warning if a study trains against attacks of another norm than it scores with; empty if it does not.
+
+    That is allowed, as training against one norm protects against the other a little, but rarely meant. Attacks that
+    have one norm alone are not counted.
+    """
+    attacks: dict[str, Perturbation] = {
+        f"baselines.{number}.perturbation": one.perturbation for number, one in enumerate(study.baselines)
+    }
+    for number, arm in enumerate(study.grid.arms if study.grid is not None else ()):
+        attacks[f"grid.arms.{number}.perturbation"] = arm.perturbation
+    norms = {key: str(one.norm) for key, one in attacks.items() if isinstance(one, PGD | UserAttack)}
+    if study.space is not None:
+        norms["space.perturbation"] = study.space.perturbation.norm
+    scored = study.threat_model.norm
+    others = [key for key, norm in norms.items() if norm != scored]
+    if not others:
+        return []
+    trained, keys = next(norms[key] for key in others), ", ".join(others)
+    return [f"robustness is scored in {scored}, but trained for in {trained}, which norm: {scored} changes: {keys}"]
 
 
 def check_resources_here(study: Study) -> None:

@@ -1,6 +1,6 @@
-"""Finds the user's attacks and compression methods that a study names, and checks that each can be made."""
+"""Finds the user's functions that a study names, and checks that they can be imported and used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from search.study.space import PerturbationSpace
@@ -8,6 +8,7 @@ from search.study.study import Study
 from trainables.attacks.config import Perturbation, UserAttack, attack_config
 from trainables.compression.config import Compression, Quantization, UserCompression
 from trainables.errors import InvalidInput
+from trainables.user_code import TORCHVISION, references, user_function
 
 
 def user_attacks(study: Study) -> dict[str, UserAttack]:
@@ -58,6 +59,27 @@ def check_user_functions(study: Study) -> None:
         from trainables.compression.user_compressor import user_compressor
 
         checks += [partial(user_compressor, one, seed=study.seed, where=key) for key, (one, _) in methods.items()]
+    _carry_out(checks)
+
+
+def check_importable(study: Study) -> None:
+    """Check that every function of the user's that a study names can be imported, and that torchvision has its network.
+
+    Raises:
+        InvalidInput: some cannot; it lists every problem by its key in the study.
+    """
+    checks: list[Callable[[], object]] = [
+        partial(user_function, reference, key) for key, reference in references(study).items()
+    ]
+    if study.model.name.startswith(TORCHVISION):
+        from trainables.models.build import check_torchvision  # late, as it imports PyTorch
+
+        checks.append(partial(check_torchvision, study.model.name.removeprefix(TORCHVISION)))
+    _carry_out(checks)
+
+
+def _carry_out(checks: Sequence[Callable[[], object]]) -> None:
+    """Make all checks, and raise InvalidInput with the problems of all that fail."""
     problems: list[str] = []
     for check in checks:
         try:

@@ -124,3 +124,9 @@ def test_a_key_that_stands_twice_is_refused_with_both_lines(text: str, problems:
 def test_equal_keys_of_different_groups_and_merged_ones_are_no_problem() -> None:
     text = "a: &a {b: 1}\nc: {<<: *a, b: 2}\nd: [{b: 1}, {b: 1}]\ne: *a\n"
     assert read_yaml(text, "x.yaml")["c"] == {"b": 2}
+
+
+def test_what_two_references_mean_can_be_changed_in_one_place() -> None:
+    read = read_yaml("a: &a {b: {c: 1}, d: [1]}\ne: *a\nf: {<<: *a}\ng: [*a, *a]\n", "x.yaml")
+    read["e"]["b"]["c"] = read["f"]["d"][0] = read["g"][0]["b"]["c"] = 2
+    assert read["a"] == read["g"][1] == {"b": {"c": 1}, "d": [1]}

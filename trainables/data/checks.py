@@ -47,22 +47,23 @@ def _check_order(shape: tuple[int, ...], name: str) -> None:
     pixels are believed, since what a network made of pictures has that form.
     """
     _, channels, height, width = shape
-    if channels in COLOURS or width not in COLOURS:
+    if channels in COLOURS:
         return
     advice = "images.transpose(0, 3, 1, 2), or of one image image.transpose(2, 0, 1)"
     oblong = channels > max(COLOURS) and height != width
-    if channels == height or (oblong and width > 1):
+    if width in COLOURS and (channels == height or (oblong and width > 1)):
         raise InvalidInput(
             f"data.name: {name} gave images {shape}, with the channels last, expected (n, channels, height, width): "
             f"{advice}"
         )
-    if oblong:
+    if oblong and (width in COLOURS or width < channels == height):  # square images of several bands, as of satellites
         logger.warning(
-            "%s gave images %s, which are read as %d channels of height %d and width 1; if the channels come last: %s",
+            "%s gave images %s, which are read as %d channels of height %d and width %d; if the channels come last: %s",
             name,
             shape,
             channels,
             height,
+            width,
             advice,
         )
 
@@ -186,7 +187,10 @@ def _scale(low: float, high: float) -> str:
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return "expected images.clip(0, 1) if interpolation went beyond, as bicubic resizing does"
     if low < -OVERSHOOT:
-        return "images are given before normalization, which the study's model does itself (model.normalization)"
+        return (
+            "images are given before normalization: the networks that the study knows by name, and torchvision's, "
+            "normalize pixels themselves, and one of yours does so in its first layer"
+        )
     if high <= FAR_ABOVE:
         return "expected numbers in [0, 1]"
     return f"expected images / {255 if high <= 255 else 65535} (bytes, uint8, are divided by 255 for you)"

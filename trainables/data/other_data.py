@@ -44,7 +44,7 @@ def _folders(test: Path, splits: Splits) -> tuple[str, ...]:
                 "of data"
             )
         return tuple(sorted(found, key=int)) if all(name.isdecimal() for name in found) else found
-    folders = tuple(name if name in found else str(number) for number, name in enumerate(names))
+    folders = tuple(name if name in found or str(number) in names else str(number) for number, name in enumerate(names))
     if unknown := [name for name in found if name not in folders]:
         raise InvalidInput(
             f"{KEY}.path: {test}: got {', '.join(unknown)}, expected classes of data, by name or by number from 0: "

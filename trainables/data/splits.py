@@ -103,13 +103,27 @@ def load_splits(data: Data) -> Splits:
     Raises:
         InvalidInput: no copy of the data set can be found, or it has fewer images than asked for.
     """
+    return divided(read(data, "train"), data)
+
+
+def divided(found: Arrays, data: Data) -> Splits:
+    """Divides what the training files hold into train and validation, class by class.
+
+    Args:
+        found: all of it.
+        data: says how much is for what.
+
+    Raises:
+        InvalidInput: it has fewer images than asked for, or too few of a class.
+    """
     from sklearn.model_selection import train_test_split  # late, so that trials start sooner: see `sources`
 
-    images, labels, names = read(data, "train")
+    images, labels, names = found
     wanted = data.validation_size + (data.train_size or 1)
     if len(labels) and wanted > len(labels):
+        trained = "one training image" if data.train_size is None else f"train_size {data.train_size}"
         raise InvalidInput(
-            f"data: got train_size {data.train_size} + validation_size {data.validation_size}, "
+            f"data: got validation_size {data.validation_size} and {trained}, "
             f"expected at most {len(labels)} together ({data.name})"
         )
     check_classes(labels, data.validation_size, data.name, names)

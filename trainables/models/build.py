@@ -17,7 +17,7 @@ from trainables.models.config import NETWORKS, Network
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes, save_buffer
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
-from trainables.user_code import is_reference, user_function
+from trainables.user_code import TORCHVISION, user_function
 from trainables.user_errors import misfit, reported
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]
@@ -54,17 +54,18 @@ def build(
         network: the architecture.
         image_shape: (channels, height, width).
         classes: number of outputs.
-        pixels: means and deviations of the pixels by channel; the user's own network is not given them.
+        pixels: means and deviations of the training pixels by channel, by which they are normalized unless `network`
+            says otherwise; the user's own network is given pixels as they are.
 
     Raises:
         InvalidInput: there is no such network, or it does not give a score for each class for such images.
     """
     model: nn.Module
-    if is_reference(network.name) and not network.name.startswith("torchvision:"):
+    if network.is_users:
         model = _of_user(network.name, image_shape, classes)
     else:
         try:
-            model = nn.Sequential(PixelNorm(*pixels), *_layers(network, image_shape, classes))
+            model = nn.Sequential(_pixel_norm(network, image_shape, pixels), *_layers(network, image_shape, classes))
         except InvalidInput:
             raise
         except Exception as error:  # torchvision's constructors raise whatever their checks do, such as AssertionError
@@ -77,6 +78,37 @@ def build(
     _check(model, network.name, image_shape, classes)
     go_around()
     return to_channels_last(model)
+
+
+def _pixel_norm(network: Network, image_shape: tuple[int, ...], pixels: Pixels) -> PixelNorm:
+    """Makes the layer that normalizes pixels; with three numbers, it makes three channels of a grey image's one.
+
+    Raises:
+        InvalidInput: the network says numbers for more or fewer channels.
+    """
+    mean, std, channels = network.pixel_mean, network.pixel_std, image_shape[0]
+    if mean is None or std is None:
+        return PixelNorm(*pixels)
+    fitting = {1, channels, *((3,) if channels == 1 and network.name.startswith(TORCHVISION) else ())}
+    if len(mean) not in fitting:
+        raise InvalidInput(
+            f"model.pixel_mean: got {len(mean)} numbers for images of {channels} channels, expected one for each"
+        )
+    return PixelNorm(mean, std)
+
+
+def normalization(network: Network, pixels: Pixels) -> str | None:
+    """Returns in words how pixels are normalized for weights that may have been trained otherwise.
+
+    None where the user normalizes them, or has said how they are.
+    """
+    if network.is_users or network.pixel_mean is not None:
+        return None
+    mean, std = (", ".join(f"{one:.4g}" for one in numbers) for numbers in pixels)
+    return (
+        f"pixels are normalized by mean {mean} and standard deviation {std}, of the training images; weights that were "
+        "trained with others need these as pixel_mean and pixel_std of the model"
+    )
 
 
 def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
@@ -100,8 +132,8 @@ def _of_user(name: str, image_shape: tuple[int, ...], classes: int) -> Any:
 
 def _layers(network: Network, image_shape: tuple[int, ...], classes: int) -> list[nn.Module]:
     channels = image_shape[0]
-    if network.name.startswith("torchvision:"):
-        made = _of_torchvision(network.name.removeprefix("torchvision:"), classes)
+    if network.name.startswith(TORCHVISION):
+        made = _of_torchvision(network.name.removeprefix(TORCHVISION), classes)
         return [Repeat(), made] if channels == 1 else [made]
     if network.name == "resnet18":
         return [resnet18(channels, classes)]
@@ -114,6 +146,17 @@ def _of_torchvision(name: str, classes: int) -> nn.Module:
     """Builds a network of torchvision's without weights, and without the auxiliary classifiers that some have."""
     from torchvision import models  # late, so that trials start sooner: see `data.sources`
 
+    check_torchvision(name)
+    # Without `init_weights` these two warn that its default will change to False.
+    settings = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    made: nn.Module = models.get_model(name, weights=None, num_classes=classes, **settings)
+    return made
+
+
+def check_torchvision(name: str) -> None:
+    """Checks that torchvision has a network of a name that classifies images. Raises InvalidInput if not."""
+    from torchvision import models  # late, as above
+
     known = models.list_models(module=models) + models.list_models(module=models.quantization)
     if name not in known:  # those that detect, segment or take videos are not built either: some load weights
         such_as = "".join(f", such as {near}" for near in get_close_matches(name, known, n=1))
@@ -121,10 +164,6 @@ def _of_torchvision(name: str, classes: int) -> nn.Module:
             f"model.name: torchvision:{name} is none of torchvision's networks that classify images, expected one of "
             f"torchvision.models.list_models(torchvision.models){such_as}"
         )
-    # Without `init_weights` these two warn that its default will change to False.
-    settings = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    made: nn.Module = models.get_model(name, weights=None, num_classes=classes, **settings)
-    return made
 
 
 def to_channels_last(model: nn.Module) -> nn.Module:

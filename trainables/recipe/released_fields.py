@@ -49,7 +49,7 @@ RELEASED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "Network": {
         "0.1": {"name": REQUIRED, "normalization": True, "depth": 28, "width": 10},
-        "0.3": {"uncounted_operators": ()},
+        "0.3": {"uncounted_operators": (), "pixel_mean": None, "pixel_std": None},
     },
     "Weights": {"0.1": {"path": REQUIRED, "sha256": None}},
     "NoCompression": {"0.1": {"method": "none"}},

@@ -23,12 +23,14 @@ from search.study.grid import Name
 from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.data.config import Data
+from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
 from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.user_modules import look_in
 
 NETWORKS = """
+import numpy as np
 import torch
 from torch import nn
 
@@ -58,6 +60,12 @@ def grouped(image_shape, classes):
 
 def transformer(image_shape, classes):
     return Transformer(image_shape[0], image_shape[1], classes)
+
+def twelve(split):
+    return np.random.default_rng(0).random((240, 1, 8, 8), np.float32), np.arange(240) % 12
+
+def forty(split):
+    return np.random.default_rng(0).random((200, 1, 8, 8), np.float32), np.arange(200) % 40
 
 def linear(image_shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1] * image_shape[2], classes))
@@ -132,6 +140,16 @@ def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(fol
     assert study["threat_model"] == {"norm": "linf", "epsilon": 0.03137}
     assert seen.splits.train.images.shape == (150, 3, 24, 24)
     assert chosen_data(folder, 16)[0].image_size == 16
+
+
+@pytest.mark.parametrize(("classes", "held_out", "trained"), [("twelve", 40, 200), ("forty", 40, 160)])
+def test_of_many_classes_at_least_one_image_each_is_held_out(classes: str, held_out: int, trained: int) -> None:
+    """One in six images, or one of each class if those are more; the study divides them just so."""
+    data, splits = chosen_data(f"drafted_networks:{classes}", None)
+    assert data.validation_size == len(splits.validation) == held_out
+    assert len(splits.train) == trained
+    assert set(splits.validation.labels) == set(splits.train.labels) == set(range(splits.classes))
+    assert load_splits(data).fingerprint() == splits.fingerprint()
 
 
 def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:

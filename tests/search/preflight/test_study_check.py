@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from search.preflight import study_check
-from search.preflight.study_check import check_resources_here
-from search.study.loading import load
+from search.preflight.study_check import check_resources_here, check_study, other_norms
+from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import SMALL
 from trainables.errors import InvalidInput
@@ -15,6 +15,29 @@ from trainables.errors import InvalidInput
 
 def study(*settings: str) -> Study:
     return load("digits", [*SMALL, *settings])
+
+
+def test_every_name_that_cannot_be_had_is_told_at_once() -> None:
+    wrong = study("data.name=nothere:load", "model.name=alsonot:net", "listeners=[neither:told]")
+    with pytest.raises(InvalidInput) as refused:
+        check_study(wrong)
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "data.name",
+        "model.name",
+        "listeners.0",
+    ]
+    with pytest.raises(InvalidInput, match=r"torchvision:resnet999 is none of torchvision's .*, such as resnet"):
+        check_study(study("model.name=torchvision:resnet999"))
+    with pytest.raises(InvalidInput, match=r"^model: got depth 17 of a wide_resnet, expected 6 n \+ 4"):
+        study("model={name: wide_resnet, depth: 17}")
+
+
+def test_training_for_another_norm_than_the_scored_one_is_said() -> None:
+    assert all(other_norms(load(name)) == [] for name in shipped())
+    l2 = "threat_model={norm: l2, epsilon: 0.5}"
+    changed = "robustness is scored in l2, but trained for in linf, which norm: l2 changes: "
+    assert other_norms(study(l2)) == [f"{changed}baselines.0.perturbation, space.perturbation"]  # others are N-FGSM
+    assert other_norms(study(l2, "baselines.0.perturbation.norm=l2")) == [f"{changed}space.perturbation"]
 
 
 def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,12 +60,19 @@ def test_images_with_the_channels_last_are_refused(shape: tuple[int, ...]) -> No
         check_form(np.zeros((4, *shape)), LABELS[:4], "theirs")
 
 
-def test_one_as_the_last_axis_may_be_a_width_or_a_channel_which_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    check_form(np.zeros((40, 24, 32, 1)), LABELS, "theirs")
-    assert "read as 24 channels of height 32 and width 1; if the channels come last: images.transpose" in caplog.text
+@pytest.mark.parametrize("shape", [(24, 32, 1), (64, 64, 13), (8, 8, 6), (8, 8, 2)])
+def test_a_last_axis_that_may_be_a_width_or_channels_is_said(
+    caplog: pytest.LogCaptureFixture, shape: tuple[int, int, int]
+) -> None:
+    """One column, or square images of several bands, as satellites take them."""
+    check_form(np.zeros((40, *shape)), LABELS, "theirs")
+    read = "read as {} channels of height {} and width {}; if the channels come last: images.transpose"
+    assert read.format(*shape) in caplog.text
 
 
-@pytest.mark.parametrize("shape", [(1, 24, 3), (3, 32, 4), (4, 32, 1), (2, 3, 3), (16, 4, 4), (16, 1, 1), (24, 32, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 24, 3), (3, 32, 4), (4, 32, 1), (2, 3, 3), (16, 4, 4), (16, 1, 1), (24, 32, 5), (13, 64, 64)]
+)
 def test_channels_that_come_first_are_believed(caplog: pytest.LogCaptureFixture, shape: tuple[int, ...]) -> None:
     check_form(np.zeros((40, *shape)), LABELS, "theirs")
     assert not caplog.text

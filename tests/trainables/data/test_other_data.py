@@ -62,6 +62,24 @@ def test_classes_of_a_folder_have_the_numbers_of_the_studys_folder_by_their_name
     assert (np.rint(found.images[:, 0, 0, 0] * 255) == shades[found.labels]).all()
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_folder_that_is_a_class_by_its_name_is_no_other_one_by_its_number(tmp_path: Path, first: int) -> None:
+    """Classes named by unpadded numbers, in alphabetical order: class 2 is `10`. One that lacks has no images."""
+    shades = {str(number): 20 * number for number in range(first, 12)}
+    data = Data(
+        name="image_folder",
+        path=str(folder(tmp_path / "own", "train", shades, images=4)),
+        image_size=8,
+        validation_size=12,
+    )
+    splits = load_splits(data)
+    some = {name: shade for name, shade in shades.items() if name not in ("5", "10")}
+    found = load_other(elsewhere(folder(tmp_path / "other", "test", some, images=5)), splits)
+    assert len(found) == 5 * len(some)
+    named = [splits.class_names[label] for label in found.labels]
+    assert (np.rint(found.images[:, 0, 0, 0] * 255) == [shades[name] for name in named]).all()
+
+
 def test_other_classes_and_other_forms_are_refused(tmp_path: Path, own: Splits) -> None:
     strange = folder(tmp_path / "strange", "test", SHADES | {"yak": 5})
     with pytest.raises(InvalidInput, match=r"test: got yak, expected classes of data, by name or .*: cat, dog, owl$"):

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from trainables.compression.compressor import Compressors
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
 from trainables.compute.flops import forward_flops
+from trainables.config import parse
 from trainables.errors import InvalidInput
-from trainables.models.build import build, load_compressed, to_channels_last
+from trainables.models.build import build, load_compressed, normalization, to_channels_last
 from trainables.models.config import Network
 
 CIFAR, GREY = (3, 32, 32), (1, 28, 28)
@@ -152,8 +154,8 @@ def test_a_users_network_that_does_not_fit_is_refused(
 def test_unknown_networks_and_depths_are_refused() -> None:
     with pytest.raises(ValueError, match="got 'resnet', expected small, eight_layer"):
         Network(name="resnet")
-    with pytest.raises(InvalidInput, match="got depth 12, expected 6 n"):
-        build(Network(name="wide_resnet", depth=12), CIFAR)
+    with pytest.raises(ValueError, match="got depth 12 of a wide_resnet, expected 6 n"):
+        Network(name="wide_resnet", depth=12)
     with pytest.raises(InvalidInput, match=r"torchvision:resnet_18 is none of torchvision's .*, such as resnet18"):
         build(Network(name="torchvision:resnet_18"), CIFAR)
 
@@ -178,3 +180,49 @@ def test_torchvisions_own_checks_are_told_with_the_network_and_the_images(monkey
         InvalidInput, match=r"vit_b_32: cannot be built for images of shape \(3, 32, 32\) \(Input shape"
     ):
         build(Network(name="torchvision:vit_b_32"), CIFAR)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "mean", "std"),
+    [
+        ("resnet18", 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("small", 3, (0.5,), (0.25,)),
+        ("torchvision:shufflenet_v2_x0_5", 1, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ],
+)
+def test_pixels_are_normalized_as_the_study_says(
+    name: str, channels: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    """As its weights were trained: a grey image of a network for colours as torchvision's Grayscale(3) makes it."""
+    network = Network(name=name, pixel_mean=mean, pixel_std=std)
+    model = build(network, (channels, 32, 32), pixels=((0.1,) * channels, (9.0,) * channels)).eval()
+    images = torch.rand(2, channels, 32, 32)
+    shift, scale = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+    normalized = (images.expand(-1, max(channels, len(mean)), -1, -1) - shift) / scale
+    assert isinstance(model, nn.Sequential)
+    assert torch.equal(model[0](images), normalized)
+    assert torch.equal(model(images), model[1:](normalized))
+    assert normalization(network, ((0.1,), (9.0,))) is None
+    told = normalization(Network(name=name), ((0.1, 0.25), (9.0, 1.0)))
+    assert told is not None
+    assert told.startswith("pixels are normalized by mean 0.1, 0.25 and standard deviation 9, 1, of the training im")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"name": "small", "pixel_mean": [0.5]}, "one of pixel_mean and pixel_std"),
+        ({"name": "small", "pixel_mean": [0.5], "pixel_std": [0.0]}, "pixel_std"),
+        ({"name": "small", "pixel_mean": [0.5, 0.4], "pixel_std": [0.1]}, "got 2 numbers of pixel_mean and 1 of"),
+        ({"name": "mine:net", "pixel_mean": [0.5], "pixel_std": [0.1]}, "a network of yours normalizes pixels"),
+        ({"name": "small", "pixel_mean": [float("nan")], "pixel_std": [0.1]}, "pixel_mean"),
+    ],
+)
+def test_numbers_that_normalize_no_pixels_are_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        parse(Network, settings)
+
+
+def test_as_many_numbers_as_channels_are_expected() -> None:
+    with pytest.raises(InvalidInput, match=r"^model.pixel_mean: got 2 numbers for images of 3 channels, expected one"):
+        build(Network(name="small", pixel_mean=(0.5, 0.5), pixel_std=(0.1, 0.1)), (3, 8, 8))
