@@ -73,11 +73,12 @@ def reproduce(path: str, *, force: bool = False) -> str:
     if pipeline.reason is not None:
         raise TemperError(f"{path}: {pipeline.reason}; the export has finished numbers")
     metrics = pipeline.metrics()
+    images = exported.evaluation.examples or len(splits.validation)  # that were scored
     same = _here(threads, device, splits.fingerprint()).items() <= exported.environment.items()
     lines, wrong = [], []
     for name in EXACT:
         before, after = exported.metrics[name], metrics[name]
-        tolerance = 0.0 if same or not name.endswith("accuracy") else _tolerance(before, len(splits.validation))
+        tolerance = 0.0 if same or not name.endswith("accuracy") else _tolerance(before, images)
         verdict = "same" if before == after else f"within {tolerance:.4f}"
         if abs(before - after) > tolerance:
             verdict = f"differs, allowed {tolerance:.4f}"

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.comparison.comparable import check_comparable
 from analysis.comparison.differences import Difference, differences
-from analysis.pareto.dominance import non_dominated
-from analysis.pareto.frontier import compute_metric, eligible, estimate, frontier, metric
+from analysis.pareto.frontier import compute_metric, eligible, estimate, frontier, members, metric
 from analysis.pareto.growth import Growth, growth
 from analysis.pareto.reference_point import beyond, reference_point_of
 from analysis.run.trials import Run, Trial
@@ -82,18 +81,18 @@ def compare(runs: Sequence[Run]) -> Comparison:
     yardstick, point, reference = _yardstick(names, runs)
     compute = compute_metric(runs[0].info)
     frontiers = [frontier(run) for run in runs]
-    joint = _joint(frontiers, compute)
+    joint = _joint(frontiers, runs)
     sides = tuple(
         Side(
             name=one,
             run=run,
-            frontier=tuple(members),
-            joint=frozenset(trial.id for trial in members if id(trial) in joint),
+            frontier=tuple(own),
+            joint=frozenset(trial.id for trial in own if id(trial) in joint),
             inside=sum(eligible(run, trial) and beyond(point, trial, compute) is None for trial in _own(run)),
             growth=growth(run, point),
             best=_best(run, metric(reference, compute), compute),
         )
-        for one, run, members in zip(names, runs, frontiers, strict=True)
+        for one, run, own in zip(names, runs, frontiers, strict=True)
     )
     return Comparison(sides, point, yardstick, reference, compute, tuple(differences(runs)))
 
@@ -118,11 +117,16 @@ def _own(run: Run) -> list[Trial]:
     return [trial for trial in run.trials if trial.role in ("proposed", "grid") and trial.state is State.COMPLETE]
 
 
-def _joint(frontiers: Sequence[Sequence[Trial]], compute: str) -> set[int]:
-    """Return which trials no trial of any frontier dominates, by the identity of the object: runs may share ids."""
-    trials = [trial for members in frontiers for trial in members]
-    plane = np.array([[metric(trial, compute), -estimate(trial, "robust_accuracy")] for trial in trials]).reshape(-1, 2)
-    return {id(trial) for trial, kept in zip(trials, non_dominated(plane), strict=True) if kept}
+def _joint(frontiers: Sequence[Sequence[Trial]], runs: Sequence[Run]) -> set[int]:
+    """Return which trials no trial of any frontier dominates, by the identity of the object: runs may share ids.
+
+    They are compared by the objectives of the runs, or, where these have others, by robust accuracy and compute alone.
+    """
+    trials, objectives = [trial for one in frontiers for trial in one], runs[0].info["objectives"]
+    if any(run.info["objectives"] != objectives for run in runs):
+        compute = {"metric": compute_metric(runs[0].info), "direction": "min"}
+        objectives = [{"metric": "robust_accuracy", "direction": "max"}, compute]
+    return {id(trial) for trial in members(trials, {"objectives": objectives}, estimate)}
 
 
 def _best(run: Run, whole: float, compute: str) -> dict[float, Trial | None]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from analysis.evidence.confirmation import Confirmation, Entry, read_confirmations
 from analysis.evidence.crossed import estimate
 from analysis.evidence.sign_flip import sign_flip_p
-from analysis.evidence.verdict import Answer, Verdict, decide
+from analysis.evidence.verdict import Answer, Verdict, bounds, decide
 from analysis.run.trials import Run
 
 
@@ -47,7 +47,13 @@ def comparisons(confirmation: Confirmation) -> list[Comparison]:
         if not (confirmation.whole(pick) and confirmation.whole(other)):
             continue
         differences = confirmation.robust(pick) - confirmation.robust(other)
-        verdict = decide(estimate(differences), margin=confirmation.margin, comparisons=len(planned))
+        verdict = decide(
+            estimate(differences),
+            margin=confirmation.margin,
+            comparisons=len(planned),
+            looks=confirmation.looks.get((pick.id, other.id), 0),
+            refused="" if other.part == "opponent" else confirmation.no_yardstick(other),
+        )
         made.append(Comparison(pick, other, verdict, sign_flip_p(differences.mean(axis=1))))
     return made
 
@@ -87,6 +93,7 @@ def confirmed(run: Run) -> dict[str, Confirmed]:
         against = {one.pick.id: one for one in comparisons(confirmation) if one.other.id == run.info["reference"]}
         for entry in filter(confirmation.whole, confirmation.entries):
             level = estimate(confirmation.robust(entry))
+            low, high = bounds(level, 0.025)
             if (one := against.get(entry.id)) is not None:
                 held[entry.id] = one.verdict.parity, [*confirmation.doubts(entry), *confirmation.doubts(one.other)]
             parity, of_parity = held.get(entry.id, (None, []))
@@ -95,8 +102,8 @@ def confirmed(run: Run) -> dict[str, Confirmed]:
                 number=confirmation.number,
                 seeds=len(confirmation.seeds),
                 robust_accuracy=level.mean,
-                low=level.lower(0.025),
-                high=level.upper(0.025),
+                low=max(low, 0.0),
+                high=min(high, 1.0),
                 parity=parity,
                 doubts=tuple(dict.fromkeys(doubts)),
             )

@@ -1,8 +1,8 @@
 """Reads what `temper confirm` has planned and found so far, from the run directory alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analysis.run.trials import Run, Trial
 from trainables.assessment.attack_record import AttackRecord, AttackSetting, read_attack
 from trainables.conditions.record import THE_BASE, Conditions, read_conditions
+from trainables.evaluation.chance import chance_limit
 from trainables.evaluation.config import Strength, ThreatModel
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -55,6 +56,7 @@ class Confirmation:
         conditions: what was measured of each entry with each seed under conditions that it was not trained for.
         failures: why the training of an entry with a seed has ended without a network to attack, in words.
         images: hash of the test images that all results are of; empty while there are none.
+        looks: how many earlier confirmations have held a pick against another entry, by the ids of both.
     """
 
     number: int
@@ -66,6 +68,7 @@ class Confirmation:
     conditions: Mapping[tuple[str, int], Conditions]
     failures: Mapping[tuple[str, int], str]
     images: str
+    looks: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def failed(self, entry: Entry) -> list[str]:
         """Return with which seeds an entry's training came to nothing, and why, in words."""
@@ -82,6 +85,13 @@ class Confirmation:
     def robust(self, entry: Entry) -> NDArray[np.float64]:
         """Return `(seeds, images)`, 1 where an image stands, else 0; of a quantized network by what counts."""
         return np.array([record.counted for _, record in self.of(entry)], dtype=np.float64)
+
+    def no_yardstick(self, entry: Entry) -> str:
+        """Return why nothing can be held against an entry, in words: it is not above chance; empty where it is."""
+        limit, robust = chance_limit(self.of(entry)[0][0].metrics), float(self.robust(entry).mean())
+        if limit is None or robust > limit:
+            return ""
+        return f"{entry.name} is no better than chance ({robust:.3f}, of which {limit:.3f} are within chance)"
 
     def doubts(self, entry: Entry) -> list[str]:
         """Return why an entry's numbers cannot be trusted, each reason once; empty where no check found anything."""
@@ -104,7 +114,18 @@ def read_confirmations(run: Run) -> tuple[Confirmation, ...]:
             found.append(_read(int(name), run.folder.child(CONFIRMATIONS, name).read_json(PLAN), run.folder, trials))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return tuple(found)
+    return _with_looks(found)
+
+
+def _with_looks(found: Sequence[Confirmation]) -> tuple[Confirmation, ...]:
+    """Return confirmations, in order, with how often each of their pairs had been compared before."""
+    seen: Counter[tuple[str, str]] = Counter()
+    counted = []
+    for one in found:
+        counted.append(replace(one, looks=dict(seen)))
+        whole = [entry for entry in one.entries if one.whole(entry)]
+        seen.update((pick.id, other.id) for pick in whole if pick.part == "pick" for other in whole)
+    return tuple(counted)
 
 
 def _read(number: int, plan: dict[str, Any], run: Folder, trials: Mapping[str, Trial]) -> Confirmation:

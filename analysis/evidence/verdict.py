@@ -21,8 +21,9 @@ class Verdict:
         margin: by how much ours may be below theirs at parity.
         parity: whether ours is at parity.
         better: whether ours is better.
-        more_seeds: about how many more seeds would decide on parity, if all else stays as it was found; None: it is
-            decided, or the images alone leave too much open.
+        more_seeds: about how many more seeds would decide on parity, in the next look, if all else stays as it was
+            found; None: it is decided, or the images alone leave too much open.
+        refused: why nothing is decided although it was measured, in words; empty where it is not refused.
     """
 
     estimate: Estimate
@@ -32,9 +33,10 @@ class Verdict:
     parity: Answer
     better: Answer
     more_seeds: int | None
+    refused: str = ""
 
 
-def decide(estimate: Estimate, *, margin: float, comparisons: int = 1) -> Verdict:
+def decide(estimate: Estimate, *, margin: float, comparisons: int = 1, looks: int = 0, refused: str = "") -> Verdict:
     """Decide on parity and on better.
 
     Parity is yes where the lower bound of the difference is above −margin, and no where the upper one is below. Better
@@ -42,14 +44,20 @@ def decide(estimate: Estimate, *, margin: float, comparisons: int = 1) -> Verdic
     probability of 5% divided by the number of comparisons (Bonferroni): all lower bounds hold together with 95%, and so
     do all upper ones. Both sides together, as one interval, hold with 90%.
 
+    Who looks at a result, adds seeds and looks again will find sooner or later what they look for. So each further look
+    at the same comparison has half the probability of error of the one before, and all looks together twice the first's
+    at most.
+
     Args:
         estimate: the difference, ours minus theirs, in accuracy.
         margin: in accuracy, ≥ 0.
         comparisons: how many are decided on together.
+        looks: how often the same was decided on before, with fewer seeds or other images.
+        refused: why nothing can be decided, in words; empty: it can.
     """
-    tail = TAIL / comparisons
-    low, high = estimate.lower(tail), estimate.upper(tail)
-    enough = estimate.seeds >= FEWEST_SEEDS
+    tail = TAIL / comparisons / 2**looks
+    low, high = bounds(estimate, tail)
+    enough = estimate.seeds >= FEWEST_SEEDS and not refused
     parity = _answer(low > -margin, high < -margin, enough)
     return Verdict(
         estimate=estimate,
@@ -58,8 +66,21 @@ def decide(estimate: Estimate, *, margin: float, comparisons: int = 1) -> Verdic
         margin=margin,
         parity=parity,
         better=_answer(low > 0, high <= 0, enough),
-        more_seeds=_more_seeds(estimate, margin, tail) if parity == "undecided" else None,
+        more_seeds=_more_seeds(estimate, margin, tail / 2) if parity == "undecided" and not refused else None,
+        refused=refused,
     )
+
+
+def bounds(estimate: Estimate, tail: float) -> tuple[float, float]:
+    """Return the one-sided lower and upper bounds of a mean over images of numbers between −1 and 1.
+
+    Each may be wrong with a probability of `tail`. What happens on a share q of all images is not seen at all on n of
+    them with probability (1 − q)^n. So no bound is nearer than 1 − tail^(1/n), which the variances alone would allow
+    where nearly all images agree: then they know nothing of the others.
+    """
+    unseen = 1.0 - tail ** (1.0 / estimate.images)
+    half = max(estimate.half_width(tail), unseen)
+    return estimate.mean - half, estimate.mean + half
 
 
 def _answer(yes: bool, no: bool, enough: bool) -> Answer:
@@ -70,8 +91,8 @@ def _more_seeds(estimate: Estimate, margin: float, tail: float) -> int | None:
     """Return how many more seeds would decide; found by halving, as more seeds only narrow the bounds."""
 
     def decides(seeds: int) -> bool:
-        more = estimate.with_seeds(seeds)
-        return more.lower(tail) > -margin or more.upper(tail) < -margin
+        below, above = bounds(estimate.with_seeds(seeds), tail)
+        return below > -margin or above < -margin
 
     low, high = max(estimate.seeds, FEWEST_SEEDS - 1), MOST_SEEDS
     if not decides(high):

@@ -72,6 +72,12 @@ def sentences(confirmation: Confirmation) -> list[str]:
     lines, made, seeds = verdicts(confirmation), comparisons(confirmation), len(confirmation.seeds)
     if made:
         planned = len(pairs(confirmation))
+        again = [one for one in made if confirmation.looks.get((one.pick.id, one.other.id), 0)]
+        if again:
+            lines.append(
+                f"{len(again)} of {planned} comparisons had been looked at before. Each further look at one has half "
+                "the probability of error of the one before, so that all together have at most twice the first's."
+            )
         lines.append(
             f"Bounds are one-sided, 95% for all {planned} comparisons together, over seeds and images, under "
             f"{threat_words(confirmation.setting.threat_model)}. The sign-flip test, which knows seeds alone and gives "
@@ -115,6 +121,8 @@ def _bounds(verdict: Verdict) -> str:
 
 def _answer(verdict: Verdict) -> str:
     margin = f"{100 * verdict.margin:g} point{'' if verdict.margin == 0.01 else 's'}"
+    if verdict.refused:
+        return f"no verdict, {verdict.refused}"
     if verdict.better == "yes":
         return "better"
     if verdict.parity == "yes":
@@ -129,13 +137,13 @@ def _answer(verdict: Verdict) -> str:
 def _costs(confirmation: Confirmation, one: Comparison) -> str:
     ours, theirs = row(confirmation, one.pick), row(confirmation, one.other)
 
-    def share(name: str) -> float:
+    def share(name: str, digits: int = 1) -> str:
         whole = getattr(theirs, name)
-        return getattr(ours, name) / whole if whole else float("nan")
+        return f"{getattr(ours, name) / whole:.{digits}%}" if whole else "an unknown share"
 
     return (
-        f"{share('train_flops'):.1%} of its marginal training compute ({share('end_to_end_flops'):.1%} end-to-end) and "
-        f"{share('inference_macs'):.0%} of its inference MACs"
+        f"{share('train_flops')} of its marginal training compute ({share('end_to_end_flops')} end-to-end) and "
+        f"{share('inference_macs', 0)} of its inference MACs"
     )
 
 
@@ -155,6 +163,7 @@ def as_json(confirmation: Confirmation) -> dict[str, Any]:
                 "better": one.verdict.better,
                 "more_seeds": one.verdict.more_seeds,
                 "sign_flip_p": one.p,
+                "refused": one.verdict.refused,
             }
             for one in comparisons(confirmation)
         ],
@@ -194,7 +203,7 @@ def status_lines(run: Run) -> list[str]:
     lines = []
     for one in read_confirmations(run):
         said = [f"confirmation {one.number}: {sentence}" for sentence in verdicts(one)]
-        lines += said or [progress(one)]
+        lines += said if said and all(map(one.whole, one.entries)) else [*said, progress(one)]
     return lines
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from analysis.evidence.comparisons import Confirmed
 from analysis.evidence.words import in_words
-from analysis.pareto.frontier import OURS, compute_metric, estimate, frontier, metric
+from analysis.pareto.frontier import OURS, compute_metric, eligible, estimate, feasible, frontier, metric
+from analysis.pareto.no_verdict import wrong_with_the_reference
 from analysis.pareto.parity import at_parity, label, trial_bound
 from analysis.pareto.reference_point import outside
 from analysis.run.trials import Run, Trial
@@ -119,6 +120,8 @@ def warnings(run: Run, trials: Sequence[Trial], confirmed: Mapping[str, Confirme
             )
         if why := outside(run, trial):
             lines.append(f"{label(trial)}: outside the region that the study asks for: {why}")
+        if trial.role in OURS and not feasible(run, trial):
+            lines.append(f"{label(trial)}: breaks a constraint of the study")
     return lines
 
 
@@ -155,6 +158,7 @@ def _confirmed_at_parity(run: Run, confirmed: Mapping[str, Confirmed]) -> Trial 
         for trial in run.trials
         if trial.id in confirmed
         and trial.role in OURS
+        and eligible(run, trial)
         and confirmed[trial.id].parity == "yes"
         and not confirmed[trial.id].doubts
     ]
@@ -165,6 +169,8 @@ def _cheapest_at_parity(run: Run, trials: Sequence[Trial], confirmed: Mapping[st
     reference, margin = run.reference, float(run.info.get("parity_margin", 0.01))
     if reference is None or reference.robust_correct is None:
         raise InvalidInput(f"{run.folder}: parity needs the reference, and it did not finish; try knee or max-robust")
+    if useless := wrong_with_the_reference(run):
+        raise InvalidInput(f"{run.folder}: nothing is at parity: {useless}; try knee or max-robust")
     refuted = {name for name, found in confirmed.items() if found.parity == "no"}
     level = [trial for trial in trials if at_parity(trial, reference, margin) and trial.id not in refuted]
     if not level:

@@ -20,7 +20,7 @@ def why_no_verdict(run: Run) -> str | None:
     The reference must have finished, and its robust accuracy must be above chance. Of the recipes that the search
     finished, one at least must satisfy the constraints and be better than chance.
     """
-    reference, ours = _wrong_with_the_reference(run), [trial for trial in run.trials if trial.role in OURS]
+    reference, ours = wrong_with_the_reference(run), [trial for trial in run.trials if trial.role in OURS]
     finished = [trial for trial in ours if trial.state is State.COMPLETE]
     if finished:
         useless = _wrong_with_all(run, finished)
@@ -44,8 +44,8 @@ def _wrong_with_all(run: Run, finished: Sequence[Trial]) -> str | None:
     return f"no recipe is better than chance (the most robust one: {at_chance(at_best.metrics)})"
 
 
-def _wrong_with_the_reference(run: Run) -> str | None:
-    """Return why nothing can be compared with the reference; None where it can."""
+def wrong_with_the_reference(run: Run) -> str | None:
+    """Return why nothing can be compared with the reference, in words; None where it can."""
     reference = run.reference
     if reference is None:
         lost = next((trial for trial in run.trials if trial.id == run.info["reference"] and trial.reason), None)

@@ -87,7 +87,8 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         table: its table of `analysis.tables.trials.finished`.
     """
     members = set(table[table["on_frontier"]]["id"]) if len(table) else set()
-    shown = some_of(run, members, MOST)
+    proven = set(table[table["confirmed_seeds"].notna()]["id"]) if "confirmed_seeds" in table else set()
+    shown = some_of(run, members | proven, MOST)
     values = _values(run, table, shown)
     knee = pick(run, "knee")[0].id if first_pick(run) == "knee" else None
     return {

@@ -70,6 +70,7 @@ def export(
     from analysis.evidence.comparisons import confirmed
     from analysis.export import recipes, selection
     from analysis.run.trials import read_run
+    from search.record.derived_files import up_to_date
     from trainables.storage import Folder
 
     if as_json and form not in (None, "json"):
@@ -81,6 +82,7 @@ def export(
         raise click.UsageError("--bundle DIR holds an ONNX file already, so it goes with no --format or --output")
     found = read_run(Folder(run))
     _compare(found, force=force)
+    found = up_to_date(found)
     proven = confirmed(found)
     chosen = selection.picks(found, picked, proven)
     for line in [] if "all" in picked else selection.warnings(found, chosen, proven):
@@ -122,9 +124,10 @@ def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
     """
     from analysis.comparison import page, sides, words
     from analysis.run.trials import read_run
+    from search.record.derived_files import up_to_date
     from trainables.storage import Folder
 
-    found = sides.compare([read_run(Folder(run)) for run in runs])
+    found = sides.compare([up_to_date(read_run(Folder(run))) for run in runs])
     if place is not None:
         Path(place).write_text(page.page(found), encoding="utf-8")
     click.echo(json.dumps(words.as_json(found), indent=1) if as_json else "\n".join(words.lines(found)))

@@ -23,6 +23,7 @@ from search.confirm.trainings import is_over, train, with_ancestors
 from search.confirm.work import Work, run_work
 from search.monitoring.progress import Terminal
 from search.recipes.fixed import FixedRecipes
+from search.record.derived_files import up_to_date
 from search.remote.user_modules import user_modules
 from search.resume.comparison import check_run
 from search.running.capacity import capacity_of
@@ -91,7 +92,7 @@ def prepare(folder: Folder, wanted: Wanted, say: Callable[[str], object]) -> Pre
     Raises:
         InvalidInput: nothing can be confirmed, the user's code or data have changed, or packages for it are missing.
     """
-    run = read_run(folder)
+    run = up_to_date(read_run(folder))
     study = read_study(folder)
     require_modules(folder, study, say)
     splits = load_splits(study.data)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from analysis.evidence.confirmation import Part
 from analysis.export.networks import recipe_of
+from analysis.pareto.frontier import OURS
 from analysis.pareto.parity import label
 from analysis.run.trials import Run, Trial
 from search.recipes.baselines import started_recipes
@@ -51,7 +52,7 @@ def reseeded(recipe: Recipe, seed: int) -> Recipe:
 
 def contender(run: Run, trial: Trial, part: Part) -> Contender:
     """Return a finished trial as a contender."""
-    name = label(trial) if trial.role == "baseline" else f"recipe {trial.id[:6]}"
+    name = f"recipe {trial.id[:6]}" if trial.role in OURS else label(trial)
     return Contender(name, part, recipe_of(run, trial))
 
 

@@ -50,6 +50,15 @@ def with_estimates(run: Run) -> Run:
     return replace(run.estimated(estimates), not_estimated=reason)
 
 
+def up_to_date(run: Run) -> Run:
+    """Return a run with the estimates that are written, or with new ones where proposals have finished since then.
+
+    So that a choice by estimates is the same before and after `temper report`.
+    """
+    ended = [trial for trial in run.trials if trial.role == "proposed" and trial.state is State.COMPLETE]
+    return run if all(trial.estimate for trial in ended) else with_estimates(run)
+
+
 def write_estimates(run: Run) -> None:
     """Write estimates.json, which readers of the run take them from; none stays where there are none."""
     if estimates := {trial.id: dict(trial.estimate) for trial in run.trials if trial.estimate}:

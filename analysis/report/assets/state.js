@@ -59,7 +59,7 @@ function condition(word) {
   if (!parts) return null;
   const name = parts[1].toLowerCase();
   const calls = [(column) => column.key, (column) => column.label.replaceAll(" ", "_"), (column) => column.key.replace(/^param\./, "")];
-  const named = calls.map((call) => data.columns.find((column) => call(column) === name)).find(Boolean);
+  const named = calls.map((call) => data.columns.find((column) => call(column).toLowerCase() === name)).find(Boolean);
   if (!named) return null;
   const wanted = parts[3].endsWith("%") ? Number(parts[3].slice(0, -1)) / 100 : Number(parts[3]);
   return (row) => {

@@ -56,6 +56,23 @@ def test_all_are_held_by_the_reference_point_of_the_first(tmp_path: Path) -> Non
     assert other.point == pytest.approx([0.3, log10(2.2e10)])
 
 
+def test_equal_runs_of_three_objectives_are_on_the_joint_frontier_together(tmp_path: Path) -> None:
+    """Trial d is dominated in robustness and compute, and has the highest clean accuracy."""
+    runs = []
+    for name in ("one", "two"):
+        first(tmp_path / name)
+        add(tmp_path / name, "d", number=9, order=9, robust=0.5, flops=3e9, metrics={"clean_accuracy": 0.99})
+        objectives = [*INFO["objectives"], {"metric": "clean_accuracy", "direction": "max"}]
+        start(tmp_path / name, **DATA, objectives=objectives)
+        runs.append(read_run(Folder(str(tmp_path / name))))
+    for side in compare(runs).sides:
+        assert "d" in side.joint
+        assert side.joint == {trial.id for trial in side.frontier}
+    start(tmp_path / "two", **DATA)  # with other objectives they are compared in the plane
+    sides = compare([read_run(Folder(str(tmp_path / name))) for name in ("one", "two")]).sides
+    assert "d" not in sides[0].joint
+
+
 def test_what_no_recipe_of_any_run_dominates_is_on_the_joint_frontier(tmp_path: Path) -> None:
     """x dominates b and the second reference; the first reference is the most robust of all."""
     one, two = compare([first(tmp_path / "one"), second(tmp_path / "two")]).sides

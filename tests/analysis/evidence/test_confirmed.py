@@ -15,7 +15,7 @@ from analysis.export.selection import picks, warnings
 from analysis.report.epsilon_curves import draw_epsilon_curves_png
 from analysis.report.report import write_report
 from analysis.run.trials import Run, read_run
-from tests.support.confirmations import FAST, PICK, REFERENCE, confirm, confirmed_run
+from tests.support.confirmations import FAST, PICK, REFERENCE, SEEDS, confirm, confirmed_run
 from tests.support.run_directories import add, worked_example
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -123,6 +123,43 @@ def test_of_transfers_a_confirmation_shows_its_own(tmp_path: Path) -> None:
     assert [found.name for found in conditions_of(one) if found.name.startswith("from")] == [
         "from base", f"from {REFERENCE}"
     ]  # fmt: skip
+
+
+def test_a_reference_at_chance_is_no_yardstick(tmp_path: Path) -> None:
+    """Whatever is held against it: parity with nothing is nothing, and neither is being better."""
+    confirmed_run(tmp_path, 0.5, 0.01, 0.0)
+    for path in tmp_path.glob("trials/*_100?/outcome.json"):
+        outcome = json.loads(path.read_text())
+        outcome["metrics"] |= {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.01}
+        path.write_text(json.dumps(outcome))
+    run = again(tmp_path)
+    (line,) = status_lines(run)
+    assert "no verdict, pgd_at_20 is no better than chance (0.010, of which 0.120 are within chance)" in line
+    assert ": better)" in line  # than the fast opponent, which it may well be
+    assert confirmed(run)["a"].parity == "undecided"
+
+
+def test_further_looks_at_a_comparison_are_counted_and_told(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, 0.68, 0.7, 0.5, spread=0.03)
+    confirm(tmp_path, 0.68, 0.7, 0.5, spread=0.03, number=2, seeds=(*SEEDS, 1006, 1007))
+    first, second = read_confirmations(again(tmp_path))
+    assert first.looks == {}
+    assert second.looks["a", "pgd"] == second.looks["a", "fast_a"] == 1
+    assert not any("looked at before" in line for line in sentences(first))
+    assert "2 of 2 comparisons had been looked at before." in " ".join(sentences(second))
+
+
+def test_what_breaks_a_constraint_is_not_at_parity(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    bound = {"text": "train_flops <= 1", "metric": "train_flops", "at_least": False, "bound": 1.0, "of_dense": False}
+    info = json.loads((tmp_path / "run.json").read_text()) | {"constraints": [bound]}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    run = again(tmp_path)
+    with pytest.raises(InvalidInput, match="nothing to export"):
+        picks(run, ["parity"], confirmed(run))
+    told, *others = warnings(run, [trial for trial in run.trials if trial.id == "a"], confirmed(run))
+    assert told.endswith("at parity")
+    assert others[-1].endswith(": breaks a constraint of the study")
 
 
 def test_parity_takes_the_cheapest_that_is_confirmed(tmp_path: Path) -> None:

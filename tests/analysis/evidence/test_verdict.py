@@ -5,13 +5,13 @@ import pytest
 
 from analysis.evidence.crossed import Array, estimate, from_squares
 from analysis.evidence.sign_flip import sign_flip_p, smallest_p
-from analysis.evidence.verdict import Answer, decide
+from analysis.evidence.verdict import Answer, bounds, decide
 
 
 def differences(mean: float, spread: float, seeds: int = 6) -> Array:
-    """Differences whose seeds have this mean and standard deviation, alike on all images."""
+    """Differences whose seeds have this mean and standard deviation, alike on all of many images."""
     rows = np.linspace(-1, 1, seeds)
-    return np.repeat((mean + spread * rows / rows.std(ddof=1))[:, None], 50, axis=1)
+    return np.repeat((mean + spread * rows / rows.std(ddof=1))[:, None], 2000, axis=1)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,50 @@ def test_the_seeds_that_it_asks_for_decide_and_one_fewer_do_not() -> None:
     assert found.more_seeds is not None
     enough = 6 + found.more_seeds
     for seeds, decided in ((enough, True), (enough - 1, False)):
-        again = decide(found.estimate.with_seeds(seeds), margin=0.01)
+        again = decide(found.estimate.with_seeds(seeds), margin=0.01, looks=1)
         assert (again.parity == "yes") == decided
+
+
+@pytest.mark.parametrize(
+    ("images", "comparisons", "parity"),
+    [(10, 1, "undecided"), (298, 1, "undecided"), (299, 1, "yes"), (299, 2, "undecided"), (1000, 6, "yes")],
+)
+def test_few_images_that_all_agree_leave_open_what_happens_on_others(
+    images: int, comparisons: int, parity: Answer
+) -> None:
+    """Of a share of 1% of all images, 299 hold none with a probability of .99^299 = 4.95%."""
+    found = decide(estimate(np.zeros((6, images))), margin=0.01, comparisons=comparisons)
+    assert found.parity == parity
+    assert found.low == pytest.approx((0.05 / comparisons) ** (1 / images) - 1)
+    assert (found.better, found.high) == ("undecided", -found.low)
+
+
+def test_each_further_look_has_half_the_probability_of_error() -> None:
+    found = np.random.default_rng(0).normal(0.0, 0.02, (6, 1000))
+    first, third = (decide(estimate(found), margin=0.01, looks=looks) for looks in (0, 2))
+    assert (first.low, first.high) == bounds(first.estimate, 0.05)
+    assert (third.low, third.high) == bounds(third.estimate, 0.0125)
+
+
+def test_who_adds_seeds_until_it_is_decided_errs_at_most_twice_as_often() -> None:
+    """A true difference of exactly minus the margin, so that every parity is an error, and up to five looks."""
+    generator, errors, runs = np.random.default_rng(1), 0, 400
+    for _ in range(runs):
+        rows, seeds = generator.normal(-0.01, 0.02, 40), 6
+        for looks in range(5):
+            mean, between = float(rows[:seeds].mean()), float(rows[:seeds].var(ddof=1))
+            seen = from_squares(mean, seeds, 5000, 5000 * between, 1e-9, 1e-9)
+            found = decide(seen, margin=0.01, looks=looks)
+            if found.parity != "undecided" or found.more_seeds is None:
+                break
+            seeds = min(40, seeds + found.more_seeds)
+        errors += found.parity == "yes"
+    assert errors / runs <= 0.1 + 2 * (0.1 * 0.9 / runs) ** 0.5
+
+
+def test_what_is_refused_decides_nothing() -> None:
+    found = decide(estimate(differences(0.02, 0.005)), margin=0.01, refused="it is at chance")
+    assert (found.parity, found.better, found.more_seeds) == ("undecided", "undecided", None)
 
 
 def test_where_images_leave_it_open_no_seeds_are_asked_for() -> None:

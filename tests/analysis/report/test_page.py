@@ -219,7 +219,7 @@ def test_the_table_sorts_filters_and_copies_what_it_shows(page: Page) -> None:
     known = [float(text) for text in column(page, "train_flops") if text]
     assert known == sorted(known, reverse=True)
     before = marks(page)
-    page.fill("#filter", "proposed robust>=0.6 param.perturbation=pgd")
+    page.fill("#filter", "proposed Robust>=0.6 param.Perturbation=pgd")
     assert rows(page) == ["p28", "p26", "p24", "p20"]
     assert page.locator("#count").inner_text() == "4 of 44 recipes"
     page.wait_for_function("() => document.querySelectorAll('#frontier .scatterlayer .point').length === 4")

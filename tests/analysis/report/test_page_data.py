@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.evidence.comparisons import confirmed
 from analysis.report import page_data as module
 from analysis.report.page_data import endings, page_data
 from analysis.report.report import write_report
 from analysis.run.trials import read_run
 from analysis.tables.trials import finished
+from tests.support.confirmations import confirmed_run
 from tests.support.report_pages import page_numbers
 from tests.support.run_directories import add, start, worked_example
 from trainables.storage import Folder
@@ -74,6 +76,19 @@ def test_of_a_long_search_the_frontier_fixed_recipes_and_an_even_draw_are_shown(
     assert data["recipes"] == 42
     write_report(run)
     assert "12 of 42 recipes are on this page" in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_confirmed_is_on_the_page_of_a_long_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a later recipe dominates it."""
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    for number in range(10, 50):
+        add(tmp_path, f"p{number}", number=number, robust=0.3, flops=1e8 + number)
+    add(tmp_path, "best", number=51, robust=0.9, flops=1e8)
+    run = read_run(Folder(str(tmp_path)))
+    monkeypatch.setattr(module, "MOST", 8)
+    table = finished(run, confirmed(run))
+    assert not table.set_index("id")["on_frontier"]["a"]
+    assert "a" in page_data(run, table)["values"]["id"]
 
 
 def test_endings_are_counted_by_state_and_reason(tmp_path: Path) -> None:

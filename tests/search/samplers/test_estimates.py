@@ -9,7 +9,7 @@ import pytest
 
 from analysis.run.trials import ESTIMATES, Run, Trial, read_run
 from search.recipes.fixed import FixedRecipes
-from search.record.derived_files import with_estimates, write_estimates
+from search.record.derived_files import up_to_date, with_estimates, write_estimates
 from search.resume.history import RememberedTrial
 from search.samplers.estimates import estimates_of
 from search.simulation.recording import Curve
@@ -127,6 +127,8 @@ def test_a_report_writes_them_and_takes_those_away_that_hold_no_more(tmp_path: P
     write_estimates(found)
     assert {trial.id: dict(trial.estimate) for trial in found.trials if trial.estimate} == estimates_of(run, study)
     assert run.folder.read_json(ESTIMATES) == estimates_of(run, study)
+    assert up_to_date(found) is found
+    assert up_to_date(run) == found  # as of a search that was killed, which has written none
     early = replace(run, trials=run.trials[:5])
     assert not any(trial.estimate for trial in with_estimates(early).trials)
     write_estimates(with_estimates(early))
