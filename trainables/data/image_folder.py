@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's; in any case
 GREY = ("1", "L", "LA")  # modes of Pillow's without colour
 UNREAD = ("thumbs.db", "desktop.ini")  # files of file managers, of which nothing need be said
+SYSTEMS_OWN = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found")  # folders that systems keep
 SHOWN = 8  # most files that a message names
 TRAIN, TEST = "train", "test"
 logger = logging.getLogger(__name__)
@@ -189,7 +190,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in SYSTEMS_OWN
 
 
 def _pixels(path: Path, size: int) -> NDArray[np.float32]:

@@ -43,7 +43,7 @@ def test_hidden_folders_and_files_and_other_files_are_no_images(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = folder(tmp_path, "cat", "dog")
-    for hidden in (".ipynb_checkpoints", "__MACOSX", ".git"):
+    for hidden in (".ipynb_checkpoints", "__MACOSX", ".git", "@eaDir", "$RECYCLE.BIN", "lost+found"):
         (root / "train" / hidden).mkdir()
         Image.new("L", (6, 6)).save(root / "train" / hidden / "0.png")
     (root / "train" / "cat" / "._00.png").write_bytes(b"a Mac's")
