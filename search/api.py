@@ -89,15 +89,16 @@ def run_study(
     from search.samplers.warm_start import past_trials_of
     from trainables.storage import Folder
 
-    earlier = [read_run(Folder(str(run))) for run in warm_start]
+    terminal = Terminal()
+    several = [warm_start] if isinstance(warm_start, str | PathLike) else warm_start
+    earlier = [read_run(Folder(str(run))) for run in several]
     for run in earlier:
-        check_run(run, print)
+        check_run(run, terminal.line)
     past_trials = past_trials_of(earlier, study, FixedRecipes.of(study))
     if name is None:
         lease = run_directory.open_unnamed_run(str(storage), study)
     else:
-        lease = run_directory.open_run(str(storage), name, print)
-    terminal = Terminal()
+        lease = run_directory.open_run(str(storage), name, terminal.line)
     return _carried_out(
         lease,
         lambda runner: runner.search(
@@ -148,7 +149,7 @@ def resume_run(
     folder = Folder(str(run))
     read_info(folder)  # refuses what is no run, in which no lease is to be left
     with storage_watched(folder):
-        lease = acquire(folder, say=print)
+        lease = acquire(folder, say=Terminal().line)
     return _carried_out(
         lease,
         lambda runner: runner.resume(
@@ -184,8 +185,10 @@ def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":
 
 def _carried_out(lease: "Lease", search: Searching) -> "Results":
     """Carry a search out, print its verdict, and return its results."""
-    folder = lease.run
-    with INTERRUPTS.listening(lambda: print(f"Interrupted. search.resume_run({str(folder)!r}) goes on with it.")):
+    from search.monitoring.progress import Terminal
+
+    folder, say = lease.run, Terminal().line
+    with INTERRUPTS.listening(lambda: say(f"Interrupted. search.resume_run({str(folder)!r}) goes on with it.")):
         run, _ = carry_out(lease, search)
     from analysis.results.results import Results
     from analysis.run.status import left_unfinished
@@ -193,7 +196,7 @@ def _carried_out(lease: "Lease", search: Searching) -> "Results":
 
     unfinished = left_unfinished(run)
     if unfinished is None or any(trial.metrics for trial in run.trials):
-        print(f"\n{conclude(run)}\n\nReport   {folder.child('report.html')}")
+        say(f"\n{conclude(run)}\n\nReport   {folder.child('report.html')}")
     if unfinished is not None:
         raise MachineFault(unfinished)
     return Results(run)

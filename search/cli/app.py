@@ -110,6 +110,7 @@ def _guard(command: Callable[..., Any], *, debug: bool) -> Callable[..., Any]:
             return error.exit_code
         except (KeyboardInterrupt, click.Abort) as interrupt:
             click.echo("Interrupted.", err=True)
-            return interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED
+            signalled = next((one for one in (interrupt, interrupt.__cause__) if isinstance(one, Interrupted)), None)
+            return INTERRUPTED if signalled is None else signalled.code  # click puts its Abort in place of the signal's
 
     return guarded

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,18 +19,27 @@ class Terminal:
     """Prints lines and, where output goes to a terminal, keeps a status line below them."""
 
     def __init__(self) -> None:
-        self._live = sys.stdout.isatty()
+        self._live = not sys.stdout.closed and sys.stdout.isatty()
         self._status = ""
 
     def line(self, text: str) -> None:
-        """Print one line."""
-        print(f"{CLEAR}{text}\n{self._status}" if self._live else text, end="" if self._live else "\n", flush=True)
+        """Print one line. That it cannot be printed ends nothing, as where a pipe is closed."""
+        _show(f"{CLEAR}{text}\n{self._status}" if self._live else f"{text}\n")
 
     def status(self, text: str) -> None:
         """Replace the status line at the bottom. Where output goes to a file, nothing is printed."""
         self._status = text
         if self._live:
-            print(CLEAR + text, end="", flush=True)
+            _show(CLEAR + text)
+
+
+def _show(text: str) -> None:
+    """Write to the standard output what it can take."""
+    with suppress(OSError, ValueError):  # closed, by a reader such as `head`, or by the user's own code
+        try:
+            print(text, end="", flush=True)
+        except UnicodeEncodeError as error:
+            print(text.encode(error.encoding, "replace").decode(error.encoding), end="", flush=True)
 
 
 @dataclass

@@ -3,8 +3,12 @@
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from search.record.claim import claims
+from trainables.storage import Folder
 
 GONE, STOPPED, RUNNING = "gone", "stopped", "running"
 
@@ -66,3 +70,10 @@ def _state(pid: int) -> tuple[str, int] | None:
     except OSError:
         return None
     return fields[0], int(fields[19])
+
+
+def holder_of(place: Folder) -> dict[str, Any]:
+    """Read who claimed a term of a lease; empty where the claim is torn."""
+    with suppress(OSError, ValueError, TypeError):
+        return dict(place.read_json(claims(place)[0]))
+    return {}

@@ -15,17 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from analysis.run.sessions import read_sessions
 from search.record.claim import claim, claims
-from search.record.holder import GONE, RUNNING, STOPPED, state_of, this_process, words
+from search.record.holder import GONE, RUNNING, STOPPED, holder_of, state_of, this_process, words
 from trainables.errors import InvalidInput, MachineFault, TemperError
 from trainables.storage import Folder
 
 LEASES, RELEASED, STOP, SEARCH = "lease", "released", "stop", "search"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
+MISSED = 2  # looks in a row that find no claim, after which the folder is taken for gone
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
 _BEAT = re.compile(r"beat-(\d+)")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a laptop sleeps
@@ -48,12 +49,13 @@ def elapsed() -> float:
 class Lease:
     """A run that this process holds. As a context it renews itself from a thread, and is released at the end.
 
-    Where no run.json was written by then, the search has not begun, and its folder is removed.
+    The folder of a new run in which no search has begun by then is removed.
 
     Attributes:
         run: the run's folder.
         term: number of the term.
-        lost: who holds the run now, in words, once another driver has taken it; None while this one holds it.
+        is_new: whether this driver has made the run's folder.
+        lost: why this driver holds the run no more, in words; None while it holds it.
         asked: who asked this driver to propose nothing more, in words; None while nobody has.
         on_lost: is called once, in whichever thread notices that the run is lost.
     """
@@ -62,11 +64,13 @@ class Lease:
     term: int
     beat: float = BEAT_SECONDS
     length: float = LEASE_SECONDS
+    is_new: bool = False
     lost: str | None = None
     asked: str | None = None
     on_lost: Callable[[], object] = field(default=lambda: None)
     _renewed: float = field(default_factory=elapsed)
     _number: int = 0
+    _missed: int = 0  # looks in a row that have not found this driver's claim
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -93,7 +97,7 @@ class Lease:
         The storage is asked only where the last renewal is so old that another driver may have claimed the run.
 
         Raises:
-            Lost: another driver has claimed it.
+            Lost: another driver has claimed it, or its folder is gone.
         """
         if self.lost is None and elapsed() - self._renewed > self.length / 2:
             self._look()
@@ -103,27 +107,24 @@ class Lease:
     @property
     def words(self) -> str:
         """What happened where the run was lost, for people."""
-        return (
-            f"{self.run}: {self.lost} has gone on with this run, since this driver gave no sign of life for "
-            f"{self.length:.0f} s; it ends, and writes nothing more"
-        )
+        return f"{self.run}: {self.lost}; this driver ends, and writes nothing more"
 
     @property
     def _place(self) -> Folder:
         return self.run.child(LEASES, str(self.term))
 
     def _release(self) -> None:
-        if not self.run.exists("run.json"):
+        if self.is_new and not self.run.exists("run.json") and not self.run.child("trials").names():
             self.run.remove()
-            return
-        self._place.write(RELEASED, b"")
-        self._delete_beats(keep=0)
+        elif claims(self._place):  # else the folder was moved or removed, and is not to be made anew
+            self._place.write(RELEASED, b"")
+            self._delete_beats(keep=0)
 
     def _keep(self) -> None:
         while not self._ended.wait(self.beat):
             with suppress(OSError):  # tried again at the next beat; until somebody claims the run, it is this driver's
                 self._look()
-                if self.lost is None:
+                if self.lost is None and not self._missed:
                     self._heed()
                     self._renew()
             if self.lost is not None:
@@ -150,10 +151,15 @@ class Lease:
                 self._place.delete(f"beat-{number}")
 
     def _look(self) -> None:
-        """Find out whether another driver has claimed a later term."""
-        later = _latest(self.run)
-        if later > self.term and self.lost is None:
-            self.lost = words(_holder(self.run.child(LEASES, str(later))))
+        """Find out whether another driver has claimed a later term, or the run's folder was moved or removed."""
+        later, before = _latest(self.run), self.lost
+        self._missed = 0 if later else self._missed + 1
+        if later > self.term:
+            who = words(holder_of(self.run.child(LEASES, str(later))))
+            self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
+        elif self._missed == MISSED:
+            self.lost = "the folder was moved or removed, or what is in it of who works on it"
+        if before is None and self.lost is not None:
             self.on_lost()
 
 
@@ -169,7 +175,7 @@ def ask_to_stop(run: Folder) -> str:
     place, sessions = run.child(LEASES, str(_latest(run))), read_sessions(run)
     if has_ended(run) or not sessions or sessions[-1].end is not None:
         raise InvalidInput(f"{run}: no search works on it, so nothing is there to stop: `temper status {run.typed}`")
-    holder = _holder(place)
+    holder = holder_of(place)
     if (purpose := holder.get("purpose", SEARCH)) != SEARCH:
         raise InvalidInput(f"{run}: {words(holder)} works on it by `temper {purpose}`, which cannot be asked to stop")
     who = "somebody"
@@ -182,7 +188,7 @@ def ask_to_stop(run: Folder) -> str:
 def has_ended(run: Folder) -> bool:
     """Return whether the driver that held a run last has released it, or is gone."""
     place = run.child(LEASES, str(_latest(run)))
-    return not claims(place) or place.exists(RELEASED) or state_of(_holder(place)) == GONE
+    return not claims(place) or place.exists(RELEASED) or state_of(holder_of(place)) == GONE
 
 
 def await_end(run: Folder, *, length: float = LEASE_SECONDS) -> None:
@@ -201,7 +207,7 @@ def await_end(run: Folder, *, length: float = LEASE_SECONDS) -> None:
         if (beats := _beats(place.names())) != seen:
             seen, until = beats, elapsed() + length
         elif elapsed() > until:
-            who = f"{run}: {words(_holder(place))}"
+            who = f"{run}: {words(holder_of(place))}"
             raise MachineFault(f"{who} gives no sign of life for {length:.0f} s; `temper resume {run.typed}` goes on")
         time.sleep(min(1.0, length / 4))
 
@@ -237,7 +243,7 @@ def acquire(
     mine = run.child(LEASES, str(last + 1))
     about = {"when": datetime.now(UTC).isoformat(timespec="milliseconds"), "purpose": purpose}
     if not claim(mine, json.dumps(this_process() | about).encode()) or _latest(run) != last + 1:
-        raise Held(f"{run}: {words(_holder(mine))} has just begun to work on it")
+        raise Held(f"{run}: {words(holder_of(mine))} has just begun to work on it")
     return Lease(run, last + 1, beat, length)
 
 
@@ -246,7 +252,7 @@ def _await_end(
 ) -> None:
     """Return once the holder of a term has ended or is dead; raise Held where it lives."""
     place = run.child(LEASES, str(term))
-    holder = _holder(place)
+    holder = holder_of(place)
     state = state_of(holder)
     names = place.names()
     if RELEASED in names or state == GONE:
@@ -264,7 +270,7 @@ def _await_end(
             place.write("look", b"")
             place.delete("look")
         names = place.names()
-        holder = holder or _holder(place)  # it was looked at while its claim was being written
+        holder = holder or holder_of(place)  # it was looked at while its claim was being written
         state = state_of(holder)
         if RELEASED in names or state == GONE:
             return
@@ -290,10 +296,3 @@ def _latest(run: Folder) -> int:
 
 def _beats(names: list[str]) -> list[int]:
     return [int(found[1]) for found in map(_BEAT.fullmatch, names) if found]
-
-
-def _holder(place: Folder) -> dict[str, Any]:
-    """Read who claimed a term; empty where the claim is torn."""
-    with suppress(OSError, ValueError, TypeError):
-        return dict(place.read_json(claims(place)[0]))
-    return {}

@@ -12,6 +12,7 @@ from analysis.run.trials import read_info
 from search.record.lease import LEASES, Held, Lease, acquire
 from search.study.loading import read_study
 from search.study.study import Study
+from trainables.config import Frozen
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -72,6 +73,7 @@ def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text
         left = set(folder.names()) - {LEASES}
         if left - _LEFT_BEHIND:  # another driver began and ended in between
             raise _taken(folder)
+        lease.is_new = True
         for found in left:
             folder.delete(found) if found == "study.yaml" else folder.child(found).remove()
     except OSError as error:
@@ -104,9 +106,21 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
     if not folder.exists("run.json"):
         return None
     read_info(folder)
-    if read_study(folder) != study:
-        raise InvalidInput(f"{folder}: is a run of another study; choose another --name")
+    if changed := _changed(read_study(folder), study):
+        raise InvalidInput(f"{folder}: is a run of another study ({', '.join(changed)}); choose another --name")
     return folder
+
+
+def _changed(before: Study, now: Study) -> list[str]:
+    """Return the keys of a study at the top level, or the second, whose values differ."""
+    found = []
+    for name in Study.model_fields:
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new and isinstance(old, Frozen) and type(old) is type(new):
+            found += [f"{name}.{key}" for key in type(old).model_fields if getattr(old, key) != getattr(new, key)]
+        elif old != new:
+            found.append(name)
+    return found
 
 
 def default_name(study: Study) -> str:

@@ -14,6 +14,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
+from sqlalchemy import URL
 
 from analysis.pareto.frontier import excess
 from analysis.run.trials import Run, Trial
@@ -32,7 +33,7 @@ def write_study_database(run: Run) -> None:
     objectives = run.info["objectives"]
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "study.db"
-        storage = RDBStorage(f"sqlite:///{path}")
+        storage = RDBStorage(URL.create("sqlite", database=str(path)).render_as_string())  # `?` and `%` may be in it
         study = optuna.create_study(
             storage=storage,
             study_name=run.info["name"],

@@ -25,6 +25,8 @@ _LATER: Mapping[str, Any] = {
     "budget.stop": None,
     "evaluation.attack": ScoringProtocol.model_fields["attack"].default,
     "model.uncounted_operators": [],
+    "model.pixel_mean": None,
+    "model.pixel_std": None,
     "reference_point": BEFORE.model_dump(mode="json"),
     "space.base": [BASE],
     "space.label_smoothing": None,

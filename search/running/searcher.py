@@ -211,10 +211,13 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Once the budget is spent, or somebody asked to stop, propose nothing more, and forget what is held back."""
         reason = self._asked_to_stop() or self._spending.over(self._places["proposed"] + len(self._held))
         if (self._left or self._held) and reason is not None:
-            self._left = 0
-            self.listeners.closed(reason)
+            self._close(reason)
             while self._held:
                 self._sampler.forget(self._held.pop())
+
+    def _close(self, reason: str) -> None:
+        self._left = 0
+        self.listeners.closed(reason)
 
     def _proposal_of(self, fixed: Fixed) -> Proposal:
         return Proposal(fixed.recipe, fixed.role, fixed.name, next(self._numbers))
@@ -242,7 +245,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         while self._left and len(self._held) < MOST_HELD:
             candidate = self._sampler.ask(self._state())
             if candidate is None:
-                self._left = 0
+                self._close("no recipe of the space is left")
                 break
             if not self._spending.is_worth(candidate.worth):
                 self._sampler.put_back()
@@ -254,7 +257,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
                 self._sampler.refuse(candidate)
                 refused += 1
                 if refused == MOST_DUPLICATES:
-                    self._left = 0
+                    self._close(f"the sampler named {refused} recipes in a row that were proposed before")
                 continue
             self._sampler.accept(candidate)
             self._asked[recipe.id] = Asked(candidate.ask, self._endings, candidate.refused, candidate.attributes)

@@ -13,7 +13,7 @@ from search.gain.axes import SCORE, axes_of
 from search.gain.expected_gain import ExpectedGain, observed
 from search.gain.known_proposal import KnownProposal
 from search.gain.reference_point import ReferencePointTracker
-from search.recipes.choosers import RandomChooser, completed
+from search.recipes.choosers import RandomChooser, combinations, completed
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
@@ -190,6 +190,19 @@ class CostAwareSampler(Sampler):
             known = recipe in self._gain.known or recipe in self._run_anyway or recipe in found
             if not known and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
+        return list(found.values()) or self._last_ones(is_lost, ask)
+
+    def _last_ones(self, is_lost: Callable[[Recipe], bool], ask: int) -> list[tuple[Candidate, RandomChooser]]:
+        """Return recipes of a finite space that were not proposed, where so few are left that none was drawn."""
+        if self._study.space is None or self._study.space.endless:
+            return []
+        found: dict[Recipe, tuple[Candidate, RandomChooser]] = {}
+        for params in combinations(self._study, self._fixed):
+            recipe, chooser = self._chosen(params)
+            if recipe not in self._gain.known and recipe not in self._run_anyway and not is_lost(recipe):
+                found[recipe] = self._candidate(recipe, chooser, ask), chooser
+            if len(found) == NEAR:
+                break
         return list(found.values())
 
     def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:

@@ -92,7 +92,11 @@ def optuna_sampler(
                 return Grid(seed=seed)
             case "quasi_random":
                 return optuna.samplers.QMCSampler(
-                    qmc_type="sobol", scramble=True, seed=study.seed % SEEDS, warn_independent_sampling=False
+                    qmc_type="sobol",
+                    scramble=True,
+                    seed=study.seed % SEEDS,  # of the sequence, of which each ask takes the next
+                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
                 )
             case other:
                 raise TemperError(f"{other}: not a sampler of Optuna's")

@@ -79,6 +79,7 @@ class Log(Listener):
         self.proposals: list[Proposal] = []
         self.rows: list[tuple[Proposal, Row, Ending | None]] = []
         self.outcomes: list[Outcome] = []
+        self.reasons: list[str] = []  # why nothing more is proposed
         self.sampler = sampler(study)
         self.searcher = ParetoSearcher(study, FixedRecipes.of(study), self.sampler, [self], {"t1": OUT_OF_MEMORY}.get)
 
@@ -87,6 +88,9 @@ class Log(Listener):
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         self.rows.append((proposal, row, ending))
+
+    def closed(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

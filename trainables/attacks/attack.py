@@ -77,7 +77,7 @@ def perturb(
             the shape of x; or the attack made more passes than it declares, by which its compute is charged.
     """
     with frozen(model) if attack.sound else nullcontext(), _counted(model, counter) as calls:
-        adversarial = attack(model, x, target, generator)
+        adversarial = attack(model, x.clone(), target, generator)  # one that works in place leaves the images alone
     if len(calls) > attack.passes:
         raise TemperError(f"{attack}: made {len(calls)} passes, declared {attack.passes}, by which it is charged")
     if not isinstance(adversarial, Tensor) or adversarial.shape != x.shape:

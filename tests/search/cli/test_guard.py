@@ -1,7 +1,11 @@
 """What reaches the command's guard is told in words, and ends the command with a code."""
 
+import signal
+
+import click
 import pytest
 
+from cluster.connection.interrupts import Interrupted
 from search.cli.app import _guard
 from trainables.models.config import Network
 
@@ -11,3 +15,14 @@ def test_a_configuration_that_does_not_fit_is_told_in_words(capsys: pytest.Captu
     told = capsys.readouterr().err
     assert told.startswith("name: got 'resnet50', expected small, eight_layer, resnet18, wide_resnet")
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (None, 130)])
+def test_a_signal_has_its_own_code_also_where_click_puts_an_error_in_its_place(
+    number: signal.Signals | None, code: int
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt if number is None else Interrupted(number)
+
+    assert _guard(interrupted, debug=False)() == code
+    assert _guard(click.Command("confirm", callback=interrupted), debug=False)([], standalone_mode=False) == code

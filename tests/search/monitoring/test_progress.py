@@ -1,5 +1,9 @@
 """What a person reads while a search runs."""
 
+import contextlib
+import io
+import os
+import sys
 import time
 from typing import Any, cast
 
@@ -20,6 +24,22 @@ REFERENCE = FixedRecipes.of(STUDY).reference.recipe
 def complete(robust: float, flops: float, seconds: float = 2.0) -> Outcome:
     metrics = {"robust_accuracy": robust, "clean_accuracy": 0.9, "train_flops": flops}
     return Outcome(FINISHED, metrics, seconds)
+
+
+def test_what_cannot_be_printed_ends_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed pipe, and the letter ε where the output is Latin-1."""
+    kept = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding="latin-1"))
+    Terminal().line("PGD ε 0.2 ü")
+    assert kept.getvalue() == "PGD ? 0.2 ü\n".encode("latin-1")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        Terminal().line("nobody reads it")
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+    Terminal().line("and it is closed")
 
 
 def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:

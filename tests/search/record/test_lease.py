@@ -146,11 +146,26 @@ def test_of_two_that_go_on_with_a_dead_drivers_run_one_is_refused(run: Folder) -
         _outdated(first).check()
 
 
-def test_a_folder_in_which_no_search_began_is_removed_at_the_end(tmp_path: Path) -> None:
-    folder = Folder(str(tmp_path / "new"))
-    with acquire(folder):
-        assert folder.exists("lease")
-    assert not folder.exists()
+def test_a_run_without_its_run_json_is_left_as_it_is_at_the_end(run: Folder) -> None:
+    """It may have been moved by hand; what was trained before must not be removed."""
+    run.child("trials", "a").write_json("outcome.json", {})
+    with try_to_hold(run):
+        run.delete("run.json")
+    assert run.child("trials", "a").exists("outcome.json")
+    with try_to_hold(run) as second:
+        second.is_new = True  # as of a search that has begun, and whose run.json was removed since
+    assert run.child("trials", "a").exists("outcome.json")
+
+
+def test_a_driver_whose_folder_is_moved_notices_and_makes_it_not_anew(
+    run: Folder, driver: "subprocess.Popen[str]"
+) -> None:
+    assert run.local is not None
+    run.local.rename(run.local.parent / "elsewhere")
+    output, _ = driver.communicate(timeout=20)
+    assert output.startswith(f"{run}: the folder was moved or removed")
+    assert not run.exists()
+    assert (run.local.parent / "elsewhere" / "run.json").exists()
 
 
 def test_a_process_is_told_from_another_one_of_the_same_number() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from search.record.holder import this_process
 from search.record.lease import Held
-from search.record.run_directory import check_place, open_run, open_unnamed_run
+from search.record.run_directory import begun_run, check_place, open_run, open_unnamed_run
 from search.study.loading import load
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -23,6 +23,25 @@ def test_of_two_searches_of_one_name_the_second_is_refused_and_leaves_the_first_
     assert sorted(lease.run.names()) == ["lease", "run.json"]
     with pytest.raises(InvalidInput, match="exists already; choose another --name"):
         open_run(str(tmp_path), "same")
+
+
+def test_a_folder_in_which_no_search_began_is_removed_at_the_end(tmp_path: Path) -> None:
+    with open_run(str(tmp_path), "new") as lease:
+        assert lease.run.exists("lease")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_another_study_is_told_by_the_keys_that_differ(tmp_path: Path) -> None:
+    study = load("digits")
+    place = Folder(str(tmp_path)).child("first")
+    place.write_json("run.json", {"format": 1})
+    place.write_json("study.yaml", study.model_dump(mode="json"))
+    assert begun_run(str(tmp_path), "first", study) == place
+    other = load("digits", ["resources.max_concurrent=3", "budget.trials=3", "listeners=[mine:told]"])
+    with pytest.raises(InvalidInput) as refused:
+        begun_run(str(tmp_path), "first", other)
+    named = str(refused.value).partition("(")[2].partition(")")[0]
+    assert set(named.split(", ")) == {"resources.max_concurrent", "budget.trials", "listeners"}
 
 
 def test_what_a_driver_left_that_died_before_its_search_began_is_removed(tmp_path: Path) -> None:

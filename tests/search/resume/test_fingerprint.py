@@ -105,6 +105,7 @@ def test_what_came_after_0_2_is_in_the_hash_only_where_it_says_another_thing_tha
     assert content["space"].pop("base") == ["base"]
     assert content["space"].pop("label_smoothing") is None
     assert content["model"].pop("uncounted_operators") == []
+    assert content["model"].pop("pixel_mean") is content["model"].pop("pixel_std") is None
     assert content.pop("ship") == []
     assert content.pop("other_data") is None
     assert content.pop("listeners") == []  # which are in no hash, whatever they say

@@ -24,12 +24,29 @@ from trainables.losses.config import Loss
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import Loop
 
+EPSILONS = "{low: 0.01, high: 0.02, levels: 2}"
 THREE = [*SMALL, "budget.trials=3", "baselines.3.base=null", "baselines.3.schedule.epochs=2"]
 
 
 @pytest.fixture
 def log() -> Log:
     return Log(load("digits", THREE))
+
+
+def test_a_search_that_finds_no_new_recipe_says_so() -> None:
+    """Random draws of a space of four recipes, which a budget of forty lets it draw again and again."""
+    few = ["space.compression.pruning_ratio={low: 0.5, high: 0.5, step: 0.1}", "space.perturbation.kind=[n_fgsm]"]
+    few += [f"space.perturbation.epsilon={EPSILONS}", f"space.schedule.learning_rate={EPSILONS}"]
+    few += ["space.schedule.epochs={low: 1, high: 1}", "space.compression.importance=[l1]"]
+    log = Log(
+        load("digits", [*SMALL, *few, "space.compression.scope=[uniform]", "sampler.kind=random", "budget.trials=40"])
+    )
+    log.searcher.suggest("base")
+    log.searcher.on_trial_complete("base", done(0.1, 0.0))
+    for number in range(60):
+        log.searcher.suggest(f"t{number}")
+    assert sum(proposal.role == "proposed" for proposal in log.proposals) <= 4
+    assert log.reasons == ["the sampler named 50 recipes in a row that were proposed before"]
 
 
 def test_base_and_baselines_come_first_and_proposals_wait_for_the_base(log: Log) -> None:

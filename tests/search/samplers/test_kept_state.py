@@ -42,6 +42,19 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
         assert made[0] == made[1]
 
 
+def test_what_a_sequence_cannot_draw_is_drawn_anew_for_each_proposal() -> None:
+    """The steps of an attack that the first proposal had not; one of eight numbers for sixteen proposals is chance."""
+    settings = ["sampler.kind=quasi_random", "space.perturbation.kind=[n_fgsm, pgd]"]
+    for seed in range(3):
+        asked, steps = sampler(load("digits", [*settings, f"seed={seed}"])), []
+        for _ in range(32):
+            candidate = asked.ask(SearchState(1.0, {}))
+            assert candidate is not None
+            asked.accept(candidate)
+            steps += [candidate.params["attack_steps"]] if "attack_steps" in candidate.params else []
+        assert len(set(steps)) > 2
+
+
 @pytest.mark.parametrize("kind", ["tpe", "cost_aware", "random", "grid"])
 def test_a_range_that_steps_do_not_divide_is_proposed_from_without_a_warning(kind: str) -> None:
     levels = "space.compression.pruning_ratio={low: 0.2, high: 0.75, step: 0.2}"

@@ -194,6 +194,17 @@ def test_the_judge_hears_what_finished() -> None:
     assert judge.final == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_recipes_of_a_finite_space_are_all_proposed_where_the_budget_allows_it(seed: int) -> None:
+    """The last ones are not drawn any more, and yet they are there."""
+    study = finite("sampler.kind=cost_aware", "budget.trials=1000", f"seed={seed}")
+    simulated, curves = run(study, VirtualCluster(decision=0.0))
+    proposed = {ending.proposal.recipe for ending in proposals(simulated)}
+    fixed = {one.recipe for one in FixedRecipes.of(study)}
+    assert proposed == set(curves) - fixed
+    assert len(proposals(simulated)) == len(proposed)
+
+
 def test_a_budget_of_hours_is_of_virtual_time() -> None:
     simulated, curves = run(
         finite(RANDOM, "budget={trials: 144, hours: 0.01}"), VirtualCluster(workers=2, decision=0.0)

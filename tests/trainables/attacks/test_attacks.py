@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -25,6 +26,26 @@ def linear() -> nn.Module:
     layer = nn.Linear(4, 2, bias=False)
     layer.weight.data = torch.stack([W / 2, -W / 2])
     return nn.Sequential(nn.Flatten(), layer)
+
+
+@dataclass(frozen=True)
+class InPlace(PgdAttack):
+    """One in ordinary PyTorch style, which changes the images that it is given."""
+
+    step: float = 0.1
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        x += self.step
+        return x.clamp_(0, 1)
+
+
+def test_an_attack_in_place_leaves_the_images_alone_and_is_held_to_its_bound() -> None:
+    x, y = torch.full((4, 1, 2, 2), 0.5), torch.zeros(4, dtype=torch.long)
+    adversarial = perturb(InPlace(epsilon=0.1, steps=1), linear(), x, y, Generator())
+    assert torch.equal(x, torch.full_like(x, 0.5))
+    assert torch.equal(adversarial, torch.full_like(x, 0.6))
+    with pytest.raises(TemperError, match=r"left its bound: \|x_adv - x\| = 0.3, allowed 0.1"):
+        perturb(InPlace(epsilon=0.1, steps=1, step=0.3), linear(), x, y, Generator())
 
 
 def test_pgd_finds_the_exact_worst_case_of_a_linear_model() -> None:
