@@ -194,7 +194,7 @@ def _recurrent(function: Callable[..., Any], named: dict[str, Any]) -> Operation
     weights, both = named["params"], named["bidirectional"]
     if not isinstance(weights, list | tuple):  # a packed sequence has other arguments
         return Operation(function, named, (), -1, None, None, mixes=True)
-    per_direction = 4 if named["has_biases"] else 2
+    per_direction = len(weights) // (named["num_layers"] * (2 if both else 1))  # with `proj_size` there is one more
     firsts = [weights[0], *([weights[per_direction]] if both else [])]
     into = Port((id(firsts[0]), 1), firsts[0].shape[1], tuple(Slot(one, 1) for one in firsts), kind="in")
     return Operation(function, named, (named["input"],), -1, into, None, mixes=True)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from trainables.channels.kept_state import state_kept
 from trainables.channels.operators import PRODUCTS, UNNAMED, Operation, operation
@@ -67,7 +67,7 @@ class Passing(TorchFunctionMode):
         if call is not None:
             number, self.calls = self.calls, self.calls + 1
             return self.weighted(number, _named(call, number))
-        result = func(*args, **kwargs)
+        result = _without_marks(func, args, kwargs) if str(func) in _PLACING else func(*args, **kwargs)
         if self._others:
             self._note(func, args, result)
         return result
@@ -105,6 +105,19 @@ class Passing(TorchFunctionMode):
                 continue
             if joined is None or joined not in (axis, axis + value.dim()):
                 self.met(origin, dim, value, axis)
+
+
+def _without_marks(func: Any, args: Any, kwargs: Any) -> Any:
+    """Runs a function of images without NaN, and marks all that comes of an image which had any: it mixes channels."""
+    given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one.is_floating_point()]
+    plain = [
+        tree_map(lambda one: one.nan_to_num() if isinstance(one, Tensor) else one, some) for some in (args, kwargs)
+    ]
+    result = func(*plain[0], **plain[1])
+    for one in given:
+        if len(one) == len(result):
+            result[one.isnan().flatten(1).any(1)] = torch.nan
+    return result
 
 
 def _named(call: Operation, number: int) -> Operation:
@@ -200,6 +213,8 @@ def _is_of_torch(module: nn.Module) -> bool:
 
 
 _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d)
+# Functions that read at places which numbers of theirs say. NaN is none, and ends the process.
+_PLACING = frozenset({"torchvision.deform_conv2d", "torchvision.deform_conv2d.default"})
 _RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 # Functions whose arguments have no names. A TypeError of `x @ weight` would be taken for an unknown operand.
 _POSITIONAL: tuple[Callable[..., Any], ...] = (*_RECURRENT, *PRODUCTS)

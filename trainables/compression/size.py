@@ -46,15 +46,19 @@ def _bits_of_attention(layer: nn.MultiheadAttention, compressors: Compressors) -
 
 
 def stored_bytes(model: nn.Module, compressors: Compressors) -> float:
-    """Returns the bytes of the network's tensors, quantized weights at their bits; a file's overhead is not counted."""
+    """Returns the bytes of the network's tensors, quantized weights at their bits; a file's overhead is not counted.
+
+    A tensor that has several names, of layers that share it, is stored once.
+    """
     few: dict[str, int] = {}  # bits of each quantized weight, by the names that it may have in a state_dict
     for name, layer in weighted_layers(model).items():
         if (bits := compressors.bits(layer)[0]) < FLOAT:
             for weight in weights_of(layer):
                 few |= {f"{name}.{weight}": bits, f"{name}.parametrizations.{weight}.original": bits}
-    total = 0.0
-    for name, tensor in model.state_dict().items():
+    state, sizes = model.state_dict(keep_vars=True), dict[int, float]()
+    for name, tensor in state.items():
         if name.endswith(NOTED_BITS):  # says how the network is rebuilt, and is no part of it
             continue
-        total += tensor.numel() * few.get(name, 8 * tensor.element_size()) / 8
-    return total
+        size = tensor.numel() * few.get(name, 8 * tensor.element_size()) / 8
+        sizes[id(tensor)] = min(size, sizes.get(id(tensor), size))
+    return sum(sizes.values())

@@ -15,24 +15,29 @@ from torch import Tensor
 Rule = Callable[..., float]  # called with the operator's arguments and, as `out`, with what it returned
 
 
+def multiply_add(values: Tensor) -> float:
+    """Returns the FLOPs of one product that is added to a sum; of complex numbers it is four real ones."""
+    return 8.0 if values.is_complex() else 2.0
+
+
 def matrix_product(out: Tensor, first: Tensor, *_: object) -> float:
     """Returns the FLOPs of a product (…, m, k) × (…, k, n) = (…, m, n)."""
-    return 2.0 * out.numel() * first.shape[-1]
+    return multiply_add(first) * out.numel() * first.shape[-1]
 
 
 def added_matrix_product(out: Tensor, _: Tensor, first: Tensor, *__: object) -> float:
     """Returns the FLOPs of a product that is added to the operator's first argument, which is not counted."""
-    return 2.0 * out.numel() * first.shape[-1]
+    return multiply_add(first) * out.numel() * first.shape[-1]
 
 
 def summed_matrix_products(out: Tensor, _: Tensor, first: Tensor, *__: object) -> float:
     """Returns the FLOPs of products (b, m, k) × (b, k, n) that are summed over b to (m, n)."""
-    return 2.0 * out.numel() * first.shape[0] * first.shape[-1]
+    return multiply_add(first) * out.numel() * first.shape[0] * first.shape[-1]
 
 
 def inner_product(_: Tensor, first: Tensor, *__: object) -> float:
     """Returns the FLOPs of the inner product of two vectors (k,)."""
-    return 2.0 * first.numel()
+    return multiply_add(first) * first.numel()
 
 
 def convolution(

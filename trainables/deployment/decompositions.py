@@ -86,10 +86,20 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return x.transpose(-2, -1)
 
 
-def avg_pool2d(x: Tensor, kernel_size: int | Sequence[int], *settings: Any, **named: Any) -> Tensor:
-    """Computes `torch.nn.functional.avg_pool2d`, to whose kernel the exporter takes plain numbers alone."""
-    kernel = [int(length) for length in kernel_size] if isinstance(kernel_size, Sequence) else kernel_size
-    return functional.avg_pool2d(x, kernel, *settings, **named)
+def _in_numbers(pool: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a pooling function to which the exporter takes plain numbers alone, for lengths that it works out."""
+
+    def pooled(x: Tensor, *settings: Any, **named: Any) -> Any:
+        return pool(x, *map(_plain, settings), **{name: _plain(value) for name, value in named.items()})
+
+    return pooled
+
+
+def _plain(setting: Any) -> Any:
+    """Returns a kernel, stride or padding as plain numbers; any other setting as it is."""
+    if isinstance(setting, list | tuple):
+        return [int(length) for length in setting]
+    return int(setting) if isinstance(setting, Tensor) else setting
 
 
 def _adaptive(
@@ -180,7 +190,17 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.bilinear: bilinear,
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
-    functional.avg_pool2d: avg_pool2d,
+    **{
+        pool: _in_numbers(pool)
+        for pool in (
+            functional.avg_pool1d,
+            functional.avg_pool2d,
+            functional.avg_pool3d,
+            functional.max_pool1d,
+            functional.max_pool2d,
+            functional.max_pool3d,
+        )
+    },
     functional.max_unpool1d: _unpooled(1),
     functional.max_unpool2d: _unpooled(2),
     functional.max_unpool3d: _unpooled(3),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import UninitializedParameter
 
 from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
@@ -206,9 +207,14 @@ def _plain(network: Network, image_shape: tuple[int, ...], classes: int) -> list
 def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int) -> None:
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"model.name: {name} gave a {type(model).__name__}, expected a torch.nn.Module")
+    images = torch.zeros(1, *image_shape)
     try:
+        if any(isinstance(parameter, UninitializedParameter) for parameter in model.parameters()):
+            with torch.no_grad():  # lazy layers get their shapes, and BatchNorm would learn of these images in training
+                model.eval()(images)
+                model.train()
         with frozen(model), torch.no_grad():
-            scores = model(torch.zeros(1, *image_shape))
+            scores = model(images)
     except Exception as error:  # whatever the user's forward raises
         raise InvalidInput(f"model.name: {name} does not take images of shape {image_shape} ({error})") from error
     if not isinstance(scores, Tensor) or scores.shape != (1, classes):

@@ -99,20 +99,24 @@ def check_reached(
     seed: int,
     where: str,
 ) -> list[Finding]:
-    """Returns a warning where pruning cannot leave so small a share of the MACs as it is asked to.
+    """Returns a warning where pruning removes nothing, or cannot leave so small a share of the MACs as it is asked to.
 
     Args:
         methods: the methods that compressed the network.
-        build: builds the network as it was before; it is called only where a share of the MACs is asked for.
+        build: builds the network as it was before.
         compressed: the network as they left it.
         example: one image (1, channels, height, width).
         seed: seed of the network's weights.
         where: the study's key that asks for the methods.
     """
     pruning = methods[0] if len(methods) == 1 else None
-    if not isinstance(pruning, ChannelPruning) or pruning.mac_ratio is None:
+    if not isinstance(pruning, ChannelPruning):
         return []
     left = forward_flops(compressed, example) / forward_flops(build(seed), example)
+    if pruning.mac_ratio is None:
+        ratio = f"{where}: pruning_ratio {pruning.pruning_ratio:g}, scope {pruning.scope}"
+        nothing = "removes no channel of this network, which stays dense: search over bits, or over larger ratios"
+        return [warning(f"{ratio}, {nothing}")] if left >= 1 else []
     if left <= pruning.mac_ratio * (1 + NEAR):
         return []
     return [

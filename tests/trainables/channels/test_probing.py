@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+from torchvision.ops import DeformConv2d
 
 from tests.support.kind_networks import Unused
 from trainables.channels import probing
@@ -15,6 +16,8 @@ from trainables.channels.marks import bits_of, numbered, read_numbers
 from trainables.channels.operators import Key
 from trainables.channels.order import layers_backwards
 from trainables.channels.probing import probe
+from trainables.compression.config import ChannelPruning
+from trainables.compression.pruning import ChannelPruner
 from trainables.pruning.analysis import analyse
 
 X = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -208,3 +211,50 @@ def test_nothing_of_the_network_changes_and_no_number_is_drawn() -> None:
 def test_layers_are_ordered_from_the_scores_backwards_and_unused_ones_come_last() -> None:
     layers = layers_backwards(model := Unused(), X)
     assert layers == [model.head, model.second, model.first, model.dead]
+
+
+class Deformed(nn.Module):
+    """A deformable convolution, whose kernel reads where its offsets say, and no NaN may say that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.offsets = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 18, 3, padding=1)
+        self.deformed, self.last = DeformConv2d(6, 8, 3, padding=1), nn.Conv2d(8, 12, 3)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        x = self.last(self.deformed(x, self.offsets(x)).relu()).relu()
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
+
+
+def test_marks_do_not_reach_a_kernel_that_reads_where_they_say() -> None:
+    """It ended the process. What lies before it is left as it is, and what lies behind it is pruned as ever."""
+    model = Deformed()
+    pruner = ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0)
+    pruner.step(1, model, X, torch.tensor([0]))
+    assert (model.first.out_channels, model.offsets.out_channels, model.last.out_channels) == (6, 18, 6)
+    assert {"first", "offsets"} <= set(pruner.left_as_is())
+    assert model(X).shape == (1, 10)
+
+
+@pytest.mark.parametrize("projected", [0, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_both_directions_of_a_recurrent_layer_read_the_channels_before_it(projected: int, layers: int) -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(1, 6, 3, padding=1)
+            self.rows = nn.LSTM(6, 5, layers, bidirectional=True, batch_first=True, proj_size=projected)
+            self.head = nn.Linear(2 * (projected or 5), 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            steps, _ = self.rows(self.first(x).relu().mean(3).transpose(1, 2))
+            scores: Tensor = self.head(steps[:, -1])
+            return scores
+
+    model = Rows()
+    ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0).step(1, model, X, torch.tensor([0]))
+    assert model.rows.weight_ih_l0.shape == model.rows.weight_ih_l0_reverse.shape == (20, 3)
+    assert model(X).shape == (1, 10)

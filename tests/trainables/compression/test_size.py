@@ -74,3 +74,30 @@ def test_bytes_are_those_of_weights_at_their_bits_and_of_the_rest(kind: type[nn.
     ends = (".share", ".scale", ".zero_point")
     ranges = 4 * sum(tensor.numel() for name, tensor in model.state_dict().items() if name.endswith(ends))
     assert stored_bytes(model, compressors) == dense - 3 * outer - 3.5 * inner + ranges
+
+
+class Shared(nn.Module):
+    """One block under three names, and scores by the matrix of the first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        block = nn.Linear(8, 8)
+        self.blocks, self.again = nn.ModuleList([block] * 2), block
+        self.scores = nn.Linear(8, 10)
+        self.tied = self.scores.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x[:, 0].mean(1)
+        for block in [*self.blocks, self.again]:
+            rows = block(rows).relu()
+        scores: Tensor = self.scores(rows)
+        return scores
+
+
+def test_what_several_layers_share_is_stored_once() -> None:
+    model = Shared()
+    floats = 8 * 8 + 8 + 8 * 10 + 10
+    assert stored_bytes(model, Compressors((), seed=0)) == 4 * floats
+    compressed, compressors = quantized(model)
+    weights, biases, ranges = 8 * 8 + 8 * 10, 8 + 10, (8 + 2) + (10 + 2)  # of 8 bits, as first and last layers; 32 bits
+    assert stored_bytes(compressed, compressors) == weights + 4 * (biases + ranges)

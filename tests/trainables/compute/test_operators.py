@@ -170,8 +170,15 @@ class Sums(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         vector = x[0, 0]
         by_subscripts = torch.einsum("bij,bkj->bik", x, x).sum()
-        total: Tensor = torch.addbmm(torch.zeros((), device=x.device), x, x.mT).sum() + vector @ vector + by_subscripts
+        total: Tensor = torch.addbmm(x.new_zeros(()), x, x.mT).sum() + vector @ vector + by_subscripts
         return total
+
+
+class ComplexProducts(nn.Module):
+    """The same of complex numbers, each of whose products is four real ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Sums()(torch.complex(x, x)).abs()  # type: ignore[no-any-return]
 
 
 OTHERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], float]] = {
@@ -180,6 +187,7 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], float]] = {
     "fast transforms": (Spectrum, (N, 8), (0.5 + 1) * N * 5 * 8 * 3 / 2),  # of real, then of complex numbers
     "distances": (Distances, (N, 3, 4), N * 3 * 3 * 4),
     "products of tensors": (Sums, (N, 3, 4), 2 * N * 3 * 3 * 4 + 4),
+    "products of complex tensors": (ComplexProducts, (N, 3, 4), 4 * (2 * N * 3 * 3 * 4 + 4)),
 }
 
 

@@ -38,6 +38,17 @@ OPERATORS: dict[str, Operator] = {
     "interpolate by area, scaled": lambda x: functional.interpolate(x, scale_factor=0.5, mode="area"),
     "avg_pool2d": nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False),
     "avg_pool2d of all pixels": lambda x: functional.avg_pool2d(x, x.size()[2:]),
+    "pools of all pixels, in steps": lambda x: (
+        functional.avg_pool2d(x, (x.size(2), x.size(3)), stride=(x.size(2), x.size(3)))
+        + functional.max_pool2d(x, (x.size(2), x.size(3)), stride=(x.size(2), x.size(3)))
+    ),
+    "pools of rows": lambda x: (
+        functional.max_pool1d(x.mean(2), x.size(3), x.size(3)) + functional.avg_pool1d(x.mean(2), x.size(3), x.size(3))
+    ),
+    "pools of volumes": lambda x: (
+        functional.max_pool3d(x.unsqueeze(2), (1, x.size(2), x.size(3)), (1, x.size(2), x.size(3))).flatten(2, 3)
+        + functional.avg_pool3d(x.unsqueeze(2), (1, x.size(2), x.size(3)), padding=(0, 0, 0)).flatten(2, 3)
+    ),
     "avg_pool2d of all pixels, by name": lambda x: functional.avg_pool2d(x, kernel_size=x.shape[-1], stride=1),
     "adaptive_avg_pool1d": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 7),
     "adaptive_avg_pool1d, even": lambda x: functional.adaptive_avg_pool1d(x.flatten(2), 27),

@@ -226,3 +226,15 @@ def test_numbers_that_normalize_no_pixels_are_refused(settings: dict[str, Any], 
 def test_as_many_numbers_as_channels_are_expected() -> None:
     with pytest.raises(InvalidInput, match=r"^model.pixel_mean: got 2 numbers for images of 3 channels, expected one"):
         build(Network(name="small", pixel_mean=(0.5, 0.5), pixel_std=(0.1, 0.1)), (3, 8, 8))
+
+
+def test_lazy_layers_get_their_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lazy(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+        return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(classes))
+
+    monkeypatch.setattr("trainables.models.build.user_function", lambda *_: lazy)
+    model = build(Network(name="mine:lazy"), (1, 8, 8), classes=10)
+    state = model.state_dict()
+    assert state["3.weight"].shape == (10, 4 * 6 * 6)
+    assert state["1.num_batches_tracked"] == 0
+    assert model.training

@@ -208,6 +208,21 @@ def test_what_compression_leaves_as_it_is_is_listed_with_the_reason() -> None:
     )
 
 
+@pytest.mark.parametrize(("network", "warned"), [("Recurrent", True), ("PartlyRecurrent", False)])
+def test_pruning_that_removes_nothing_is_warned_of(network: str, *, warned: bool) -> None:
+    form = Form("space.compression", (ChannelPruning(pruning_ratio=0.5),))
+    told = check_network(subject(network, form), silent).findings
+    found = [one.text for one in told if one.kind == "warning" and "removes no channel" in one.text]
+    assert found == (
+        [
+            "space.compression: pruning_ratio 0.5, scope global, removes no channel of this network, which stays "
+            "dense: search over bits, or over larger ratios"
+        ]
+        if warned
+        else []
+    )
+
+
 @pytest.mark.parametrize(("asked", "warned"), [(0.02, True), (0.6, False)])
 def test_a_share_of_macs_that_pruning_cannot_come_to_is_warned_of(asked: float, *, warned: bool) -> None:
     forms = [Form("space.compression", (ChannelPruning(mac_ratio=asked, importance=one),)) for one in ("l1", "l2")]
