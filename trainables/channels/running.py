@@ -63,6 +63,8 @@ class Passing(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _DROPOUTS:
             return args[0]
+        if func in _ANSWERS:
+            return torch.full_like(args[0] if args else kwargs["input"], _ANSWERS[func], dtype=torch.bool)
         call = operation(func, args, kwargs)
         if call is not None:
             number, self.calls = self.calls, self.calls + 1
@@ -213,6 +215,11 @@ def _is_of_torch(module: nn.Module) -> bool:
 
 
 _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d)
+# What a network is told that looks out for NaN: marks are none of its own, and it may end itself because of them.
+_ANSWERS: Mapping[Any, bool] = {
+    **dict.fromkeys((torch.isfinite, Tensor.isfinite), True),
+    **dict.fromkeys((torch.isnan, Tensor.isnan, torch.isinf, Tensor.isinf), False),
+}
 # Functions that read at places which numbers of theirs say. NaN is none, and ends the process.
 _PLACING = frozenset({"torchvision.deform_conv2d", "torchvision.deform_conv2d.default"})
 _RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)

@@ -258,3 +258,29 @@ def test_both_directions_of_a_recurrent_layer_read_the_channels_before_it(projec
     ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0).step(1, model, X, torch.tensor([0]))
     assert model.rows.weight_ih_l0.shape == model.rows.weight_ih_l0_reverse.shape == (20, 3)
     assert model(X).shape == (1, 10)
+
+
+class Guarded(nn.Module):
+    """A network that ends itself where a number is not finite, and puts 0 in the place of what is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.head = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 12, 3), nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        assert torch.isfinite(x).all()
+        x = self.last(torch.where(x.isnan(), 0.0, x)).relu()
+        if bool(torch.isinf(x).any() | torch.isnan(input=x).any()):
+            raise ValueError("the network has diverged")
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
+
+
+def test_a_network_that_looks_out_for_nan_is_told_nothing_of_marks() -> None:
+    model = Guarded()
+    pruner = ChannelPruner(ChannelPruning(pruning_ratio=0.5, scope="uniform"), seed=0)
+    pruner.step(1, model, X, torch.tensor([0]))
+    assert (model.first.out_channels, model.last.out_channels) == (3, 6)
+    with pytest.raises(AssertionError):
+        model(X * torch.nan)
