@@ -219,6 +219,26 @@ def test_status_says_what_was_confirmed_or_how_far_it_is(tmp_path: Path) -> None
     assert status_lines(worked_example(tmp_path / "other")) == []
 
 
+def test_status_says_how_far_it_is_beside_the_first_verdicts(tmp_path: Path) -> None:
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    (tmp_path / "trials" / "fast_a_1001" / "outcome.json").unlink()
+    verdict, how_far = status_lines(again(tmp_path))
+    assert verdict.startswith("confirmation 1: Recipe a reaches 0.700 against pgd_at_20's 0.700")
+    assert how_far == "confirmation 1 (6 fresh seeds, the ensemble): 17 of 18 networks attacked"
+
+
+def test_of_what_cost_nothing_no_share_is_told(tmp_path: Path) -> None:
+    """As of the ordinary base, whose marginal compute is 0."""
+    confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    for path in tmp_path.glob("trials/pgd_100?/outcome.json"):
+        outcome = json.loads(path.read_text())
+        outcome["metrics"]["train_flops"] = 0.0
+        path.write_text(json.dumps(outcome))
+    (line,) = status_lines(again(tmp_path))
+    assert "for an unknown share of its marginal training compute (" in line
+    assert "nan" not in line
+
+
 def test_report_and_tables_keep_found_and_confirmed_apart(tmp_path: Path) -> None:
     write_report(worked_example(tmp_path))
     before = pd.read_csv(tmp_path / "frontier.csv")

@@ -90,3 +90,14 @@ def test_only_feasible_optima_are_optima(tmp_path: Path) -> None:
     assert all((told[one]["robust"] <= 0) == (scores[one] >= bound) for one in scores)
     (tmp_path / "copy.db").unlink()
     assert best(bounded(run, 2.0), tmp_path)[0] == set()
+
+
+@pytest.mark.parametrize("name", ["x%20y", "x?y", "x y ü#"])
+def test_temporary_folders_may_be_called_anything(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    run = worked_example(tmp_path / "run")
+    write_study_database(run)
+    assert run.folder.exists("study.db")
+    assert [path.name for path in tmp_path.iterdir() if path.name not in ("run", name)] == []
