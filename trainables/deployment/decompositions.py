@@ -81,6 +81,34 @@ def interpolate(
     return pooled
 
 
+def _padded(axes: int, convolve: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns a convolution over a number of last dimensions whose padding "same" is written in numbers.
+
+    The exporter writes "same" as ONNX's SAME_UPPER, which onnxruntime refuses for dilated kernels.
+    """
+
+    def convolved(
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        if padding != "same":
+            return convolve(x, weight, bias, stride, padding, dilation, groups)
+        spread = dilation if isinstance(dilation, Sequence) else (dilation,) * axes
+        spread = spread * axes if len(spread) == 1 else spread
+        missing = [int(step) * (int(length) - 1) for step, length in zip(spread, weight.shape[-axes:], strict=True)]
+        if not any(pixels % 2 for pixels in missing):
+            return convolve(x, weight, bias, stride, [pixels // 2 for pixels in missing], dilation, groups)
+        around = [side for pixels in reversed(missing) for side in (pixels // 2, pixels - pixels // 2)]
+        return convolve(functional.pad(x, around), weight, bias, stride, 0, dilation, groups)
+
+    return convolved
+
+
 def matrix_transpose(x: Tensor) -> Tensor:
     """Computes `x.mT`."""
     return x.transpose(-2, -1)
@@ -190,6 +218,10 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.bilinear: bilinear,
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
+    **{
+        convolve: _padded(axes, convolve)
+        for axes, convolve in enumerate((functional.conv1d, functional.conv2d, functional.conv3d), 1)
+    },
     **{
         pool: _in_numbers(pool)
         for pool in (

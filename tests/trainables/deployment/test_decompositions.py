@@ -17,6 +17,7 @@ SHAPE = (3, 9, 9)
 CHANNELS = 8
 BY_CHANNEL = [torch.rand(CHANNELS, generator=torch.Generator().manual_seed(number)) + 0.5 for number in range(4)]
 PAIRS = torch.rand(4, CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(4))
+KERNELS = torch.randn(6, CHANNELS, 4, 6, generator=torch.Generator().manual_seed(5)) / 10
 
 Operator = Callable[[Tensor], Tensor]  # of features (batch, 8, 9, 9)
 OPERATORS: dict[str, Operator] = {
@@ -36,6 +37,14 @@ OPERATORS: dict[str, Operator] = {
     "interpolate": lambda x: functional.interpolate(x, size=(4, 12), mode="bilinear"),
     "interpolate by area": lambda x: functional.interpolate(x, size=(4, 12), mode="area"),
     "interpolate by area, scaled": lambda x: functional.interpolate(x, scale_factor=0.5, mode="area"),
+    "conv1d": lambda x: functional.conv1d(x.flatten(2), PAIRS[:, :, :3], padding="same", dilation=(4,)),
+    "conv2d, dilated": lambda x: functional.conv2d(x, KERNELS[..., :3, :5], padding="same", dilation=(2, 1)),
+    "conv2d, even": lambda x: functional.conv2d(x, KERNELS, None, 1, "same"),
+    "conv2d, even, dilated, by group": lambda x: functional.conv2d(
+        x, KERNELS[:, :4], padding="same", dilation=3, groups=2
+    ),
+    "conv2d, without": lambda x: functional.conv2d(x, KERNELS, stride=2, padding="valid"),
+    "conv3d": lambda x: functional.conv3d(x.unsqueeze(2), KERNELS.unsqueeze(2), padding="same").flatten(2, 3),
     "avg_pool2d": nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False),
     "avg_pool2d of all pixels": lambda x: functional.avg_pool2d(x, x.size()[2:]),
     "pools of all pixels, in steps": lambda x: (
@@ -95,6 +104,7 @@ class Features(nn.Module):
         return scores
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # PyTorch says so of its own
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_and_its_decomposition_are_equal_in_pytorch_and_in_the_file(name: str) -> None:
     torch.manual_seed(0)
@@ -109,6 +119,7 @@ def test_an_operator_and_its_decomposition_are_equal_in_pytorch_and_in_the_file(
         assert np.allclose(OnnxModel(content).scores(x[:number].numpy()), expected[:number].numpy(), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 def test_every_decomposition_is_tried() -> None:
     used = set()
 
