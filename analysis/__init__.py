@@ -2,6 +2,7 @@
 
 - `run`: reads a run directory back
 - `pareto`: computes dominance, frontier, hypervolume, and parity with the reference
+- `status`: tells how far a run is, and whether its search is alive
 - `tables`: makes the tables behind figures and files
 - `evidence`: says what several seeds on the same images prove
 - `export`: exports recipes and models

@@ -191,7 +191,7 @@ def _carried_out(lease: "Lease", search: Searching) -> "Results":
     with INTERRUPTS.listening(lambda: say(f"Interrupted. search.resume_run({str(folder)!r}) goes on with it.")):
         run, _ = carry_out(lease, search)
     from analysis.results.results import Results
-    from analysis.run.status import left_unfinished
+    from analysis.status.words import left_unfinished
     from search.record.derived_files import conclude
 
     unfinished = left_unfinished(run)

@@ -25,7 +25,7 @@ FLOORS = {
     "models data attacks losses compute channels pruning compression evaluation ensemble assessment conditions "
     "deployment recipe checkpoints training execution estimation network_check trainable",
     "cluster": "object_cache connection placement doctor",
-    "analysis": "run pareto evidence tables export bundle comparison report results",
+    "analysis": "run pareto status evidence tables export bundle comparison report results",
     "search": "failures study events recipes remote resume surrogate gain samplers halving monitoring record running "
     "reproduce preflight drafting simulation evaluating confirm tidying api cli __main__",
 }

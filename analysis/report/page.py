@@ -20,8 +20,8 @@ from analysis.pareto.parity import verdict
 from analysis.report.epsilon_curves import axis_words, epsilon_curves
 from analysis.report.frontier_chart import title
 from analysis.report.page_data import PARAM, endings, page_data
-from analysis.run.status import left_unfinished
 from analysis.run.trials import Run
+from analysis.status.words import left_unfinished
 from analysis.tables.rungs import rung_rows, rung_table
 from trainables.evaluation.config import attack_words, threat_words
 

@@ -7,6 +7,5 @@
 - `impossible`: finds values in a trial's record that no search writes
 - `sessions`: reads when drivers worked on a run, and for how long
 - `extensions`: reads by how much the search's budget was extended
-- `status`: tells how far a run is, and whether its search is alive
 - `summary`: sums a recipe up in a few words
 """

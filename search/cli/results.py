@@ -25,8 +25,9 @@ def status(run: str, as_json: bool, watched: bool) -> None:
             raise click.UsageError("--json prints once, so it goes without --watch")
         watch(Folder(run))
         return
-    from analysis.run.status import status_data, status_lines, status_of
     from analysis.run.trials import read_run
+    from analysis.status.status import status_data, status_of
+    from analysis.status.words import status_lines
     from search.resume.comparison import changed_code
 
     found = read_run(Folder(run), curves=False)
@@ -208,8 +209,8 @@ def reproduce(recipe: str, force: bool) -> None:
 def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
     prepare(None)
-    from analysis.run.status import left_unfinished
     from analysis.run.trials import read_run
+    from analysis.status.words import left_unfinished
     from search.failures import storage_watched
     from search.record import derived_files
     from trainables.storage import Folder

@@ -171,7 +171,7 @@ def _watch(lease: "Lease", started: float, search: Searching) -> None:
         MachineFault: trials were left unfinished, since their processes or nodes were lost; what finished is reported.
     """
     from analysis.export.selection import first_pick
-    from analysis.run.status import left_unfinished
+    from analysis.status.words import left_unfinished
 
     folder = lease.run
     OUTPUTS.excuse()

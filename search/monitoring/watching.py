@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from analysis.run.extensions import read_extensions
 from analysis.run.sessions import read_sessions
-from analysis.run.status import Phase, Status, status_lines, status_of
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial, read_run
+from analysis.status.status import Phase, Status, status_of
+from analysis.status.words import status_lines
 from search.monitoring.sketch import PLAIN, Marks, bar, sketch
 from search.resume.extension import extended, spent_of
 from search.study.algorithms import Budget

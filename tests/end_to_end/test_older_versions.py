@@ -17,8 +17,9 @@ from analysis.export.selection import CHOICES, pick
 from analysis.pareto.frontier import frontier
 from analysis.pareto.reference_point import BEFORE
 from analysis.run.sessions import End, read_sessions
-from analysis.run.status import status_lines, status_of
 from analysis.run.trials import Run, read_run
+from analysis.status.status import status_of
+from analysis.status.words import status_lines
 from search.recipes.fixed import FixedRecipes
 from search.record.derived_files import conclude, derive
 from search.record.run_directory import begun_run

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.run.status import Phase, status_of
 from analysis.run.trials import read_run
+from analysis.status.status import Phase, status_of
 from tests.support.command import SMALL, start_search, temper
 from tests.support.faults import outcomes, until
 from trainables.storage import Folder

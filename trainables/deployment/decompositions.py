@@ -98,8 +98,8 @@ def _padded(axes: int, convolve: Callable[..., Tensor]) -> Callable[..., Tensor]
     ) -> Tensor:
         if padding != "same":
             return convolve(x, weight, bias, stride, padding, dilation, groups)
-        spread = dilation if isinstance(dilation, Sequence) else (dilation,) * axes
-        spread = spread * axes if len(spread) == 1 else spread
+        given = list(dilation) if isinstance(dilation, Sequence) else [dilation]
+        spread = given * axes if len(given) == 1 else given
         missing = [int(step) * (int(length) - 1) for step, length in zip(spread, weight.shape[-axes:], strict=True)]
         if not any(pixels % 2 for pixels in missing):
             return convolve(x, weight, bias, stride, [pixels // 2 for pixels in missing], dilation, groups)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.run.status import status_of
 from analysis.run.trials import Run, read_run
+from analysis.status.status import status_of
 from search.monitoring.sketch import PLAIN, Marks, bar, sketch
 from search.monitoring.watching import frame, marks_of, spending, watch
 from search.study.algorithms import Budget

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from analysis.run.extensions import Extension, Spent, read_extensions, write_extension
-from analysis.run.status import status_of
 from analysis.run.trials import read_run
+from analysis.status.status import status_of
 from search.resume.extension import check_extension, extended, read_amounts, spent_of
 from search.study.loading import load
 from tests.support.run_directories import add, start

@@ -6,8 +6,9 @@ from ray.tune.search import Searcher
 
 from analysis.run.losses import last_loss
 from analysis.run.sessions import End, read_sessions
-from analysis.run.status import left_unfinished, status_lines, status_of
 from analysis.run.trials import read_run
+from analysis.status.status import status_of
+from analysis.status.words import left_unfinished, status_lines
 from search.events import Proposal
 from search.record.driver_session import driver_session
 from search.record.recorder import Record

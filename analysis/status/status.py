@@ -6,15 +6,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from analysis.pareto.frontier import eligible
 from analysis.run.extensions import planned_after, read_extensions
 from analysis.run.sessions import End, last_written, read_sessions
-from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
-from trainables.evaluation.chance import at_chance
 from trainables.execution.ending import State
 
 QUIET_EPOCHS = 5  # a search that has written nothing for so many times its longest epoch is taken for dead …
-MOST_TOLD = 5  # trials that were left unfinished are told one by one
 QUIET_SECONDS = 120.0  # … but not before so many seconds
 
 
@@ -97,7 +95,7 @@ def _patience(running: tuple[Trial, ...]) -> float:
 
 def status_data(run: Run, status: Status) -> dict[str, Any]:
     """Return a status as plain data for programs: counts by state, what runs, and the most robust proposal."""
-    best = _best(run)
+    best = best_proposal(run)
     return {
         "run": str(run.folder),
         "phase": status.phase.value,
@@ -123,83 +121,8 @@ def status_data(run: Run, status: Status) -> dict[str, Any]:
     }
 
 
-def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[str]:
-    """Return a status as lines for people to read; `now` as for `status_of`."""
-    states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
-    of = f" of {status.planned}" if status.planned else ""
-    running = "running" if status.phase is Phase.RUNNING else "unfinished"
-    counts = f"{status.ended.total()}{of} recipes ended ({states}), {len(status.running)} {running}"
-    lines = [f"{run.folder}: {counts}"]
-    wide = max((len(trial.name or trial.role) for trial in status.running), default=0)
-    lines += [
-        f"  {trial.name or trial.role:{wide}s}  {_progress(trial, status.phase)}  {summary(trial.recipe)}"
-        for trial in status.running
-    ]
-    if (best := _best(run)) is not None:
-        score, flops = best.metrics["robust_accuracy"], best.metrics["train_flops"]
-        reference = run.reference
-        share = f" = {flops / reference.metrics['train_flops']:.1%} of the reference" if reference else ""
-        lines.append(f"most robust proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
-    return lines + _phase_lines(run, status, now or datetime.now(UTC))
-
-
-def _best(run: Run) -> Trial | None:
-    """Return the most robust proposal that is better than chance; None: there is none."""
-    proposed = [
-        trial for trial in run.trials if trial.role == "proposed" and trial.metrics and at_chance(trial.metrics) is None
-    ]
-    return max(proposed, key=lambda trial: trial.metrics["robust_accuracy"], default=None)
-
-
-def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
-    """Say what the search is doing, and which command goes on with it."""
-    ago = "" if status.since is None else f" {_ago(max(0.0, (now - status.since).total_seconds()))} ago"
-    host = "" if status.host is None else f" on {status.host}"
-    why = "" if status.reason is None else f": {status.reason}"
-    goes_on = f"`temper resume {run.folder.typed}` goes on with it."
-    match status.phase:
-        case Phase.RUNNING:
-            last = "nothing written yet" if status.silent is None else f"last written {_ago(status.silent)} ago"
-            return [f"running{host}; {last}"]
-        case Phase.FINISHED:
-            if run.folder.exists("report.html"):
-                return [f"finished{ago}{why}; report {run.folder.child('report.html')}"]
-            return [f"finished{ago}{why}; `temper report {run.folder.typed}` writes its report."]
-        case Phase.INTERRUPTED | Phase.FAILED:
-            return [f"{status.phase.value}{ago}{host}{why}", goes_on]
-        case Phase.DEAD:
-            since = "" if status.since is None else f" since {status.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC,{ago}"
-            unsure = "" if status.host else ", or its budget ended it, which its version of Temper did not record"
-            return [f"dead{since}: its driver{host} was killed or lost{unsure}", goes_on]
-
-
-def left_unfinished(run: Run) -> str | None:
-    """Return which trials a search has left unfinished, why, and what goes on with them; None if there are none.
-
-    The search must have ended.
-    """
-    left = [trial for trial in run.trials if trial.lost is not None]
-    if not left:
-        return None
-    told = "; ".join(f"{one.name or one.role} ({summary(one.recipe)}): {one.lost}" for one in left[:MOST_TOLD])
-    more = f"; and {len(left) - MOST_TOLD} more" if len(left) > MOST_TOLD else ""
-    trials = "1 trial was" if len(left) == 1 else f"{len(left)} trials were"
-    return (
-        f"{run.folder}: {trials} left unfinished, and what needs them did not run. {told}{more}. What finished is "
-        f"kept: `temper resume {run.folder.typed}` goes on with the rest. Where memory ran out, free some first."
-    )
-
-
-def _progress(trial: Trial, phase: Phase) -> str:
-    epochs = trial.recipe["schedule"]["epochs"]
-    score = trial.history[-1].get("robust_accuracy") if trial.history else None
-    reached = f", robust {score:.3f}" if score is not None else ""
-    lost = f", {trial.lost}" if trial.lost is not None and phase is not Phase.RUNNING else ""
-    return f"epoch {len(trial.history)} of {epochs}{reached}{lost}"
-
-
-def _ago(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def best_proposal(run: Run) -> Trial | None:
+    """Return the most robust proposal that is better than chance and breaks no constraint; None: there is none."""
+    proposed = [trial for trial in run.trials if trial.role == "proposed" and trial.metrics]
+    ranked = sorted(proposed, key=lambda trial: trial.metrics["robust_accuracy"], reverse=True)
+    return next((trial for trial in ranked if eligible(run, trial)), None)

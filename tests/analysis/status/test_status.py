@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.run.status import Phase, Status, status_lines, status_of
 from analysis.run.trials import Run, read_run
+from analysis.status.status import Phase, Status, status_data, status_of
+from analysis.status.words import status_lines
 from tests.support.run_directories import BEGUN, add, drive, start, worked_example
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -40,6 +41,18 @@ def test_it_is_said_for_people(tmp_path: Path) -> None:
         "prune 50% l1 global · N-FGSM ε 0.2 · 6 epochs · lr 0.1",
         "running; last written 40 s ago",
     ]
+
+
+def test_the_most_robust_proposal_keeps_the_constraints(tmp_path: Path) -> None:
+    bound = {"metric": "clean_accuracy", "at_least": True, "bound": 0.9, "of_dense": False}
+    start(tmp_path, constraints=[bound])
+    add(tmp_path, "a", number=0, robust=0.6, metrics={"clean_accuracy": 0.8})
+    run = read_run(Folder(str(tmp_path)))
+    assert status_data(run, look(run, 0))["best"] is None
+    assert not any("most robust" in line for line in status_lines(run, look(run, 0)))
+    add(tmp_path, "b", number=1, robust=0.5, metrics={"clean_accuracy": 0.95})
+    run = read_run(Folder(str(tmp_path)))
+    assert status_data(run, look(run, 0))["best"]["id"] == "b"
 
 
 def lines(run: Run, after: float) -> list[str]:
