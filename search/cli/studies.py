@@ -104,7 +104,7 @@ def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) 
 
 def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> None:
     """Check whether this machine could run a study, and the network if `tries`."""
-    from search.preflight.study_check import check_resources_here, other_norms
+    from search.preflight.study_check import check_resources_here, oddities
 
     try:
         check_resources_here(study)
@@ -116,7 +116,7 @@ def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> 
 
         check_studys_network(study, load_splits(study.data), say)
     else:
-        for warning in other_norms(study):
+        for warning in oddities(study):
             say(f"warning: {warning}")
 
 

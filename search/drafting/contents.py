@@ -1,7 +1,7 @@
 """Writes a study as commented YAML."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -14,6 +14,8 @@ from trainables.data.config import Data
 
 SHORTEST = 0.2  # epochs of the shortest proposal, as a share of the reference's
 ORDINARY = 1 / 3  # epochs of ordinary training, as a share of the reference's adversarial ones
+WIDER = 1.2  # largest epsilon to train with, as a share of the threat model's …
+MOST_EPSILON: Mapping[Norm, float] = {"linf": 0.5, "l2": math.inf}  # … but not more than a study may say
 BATCH = 128
 FEW_IMAGES = 5000  # training images below which batches are half as large, so that an epoch has steps enough
 
@@ -78,6 +80,7 @@ class Contents:
             batch=batch,
             batches=f"batch_size: {batch}" + (", optimizer: adamw" if self.has_attention else ""),
             fast={"linf": "n_fgsm", "l2": "pgd"}[self.norm],
+            most_epsilon=min(WIDER * self.epsilon, MOST_EPSILON[self.norm]),
             rate=0.001 if self.has_attention else 0.1,
         )
 

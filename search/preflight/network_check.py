@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.preflight.study_check import other_norms
+from search.preflight.study_check import oddities
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -47,7 +47,7 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     """
     subject = subject_of(study, splits)
     dark = darkness(splits.train.images, study.data.name)
-    warnings = [f"warning: {one}" for one in ([dark] if dark else []) + other_norms(study)]
+    warnings = [f"warning: {one}" for one in ([dark] if dark else []) + oddities(study)]
     normalized = None if study.pretrained is None else normalization(study.model, subject.pixels)
     notes = [] if normalized is None else [f"note: {normalized}"]
     lines = [*warnings, *notes, *lines_of(check_network(subject, say))]

@@ -33,7 +33,12 @@ def check_study(study: Study) -> int:
     return planned_proposals(study, fixed)
 
 
-def other_norms(study: Study) -> list[str]:
+def oddities(study: Study) -> list[str]:
+    """Return what a study says that is allowed and rarely meant, as warnings."""
+    return [*_other_norms(study), *_never_reached(study)]
+
+
+def _other_norms(study: Study) -> list[str]:
     """Return a warning if a study trains against attacks of another norm than it scores with; empty if it does not.
 
     That is allowed, as training against one norm protects against the other a little, but rarely meant. Attacks that
@@ -53,6 +58,14 @@ def other_norms(study: Study) -> list[str]:
         return []
     trained, keys = next(norms[key] for key in others), ", ".join(others)
     return [f"robustness is scored in {scored}, but trained for in {trained}, which norm: {scored} changes: {keys}"]
+
+
+def _never_reached(study: Study) -> list[str]:
+    """Return a warning if a study wants more proposals first than its budget has trials for."""
+    wanted, allowed = len(study.first), study.budget.trials
+    if allowed is None or wanted <= allowed:
+        return []
+    return [f"first lists {wanted} proposals, of which budget.trials lets {allowed} run"]
 
 
 def check_resources_here(study: Study) -> None:

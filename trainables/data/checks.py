@@ -164,17 +164,20 @@ def check_classes(labels: NDArray[np.int64], validation_size: int, name: str, na
         logger.warning("%s has no image of the %s: the network has outputs for it all the same", name, told(holes))
 
 
-def check_left(labels: NDArray[np.int64], train: NDArray[np.intp], name: str, names: Sequence[str] = ()) -> None:
-    """Says which classes have no training image left, because `train_size` takes only some of the images.
+def check_left(
+    labels: NDArray[np.int64], train: NDArray[np.intp], name: str, names: Sequence[str] = (), key: str = "train_size"
+) -> None:
+    """Says which classes have no training image left, because a key of the study takes only some of the images.
 
     Args:
         labels: class numbers of all images.
         train: positions of the images that are trained on.
         name: name of the data set in messages.
         names: names of the classes, if they have any.
+        key: that key.
     """
     if len(missing := np.setdiff1d(labels, labels[train])):
-        logger.warning("%s: train_size leaves no training image of the %s", name, _told(missing, names))
+        logger.warning("%s: %s leaves no training image of the %s", name, key, _told(missing, names))
 
 
 def _told(some: NDArray[Any], names: Sequence[str]) -> str:

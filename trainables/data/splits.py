@@ -131,7 +131,7 @@ def divided(found: Arrays, data: Data) -> Splits:
         np.arange(len(labels)), test_size=data.validation_size, random_state=data.split_seed, stratify=labels
     )
     train = train[: data.train_size]
-    check_left(labels, train, data.name, names)
+    check_left(labels, train, data.name, names, "validation_size" if data.train_size is None else "train_size")
     return Splits(
         Examples(taken(images, train), np.ascontiguousarray(labels[train])),
         Examples(taken(images, validation), np.ascontiguousarray(labels[validation])),

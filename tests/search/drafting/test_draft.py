@@ -133,6 +133,11 @@ def test_a_network_is_looked_at_and_a_study_is_written_for_it(model: str, norm: 
         assert seen.found[0] == "no channel of it can be removed, so the study searches over bits"
 
 
+def test_the_largest_epsilon_there_is_can_be_drafted() -> None:
+    seen = look(Wish("mine", "drafted_networks:linear", "digits", epsilon=0.45), print)
+    assert all(study["space"]["perturbation"]["epsilon"]["high"] == 0.5 for study in texts(seen))  # type: ignore[index]
+
+
 def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(folder: str) -> None:
     seen = look(Wish("scans", "drafted_networks:grouped", folder), print)
     (study, *_) = texts(seen)

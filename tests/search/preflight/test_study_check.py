@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.preflight import study_check
-from search.preflight.study_check import check_resources_here, check_study, other_norms
+from search.preflight.study_check import check_resources_here, check_study, oddities
 from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -33,11 +33,19 @@ def test_every_name_that_cannot_be_had_is_told_at_once() -> None:
 
 
 def test_training_for_another_norm_than_the_scored_one_is_said() -> None:
-    assert all(other_norms(load(name)) == [] for name in shipped())
+    assert all(oddities(load(name)) == [] for name in shipped())
     l2 = "threat_model={norm: l2, epsilon: 0.5}"
     changed = "robustness is scored in l2, but trained for in linf, which norm: l2 changes: "
-    assert other_norms(study(l2)) == [f"{changed}baselines.0.perturbation, space.perturbation"]  # others are N-FGSM
-    assert other_norms(study(l2, "baselines.0.perturbation.norm=l2")) == [f"{changed}space.perturbation"]
+    assert oddities(study(l2)) == [f"{changed}baselines.0.perturbation, space.perturbation"]  # others are N-FGSM
+    assert oddities(study(l2, "baselines.0.perturbation.norm=l2")) == [f"{changed}space.perturbation"]
+
+
+def test_first_proposals_that_no_trial_is_left_for_are_said() -> None:
+    first = "first=[{epochs: 10}, {epochs: 11}, {epochs: 12}]"
+    assert oddities(study(first, "budget.trials=3")) == []
+    assert oddities(study(first, "budget.trials=2")) == [
+        "first lists 3 proposals, of which budget.trials lets 2 run",
+    ]
 
 
 def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,9 @@ def test_names_that_lie_unused_change_nothing_and_equal_names_are_refused_if_the
     assert fitting(named("cat", "cat", "bee"), twice, "data").labels.tolist() == [0, 1, 2] * 2
 
 
-def test_a_class_that_train_size_takes_away_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_that_train_size_takes_away_still_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "rare_data.py").write_text(
         "import numpy as np\n"
         "def load(split):\n"
@@ -162,6 +164,10 @@ def test_a_class_that_train_size_takes_away_still_counts(tmp_path: Path, monkeyp
     assert {0, 1} in labels, "in some of these splits the rare class is left out"
     assert [one.classes for one in found] == [3] * 6
     assert load_test(cut[0], found[0]).labels.max() == 2
+    assert "rare_data:load: train_size leaves no training image of the class 2" in caplog.text
+    caplog.clear()
+    assert load_splits(Data(name="rare_data:load", validation_size=97)).classes == 3
+    assert "validation_size leaves no training image" in caplog.text
 
 
 def test_images_that_are_no_data_sets_have_the_classes_that_they_have() -> None:
