@@ -68,6 +68,7 @@ def _member(trial: Trial, compute: str) -> dict[str, Any]:
         "id": trial.id,
         "role": trial.role,
         "robust_accuracy": metric(trial, "robust_accuracy"),
+        "estimated_robust_accuracy": trial.estimate.get("robust_accuracy"),
         "flops": metric(trial, compute),
     }
 

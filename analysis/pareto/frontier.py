@@ -86,6 +86,15 @@ def eligible(run: Run, trial: Trial) -> bool:
     return at_chance(trial.metrics) is None and feasible(run, trial)
 
 
+def excluded(run: Run, trial: Trial) -> str | None:
+    """Return why a finished trial may not be on the frontier, in words; None where it may."""
+    broken = [bound["text"] for bound in run.info.get("constraints", ()) if not excess(run, trial, bound) <= 0]
+    if broken:
+        return f"breaks {' and '.join(broken)}"
+    chance = at_chance(trial.metrics)
+    return None if chance is None else f"no better than chance: {chance}"
+
+
 def feasible(run: Run, trial: Trial) -> bool:
     """Return whether a finished trial satisfies every constraint of the run.
 

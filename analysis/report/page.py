@@ -47,7 +47,9 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         grid: the PNG file of its grid; None: it has no grid.
         confirmations: its confirmations.
     """
-    template = Environment(autoescape=True).from_string(_asset("page.html.j2"))
+    environment = Environment(autoescape=True)
+    environment.policies["json.dumps_kwargs"] = {}  # in order: the first of several is the chief one
+    template = environment.from_string(_asset("page.html.j2"))
     data = page_data(run, table) | {"epsilons": [_epsilons(one) for one in confirmations]}
     return template.render(
         style=_asset("page.css"),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.export.selection import first_pick, pick
-from analysis.pareto.frontier import CANDIDATES, compute_metric
+from analysis.pareto.frontier import CANDIDATES, compute_metric, excluded
 from analysis.pareto.growth import growth
 from analysis.pareto.reference_point import least_of, reference_point_of
 from analysis.report.attacked_sheets import attacked_sheets
@@ -19,6 +19,7 @@ from analysis.report.frontier_chart import ESTIMATED, staircase
 from analysis.run.summary import summary
 from analysis.run.trials import IMPORTANCES, Run, Trial
 from analysis.tables.trials import some_of
+from trainables.evaluation.chance import learnt_nothing
 from trainables.evaluation.config import attack_words
 from trainables.evaluation.metrics import METRICS
 from trainables.evaluation.remarks import remarks
@@ -127,13 +128,38 @@ def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, 
     rows = [
         {**known.get(trial.id, {"on_frontier": False, "eligible": False, "in_region": True})}
         | {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe)}
-        | {"state": ": ".join([trial.stands, *([trial.reason] if trial.reason else remarks(trial.metrics))])}
+        | _standing(run, trial)
         | {"seconds": trial.seconds or None, "complete": bool(trial.metrics), "candidate": trial.role in CANDIDATES}
-        | {f"{PARAM}{name}": value for name, value in trial.params.items()}
+        | {f"{PARAM}{name}": _chosen(value) for name, value in trial.params.items()}
         for trial in shown
     ]
     keys = list(dict.fromkeys(["id", *(key for row in rows for key in row)]))
     return {key: [_plain(row.get(key)) for row in rows] for key in keys}
+
+
+def _standing(run: Run, trial: Trial) -> dict[str, str | None]:
+    """Return how a trial stands, in words, and why it may not be on the frontier, if it has finished and may not."""
+    why = excluded(run, trial) if trial.metrics and trial.role in CANDIDATES else None
+    said = learnt_nothing(trial.metrics) is not None  # which is among the remarks
+    reasons = [trial.reason] if trial.reason else [*([] if why is None or said else [why]), *remarks(trial.metrics)]
+    return {"state": ": ".join([trial.stands, "; ".join(reasons)][: 1 + bool(reasons)]), "excluded": why}
+
+
+def _chosen(value: Any) -> Any:
+    """Return a choice as the page shows it: none as a word, since nothing stands for what was not asked for.
+
+    A part of a recipe, which the sampler knows by its JSON, is shown as its kind and settings.
+    """
+    if value is None:
+        return "none"
+    if not isinstance(value, str) or not value.startswith("{"):
+        return value
+    try:
+        part = json.loads(value)
+    except ValueError:
+        return value
+    kind = part.pop("kind", None) or part.pop("method", None) or ""
+    return " ".join([kind, *(f"{name} {setting}" for name, setting in part.items() if setting is not None)]).strip()
 
 
 def _details(shown: Sequence[Trial]) -> dict[str, list[Any]]:

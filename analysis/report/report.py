@@ -28,7 +28,7 @@ def write_report(run: Run) -> None:
     """
     proven = confirmed(run)
     table = finished(run, proven)
-    members = table[table["on_frontier"]].sort_values("train_flops") if len(table) else table
+    members = table[table["on_frontier"]].sort_values("train_flops", kind="stable") if len(table) else table
     for name, content in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
         buffer = io.BytesIO()
         content.to_parquet(buffer)

@@ -74,7 +74,7 @@ class Results:
         table = self._finished
         if not len(table):
             return table
-        return table[table["on_frontier"]].sort_values("train_flops").reset_index(drop=True)
+        return table[table["on_frontier"]].sort_values("train_flops", kind="stable").reset_index(drop=True)
 
     def pick(self, what: str = "knee") -> Picked:
         """Choose one finished recipe.

@@ -189,8 +189,9 @@ def _watch(lease: "Lease", started: float, search: Searching) -> None:
     if unfinished is not None and not any(trial.metrics for trial in run.trials):
         raise MachineFault(unfinished)
     sentence = conclude(run)
+    of = "" if timing.ended == len(run.trials) else f"of {len(run.trials)} "  # after a resume, or with some unfinished
     click.echo(
-        f"\n{len(run.trials)} recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
+        f"\n{timing.ended} {of}recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
         f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
     )
     click.echo(f"\n{sentence}\n")

@@ -91,7 +91,7 @@ def train(
         update={"grid": None, "halving": None, "first": (), "budget": budget, "sampler": Sampler(kind="random")}
     )
     past = [one for one in remember(everything) if is_needed(one, {recipe.id for recipe in wanted}, parents)]
-    tally = Tally(fixed.reference.recipe.id)
+    tally = Tally(fixed)
     total = len(wanted) + sum(one.outcome is not None for one in past)
     widest = max(len(one.name) for one in fixed.further)
     progress = Progress(tally, total, capacity.slots, widest, started, terminal.line, terminal.status)

@@ -8,7 +8,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
-from analysis.pareto.frontier import metric
+from analysis.pareto.frontier import eligible, metric
 from analysis.run.trials import IMPORTANCES, Run
 from search.samplers.optuna_storage import EndedTrials, frozen_trial
 from trainables.execution.ending import State
@@ -24,13 +24,15 @@ def importances(run: Run) -> dict[str, dict[str, float]]:
     What cannot be told, since all proposals are equally good, is left out.
 
     It tells how differently a parameter is distributed among the best proposals and among all, one parameter at a time.
-    Empty where fewer than `FEWEST` proposals have finished with finite numbers.
+    All are those that may be on the frontier: what breaks a constraint or is no better than chance is not.
+    Empty where fewer than `FEWEST` of them have finished with finite numbers.
     """
     objectives = run.info["objectives"]
     finished = []
     for trial in run.trials:
         values = [metric(trial, one["metric"]) for one in objectives]
-        if trial.role == "proposed" and trial.state is State.COMPLETE and np.isfinite(values).all():
+        ended = trial.role == "proposed" and trial.state is State.COMPLETE and np.isfinite(values).all()
+        if ended and eligible(run, trial):
             finished.append(frozen_trial(trial.params, trial.distributions, trial.state, values))
     count = len(finished)
     if count < FEWEST:

@@ -55,6 +55,7 @@ class Progress(Listener):
         show: prints a line.
         status: replaces the status line at the bottom.
         busy: seconds for which trials have kept slots busy since this driver began; those before a resume do not count.
+        ended_now: number of recipes that have ended since this driver began.
     """
 
     live_only: ClassVar[bool] = True  # no line is printed twice
@@ -67,6 +68,7 @@ class Progress(Listener):
     show: Callable[[str], None]
     status: Callable[[str], None] = lambda text: None
     busy: float = field(default=0.0, init=False)
+    ended_now: int = field(default=0, init=False)
 
     def begin(self) -> None:
         """Print the header of the table that the trials' lines make up."""
@@ -89,6 +91,7 @@ class Progress(Listener):
         What is wrong with the numbers of a base or a baseline is a line of its own, since others are held against it.
         """
         self.busy += outcome.seconds
+        self.ended_now += 1
         wide = len(str(self.total))
         what = summary(proposal.recipe.model_dump(mode="json"))
         found = remarks(outcome.metrics or {})

@@ -63,7 +63,7 @@ def sketch(run: Run, width: int, height: int, marks: Marks) -> list[str]:
     first, last = (f"{10**end:.1e}" for end in across)
     lines.append(" " * (LEFT + 1) + marks.line * (width - LEFT - 1))
     lines.append(f"{'':{LEFT + 2}}{first}{f'{last} FLOPs':>{max(1, width - LEFT - 2 - len(first))}}")
-    lines.append(f"{'':{LEFT + 2}}{marks.member} frontier  {marks.baseline} baseline  {marks.other} dominated")
+    lines.append(f"{'':{LEFT + 2}}{marks.member} frontier  {marks.baseline} baseline  {marks.other} other")
     return lines
 
 

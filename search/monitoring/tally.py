@@ -1,10 +1,11 @@
 """Counts how far a search is, for the listeners that show it on the terminal and in Prometheus."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from search.events import Listener, Outcome, Proposal
-from trainables.evaluation.chance import at_chance
+from search.recipes.fixed import FixedRecipes
+from search.study.constraints import Bound, eligible
 from trainables.execution.ending import State
 
 
@@ -14,17 +15,20 @@ class Tally(Listener):
     Attributes:
         running: number of recipes that were proposed and have not ended, without those that were left unfinished.
         ended_by_state: number of recipes that have ended, by state.
-        best: final numbers of the most robust finished proposal that is better than chance; None while there is none.
+        best: final numbers of the most robust finished proposal that may be on the frontier; None while there is none.
         reference_flops: marginal compute of the reference; None until it has finished.
     """
 
-    def __init__(self, reference: str) -> None:
+    def __init__(self, fixed: FixedRecipes, constraints: Sequence[Bound] = ()) -> None:
         """Start at zero.
 
         Args:
-            reference: recipe id of the reference, the baseline to which compute is compared.
+            fixed: the fixed recipes, among them the reference, to which compute is compared, and the base.
+            constraints: bounds that the best proposal satisfies; shares of the base's numbers are not known before it
+                has finished, so a proposal that does so earlier is not the best.
         """
-        self._reference = reference
+        self._reference, self._base_id = fixed.reference.recipe.id, fixed.base.recipe.id
+        self._constraints, self._base = tuple(constraints), dict[str, float]()
         self._seconds: dict[bool, list[float]] = {True: [], False: []}  # True: of proposals; False: of fixed recipes
         self.running = 0
         self.ended_by_state: Counter[State] = Counter()
@@ -51,11 +55,16 @@ class Tally(Listener):
             return
         if proposal.recipe.id == self._reference:
             self.reference_flops = metrics["train_flops"]
-        best = self.best
-        if proposal.role != "proposed" or at_chance(metrics) is not None:
-            return
-        if best is None or metrics["robust_accuracy"] > best["robust_accuracy"]:
-            self.best = metrics
+        if proposal.role == "proposed":
+            self.best = metrics if self._may_be_best(metrics) else self.best
+        elif proposal.recipe.id == self._base_id:
+            self._base = dict(metrics)
+
+    def _may_be_best(self, metrics: Mapping[str, float]) -> bool:
+        if self.best is not None and metrics["robust_accuracy"] <= self.best["robust_accuracy"]:
+            return False
+        known = all(not bound.of_dense or bound.metric in self._base for bound in self._constraints)
+        return known and eligible(self._constraints, metrics, self._base)
 
     def mean_seconds(self) -> float | None:
         """Return the mean seconds of the proposals that have ended.

@@ -21,6 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from analysis.pareto.frontier import frontier
 from analysis.pareto.growth import hypervolume_history
+from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from analysis.tables.trials import some_of
 from search.events import Listener, Outcome, Proposal, Row
@@ -37,6 +38,7 @@ _TYPES = {
     "number": DataType.DATA_TYPE_FLOAT64,
     "string": DataType.DATA_TYPE_STRING,
 }
+Values = Mapping[str, bool | float | str]  # of a recipe's parts, by name
 _NUMBERS = itertools.count()  # of the event files of this process
 CURVES = {one.name: one.curve for one in METRICS.values() if one.curve is not None}
 
@@ -70,23 +72,33 @@ class EventFile:
         made = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
         self._add([Summary.Value(tag=tag, image=made)], step)
 
-    def hyperparameters(self, values: Mapping[str, bool | float | str], results: Iterable[str]) -> None:
-        """Add a row of TensorBoard's HParams table: the values, and the tags of the scalars that are its results."""
-        kinds = {name: _kind(value) for name, value in values.items()}
+    def hyperparameters(self, values: Values) -> None:
+        """Add a row of TensorBoard's HParams table."""
         start = SessionStartInfo()
         for name, value in values.items():
-            setattr(start.hparams[name], f"{kinds[name]}_value", value)
+            setattr(start.hparams[name], f"{_kind(value)}_value", value)
+        self._hparams(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+        end = SessionEndInfo(status=Status.STATUS_SUCCESS)
+        self._hparams(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def columns(self, rows: Iterable[Values], results: Iterable[str]) -> None:
+        """Add the columns of the HParams table: those that any row has, and the tags of the scalars that are results.
+
+        A logdir needs them once: of several, TensorBoard takes any. Without them it shows the columns of all rows, and
+        every scalar as a result.
+        """
+        kinds: dict[str, str] = {}
+        for row in rows:
+            for name, value in row.items():
+                kinds[name] = kind if kinds.get(name, kind := _kind(value)) == kind else "string"
         experiment = Experiment(
             hparam_infos=[HParamInfo(name=name, type=_TYPES[kind]) for name, kind in kinds.items()],
             metric_infos=[MetricInfo(name=MetricName(tag=tag)) for tag in results],
         )
-        end = SessionEndInfo(status=Status.STATUS_SUCCESS)
-        for tag, content in (
-            (metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),
-            (metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
-            (metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end)),
-        ):
-            self._add([Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content))])
+        self._hparams(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+
+    def _hparams(self, tag: str, content: Any) -> None:
+        self._add([Summary.Value(tag=tag, metadata=metadata.create_summary_metadata(content))])
 
     def close(self) -> None:
         """Close the file."""
@@ -172,9 +184,13 @@ def write_tensorboard(run: Run) -> None:
         _replace(run.folder, _label(trial.number, trial.name or trial.role, trial.id), made)
 
     shown = some_of(run, {trial.id for trial in frontier(run)}, MOST)
-    for_each(run.folder, rebuild, [one for one in shown if one.history and one.state is not State.RUNNING])
+    rebuilt = [one for one in shown if one.history and one.state is not State.RUNNING]
+    for_each(run.folder, rebuild, rebuilt)
     made = io.BytesIO()
-    _write_search(EventFile(made), run)
+    file = EventFile(made)
+    rows = [_hyperparameters(one.role, one.recipe) for one in rebuilt if one.metrics]
+    file.columns(rows, [_objective(name) for name in objectives])
+    _write_search(file, run)
     _replace(run.folder, "search", made)
 
 
@@ -198,9 +214,13 @@ def _write_end(
     file: EventFile, role: str, recipe: dict[str, Any], metrics: Mapping[str, float], objectives: tuple[str, ...]
 ) -> None:
     """Write the row of a finished trial in TensorBoard's HParams table."""
-    results = {f"objective/{name}": metrics[name] for name in objectives}
-    file.hyperparameters(_hyperparameters(role, recipe), results)
-    file.scalars(results, int(metrics["epochs"]))
+    file.hyperparameters(_hyperparameters(role, recipe))
+    file.scalars({_objective(name): metrics[name] for name in objectives}, int(metrics["epochs"]))
+
+
+def _objective(name: str) -> str:
+    """Return the tag of an objective's scalar."""
+    return f"objective/{name}"
 
 
 def _write_images(file: EventFile, trial: Folder, epoch: int) -> None:
@@ -213,7 +233,13 @@ def _write_images(file: EventFile, trial: Folder, epoch: int) -> None:
 
 def _hyperparameters(role: str, recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a recipe that can be searched, flat, so that one table holds fixed recipes and proposals."""
-    flat: dict[str, Any] = {"role": role, "seed": recipe["seed"]}
+    base, soft = recipe["base"], dict(recipe["distillation"] or {})
+    flat: dict[str, Any] = {"role": role, "seed": recipe["seed"], "from_base": base is not None}
+    if base is not None:
+        flat["pretraining_epochs"] = base["schedule"]["epochs"]
+    if soft:
+        soft["teacher"] = "base" if soft["teacher"] is None else summary(soft["teacher"])
+        flat |= _flat("distillation", soft)
     for group in ("compression", "quantization", "perturbation", "loss", "loop", "schedule"):
         flat |= _flat(group, recipe[group] or {})
     return flat

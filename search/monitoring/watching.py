@@ -100,7 +100,7 @@ def counts(status: Status) -> str:
 def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[str]:
     """Return what is spent of each limit, and about how long the search will go on.
 
-    The time is by the limit that is used up first, at the pace of this driver so far.
+    The time is by the limit that is used up first, at the pace of the search so far, earlier drivers included.
     """
     spent = spent_of(run)
     began, hours = (status.since, spent.hours) if status.phase is Phase.RUNNING else (None, spent.hours)
@@ -114,8 +114,7 @@ def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[st
     used = max(share for _, share in parts)
     left = ""
     if began is not None and 0 < used < 1 and spent.trials:
-        seconds = (now - began).total_seconds() * (1 - used) / used
-        left = f"; about {_length(seconds)} left at this pace"
+        left = f"; about {_length(3600 * hours * (1 - used) / used)} left at this pace"
     return [f"spent {', '.join(words for words, _ in parts)}{left}"]
 
 

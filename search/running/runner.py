@@ -55,11 +55,13 @@ class Timing:
         wall: seconds from the start of the command to the end of the last trial.
         slots: number of trials at once.
         busy: seconds for which trials kept slots busy, summed over slots.
+        ended: number of recipes that ended in that time, without those from before a resume.
     """
 
     wall: float
     slots: int
     busy: float
+    ended: int
 
     @property
     def orchestration(self) -> float:
@@ -254,7 +256,7 @@ def _run(
             closing = stack.enter_context(driver_session(folder, command, resumes=resumes, hours_before=before))
             total = planned_recipes(study, fixed)
             widest = max(len(one.name) for one in fixed)
-            tally, hypervolume = Tally(fixed.reference.recipe.id), Hypervolume.of(study, fixed)
+            tally, hypervolume = Tally(fixed, study.constraints), Hypervolume.of(study, fixed)
             progress = Progress(tally, total, at_once, widest, started, terminal.line, terminal.status)
             terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
             progress.begin()
@@ -277,7 +279,7 @@ def _run(
                     still_held=lease.check,
                     asked_to_stop=lambda: lease.asked,
                 )
-            return Timing(time.perf_counter() - started, at_once, progress.busy)
+            return Timing(time.perf_counter() - started, at_once, progress.busy, progress.ended_now)
     finally:
         terminal.status("")
         folder.child(TUNE_STATE).remove()

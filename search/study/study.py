@@ -10,7 +10,7 @@ from search.study.algorithms import AUTO, Budget, Halving, Sampler
 from search.study.constraints import Constraint
 from search.study.grid import Grid, Name
 from search.study.ranges import OneOrMore
-from search.study.resources import Resources
+from search.study.resources import ROLES, Resources
 from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
@@ -258,8 +258,12 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _can_measure_energy(self) -> Self:
-        if "energy_joules" in self.objectives and self.resources.of("proposed").device != "cuda":
-            raise ValueError("objectives: got energy_joules with resources.gpu 0, expected a GPU, whose meter is read")
+        without = [role for role in ROLES if self.resources.of(role).device != "cuda"]
+        if "energy_joules" in self.objectives and without:
+            where = "" if len(without) == len(ROLES) else f" for {', '.join(without)}"
+            raise ValueError(
+                f"objectives: got energy_joules with resources.gpu 0{where}, expected a GPU, whose meter is read"
+            )
         return self
 
     @field_validator("objectives")

@@ -2,6 +2,7 @@
 // The charts below the table: growth of the hypervolume, parallel coordinates, slices, and learning curves.
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f"];
 const SCALES = { light: "Cividis", dark: [[0, "#5b6f9c"], [0.5, "#a8a890"], [1, "#ffe45c"]] };
+const NOTHING = "–"; // of a parameter that was not asked for
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 const proposals = rows.filter((row) => row.complete && row.role === "proposed");
 const params = data.columns.filter((column) => column.key.startsWith("param.") && proposals.some((row) => row[column.key] !== null));
@@ -25,8 +26,8 @@ function dimension(column, some) {
   const there = values.filter((value) => value !== null && value !== undefined);
   const words = there.some((value) => typeof value !== "number");
   if (words) {
-    const names = [...new Set(values.map((value) => (value == null ? "none" : String(value))))].sort();
-    return { label: column.label, tickvals: names.map((_, place) => place), ticktext: names, values: values.map((value) => names.indexOf(value == null ? "none" : String(value))) };
+    const names = [...new Set(values.map((value) => (value == null ? NOTHING : String(value))))].sort();
+    return { label: column.label, tickvals: names.map((_, place) => place), ticktext: names, values: values.map((value) => names.indexOf(value == null ? NOTHING : String(value))) };
   }
   const [low, high] = [Math.min(...there), Math.max(...there)];
   const below = low - 0.12 * (high - low || 1);
@@ -34,7 +35,7 @@ function dimension(column, some) {
   const missing = there.length < values.length;
   return {
     label: column.label, range: [missing ? below : low, high === low ? low + 1 : high], values: values.map((value) => value ?? below),
-    tickvals: missing ? [below, ...ticks] : ticks, ticktext: [...(missing ? ["none"] : []), ...ticks.map((value) => written(column.key, value))],
+    tickvals: missing ? [below, ...ticks] : ticks, ticktext: [...(missing ? [NOTHING] : []), ...ticks.map((value) => written(column.key, value))],
   };
 }
 
@@ -52,6 +53,10 @@ function drawParallel() {
   const decades = proposals.map((row) => ({ decades: row.train_flops > 0 ? Math.log10(row.train_flops) : null }));
   const dimensions = chosen.map((column) => (column.key === "train_flops"
     ? dimension({ key: "decades", label: "log10 FLOPs" }, decades) : dimension(column, proposals)));
+  // What is brushed stays so when the chart is drawn anew, as for another theme.
+  (byPlace("parallel").data?.[0].dimensions ?? []).forEach((before, number) => {
+    if (before.constraintrange) dimensions[number].constraintrange = before.constraintrange;
+  });
   const width = Math.max(byPlace("parallel").parentElement.clientWidth, 95 * dimensions.length);
   const trace = {
     type: "parcoords", dimensions, labelfont: { size: 11 }, tickfont: { size: 10, color: colour("ink") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" },
@@ -85,7 +90,9 @@ function drawSlices() {
   const traces = params.map((column, number) => {
     const here = some.filter((row) => row[column.key] !== null && row[column.key] !== undefined);
     const suffix = number ? String(number + 1) : "";
-    more[`xaxis${suffix}`] = { title: { text: column.label, font: { size: 12 } }, tickfont: { size: 10 }, nticks: 5 };
+    const words = here.some((row) => typeof row[column.key] !== "number");
+    const kind = words ? { type: "category", categoryorder: "category ascending" } : {};
+    more[`xaxis${suffix}`] = { title: { text: column.label, font: { size: 12 } }, tickfont: { size: 10 }, nticks: 5, ...kind };
     more[`yaxis${suffix}`] = { tickfont: { size: 10 }, matches: number ? "y" : undefined, title: number % across ? undefined : { text: "robust", font: { size: 12 } } };
     return {
       type: "scatter", mode: "markers", xaxis: `x${suffix}`, yaxis: `y${suffix}`, x: here.map((row) => row[column.key]), y: here.map((row) => row.robust_accuracy),
@@ -116,12 +123,16 @@ function whenSeen(id, draw, names) {
   const place = byPlace(id);
   if (!place) return;
   let seen = false;
-  new IntersectionObserver((entries, watching) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const show = () => {
     watching.disconnect();
+    if (!seen) draw();
     seen = true;
-    draw();
-  }, { rootMargin: "300px" }).observe(place);
+  };
+  const watching = new IntersectionObserver((entries) => {
+    if (entries.some((entry) => entry.isIntersecting)) show();
+  }, { rootMargin: "300px" });
+  watching.observe(place);
+  addEventListener("beforeprint", show);
   onChange(names, () => seen && draw());
 }
 

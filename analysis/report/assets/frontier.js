@@ -92,6 +92,8 @@ function drawFrontier() {
     });
   }
   const drawn = Plotly.react(chart, traces, layout({
+    // What is zoomed to stays while the axis and what is drawn are the same, as when a point is pinned.
+    uirevision: JSON.stringify([state.axis, state.text, state.brush ? [...state.brush] : null]),
     height: 520, shapes, annotations: [], hovermode: "closest", dragmode: "pan", margin: { l: 65, r: 15, t: 34, b: 55 },
     xaxis: { type: "log", title: { text: data.axes[state.axis] }, range: spanOf(some.map((row) => row[state.axis]), true), exponentformat: "power", dtick: 1 },
     yaxis: { title: { text: `robust accuracy, ${data.attack}` }, range },

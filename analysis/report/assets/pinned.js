@@ -17,6 +17,7 @@ function recipeOf(row) {
 
 function standing(row) {
   if (!row.complete) return row.state;
+  if (row.excluded) return `not on the frontier: ${row.excluded}`;
   const where = row.on_frontier ? "on the frontier" : row.role === "base" ? "the ordinary base" : "dominated";
   return row.in_region ? where : `${where}, outside the region that the study asks for`;
 }

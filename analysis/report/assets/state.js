@@ -41,7 +41,10 @@ function written(key, value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
-  if (/_ratio$/.test(key) && !key.startsWith("param.")) return `${(100 * value).toFixed(1)}%`;
+  if (/_ratio$/.test(key) && !key.startsWith("param.")) {
+    const percent = 100 * value;
+    return `${percent > 0 && percent < 0.095 ? percent.toPrecision(2) : percent.toFixed(1)}%`;
+  }
   if (/flops|bitops|joules/.test(key)) return value ? value.toExponential(2).replace("e+", "e") : "0";
   if (/accuracy|stderr|confirmed_(low|high)|share/.test(key)) return value.toFixed(3);
   if (/seconds$/.test(key)) return value.toFixed(1);

@@ -197,16 +197,32 @@ def test_it_is_told_in_lines_as_data_and_as_a_page(tmp_path: Path) -> None:
     assert text[1].startswith("Held by <b>one: its reference has 0.800 for 1e+10 FLOPs; the region lies above 0.200")
     assert any(line.split() == ["on", "the", "joint", "frontier", "2", "of", "3", "1", "of", "1"] for line in text)
     data = json.loads(json.dumps(words.as_json(found)))
-    assert data["runs"][1]["best"]["0.25"] == {"id": "x", "role": "proposed", "robust_accuracy": 0.79, "flops": 1.5e9}
+    assert data["runs"][1]["best"]["0.25"] == {
+        "id": "x", "role": "proposed", "robust_accuracy": 0.79, "estimated_robust_accuracy": None, "flops": 1.5e9,
+    }  # fmt: skip
     assert [one["joint"] for one in data["runs"][0]["frontier"]] == [True, False, True]
     assert data["reference_point"]["compute"] == pytest.approx(1.1e10)
     html = page.page(found)
     assert "<b>one" not in html
     assert "&lt;b&gt;one" in html
     figure = page.frontiers(found)
-    assert np.array(figure.data[1].x).tolist() == [1.5e9]
-    assert [symbol.endswith("-open") for symbol in figure.data[0].marker.symbol] == [False, True, False]
+    lines, marks = figure.data[::2], figure.data[1::2]
+    assert np.array(marks[1].x).tolist() == np.array(lines[1].x).tolist() == [1.5e9]
+    assert [symbol.endswith("-open") for symbol in marks[0].marker.symbol] == [False, True, False]
+    assert "estimates" not in html
     assert page.growths(found).data[1].y[-1] == found.sides[1].growth.hypervolume[-1]
+
+
+def test_marks_lie_where_recipes_were_measured_and_lines_where_they_are_estimated(tmp_path: Path) -> None:
+    sides = [first(tmp_path / "one"), second(tmp_path / "two")]
+    proposed = [one.id for one in sides[1].trials if one.role == "proposed"]
+    estimates = {"robust_accuracy": 0.75, "robust_accuracy_stderr": 0.01}
+    found = compare([sides[0], sides[1].estimated(dict.fromkeys(proposed, estimates))])
+    line, marks = page.frontiers(found).data[2:4]
+    assert (np.array(line.y).tolist(), np.array(marks.y).tolist()) == ([0.75], [0.79])
+    assert marks.text[0].endswith("<br>estimated 0.750")
+    assert "estimates of the searches" in page.page(found)
+    assert words.as_json(found)["runs"][1]["frontier"][0]["estimated_robust_accuracy"] == 0.75
 
 
 def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:

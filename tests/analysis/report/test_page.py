@@ -258,6 +258,9 @@ def test_a_brush_over_the_parallel_coordinates_filters_frontier_and_table(page: 
     kept = rows(page)
     assert 0 < len(kept) < 30
     assert marks(page) == len(kept)
+    page.click("#theme")  # in another theme it is drawn anew, and brushed as before
+    page.wait_for_function("() => document.querySelector('#parallel').data[0].dimensions[0].constraintrange")
+    assert rows(page) == kept
 
 
 def test_curves_of_ticked_rows_are_drawn(page: Page) -> None:

@@ -43,6 +43,19 @@ def test_what_scores_follow_matters_most_for_each_objective(tmp_path: Path) -> N
     assert found["robust_accuracy"]["matters"] > 0.8
 
 
+def test_what_breaks_a_constraint_is_none_of_the_best(tmp_path: Path) -> None:
+    """Beyond costs of a half, robustness follows costs, and only those that matter are allowed."""
+    start(tmp_path, constraints=[{"metric": "train_flops", "at_least": False, "bound": 1.5e9, "of_dense": False}])
+    drawn = np.random.default_rng(0)
+    for number in range(60):
+        params: dict[str, Any] = {name: float(drawn.uniform()) for name in ("matters", "costs")}
+        robust = 0.5 + params["costs"] / 2 if params["costs"] > 0.5 else params["matters"] / 2
+        costs = {"robust": robust, "flops": 1e9 * (1 + params["costs"])}
+        add(tmp_path, f"p{number}", number=number, **costs, params=params, distributions=dict.fromkeys(params, UNIT))
+    found = importances(read_run(Folder(str(tmp_path))))
+    assert found["robust_accuracy"]["matters"] > 0.8
+
+
 def test_trials_that_are_not_copied_tell_what_optunas_own_study_tells(tmp_path: Path) -> None:
     run = run_of(tmp_path, 60)
     study = optuna.create_study(directions=["maximize", "minimize"])

@@ -45,7 +45,7 @@ def test_what_cannot_be_printed_ends_no_search(monkeypatch: pytest.MonkeyPatch) 
 def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     lines: list[str] = []
     status: list[str] = []
-    tally = Tally(REFERENCE.id)
+    tally = Tally(FixedRecipes.of(STUDY))
     progress = Progress(tally, 10, 2, 14, time.perf_counter(), lines.append, status.append)
 
     def ended(proposal: Proposal, outcome: Outcome) -> None:
@@ -67,12 +67,28 @@ def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     assert lines[0].index("recipe") == lines[3].index("dense")
 
 
+def test_the_best_proposal_keeps_the_constraints() -> None:
+    study = load("digits", ["constraints=[inference_macs <= 0.5 of dense, clean_accuracy >= 0.85]"])
+    tally = Tally(FixedRecipes.of(study), study.constraints)
+
+    def ended(role: str, robust: float, macs: float, clean: float) -> None:
+        metrics = {"robust_accuracy": robust, "clean_accuracy": clean, "inference_macs": macs, "train_flops": 1.0}
+        tally.ended(Proposal(base_recipe(study), cast(Any, role), None, 0), Outcome(FINISHED, metrics, 1.0))
+
+    ended("proposed", 0.9, 1.0, 0.9)  # not even the base is known
+    ended("base", 0.1, 100.0, 0.95)
+    for robust, macs, clean in ((0.8, 60.0, 0.9), (0.7, 40.0, 0.5), (0.6, 50.0, 0.85), (0.5, 10.0, 0.9)):
+        ended("proposed", robust, macs, clean)
+    assert tally.best is not None
+    assert tally.best["robust_accuracy"] == 0.6
+
+
 LEVEL = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.03, "answers_one_class": 0}
 
 
 def test_a_base_that_learnt_nothing_is_said_when_it_ends_and_a_proposal_is_marked() -> None:
     lines: list[str] = []
-    tally = Tally(REFERENCE.id)
+    tally = Tally(FixedRecipes.of(STUDY))
     progress = Progress(tally, 10, 2, 14, time.perf_counter(), lines.append)
     nothing = {"robust_accuracy": 0.16, "clean_accuracy": 0.16, "train_flops": 1e9, **LEVEL}
     blind = {**LEVEL, "robust_accuracy": 0.6, "clean_accuracy": 0.9, "train_flops": 1e9, "zero_gradient_share": 0.5}

@@ -28,7 +28,7 @@ from tests.support.command import SMALL
 from tests.support.heads import authentication, head
 from trainables.execution.ending import FINISHED, Ending, EndKind
 
-FIXED = list(FixedRecipes.of(load("digits", SMALL)))
+FIXED = FixedRecipes.of(load("digits", SMALL))
 DASHBOARD = Path(cluster.__file__).parent / "grafana" / "temper.json"
 
 
@@ -47,7 +47,7 @@ class Sink:
 
 
 def of(number: int, role: Any) -> Proposal:
-    return Proposal(FIXED[number].recipe, role, None, number)
+    return Proposal(list(FIXED)[number].recipe, role, None, number)
 
 
 def complete(robust: float, flops: float) -> Outcome:
@@ -55,8 +55,8 @@ def complete(robust: float, flops: float) -> Outcome:
 
 
 def listeners(sink: Sink) -> tuple[Listener, ...]:
-    tally = Tally(FIXED[1].recipe.id)
-    hypervolume = Hypervolume(base=FIXED[0].recipe.id, reference=FIXED[1].recipe.id, compute="train_flops")
+    tally = Tally(FIXED)
+    hypervolume = Hypervolume(base=FIXED.base.recipe.id, reference=FIXED.reference.recipe.id, compute="train_flops")
     return tally, hypervolume, Monitor(sink, tally, hypervolume, planned=9, slots=lambda: 4)
 
 

@@ -1,6 +1,8 @@
 """Curves: what is written live is what is rebuilt from the record."""
 
+import contextlib
 import io
+import json
 from errno import ENOSPC
 from os import strerror
 from pathlib import Path
@@ -121,6 +123,37 @@ def test_of_a_long_search_some_trials_are_rebuilt(tmp_path: Path, monkeypatch: p
     rebuilt = sorted(folder.name for folder in (tmp_path / "tensorboard").iterdir() if list(folder.iterdir()))
     assert rebuilt == ["0000-pgd_at_20-pgd", "0001-proposed-p1", "0003-proposed-p3", "0008-proposed-p8", "search"]
     assert live.exists()
+
+
+def columns(folder: Path) -> list[tuple[str, set[str]]]:
+    """The folders of a logdir that say which columns its HParams table has, and what they say."""
+    found = []
+    for place in sorted(folder.iterdir()):
+        events = EventAccumulator(str(place))
+        events.Reload()
+        with contextlib.suppress(KeyError):
+            content = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+            said = HParamsPluginData.FromString(content).experiment
+            names = {one.name for one in said.hparam_infos} | {one.name.tag for one in said.metric_infos}
+            found.append((place.name, names))
+    return found
+
+
+def test_the_columns_of_all_recipes_are_said_once(tmp_path: Path) -> None:
+    """Of several records of columns TensorBoard takes any, and shows no others."""
+    start(tmp_path)
+    for number in range(2):
+        add(tmp_path, f"p{number}", number=number, robust=0.5, scores=[0.5], metrics={"epochs": 1})
+    soft = {"temperature": 2.0, "weight": 0.5, "teacher": None}
+    path = tmp_path / "trials" / "p1" / "recipe.json"
+    record = json.loads(path.read_text())
+    record["recipe"] |= {"quantization": {"weight_bits": 4}, "distillation": soft}
+    path.write_text(json.dumps(record))
+    write_tensorboard(read_run(Folder(str(tmp_path))))
+    ((place, names),) = columns(tmp_path / "tensorboard")
+    assert place == "search"
+    assert {"quantization.weight_bits", "distillation.weight", "distillation.teacher", "schedule.epochs"} <= names
+    assert {"objective/robust_accuracy", "objective/train_flops", "from_base"} <= names
 
 
 def test_settings_of_a_users_attack_stand_among_the_hyperparameters(tmp_path: Path) -> None:

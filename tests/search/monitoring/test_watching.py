@@ -33,7 +33,7 @@ def test_a_sketch_puts_robust_recipes_up_and_dear_ones_right(tmp_path: Path) -> 
         " 0.500 |         B",
         "       " + "-" * 33,
         "        4.0e+08            1.0e+10 FLOPs",
-        "        o frontier  B baseline  . dominated",
+        "        o frontier  B baseline  . other",
     ]
 
 
@@ -68,6 +68,15 @@ def test_a_picture_has_counts_what_runs_what_is_spent_and_why_others_ended(tmp_p
     assert any(line.startswith("most robust proposal 0.780") for line in lines)
     assert lines[-1].startswith("running on host; last written ")
     assert max(map(len, lines[:4])) <= 80
+
+
+def test_the_time_left_of_a_resumed_search_goes_by_all_of_its_drivers(tmp_path: Path) -> None:
+    run = running(tmp_path)
+    drive(tmp_path, 2, began=20 * 3600.0, before=10.0)
+    run = read_run(Folder(str(tmp_path)))
+    now = BEGUN + timedelta(hours=20, minutes=1)
+    (line,) = spending(run, status_of(run, now), Budget(trials=8), now)
+    assert line == "spent 4 of 8 proposals; about 10.0 h left at this pace"
 
 
 def test_hours_count_until_now(tmp_path: Path) -> None:
