@@ -108,6 +108,7 @@ def test_a_node_that_is_taken_back(hosts: Hosts, tmp_path: Path, measured: Calla
     measured(Row("node preempted (drained, then gone)", 3, finished, missing, seconds, "no retry is used up"))
 
 
+@pytest.mark.thorough
 def test_head_and_driver_are_lost_and_another_head_resumes(
     hosts: Hosts, tmp_path: Path, measured: Callable[[Row], None]
 ) -> None:
