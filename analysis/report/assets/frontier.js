@@ -79,7 +79,15 @@ function spanOf(values, logarithmic) {
   return [low - room, high + room];
 }
 
+// What costs nothing, such as rounding without training, has no place on a logarithmic axis.
+function nameFree() {
+  const free = filtered().filter((row) => row.complete && row.role !== "base" && row[state.axis] === 0);
+  byPlace("free").hidden = !free.length;
+  byPlace("free").textContent = `Not in the chart, since it costs nothing: ${free.map((row) => row.name ?? row.id.slice(0, 8)).join(", ")}.`;
+}
+
 function drawFrontier() {
+  nameFree();
   const some = drawable();
   const traces = frontierTraces(some);
   const ys = traces.filter((trace) => trace.mode === "markers").flatMap((trace) => [...trace.y]);

@@ -33,6 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params = {"epochs": 1 + number, "averaging": (None, 0.9)[number % 2], "loss": LOSSES[number % 2]}
         add(root, f"p{number}", number=2 + number, robust=0.4 + number / 50, flops=1e8 * 2**number, params=params)
     add(root, "forbidden", number=20, robust=0.79, flops=2e8, metrics={"clean_accuracy": 0.5})
+    add(root, "rounded", role="baseline", name="rounded", number=22, robust=0.3, flops=0.0, end_to_end=1e8)
     add(root, "blind", number=21, robust=0.1, flops=1e8, metrics=LEVEL)
     Folder(str(root)).write_json("importance.json", IMPORTANCES)
     write_report(read_run(Folder(str(root))))
@@ -52,6 +53,12 @@ def test_what_may_not_be_on_the_frontier_is_told_with_the_reason(page: Page, rep
     page.fill("#filter", "breaks")
     page.click("#rows tbody tr")
     assert "not on the frontier: breaks clean_accuracy >= 0.85" in page.inner_text("#pinned")
+
+
+def test_what_costs_nothing_is_named_below_a_chart_of_powers(page: Page) -> None:
+    assert page.inner_text("#free") == "Not in the chart, since it costs nothing: rounded."
+    page.check("[name=axis][value=end_to_end_flops]")
+    page.wait_for_selector("#free", state="hidden")
 
 
 def test_no_averaging_is_a_choice_like_another_and_parts_have_short_names(page: Page, report: Path) -> None:
