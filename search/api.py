@@ -1,7 +1,8 @@
 """What people call from Python: load a study, run it, and go on with a run, as the command line does.
 
 The search runs in this process, and its trials in processes of Ray's, which import what a study names: a network of the
-user's must lie in a module, and cannot be defined in a notebook.
+user's must lie in a module, and cannot be defined in a notebook. A module that was edited since it was imported is
+imported anew by each of these functions.
 """
 
 import json
@@ -15,6 +16,7 @@ from cluster.connection.session import Target, prepare_environment, require_free
 from search.study.loading import load
 from search.study.study import Study
 from trainables.errors import InvalidInput, MachineFault
+from trainables.user_modules import forget_changed
 
 if TYPE_CHECKING:  # they import pyarrow, pandas or Ray, for which loading a study need not wait
     from analysis.results.results import Results
@@ -26,7 +28,7 @@ Searching = Callable[[Any], "Timing"]  # is given the module that runs searches,
 
 
 def load_study(study: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Study:
-    """Read a study, change it, and validate it.
+    """Read a study, change it, and validate it, as `temper validate` does.
 
     Args:
         study: name of a shipped study, or path of a YAML file. The user's modules that it names are looked for beside
@@ -34,15 +36,21 @@ def load_study(study: str | PathLike[str], settings: Mapping[str, Any] | None = 
         settings: changes, by dotted key: {"budget.trials": 12, "space.schedule.epochs.high": 4}.
 
     Raises:
-        InvalidInput: there is no such study, or it is not valid; it lists every problem.
+        InvalidInput: there is no such study, or it is not valid. It lists every problem of its keys; where these are
+            right, every function and file that it names and that cannot be had.
     """
+    forget_changed()
     changes = []
     for key, value in (settings or {}).items():
         try:
             changes.append(f"{key}={json.dumps(value, allow_nan=False)}")
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{key}: got {value!r}, expected plain data ({error})") from None
-    return load(str(study), changes)
+    loaded = load(str(study), changes)
+    from search.preflight.study_check import check_study  # late: it imports Optuna
+
+    check_study(loaded)
+    return loaded
 
 
 def run_study(
@@ -74,6 +82,7 @@ def run_study(
         MachineFault: processes or nodes were lost for good, or the storage is full; what finished is in the run.
     """
     started = time.perf_counter()
+    forget_changed()
     if address is None:
         from search.preflight.study_check import check_resources_here
 
@@ -136,6 +145,7 @@ def resume_run(
         NoTrialSucceeded, MachineFault: as for `run_study`.
     """
     started = time.perf_counter()
+    forget_changed()
     require_free_ray(address)
     prepare_environment(address)
     from analysis.run.trials import read_info

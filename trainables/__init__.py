@@ -6,7 +6,7 @@ line below may import only from the lines above it:
 - `errors`, `config`, `storage`: exceptions, validation, folders on any storage
 - `memory_limit`, `collector`: memory that may be used, and a pause of the search for garbage in it
 - `broken_kernels`: goes around a kernel of PyTorch's that ends the process on some processors
-- `user_errors`, `user_modules`, `user_code`: the user's functions, and what goes wrong in them
+- `user_errors`, `user_source`, `user_modules`, `user_code`: the user's functions, and what goes wrong in them
 - `models`, `data`: networks and images
 - `attacks`, `losses`: how training perturbs images, and what it minimises
 - `channels`, `pruning`, `compression`: which channels depend on each other, removing them, smaller networks

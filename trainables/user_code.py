@@ -15,17 +15,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from trainables.errors import InvalidInput
 from trainables.user_errors import reported
-from trainables.user_modules import (
-    OURS,
-    imported,
-    imported_names,
-    is_installed,
-    modules_beside,
-    place_of,
-    source_of,
-    spec_of,
-    user_folders,
-)
+from trainables.user_modules import imported, spec_of, user_folders
+from trainables.user_source import OURS, imported_names, is_installed, modules_beside, place_of, source_of
 
 
 def known(name: str, names: tuple[str, ...]) -> str:
@@ -147,6 +138,11 @@ def user_function(reference: str, where: str) -> Callable[..., Any]:
     got = f"{where}: got {reference!r}"
     if module.endswith(".py"):
         raise InvalidInput(f"{got}, expected {module.removesuffix('.py')}:{name}, without the ending of the file")
+    if module == "__main__":
+        raise InvalidInput(
+            f"{got}, which is defined in the script or notebook itself; trials run in other processes, so put it into "
+            f"a .py file beside it, such as mine.py, and name it mine:{name} (%%writefile mine.py in a notebook)"
+        )
     if not is_trusted(module):
         raise InvalidInput(f"{got}, {_untrusted(module.partition('.')[0])}")
     if clash := _clash(reference):

@@ -5,7 +5,6 @@ or of an installed one; it is then imported under a name of its own, so that who
 A name of one of Temper's packages is never looked for among the user's modules.
 """
 
-import ast
 import importlib
 import os
 import sys
@@ -16,13 +15,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from trainables.user_source import INSTALLED, OURS, modules_beside, place_of, source_of
+
 STUDY_FOLDER = "TEMPER_STUDY_FOLDER"  # the folder of the study's file; processes that this one starts inherit it
 WORKING_FOLDER = "TEMPER_WORKING_FOLDER"  # where a process works that was started elsewhere: see `go_to_work`
 SHIPPED = "user_code"  # the folder that holds what is the user's, in the working directory of other machines
-OURS = frozenset({"analysis", "cluster", "search", "trainables"})
-INSTALLED = frozenset({"site-packages", "dist-packages"})
-_STANDARD = Path(os.__file__).parent
 _ALIAS = "temper_user_"  # begins the names of modules whose own name is another module's
+
+Source = dict[Path, tuple[int, int] | None]  # of a module and those beside it: when each file was written, and its size
+_loaded: dict[str, tuple[Path, Source]] = {}  # what `imported` was asked for, by the names in `sys.modules`
 
 
 def user_folders() -> list[Path]:
@@ -84,13 +85,6 @@ def spec_of(module: str) -> ModuleSpec | None:
     return next((spec for finder in sys.meta_path if (spec := finder.find_spec(top, None)) is not None), None)
 
 
-def place_of(spec: ModuleSpec) -> Path | None:
-    """Returns the file of a module, or the folder if it is a package; None if it lies in no file."""
-    if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin) if spec.has_location and spec.origin is not None else None
-
-
 def _spec_in(folder: Path, module: str) -> ModuleSpec | None:
     """Finds a top-level module in one folder; a folder without `__init__.py` only if it holds what is asked for."""
     top, *inner = module.split(".")
@@ -116,12 +110,47 @@ def imported(module: str) -> ModuleType:
         name = _ALIAS + top
     known = sys.modules.get(name)
     if known is not None and not _is_from(known, place):  # an earlier study's, from another folder
-        for one in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
-            del sys.modules[one]
+        _forget(name)
     with _folder_first(place):
+        if name not in _loaded or name not in sys.modules:
+            _loaded[name] = place, _source(place)  # before it runs, so that a change meanwhile is noticed
         if name not in sys.modules:
             _load(name, spec, place)
         return importlib.import_module(".".join([name, *inner]))
+
+
+def forget_changed() -> None:
+    """Lets modules whose files have changed since they were first asked for be imported anew, as after an edit.
+
+    A module is forgotten with all of those beside it that it imports. It is called before something begins, never
+    within a search, all of whose parts are to be of one source. Objects of the old modules live on.
+    """
+    for name, (place, written) in list(_loaded.items()):
+        if _source(place) != written:
+            _forget(name)
+            for one in modules_beside(place):
+                beside = sys.modules.get(one.stem)
+                if beside is not None and _is_from(beside, one):
+                    _forget(one.stem)
+            del _loaded[name]
+
+
+def _source(place: Path) -> Source:
+    """Returns what the files of a module and of those beside it look like from outside; None for one that is gone."""
+    found: Source = {}
+    for path in (path for one in modules_beside(place) for path in source_of(one)):
+        try:
+            seen = path.stat()
+        except OSError:
+            found[path] = None
+        else:
+            found[path] = seen.st_mtime_ns, seen.st_size
+    return found
+
+
+def _forget(name: str) -> None:
+    for one in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
+        del sys.modules[one]
 
 
 def _is_taken(top: str, place: Path) -> bool:
@@ -176,69 +205,3 @@ def _folder_first(place: Path) -> Iterator[None]:
         sys.path.remove(folder)
         if folder not in sys.path:
             sys.path.append(folder)  # for imports inside of functions; last, so that nothing installed is replaced
-
-
-def is_installed(place: Path) -> bool:
-    """Returns whether a file or folder is an installed package's or the standard library's."""
-    return bool(INSTALLED & set(place.parts)) or _STANDARD in place.parents
-
-
-def modules_beside(place: Path) -> list[Path]:
-    """Returns the modules beside a module that it imports, directly or through each other, itself first.
-
-    Of an installed module it is that module alone: what lies beside it is not the user's, and is very much.
-
-    Args:
-        place: a file, or the folder of a package.
-
-    Returns:
-        Files, and folders of packages. They are found in the source, and nothing is imported.
-    """
-    found = [place]
-    for one in [] if is_installed(place) else found:
-        for name in sorted(imported_names(one) - {one.stem}):
-            spec = PathFinder.find_spec(name, [str(place.parent)])
-            beside = None if spec is None or name in OURS or _gives_way(spec) else place_of(spec)
-            if beside is not None and beside.parent == place.parent and beside not in found:
-                found.append(beside)
-    return found
-
-
-def _gives_way(spec: ModuleSpec) -> bool:
-    """Returns whether it is a folder without `__init__.py`, and an installed module has its name: Python takes that.
-
-    Such a folder holds logs or images, as of TensorBoard or of Hugging Face's `datasets`.
-    """
-    if spec.origin is not None:
-        return False
-    installed = [path for path in sys.path if INSTALLED & set(Path(path).parts)]
-    other = PathFinder.find_spec(spec.name, installed)
-    return spec.name in sys.stdlib_module_names or (other is not None and other.origin is not None)
-
-
-def imported_names(place: Path) -> set[str]:
-    """Returns the top-level names that a file, or any file of a package, imports; a file with errors imports none."""
-    names: set[str] = set()
-    for path in source_of(place):
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (OSError, SyntaxError, ValueError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names.add(node.module.partition(".")[0])
-    return names
-
-
-def source_of(place: Path) -> list[Path]:
-    """Returns the source files of a module: its one file, or all of its package.
-
-    Python imports no hidden ones, such as Jupyter's copies in .ipynb_checkpoints, and no links that lead nowhere, such
-    as Emacs's locks.
-    """
-    if not place.is_dir():
-        return [place]
-    found = (path for path in place.rglob("*.py") if path.is_file())
-    return sorted(one for one in found if not any(part.startswith(".") for part in one.relative_to(place).parts))

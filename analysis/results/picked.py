@@ -10,6 +10,7 @@ from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from analysis.run.users_parts import DATA
 from trainables.errors import InvalidInput
+from trainables.user_modules import forget_changed
 
 if TYPE_CHECKING:  # they need PyTorch, without which numbers can be read
     from torch import Tensor, nn
@@ -88,6 +89,7 @@ class Picked:
         from analysis.export.study_folder import require_modules
         from trainables.data.splits import load_splits
 
+        forget_changed()
         recipe = recipe_of(self._run, self._trial)
         require_modules(self._run.folder, recipe, print)
         splits = load_splits(recipe.data)

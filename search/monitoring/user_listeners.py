@@ -14,8 +14,9 @@ from trainables.user_errors import failure, reported
 class UserListener(Listener):
     """Passes events on to an object of the user's, which has those methods of a listener that it needs.
 
-    It hears what happens while this driver works: what a search did before a resume, it was told then. When it raises
-    an error, that is said once, and it is told nothing more: a tracker that is away must not cost a search.
+    It hears what happens while this driver works: what a search did before a resume, it was told then. A trial that
+    goes on from before is told as proposed once more, so that an object which makes something of each knows it. When it
+    raises an error, that is said once, and it is told nothing more: a tracker that is away must not cost a search.
     """
 
     live_only: ClassVar[bool] = True
@@ -30,25 +31,34 @@ class UserListener(Listener):
         """
         self._where, self._theirs, self._say = where, theirs, say
         self._failed = False
+        self._known: set[str] = set()  # ids of the recipes that it was told are proposed
 
     def proposed(self, proposal: Proposal) -> None:
+        self._known.add(proposal.recipe.id)
         self._tell("proposed", proposal)
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
+        self._introduce(proposal)
         self._tell("reported", proposal, dict(row), ending)
 
     def left_unfinished(self, proposal: Proposal, reason: str) -> None:
+        self._introduce(proposal)
         self._tell("left_unfinished", proposal, reason)
 
     def closed(self, reason: str) -> None:
         self._tell("closed", reason)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+        self._introduce(proposal)
         self._tell("ended", proposal, outcome)
 
     def finish(self) -> None:
         """Tell it that this driver is done, whether the search has ended or was interrupted."""
         self._tell("finish")
+
+    def _introduce(self, proposal: Proposal) -> None:
+        if proposal.recipe.id not in self._known:
+            self.proposed(proposal)
 
     def _tell(self, event: str, *what: Any) -> None:
         method = getattr(self._theirs, event, None)

@@ -1,6 +1,7 @@
 """Checks what of a study can be checked without Ray and its data, beyond the types of its keys."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from search.recipes.finite_space import planned_proposals
@@ -8,7 +9,7 @@ from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
 from search.remote.user_modules import files_to_ship
 from search.study.study import Study
-from search.study.user_functions import check_importable
+from search.study.user_functions import carry_out, check_importable
 from trainables.attacks.config import PGD, Perturbation, UserAttack
 from trainables.errors import InvalidInput
 
@@ -23,13 +24,11 @@ def check_study(study: Study) -> int:
         The most proposals that the study can make.
 
     Raises:
-        InvalidInput: a function of the user's or a network of torchvision's cannot be had, a proposal of `first` does
-            not lie in the space, or a file of `ship` is not there.
+        InvalidInput: functions of the user's or a network of torchvision's cannot be had, proposals of `first` do not
+            lie in the space, or files of `ship` are not there; it lists all of them.
     """
-    check_importable(study)
     fixed = FixedRecipes.of(study)
-    check_first(study, fixed)
-    files_to_ship(study)
+    carry_out([partial(check_importable, study), partial(check_first, study, fixed), partial(files_to_ship, study)])
     return planned_proposals(study, fixed)
 
 

@@ -13,7 +13,8 @@ from search.study.study import Study
 from trainables.config import YamlDumper
 from trainables.errors import InvalidInput
 from trainables.user_code import lies_here, references, top_level, user_function
-from trainables.user_modules import SHIPPED, STUDY_FOLDER, WORKING_FOLDER, modules_beside, user_folders
+from trainables.user_modules import SHIPPED, STUDY_FOLDER, WORKING_FOLDER, user_folders
+from trainables.user_source import modules_beside
 
 TRY_SECONDS = 300.0  # for which the shipped copy of the user's code may be imported before it counts as hung
 

@@ -23,7 +23,7 @@ from trainables.models.config import Network, Weights
 from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 from trainables.user_code import Reference
-from trainables.user_modules import OURS
+from trainables.user_source import OURS
 
 
 def _trains(schedule: Schedule) -> Schedule:

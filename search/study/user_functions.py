@@ -59,7 +59,7 @@ def check_user_functions(study: Study) -> None:
         from trainables.compression.user_compressor import user_compressor
 
         checks += [partial(user_compressor, one, seed=study.seed, where=key) for key, (one, _) in methods.items()]
-    _carry_out(checks)
+    carry_out(checks)
 
 
 def check_importable(study: Study) -> None:
@@ -75,10 +75,10 @@ def check_importable(study: Study) -> None:
         from trainables.models.build import check_torchvision  # late, as it imports PyTorch
 
         checks.append(partial(check_torchvision, study.model.name.removeprefix(TORCHVISION)))
-    _carry_out(checks)
+    carry_out(checks)
 
 
-def _carry_out(checks: Sequence[Callable[[], object]]) -> None:
+def carry_out(checks: Sequence[Callable[[], object]]) -> None:
     """Make all checks, and raise InvalidInput with the problems of all that fail."""
     problems: list[str] = []
     for check in checks:

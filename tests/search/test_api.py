@@ -32,6 +32,21 @@ def test_a_change_that_is_wrong_is_refused(changes: dict[str, object], words: st
         search.load_study("digits", changes)
 
 
+def test_every_function_and_file_that_cannot_be_had_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {
+        "model.name": "nowhere:net",
+        "data.name": "nowhere:data",
+        "ship": ["missing.json"],
+        "first": [{"steps": 3}],
+        "listeners": ["__main__:Tracker"],
+    }
+    with pytest.raises(InvalidInput) as refused:
+        search.load_study("digits", changes)
+    keys = [problem.partition(":")[0] for problem in refused.value.problems]
+    assert sorted(keys) == ["data.name", "first.0.steps", "listeners.0", "model.name", "ship.0"]
+
+
 def test_a_study_of_a_file_is_read_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such study"):
         search.load_study(tmp_path / "none.yaml")

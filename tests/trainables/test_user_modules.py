@@ -17,13 +17,8 @@ from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.user_code import source_files, user_function
 from trainables.user_errors import reported
-from trainables.user_modules import (
-    OURS,
-    STUDY_FOLDER,
-    WORKING_FOLDER,
-    go_to_work,
-    user_folders,
-)
+from trainables.user_modules import STUDY_FOLDER, WORKING_FOLDER, go_to_work, user_folders
+from trainables.user_source import OURS
 
 NET = """
 from torch import nn

@@ -6,7 +6,8 @@ import pytest
 
 from cluster.connection.runtime_env import runtime_env
 from trainables.user_code import source_files
-from trainables.user_modules import SHIPPED, STUDY_FOLDER, modules_beside
+from trainables.user_modules import SHIPPED, STUDY_FOLDER
+from trainables.user_source import modules_beside
 
 
 @pytest.fixture

@@ -65,6 +65,34 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     look_in(None)
 
 
+def test_a_trial_that_goes_on_from_before_is_told_as_proposed_first() -> None:
+    """So a tracker that makes a run of its own for each proposal has one after a resume too."""
+
+    class Tracker:
+        def __init__(self) -> None:
+            self.runs: dict[str, list[str]] = {}
+
+        def proposed(self, proposal: Proposal) -> None:
+            assert proposal.recipe.id not in self.runs
+            self.runs[proposal.recipe.id] = ["proposed"]
+
+        def reported(self, proposal: Proposal, row: dict[str, Any], ending: Ending | None) -> None:
+            self.runs[proposal.recipe.id].append("reported")
+
+        def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+            self.runs[proposal.recipe.id].append("ended")
+
+    told = ["proposed", "reported", "ended"]
+    for resumed in (True, False):
+        theirs = Tracker()
+        listener = UserListener("listeners.0: mine:tracker", theirs, pytest.fail)
+        if not resumed:
+            listener.proposed(PROPOSAL)
+        listener.reported(PROPOSAL, {"epoch": 1})
+        listener.ended(PROPOSAL, OUTCOME)
+        assert theirs.runs == {RECIPE.id: told}
+
+
 def test_it_hears_the_events_that_it_has_methods_for() -> None:
     theirs, said = Heard(), list[str]()
     listener = UserListener("listeners.0: mine:heard", theirs, said.append)
