@@ -71,7 +71,7 @@ def run_study(
         study: the study, from `load_study`.
         storage: folder or URI (s3://…, gs://…) that holds runs.
         name: name of the run; None: the study's name and the time.
-        address: Ray cluster to run on (auto, host:port, ray://host:port); None: this machine alone.
+        address: Ray cluster to run on (auto, host:port); None: this machine alone.
         allow_unauthenticated: join even a cluster that asks nobody for a token.
         warm_start: earlier runs of the same base, from which the sampler learns.
         try_network: try the network on a few images first.
@@ -88,7 +88,7 @@ def run_study(
 
         check_resources_here(study)
     require_free_ray(address)
-    prepare_environment(address)
+    prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.run.trials import read_run
     from search.monitoring.progress import Terminal
     from search.preflight.network_check import tried
@@ -147,7 +147,7 @@ def resume_run(
     started = time.perf_counter()
     forget_changed()
     require_free_ray(address)
-    prepare_environment(address)
+    prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.run.trials import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal

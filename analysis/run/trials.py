@@ -19,6 +19,7 @@ from trainables.storage import Folder, for_each
 Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
 ESTIMATES = "estimates.json"
 IMPORTANCES = "importance.json"
+FETCHED = "fetched.json"  # in a folder that holds report and frontier of a run that lies elsewhere
 CONFIRM = "confirm"  # the role of trials that retrain recipes with fresh seeds
 
 
@@ -145,14 +146,25 @@ def read_info(folder: Folder) -> dict[str, Any]:
     """Read the run.json of a run.
 
     Raises:
-        InvalidInput: the folder holds no run, or one of a format that this version cannot read.
+        InvalidInput: the folder holds no run, or one of a format that this version cannot read, or only what was
+            fetched of one.
     """
     try:
         info = dict(folder.read_json("run.json"))
     except (OSError, ValueError, TypeError) as error:
         raise InvalidInput(f"{folder}: no readable run.json in it, expected the directory of a run") from error
+    if folder.exists(FETCHED):
+        raise InvalidInput(f"{folder}: holds what `temper fetch` brought, report and frontier; {_elsewhere(folder)}")
     check_format(info, f"{folder}/run.json")
     return info
+
+
+def _elsewhere(folder: Folder) -> str:
+    """Return where the run lies of which a folder holds what was fetched, in words."""
+    try:
+        return f"the run itself is {folder.read_json(FETCHED)['run']}, on the cluster"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "the run itself is on the cluster"
 
 
 def read_run(folder: Folder, earlier: Run | None = None, *, curves: bool = True) -> Run:

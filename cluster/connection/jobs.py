@@ -38,7 +38,8 @@ class Jobs:
             self._client = JobSubmissionClient(address)
         except ray.exceptions.AuthenticationError:
             raise InvalidInput(
-                f"--address {address}: no token, or not the cluster's; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+                f"--address {address}: no token, or not the cluster's; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, "
+                "or RAY_AUTH_MODE=disabled for a cluster that asks for none"
             ) from None
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -59,6 +60,10 @@ class Jobs:
         Raises:
             InvalidInput: the job server does not accept the job, for example because there is a job of that name.
         """
+        if name in self.series(name):
+            raise InvalidInput(
+                f"{name}: there is a job of that name at {self._address}; --or-resume goes on with its run"
+            )
         with runtime_env(beside) as environment:
             try:
                 self._client.submit_job(
@@ -69,6 +74,26 @@ class Jobs:
                 )
             except (RuntimeError, ValueError) as error:
                 raise InvalidInput(f"{name}: not accepted by {self._address} ({_last_line(error)})") from None
+
+    def series(self, name: str) -> list[str]:
+        """Returns the jobs of a name, the first and those that `next_of` named after it, oldest first."""
+        found: list[str] = []
+        with suppress(InvalidInput):  # there is no further one
+            while True:
+                found.append(self._info(_of_series(name, len(found) + 1)).submission_id)
+        return found
+
+    def next_of(self, name: str) -> str:
+        """Returns the name of the next job of a series: job servers take no name twice.
+
+        Raises:
+            InvalidInput: the last one has not ended.
+        """
+        before = self.series(name)
+        for job in before[-1:]:
+            if (state := self._info(job).status.value) not in ENDED:
+                raise InvalidInput(f"{name}: its job {job} at {self._address} has not ended ({state.lower()})")
+        return _of_series(name, len(before) + 1)
 
     def metadata(self, name: str) -> dict[str, str]:
         """Returns the metadata that a job was submitted with. Raises InvalidInput: there is no job of that name."""
@@ -119,6 +144,10 @@ class Jobs:
             raise InvalidInput(f"{name}: no such job at {self._address} ({_last_line(error)})") from None
 
 
+def _of_series(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-resumed-{number}"
+
+
 def _last_line(error: Exception) -> str:
     """Returns the last line of the job server's answer, which may be a whole traceback."""
     text = str(error)
@@ -126,5 +155,5 @@ def _last_line(error: Exception) -> str:
     if start >= 0:
         with suppress(ValueError):
             text = str(json.loads(text[start:]).get("msg", text))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if any(letter.isalnum() for letter in line)]
     return lines[-1] if lines else type(error).__name__

@@ -16,6 +16,8 @@ from trainables.user_modules import SHIPPED, WORKING_FOLDER, hides_others
 
 PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
+# Ray leaves out what ignore files name, in whatever folder they lie: what is to be sent would be missing there.
+_NOT_SENT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".gitignore", ".rayignore")
 COMMIT = "TEMPER_GIT_COMMIT"  # holds the commit, and `dirty` after it if files differ, since .git is not sent along
 
 
@@ -41,7 +43,7 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
     with tempfile.TemporaryDirectory(prefix="temper-runtime_env-") as place:
         folder = Path(place)
         for package in PACKAGES:
-            shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(root / package, folder / package, ignore=_NOT_SENT)
         if (root / LOCK).exists():
             shutil.copy(root / LOCK, folder / LOCK)
         theirs = folder / SHIPPED
@@ -53,7 +55,7 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
                 shutil.copytree(
                     what,
                     theirs / name,
-                    ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
+                    ignore=_NOT_SENT,
                     ignore_dangling_symlinks=True,
                     dirs_exist_ok=True,
                 )

@@ -7,7 +7,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,10 @@ _OF_ANOTHER_CLUSTER = (
 )
 
 
-def prepare_environment(address: str | None) -> None:
+_private_token = False  # whether this process made up the token of a local session, which Ray keeps
+
+
+def prepare_environment(address: str | None, *, allow_unauthenticated: bool = False) -> None:
     """Sets the environment variables that Ray reads when it is imported; call it before anything imports Ray.
 
     A local session heeds no variable that belongs to another cluster. It gets a token of its own, which only this
@@ -67,12 +70,19 @@ def prepare_environment(address: str | None) -> None:
 
     Args:
         address: address of the cluster to join; None: a local session is started.
+        allow_unauthenticated: whether a cluster that asks for no token may be joined. If this one does, and
+            RAY_AUTH_MODE is not set, that is set to what such a cluster takes.
 
     Raises:
         InvalidInput: Python runs without docstrings, which Ray reads when it is imported.
     """
     if sys.flags.optimize > 1:
         raise InvalidInput("PYTHONOPTIMIZE: got 2, or python -OO, under which Ray cannot be imported; expected 0 or 1")
+    global _private_token
+    if allow_unauthenticated and address not in (None, "auto") and "RAY_AUTH_MODE" not in os.environ:
+        with suppress(InvalidInput):  # that nothing answers there is said when it is joined
+            if is_open(str(address)):
+                os.environ["RAY_AUTH_MODE"] = "disabled"
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if address is None:
@@ -80,6 +90,7 @@ def prepare_environment(address: str | None) -> None:
             os.environ.pop(name, None)
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray adds it to this process's own
+        _private_token = _private_token or "RAY_AUTH_TOKEN" not in os.environ
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
@@ -90,11 +101,17 @@ def require_free_ray(address: str | None) -> None:
         address: as for `prepare_environment`.
 
     Raises:
-        InvalidInput: this process has joined a cluster, or has imported Ray, which read then whether it needs a token.
+        InvalidInput: this process has joined a cluster, or has imported Ray, which read then whether it needs a token,
+            or which token.
     """
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         raise InvalidInput("Ray runs in this process already; call ray.shutdown() first, and give a cluster's address")
+    if ray is not None and address is not None and _private_token:
+        raise InvalidInput(
+            f"--address {address}: a search of this machine alone ran in this process, and Ray keeps its token; "
+            "start a new process for a cluster"
+        )
     told = os.environ.get("RAY_AUTH_MODE") == "token" and "RAY_AUTH_TOKEN" in os.environ
     if ray is not None and address is None and not told:
         raise InvalidInput(
@@ -108,7 +125,8 @@ class Target:
     """Where a search runs: on this machine alone, or on a cluster.
 
     Attributes:
-        address: address of a cluster (`auto`, `host:port`, `ray://host:port`); None: this machine alone.
+        address: address of a cluster (`auto`, `host:port`); None: this machine alone. Ray Client's `ray://host:port`
+            is for looking at a cluster alone.
         allow_unauthenticated: join even a cluster that asks for no token, on which anybody can run code.
     """
 
@@ -118,7 +136,11 @@ class Target:
 
 @contextmanager
 def session(
-    target: Target, *, cpus: int | None = None, beside: Mapping[str, Path | bytes] | None = None
+    target: Target,
+    *,
+    cpus: int | None = None,
+    beside: Mapping[str, Path | bytes] | None = None,
+    searches: bool = True,
 ) -> Iterator[None]:
     """Connects to Ray for as long as the context lasts.
 
@@ -127,6 +149,8 @@ def session(
             own, and ends with the context.
         cpus: logical CPUs of the local session; None: as many as this machine has.
         beside: files or folders that a cluster's workers are given beside Temper's own code.
+        searches: whether Ray Tune is run. It cannot be by Ray Client, which would send it to the head without the
+            files and signals of this process.
 
     Raises:
         InvalidInput: no cluster answers at the address, or the one that does asks for no token.
@@ -136,6 +160,11 @@ def session(
 
     address = target.address
     if address is not None:
+        if searches and address.startswith("ray://"):
+            raise InvalidInput(
+                f"--address {address}: a search cannot run through Ray Client; run the command on a node of the "
+                "cluster with --address auto, or send it there with `temper submit`"
+            )
         _knock(address)
         if not target.allow_unauthenticated and is_open(address):
             raise InvalidInput(
@@ -150,6 +179,9 @@ def session(
                 f"--address {address}: no token for the cluster (RAY_AUTH_MODE is token); set RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH, or RAY_AUTH_MODE=disabled for a cluster that asks for none"
             ) from error
+        except ray.exceptions.RuntimeEnvSetupError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InvalidInput(f"--address {address}: the code cannot be sent there ({reason})") from error
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InvalidInput(f"--address {address}: no Ray cluster answers there ({reason})") from error

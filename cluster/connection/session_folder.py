@@ -62,6 +62,8 @@ def _places() -> list[Path]:
 def _why_unfit(place: Path) -> str | None:
     if len(os.fsencode(place)) > LONGEST:
         return "has too long a path"
+    if not str(place).isascii():
+        return "has letters in its path that Ray cannot use"
     try:
         free = shutil.disk_usage(place).free
         with tempfile.TemporaryFile(dir=place):

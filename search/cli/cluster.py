@@ -41,6 +41,7 @@ def submit(
     from search.remote import submission
 
     name = name or run_directory.default_name(loaded)
+    run_directory.run_folder(storage, name)  # refuses a name that the head would refuse
     flags = {"--or-resume": or_resume, "--no-try": no_try, "--allow-unauthenticated": allow_unauthenticated}
     options = tuple(flag for flag, given in flags.items() if given)
     submission.submit(loaded, address=address, storage=storage, name=name, options=options)
@@ -83,7 +84,7 @@ def doctor(
     say = (lambda line: None) if as_json else click.echo
     with alone(as_json):
         loaded = load(study, settings) if study else None
-        prepare(address)
+        prepare(address, allow_unauthenticated=True)  # an open cluster is a finding
         from search.preflight.doctor import examine
 
         seen = examine(loaded, address=address, storage=storage, price=price, say=say, try_network=not no_try)

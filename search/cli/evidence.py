@@ -93,7 +93,7 @@ def confirm(
     What was trained and attacked is kept in RUN: the same command goes on where it was stopped.
     """
     started = time.perf_counter()
-    prepare(address)
+    prepare(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.evidence import words
     from analysis.evidence.conditions import conditions_table
     from analysis.evidence.confirmation import read_confirmations

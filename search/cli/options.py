@@ -45,17 +45,15 @@ FORCE = click.option("--force", is_flag=True, help="Go on even if data or the us
 
 def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command that say on which cluster the search runs."""
-    address = click.option(
-        "--address", help="Ray cluster to run on (auto, host:port, ray://host:port).  [default: this machine alone]"
-    )
+    address = click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
     unauthenticated = click.option(
         "--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token."
     )
     return address(unauthenticated(command))
 
 
-def prepare(address: str | None) -> None:
+def prepare(address: str | None, *, allow_unauthenticated: bool = False) -> None:
     """Set the environment variables that Ray reads when it is imported; call this before anything imports Ray."""
     from cluster.connection.session import prepare_environment
 
-    prepare_environment(address)
+    prepare_environment(address, allow_unauthenticated=allow_unauthenticated)

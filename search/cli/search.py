@@ -1,6 +1,7 @@
 """Defines the commands that run a search: `temper search` and `resume`."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def search(
         from search.preflight.study_check import check_resources_here
 
         check_resources_here(loaded)
-    prepare(address)
+    prepare(address, allow_unauthenticated=allow_unauthenticated)
     from search.preflight.network_check import tried
     from search.record import run_directory
 
@@ -85,14 +86,15 @@ def search(
         lease = run_directory.open_run(storage, name, click.echo)
     from search.monitoring.progress import Terminal
 
-    terminal = Terminal()
+    terminal, target = Terminal(), Target(address, allow_unauthenticated)
     _watch(
         lease,
         started,
+        target,
         lambda runner: runner.search(
             loaded,
             lease,
-            target=Target(address, allow_unauthenticated),
+            target=target,
             command=_command(),
             started=started,
             terminal=terminal,
@@ -127,7 +129,7 @@ def _past_trials(given: Sequence[str], study: "Study") -> "list[PastTrial]":
 def resume(run: str, force: bool, budget: tuple[str, ...], address: str | None, allow_unauthenticated: bool) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed, or has ended and gets more to spend."""
     started = time.perf_counter()
-    prepare(address)
+    prepare(address, allow_unauthenticated=allow_unauthenticated)
     from search.resume.extension import read_amounts
     from trainables.storage import Folder
 
@@ -147,6 +149,7 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool, ad
     _watch(
         lease,
         started,
+        target,
         lambda runner: runner.resume(
             lease,
             target=target,
@@ -159,12 +162,13 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool, ad
     )
 
 
-def _watch(lease: "Lease", started: float, search: Searching) -> None:
+def _watch(lease: "Lease", started: float, target: Target, search: Searching) -> None:
     """Run a search until it ends or a signal interrupts it, then print its result and the commands to go on with.
 
     Args:
         lease: holds the run.
         started: `time.perf_counter()` when the command began.
+        target: where it runs.
         search: is given the module that runs searches, once what Ray and PyTorch need was imported, and runs one.
 
     Raises:
@@ -175,13 +179,13 @@ def _watch(lease: "Lease", started: float, search: Searching) -> None:
 
     folder = lease.run
     OUTPUTS.excuse()
-    INTERRUPTS.farewell = lambda: click.echo(_interrupted(folder), err=True)
+    INTERRUPTS.farewell = lambda: click.echo(_interrupted(folder, target), err=True)
     lease.on_lost = lambda: _give_up(lease)
     try:
         run, timing = carry_out(lease, search)
     except KeyboardInterrupt as interrupt:
         with INTERRUPTS.deferred():
-            click.echo(f"\n{_interrupted(folder)}", err=True)
+            click.echo(f"\n{_interrupted(folder, target)}", err=True)
             _leave(interrupt.code if isinstance(interrupt, Interrupted) else INTERRUPTED)
     from search.record.derived_files import conclude
 
@@ -203,9 +207,10 @@ def _watch(lease: "Lease", started: float, search: Searching) -> None:
         raise MachineFault(unfinished)
 
 
-def _interrupted(folder: "Folder") -> str:
+def _interrupted(folder: "Folder", target: Target) -> str:
     if folder.exists("run.json"):
-        return f"Interrupted. What finished is kept: `temper resume {folder.typed}` goes on with it."
+        where = "" if target.address is None else f" --address {shlex.quote(target.address)}"
+        return f"Interrupted. What finished is kept: `temper resume {folder.typed}{where}` goes on with it."
     return "Interrupted before the search began: nothing was written."
 
 

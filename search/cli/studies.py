@@ -59,7 +59,7 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"{file}: cannot be written, expected a folder that is there and that you may write to")
     look_beside(path)
-    prepare(address)
+    prepare(address, allow_unauthenticated=allow_unauthenticated)
     from search.drafting.draft import Wish, draft
 
     text = draft(Wish(name=_name_of(path), **wishes), Target(address, allow_unauthenticated), click.echo)
@@ -67,7 +67,8 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidInput(f"{file}: cannot be written ({error.strerror})") from error
-    click.echo(f"Wrote      {file}\nNext       temper search {shlex.quote(file)}")
+    on = "" if address is None else f" --address {shlex.quote(address)}"
+    click.echo(f"Wrote      {file}\nNext       temper search {shlex.quote(file)}{on}")
 
 
 def _name_of(path: Path) -> str:

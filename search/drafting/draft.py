@@ -130,7 +130,7 @@ def draft(wish: Wish, target: Target, say: Callable[[str], object]) -> str:
     contents, study, splits = seen.contents, seen.study, seen.splits
     for found in seen.found:
         say(f"network    {found}")
-    with session(target, beside=user_modules(study)):
+    with session(target, beside=user_modules(study), searches=False):
         if any(node.resources.get("GPU") for node in nodes()):
             contents = replace(contents, gpu=True)
             study = _study(contents)

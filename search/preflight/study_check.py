@@ -70,13 +70,12 @@ def _never_reached(study: Study) -> list[str]:
 def check_resources_here(study: Study) -> None:
     """Check that a trial of every role fits on this machine, for a search that joins no cluster.
 
-    How many GPUs it has, and of which type, is left to Ray; that it has none is known here.
+    How many GPUs it has, and of which type, is left to Ray; that it has none is known here. `resources.pending` does
+    not matter: nothing brings a machine of its own further nodes.
 
     Raises:
         InvalidInput: this machine has fewer CPUs, or no GPU; it names the role and what can be done.
     """
-    if study.resources.pending:
-        return
     cpus, gpus = os.cpu_count() or 1, _has_gpus()
     problems = []
     for role, placement in study.resources.placements().items():

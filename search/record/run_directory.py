@@ -33,7 +33,7 @@ def check_place(storage: str, name: str | None) -> None:
     Raises:
         InvalidInput: the name cannot be a folder's, the run exists, or the storage cannot be reached or written.
     """
-    folder = Folder(storage) if name is None else _run_folder(storage, name)
+    folder = Folder(storage) if name is None else run_folder(storage, name)
     try:
         if name is not None and set(folder.names()) - _LEFT_BEHIND:
             raise _taken(folder)
@@ -65,7 +65,7 @@ def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text
         InvalidInput: the name cannot be a folder's, the run exists, another driver holds it, or the storage cannot be
             written.
     """
-    folder = _run_folder(storage, name)
+    folder = run_folder(storage, name)
     try:
         if set(folder.names()) - _LEFT_BEHIND:
             raise _taken(folder)
@@ -91,7 +91,7 @@ def open_unnamed_run(storage: str, study: Study) -> Lease:
     for number in itertools.count(1):
         name = wanted if number == 1 else f"{wanted}-{number}"
         with suppress(_Taken, Held):
-            if not _run_folder(storage, name).exists():
+            if not run_folder(storage, name).exists():
                 return open_run(storage, name)
     raise AssertionError("numbers have no end")
 
@@ -102,7 +102,7 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
     Raises:
         InvalidInput: the name cannot be a folder's, or the run is of another study or of a later version of Temper.
     """
-    folder = _run_folder(storage, name)
+    folder = run_folder(storage, name)
     if not folder.exists("run.json"):
         return None
     read_info(folder)
@@ -136,7 +136,8 @@ def _unwritable(folder: Folder, error: OSError) -> InvalidInput:
     return InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another --storage")
 
 
-def _run_folder(storage: str, name: str) -> Folder:
+def run_folder(storage: str, name: str) -> Folder:
+    """Return the folder of a run of that name. Raises InvalidInput: the name cannot be a folder's everywhere."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
         raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
     return Folder(storage).child(name)

@@ -6,10 +6,13 @@ python -m search.remote.archive RUN
 
 import base64
 import io
+import json
 import sys
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from analysis.run.trials import FETCHED
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 
@@ -36,12 +39,31 @@ def pack(run: Folder) -> str:
     return f"{BEGIN}\n{base64.encodebytes(content.getvalue()).decode()}{END}"
 
 
-def unpack(printed: str, folder: Path) -> list[Path]:
+def check_place(folder: Path) -> None:
+    """Refuse a folder to which no archive may be unpacked.
+
+    Raises:
+        InvalidInput: it holds a run that was not fetched, which would be written over, or it cannot be written.
+    """
+    if (folder / "run.json").exists() and not (folder / FETCHED).exists():
+        raise InvalidInput(f"{folder}: is a run of its own, which would be written over; choose another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidInput(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
+
+
+def unpack(printed: str, folder: Path, run: str) -> list[Path]:
     """Write the files of an archive into a folder. Files of other names than FILES are ignored.
+
+    A further file says where the run itself lies, so that nobody takes the folder for it.
 
     Args:
         printed: text that contains the lines of `pack`, among others.
         folder: the folder to write to, which is made if it does not exist.
+        run: path or URI of the run on the cluster.
 
     Returns:
         The files written.
@@ -58,6 +80,7 @@ def unpack(printed: str, folder: Path) -> list[Path]:
             for entry in archive:
                 data = archive.extractfile(entry) if entry.isreg() and entry.name in FILES else None
                 if data is not None:
+                    (folder / FETCHED).write_text(json.dumps({"run": run}))
                     (folder / entry.name).write_bytes(data.read())
                     written.append(folder / entry.name)
     except (IndexError, ValueError, tarfile.TarError, EOFError, OSError) as error:

@@ -15,6 +15,7 @@ from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
 STUDY = "study.yaml"
+OR_RESUME = "--or-resume"
 
 
 def submit(study: Study, *, address: str, storage: str, name: str, options: tuple[str, ...] = ()) -> None:
@@ -26,11 +27,12 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
         storage: storage that the cluster's nodes share. A relative path is refused, since it would lie in a folder that
             is removed with the job.
         name: name of the run and of the job.
-        options: further options of `temper search`.
+        options: further options of `temper search`. With --or-resume the run may have been begun by earlier jobs, which
+            have ended.
 
     Raises:
         InvalidInput: there is no such cluster, the storage is relative or contains a password, or a job of that name
-            exists.
+            exists, with --or-resume one that has not ended.
     """
     if "://" not in storage and not Path(storage).is_absolute():
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
@@ -39,8 +41,9 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
     beside = user_modules(study)
     try_shipped_copy(study, beside)
     command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]
-    Jobs(address).submit(
-        name,
+    jobs = Jobs(address)
+    jobs.submit(
+        jobs.next_of(name) if OR_RESUME in options else name,
         [*command, *options],
         {STUDY: content, **beside},
         {"study": study.name, "run": str(run)},
@@ -49,7 +52,8 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
 
 def follow(name: str, *, address: str, show: Callable[[str], None]) -> int:
     """Show the output of a submitted search until it has ended, and return its exit code."""
-    return Jobs(address).follow(name, show)
+    jobs = Jobs(address)
+    return jobs.follow([name, *jobs.series(name)][-1], show)
 
 
 def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
@@ -64,12 +68,13 @@ def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
         The files written.
 
     Raises:
-        InvalidInput: there is no such job.
+        InvalidInput: there is no such job, or the folder is a run of this machine, or cannot be written.
         TemperError: the run cannot be read on the cluster.
     """
+    archive.check_place(folder)
     jobs = Jobs(address)
     run = jobs.metadata(name).get("run")
     if run is None:
         raise InvalidInput(f"{name}: not a search that `temper submit` sent")
     command = ["python", "-m", archive.__name__, run]
-    return archive.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder)
+    return archive.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder, run)

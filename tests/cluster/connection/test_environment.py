@@ -38,6 +38,7 @@ def test_a_local_session_heeds_no_variable_of_another_cluster(monkeypatch: pytes
 
 def test_a_notebook_that_uses_ray_already_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     used = SimpleNamespace(is_initialized=lambda: True)
+    monkeypatch.setattr("cluster.connection.session._private_token", False)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setitem(sys.modules, "ray", used)
     with pytest.raises(InvalidInput, match=r"call ray\.shutdown\(\) first"):
@@ -46,9 +47,37 @@ def test_a_notebook_that_uses_ray_already_is_told_what_to_do(monkeypatch: pytest
     with pytest.raises(InvalidInput, match="before anything imports Ray"):
         require_free_ray(None)
     require_free_ray("other:6379")
+    monkeypatch.setattr("cluster.connection.session._private_token", True)
+    with pytest.raises(InvalidInput, match="other:6379: a search of this machine alone ran in this process"):
+        require_free_ray("other:6379")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as after an earlier search of this process
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     require_free_ray(None)
+
+
+def test_an_open_cluster_that_may_be_joined_is_joined_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "")  # restored afterwards
+    for is_open, allowed, mode in ((True, True, "disabled"), (True, False, "token"), (False, True, "token")):
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        monkeypatch.setattr("cluster.connection.session.is_open", lambda address, answer=is_open: answer)
+        prepare_environment("other:6379", allow_unauthenticated=allowed)
+        assert os.environ["RAY_AUTH_MODE"] == mode
+    monkeypatch.setattr("cluster.connection.session.is_open", lambda address: True)
+    prepare_environment("other:6379", allow_unauthenticated=True)
+    assert os.environ["RAY_AUTH_MODE"] == "token"  # what is set stays
+
+
+def test_a_search_is_not_sent_through_ray_client() -> None:
+    with (
+        pytest.raises(
+            InvalidInput, match=r"ray://127.0.0.1:1: a search cannot run through Ray Client; .*temper submit"
+        ),
+        session(Target("ray://127.0.0.1:1")),
+    ):
+        pass
+    looking = session(Target("ray://127.0.0.1:1"), searches=False)  # for which it would do
+    with pytest.raises(InvalidInput, match="no Ray cluster answers there"), looking:
+        pass
 
 
 @pytest.mark.parametrize(("failures", "starts"), [(0, 1), (1, 2), (2, None)])

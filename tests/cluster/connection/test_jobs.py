@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.run.trials import read_run
 from cluster.connection.runtime_env import COMMIT, commit, runtime_env
 from search.remote import archive
 from search.remote.submission import submit
@@ -16,6 +17,7 @@ from search.remote.user_modules import user_modules
 from search.study.loading import load
 from tests.support.command import SMALL, installed_temper, temper
 from tests.support.heads import head
+from tests.support.run_directories import worked_example
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 from trainables.user_code import TRUSTED
@@ -78,8 +80,32 @@ def test_a_parcel_comes_back_as_it_was(tmp_path: Path) -> None:
     for name, data in {**content, "trials.parquet": b"not wanted"}.items():
         run.write(name, data)
     printed = f"2026 INFO noise\n{archive.pack(run)}\nmore noise"
-    written = archive.unpack(printed, tmp_path / "home")
+    written = archive.unpack(printed, tmp_path / "home", "s3://lab/run")
     assert {path.name: path.read_bytes() for path in written} == content
+
+
+def test_what_was_fetched_is_no_run_and_no_run_is_fetched_over(tmp_path: Path) -> None:
+    worked_example(tmp_path / "cluster")
+    packed, home = archive.pack(Folder(str(tmp_path / "cluster"))), tmp_path / "home"
+    archive.unpack(packed, home, "s3://lab/run")
+    archive.check_place(home)  # it may be fetched again
+    with pytest.raises(InvalidInput, match=r"home: holds what `temper fetch` brought.*the run itself is s3://lab/run"):
+        read_run(Folder(str(home)))
+    with pytest.raises(InvalidInput, match="cluster: is a run of its own, which would be written over"):
+        archive.check_place(tmp_path / "cluster")
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match="file: cannot be written"):
+        archive.check_place(tmp_path / "file")
+
+
+def test_ignore_files_keep_nothing_back_that_is_to_be_sent(tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    for name in (".gitignore", ".rayignore", "weights.bin"):
+        (tmp_path / "assets" / name).write_text("*")
+    with runtime_env({"assets": tmp_path / "assets"}) as environment:
+        folder = Path(environment["working_dir"])
+        assert not [path for path in folder.rglob("*") if path.name in (".gitignore", ".rayignore")]
+        assert (folder / "user_code" / "assets" / "weights.bin").exists()
 
 
 @pytest.mark.parametrize("name", ["../report.html", "/tmp/report.html", "evil.sh", "trials/x"])
@@ -90,7 +116,7 @@ def test_a_hostile_parcel_writes_nothing_but_the_known_files(
     run.write("report.html", b"hostile")
     packed = archive.pack(run)
     monkeypatch.setattr(tarfile.TarInfo, "name", property(lambda self: name, lambda self, value: None), False)
-    assert archive.unpack(packed, tmp_path / "home") == []
+    assert archive.unpack(packed, tmp_path / "home", "run") == []
     assert list((tmp_path / "home").iterdir()) == []
 
 
@@ -100,7 +126,7 @@ def test_a_torn_parcel_is_refused(cut: int, tmp_path: Path) -> None:
     run.write("report.html", os.urandom(1000))
     packed = archive.pack(run)
     with pytest.raises(TemperError, match="no whole archive came back"):
-        archive.unpack(packed[:cut] + (archive.END if cut else ""), tmp_path / "home")
+        archive.unpack(packed[:cut] + (archive.END if cut else ""), tmp_path / "home", "run")
 
 
 def test_what_cannot_be_submitted_is_refused() -> None:
@@ -136,6 +162,9 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
         done = installed_temper(*arguments, "--follow", settings=own, cwd=home)
         (home / "copy.py").unlink()  # which `python -m`, by which the other commands are run, would find first
         assert done.returncode == 0, done.stdout + done.stderr
+        going_on = temper(*arguments, "--or-resume", "--follow", settings=[*SMALL, "budget.trials=3"], cwd=home)
+        assert going_on.returncode != 0
+        assert "is a run of another study" in going_on.stdout + going_on.stderr  # so the second job has begun
         assert "9 recipes, 1 at once, into" in done.stdout  # the search's own output
         fetched = home / "runs" / "sent"
         assert (fetched / "report.html").read_bytes() == (storage / "sent" / "report.html").read_bytes()
@@ -144,7 +173,7 @@ def test_a_submitted_search_is_followed_and_its_report_comes_back(
         assert provenance["git_commit"] == (commit() or (None,))[0]
         again = temper(*arguments, settings=SMALL, cwd=home)
         assert again.returncode == 2
-        assert "sent: not accepted" in again.stderr
+        assert "sent: there is a job of that name" in again.stderr
         missing = temper("fetch", "nosuch", "--address", address, cwd=home)
         assert missing.returncode == 2
         assert "nosuch: no such job" in missing.stderr

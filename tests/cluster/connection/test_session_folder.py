@@ -179,8 +179,8 @@ def test_a_killed_driver_s_ray_folder_is_removed_by_the_next_session(temporary: 
     kill(another)
 
 
-@pytest.mark.parametrize("name", ["x" * 115, "x" * 15])
-def test_a_folder_too_long_for_rays_sockets_is_not_taken(
+@pytest.mark.parametrize("name", ["x" * 115, "x" * 15, "ü"])
+def test_a_folder_that_rays_sockets_cannot_have_is_not_taken(
     temporary: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (temporary / name).mkdir()

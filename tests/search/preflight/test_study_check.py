@@ -55,7 +55,8 @@ def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest
         check_resources_here(study("resources.cpu=5"))
     with pytest.raises(InvalidInput, match=r"^resources.roles.baseline.cpu: got 8 CPUs .*[^\n]$"):
         check_resources_here(study("resources.roles={baseline: {cpu: 8}}"))
-    check_resources_here(study("resources={cpu: 64, pending: 1}"))  # an autoscaler is to bring the node
+    with pytest.raises(InvalidInput, match=r"^resources.cpu: got 64 CPUs"):
+        check_resources_here(study("resources={cpu: 64, pending: 1}"))  # no autoscaler brings nodes to a machine alone
 
 
 def test_a_gpu_is_refused_where_there_is_no_sign_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,8 @@ def test_a_gpu_is_refused_where_there_is_no_sign_of_one(tmp_path: Path, monkeypa
     with pytest.raises(InvalidInput, match=r"^resources.roles.baseline.gpu: this machine has no GPU"):
         check_resources_here(study("resources.roles={baseline: {gpu: 2}}"))
     check_resources_here(study("resources.gpu=0"))
-    check_resources_here(study("resources={gpu: 1, pending: 1}"))
+    with pytest.raises(InvalidInput, match=r"^resources.gpu: this machine has no GPU"):
+        check_resources_here(study("resources={gpu: 1, pending: 1}"))
     (tmp_path / "nvidia0").touch()
     check_resources_here(study("resources.gpu=8"))
 
