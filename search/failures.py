@@ -183,7 +183,7 @@ def storage_watched(folder: Folder, verb: str = "resume") -> Iterator[None]:
             raise MachineFault(
                 f"{folder}: the process of a trial could not be started ({unstarted.rstrip('.')}); does the memory "
                 "suffice? Free some, or allow fewer trials at once with resources.max_concurrent. What finished is "
-                f"kept: `temper resume {folder.typed}` goes on with it."
+                f"kept: {_goes_on(folder, verb)} goes on with it."
             ) from None
         fault = next(filter(None, map(storage_fault, texts)), None) or why_unwritable(folder)
         if fault is None:
@@ -199,10 +199,15 @@ def _stopped(folder: Folder, fault: str, verb: str) -> StorageFull:
         problem, todo = f"the folder for temporary files, {_full_temporary()}, is full", "free some space there, then"
     else:
         problem, todo = "the storage is full", "free some space, then"
-    goes_on = f"`temper {verb} {folder.typed}` goes on with it" if _has_begun(folder) else "begin the search again"
+    goes_on = f"{_goes_on(folder, verb)} goes on with it" if _has_begun(folder) else "begin the search again"
     return StorageFull(
         f"{folder}: {problem}. What finished is kept, and every epoch that was written; {todo} {goes_on}."
     )
+
+
+def _goes_on(folder: Folder, verb: str) -> str:
+    """Return what goes on with the work; a confirmation is told apart by its options, so by the same command alone."""
+    return "the same command" if verb == "confirm" else f"`temper {verb} {folder.typed}`"
 
 
 def _full_temporary() -> str | None:

@@ -40,7 +40,7 @@ def sources_of(plan: Plan, recipe: Recipe, seed: int) -> Sources:
     """
     made = [(one, other) for one, its_seed, other in plan.recipes() if its_seed == seed]
     base = next((first for _, other in made if (first := _first(other)) is not other), None)
-    found = {} if base is None else {THE_BASE: base}
+    found = {} if base is None or base.id == recipe.id else {THE_BASE: base}
     found |= {one.name: other for one, other in made if one.part == "against" and other.id != recipe.id}
     return found
 

@@ -161,6 +161,10 @@ def _candidates(
 
 def dry_run(prepared: Prepared) -> list[str]:
     """Return what a confirmation would do, in lines."""
+    # As `confirm` does, so that what it would refuse is refused here, and images are counted as it will take them.
+    images = len(drawn(load_test(prepared.study.data, prepared.splits), prepared.setting.examples))
+    if prepared.conditions:
+        other_data_of(prepared.study, prepared.splits, prepared.setting.examples)
     run, ended = prepared.run, {trial.id for trial in prepared.run.everything if is_over(trial)}
     plan = Plan(prepared.contenders, prepared.seeds, prepared.setting, prepared.study.parity_margin)
     candidates = [one for some in prepared.candidates for one in some]
@@ -172,18 +176,17 @@ def dry_run(prepared: Prepared) -> list[str]:
     lines.append(
         f"{len(left)} trainings, and of {opponents_of} opponents, once chosen, as many seeds; "
         f"{len(recipes) + opponents_of * len(plan.seeds)} networks attacked by the {plan.setting.attack} ensemble on "
-        f"{plan.setting.examples or 'all'} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
+        f"{images:,} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
     )
     found = {trial.id: trial for trial in run.trials}
-    images = plan.setting.examples or len(load_test(prepared.study.data, prepared.splits))
     seconds = seconds_per_flop(run)
     if seconds is not None:
         training, attacking = hours(plan, prepared.candidates, found, images, seconds)
         lines.append(
             f"about {training:.2g} hours of one device for all trainings, and {attacking:.2g} at most for all attacks, "
-            "at the speed of the search's trainings"
+            f"at the speed of the search's trainings{'; other conditions come on top' if prepared.conditions else ''}"
         )
-    return lines + precision(plan, found, images)
+    return lines + precision(plan, found, images, opponents_of)
 
 
 class TimeIsOver(TemperError):

@@ -10,7 +10,7 @@ from analysis.evidence.verdict import FEWEST_SEEDS, TAIL
 from analysis.run.trials import Run, Trial
 from search.confirm.contenders import Contender
 from search.confirm.plan import Plan
-from trainables.ensemble.ensemble import ENSEMBLES, passes_at_most
+from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, passes_at_most
 
 FLOPS_PER_PASS = 2  # forward passes that a pass with a gradient for the image costs
 FLOPS_PER_MAC = 2
@@ -31,7 +31,9 @@ def hours(
 ) -> tuple[float, float]:
     """Return the hours of one device that all trainings and all attacks take, if none was done yet.
 
-    An opponent costs what its pick does. Attacks are counted as if every image stood to the last, so at most so many.
+    To train, an opponent costs what its pick does; to attack, what the largest network does, as it may be dense.
+    Attacks are counted as if every image stood to the last, so at most so many; those on the deployed files of
+    quantized networks too.
 
     Args:
         plan: who is confirmed.
@@ -48,22 +50,27 @@ def hours(
         pick = next((found[one.pick] for one in candidates if one.pick in found), None)
         if pick is not None:  # each candidate once, then the best one with every seed
             training += (len(candidates) + seeds) * pick.metrics.get("end_to_end_flops", 0.0)
-            networks.append(pick.metrics.get("inference_macs", 0.0))
-    passes = passes_at_most(ENSEMBLES[plan.setting.attack], plan.setting.threat_model)
-    attacks = seeds * images * passes * FLOPS_PER_PASS * FLOPS_PER_MAC * sum(networks)
+            networks.append(max(one.metrics.get("inference_macs", 0.0) for one in trained.values()))
+    attack, threat_model = plan.setting.attack, plan.setting.threat_model
+    passes = FLOPS_PER_PASS * passes_at_most(ENSEMBLES[attack], threat_model) * sum(networks)
+    passes += passes_at_most(BLACK_BOX[attack], threat_model) * sum(
+        trial.metrics.get("inference_macs", 0.0) for trial in found.values() if trial.recipe.get("quantization")
+    )
+    attacks = seeds * images * passes * FLOPS_PER_MAC
     return training * per_flop / 3600, attacks * per_flop / 3600
 
 
-def precision(plan: Plan, found: Mapping[str, Trial], images: int) -> list[str]:
+def precision(plan: Plan, found: Mapping[str, Trial], images: int, opponents: int = 0) -> list[str]:
     """Return what these seeds and images can decide, in lines, as far as the search's own answers tell.
 
     What the images leave open of a difference is estimated from the answers of both networks for the validation
-    images. More seeds do not narrow it.
+    images, and is no less than images alone leave open where both answer all alike. More seeds do not narrow it.
 
     Args:
         plan: who is confirmed.
         found: trials of the search, by the recipes' ids.
         images: how many are attacked.
+        opponents: how many picks are compared with an opponent too; all comparisons share what may err.
     """
     lines = []
     if len(plan.seeds) < FEWEST_SEEDS:
@@ -81,7 +88,9 @@ def precision(plan: Plan, found: Mapping[str, Trial], images: int) -> list[str]:
         if ours is None or theirs is None or ours.shape != theirs.shape:
             continue
         differences = ours.astype(np.float64) - theirs.astype(np.float64)
-        width = NormalDist().inv_cdf(1 - TAIL / len(pairs)) * float(differences.std()) / math.sqrt(images)
+        tail = TAIL / (len(pairs) + opponents)
+        seen = NormalDist().inv_cdf(1 - tail) * float(differences.std()) / math.sqrt(images)
+        width = max(seen, 1 - tail ** (1 / images))
         least = width - plan.margin
         decided = (
             "so that equal ones can be found at parity"

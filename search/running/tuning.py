@@ -89,7 +89,8 @@ def tune_study(
 
     costs = CostModel(study, fixed, splits, fetch)
     sampler = sampler_of(study, fixed, costs, past_trials)
-    counting = CountingAhead(study, fixed, costs) if sampler.considers_compute else None
+    proposes = study.space is not None and study.budget.trials > 0
+    counting = CountingAhead(study, fixed, costs) if sampler.considers_compute and proposes else None
     searcher = ParetoSearcher(
         study,
         fixed,

@@ -19,6 +19,7 @@ from trainables.models.build import frozen
 Bits = NDArray[np.bool_]
 IMAGES = 500  # that are looked at, the first ones
 WIDER, STEPS = 2.0, 20  # times epsilon, and the steps of the attack there
+PARTS = 8  # of a single step, between which it is looked at
 FAR = 0.5  # L-infinity radius within which every image can be made grey, so that all look alike
 COMPARED = 8  # images that are scored once more, each beside others
 SAME = 1e-3  # share of the largest score by which two answers to the same image may differ, for rounding
@@ -48,6 +49,8 @@ class Probes:
     Attributes:
         clean: (n,) whether an image is labelled right.
         single_step: (n,) whether it still is after one step of epsilon along the gradient's sign (FGSM), all attacked.
+        distorted: (n,) whether it is so before and after that step, and wrong on the way (arXiv 2010.01799), or the
+            step did not move it.
         wider: (n,) whether it stands at twice the epsilon, under PGD on two losses.
         far: (n,) whether it stands at a radius within which all images can be made alike.
         largest_class: share of the images that are of the largest class.
@@ -58,6 +61,7 @@ class Probes:
 
     clean: Bits
     single_step: Bits
+    distorted: Bits
     wider: Bits
     far: Bits
     largest_class: float
@@ -97,7 +101,8 @@ def probe(
     ]
     return Probes(
         clean=_bits(first.argmax(1) == labels),
-        single_step=_bits(torch.cat(stepped)),
+        single_step=_bits(torch.cat([right for right, _ in stepped])),
+        distorted=_bits(torch.cat([hidden for _, hidden in stepped])),
         wider=stands[0],
         far=stands[1],
         largest_class=float(torch.bincount(labels).max()) / len(labels),
@@ -134,14 +139,25 @@ def _apart(first: Tensor, second: Tensor) -> int:
     return int((~same).any(1).sum())
 
 
-def _single_step(model: nn.Module, x: Tensor, labels: Tensor, epsilon: float, norm: Norm) -> Tensor:
-    """Returns whether images are labelled right after one step from the image itself; mistakes are attacked too."""
+def _single_step(model: nn.Module, x: Tensor, labels: Tensor, epsilon: float, norm: Norm) -> tuple[Tensor, Tensor]:
+    """Returns whether images are labelled right after one step from the image itself, and whether it hides something.
+
+    Mistakes are attacked too. It hides something where an image is right before and after it, and wrong on the way, or
+    where it moves nothing.
+    """
     with torch.enable_grad():
         gradient = input_gradient(model, x, labels)
     moved = Ball(x=x, epsilon=epsilon, norm=norm).step(x, epsilon, gradient)
-    with torch.no_grad():
-        right: Tensor = model(moved).argmax(1) == labels
-    return right
+
+    def right(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = model(images).argmax(1) == labels
+        return found
+
+    after = right(moved)
+    on_the_way = torch.stack([right(x + (moved - x) * part / PARTS) for part in range(1, PARTS)]).all(0)
+    unmoved = (moved == x).flatten(1).all(1)
+    return after, right(x) & after & (~on_the_way | unmoved)
 
 
 def _scores(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:

@@ -15,7 +15,7 @@ from search.confirm.plan import Plan
 from tests.search.confirm.test_contenders import recipe
 from tests.support.run_directories import worked_example
 from trainables.assessment.attack_record import AttackSetting
-from trainables.ensemble.ensemble import ENSEMBLES, passes_at_most
+from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, passes_at_most
 from trainables.evaluation.config import ThreatModel
 
 THREAT = ThreatModel(epsilon=0.2)
@@ -52,7 +52,14 @@ def test_hours_are_those_of_every_training_and_of_images_that_stand_to_the_last(
     training, attacks = hours(plan(1, 2, 3), [OPPONENTS], found, 500, 1e-9)
     # Three seeds of both; of the opponents each once, and the best with three seeds, all at the pick's compute.
     assert training * 3600 == pytest.approx(3 * (1 + 9) + 2 + 3)
-    assert attacks * 3600 == pytest.approx(3 * 500 * passes * 2 * 2 * (1e6 + 4e6 + 1e6) * 1e-9)
+    assert attacks * 3600 == pytest.approx(
+        3 * 500 * passes * 2 * 2 * (1e6 + 4e6 + 4e6) * 1e-9
+    )  # the opponent may be dense
+    rounded = dict(found)
+    rounded[PICK.recipe.id] = replace(found[PICK.recipe.id], recipe={"quantization": {"weight_bits": 4}})
+    _, more = hours(plan(1, 2, 3), [OPPONENTS], rounded, 500, 1e-9)
+    queries = passes_at_most(BLACK_BOX["quick"], THREAT)  # of the deployed file, forward alone
+    assert (more - attacks) * 3600 == pytest.approx(3 * 500 * queries * 2 * 1e6 * 1e-9)
     without, _ = hours(plan(1, 2, 3), [], found, 500, 1e-9)
     assert without * 3600 == pytest.approx(30)
 
@@ -76,3 +83,14 @@ def test_what_images_leave_open_is_said_before_hours_of_work(found: dict[str, Tr
     first, _ = precision(plan(1, 2), found, 400)
     assert first.startswith("2 seeds never decide")
     assert precision(plan(1, 2, 3), {}, 400) == []
+    (shared,) = precision(plan(1, 2, 3), found, 400, opponents=1)  # two comparisons share what may err
+    assert f"±{100 * NormalDist().inv_cdf(0.975) * math.sqrt(0.1 / 400):.1f} points" in shared
+
+
+def test_networks_that_answer_alike_still_leave_open_what_the_images_do(found: dict[str, Trial]) -> None:
+    alike = found | {
+        PICK.recipe.id: replace(found[PICK.recipe.id], robust_correct=found[REFERENCE.recipe.id].robust_correct)
+    }
+    (line,) = precision(plan(1, 2, 3), alike, 100)
+    assert f"±{100 * (1 - 0.05 ** (1 / 100)):.1f} points" in line
+    assert "only one that is" in line

@@ -10,9 +10,9 @@ from torch import nn
 
 from tests.support import defective_networks as defective
 from tests.support.linear_network import Known, known
-from trainables.assessment.checks import CHECKS, GAP, OF_ANSWERS, Observed, ensemble_gap, outside
+from trainables.assessment.checks import CHECKS, GAP, OF_ANSWERS, Observed, ensemble_gap, outside, reasons
 from trainables.assessment.evaluate_model import Evaluation, evaluate_model, outside_of
-from trainables.assessment.probes import Answers, Bits, Probes, answers
+from trainables.assessment.probes import Answers, Bits, Probes, answers, probe
 from trainables.ensemble.ensemble import STANDS, Attacked
 from trainables.evaluation.config import ThreatModel
 
@@ -155,6 +155,8 @@ def observed(
     stands: Bits | None = None,
     first: Bits | None = None,
     outside: int = 0,
+    single_step: Bits | None = None,
+    distorted: Bits | None = None,
 ) -> Observed:
     """What was seen of a network that is right on 150 images, of which some stand; sound in all else."""
     stands = np.zeros(150, dtype=np.bool_) if stands is None else stands
@@ -163,7 +165,8 @@ def observed(
     none, right = np.zeros(150, dtype=np.bool_), np.ones(150, dtype=np.bool_)
     probes = Probes(
         clean=right,
-        single_step=none,
+        single_step=none if single_step is None else single_step,
+        distorted=none if distorted is None else distorted,
         wider=none,
         far=none,
         largest_class=0.25,
@@ -172,3 +175,33 @@ def observed(
         probabilities=False,
     )
     return Observed(Attacked((), broken_by, torch.empty(150, 0)), probes, outside)
+
+
+def test_one_step_that_falls_short_of_several_is_no_overfitting_unless_it_hides_something() -> None:
+    """As in L2, where a sound network stands one step of epsilon and falls to several."""
+    every, hidden = np.ones(150, dtype=np.bool_), np.arange(150) < 15
+    assert reasons(observed(single_step=every)) == ()
+    (reason,) = reasons(observed(single_step=every, distorted=hidden))
+    assert reason == "1.000 stand after one step, 0.000 after several: catastrophic overfitting"
+
+
+class Wave(nn.Module):
+    """Right where the mean of an image lies near a crest of a wave of length 0.1, the first of which is at 0.5."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        crest = torch.cos(2 * torch.pi * (x.flatten(1).mean(1) - 0.5) / 0.1)
+        return torch.stack([crest, -crest], 1)
+
+
+def test_a_step_hides_what_is_wrong_on_its_way_or_does_not_move() -> None:
+    images = torch.full((8, 1, 4, 4), 0.51)
+    labels = torch.zeros(8, dtype=torch.int64)
+    for epsilon, distorted in ((0.1, True), (0.01, False)):  # from crest to crest; a part of one
+        found = probe(Wave(), images, labels, ThreatModel(epsilon=epsilon), batch_size=8, seed=0)
+        assert found.single_step.all()
+        assert found.distorted.all() == found.distorted.any() == distorted
+    last = nn.Linear(16, 2)
+    nn.init.zeros_(last.weight)
+    last.bias.data = torch.tensor([1.0, 0.0])
+    still = nn.Sequential(nn.Flatten(), last)
+    assert probe(still, images, labels, ThreatModel(epsilon=0.1), batch_size=8, seed=0).distorted.all()

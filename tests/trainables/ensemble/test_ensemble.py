@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from tests.support.linear_network import Known, known
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import PgdAttack
-from trainables.ensemble.ensemble import ENSEMBLES, MISTAKEN, STANDS, Progress, Turn, run_turns
+from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, MISTAKEN, STANDS, Progress, Turn, run_turns
 from trainables.ensemble.self_test import check_attacks
 from trainables.errors import TemperError
 from trainables.evaluation.config import Strength, ThreatModel
@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_answers_and_leaves_the_network_as_it_was()
 @pytest.mark.parametrize("strength", ["quick", "standard"])
 def test_the_self_test_lets_the_ensembles_pass(strength: Strength, norm: Norm) -> None:
     check_attacks(ENSEMBLES[strength], ThreatModel(norm=norm, epsilon=0.1), CPU)
+    check_attacks(BLACK_BOX[strength], ThreatModel(norm=norm, epsilon=0.1), CPU)
 
 
 @pytest.mark.parametrize(
