@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -38,10 +39,12 @@ def submit(
     loaded = load(study, settings)
     prepare(address)
     from search.record import run_directory
-    from search.remote import submission
+    from search.remote import archive, submission
 
     name = name or run_directory.default_name(loaded)
     run_directory.run_folder(storage, name)  # refuses a name that the head would refuse
+    if follow:
+        archive.check_place(_place(name, output))  # now, and not once the search has ended
     flags = {"--or-resume": or_resume, "--no-try": no_try, "--allow-unauthenticated": allow_unauthenticated}
     options = tuple(flag for flag, given in flags.items() if given)
     submission.submit(loaded, address=address, storage=storage, name=name, options=options)
@@ -94,9 +97,12 @@ def doctor(
 
 
 def _fetch(name: str, address: str, output: str | None) -> None:
-    from pathlib import Path
-
     from search.remote import submission
 
-    for path in submission.fetch(name, address=address, folder=Path(output or f"runs/{name}")):
+    for path in submission.fetch(name, address=address, folder=_place(name, output)):
         click.echo(f"Fetched  {path}")
+
+
+def _place(name: str, output: str | None) -> Path:
+    """Return the folder that what is fetched is written to."""
+    return Path(output or f"runs/{name}")

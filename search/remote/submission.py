@@ -53,7 +53,7 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
 def follow(name: str, *, address: str, show: Callable[[str], None]) -> int:
     """Show the output of a submitted search until it has ended, and return its exit code."""
     jobs = Jobs(address)
-    return jobs.follow([name, *jobs.series(name)][-1], show)
+    return jobs.follow(_newest(jobs, name), show)
 
 
 def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
@@ -73,8 +73,13 @@ def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
     """
     archive.check_place(folder)
     jobs = Jobs(address)
-    run = jobs.metadata(name).get("run")
+    run = jobs.metadata(_newest(jobs, name)).get("run")
     if run is None:
         raise InvalidInput(f"{name}: not a search that `temper submit` sent")
     command = ["python", "-m", archive.__name__, run]
     return archive.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder, run)
+
+
+def _newest(jobs: Jobs, name: str) -> str:
+    """Return the newest job of a name; the name itself where there is none, which the job server then refuses."""
+    return [name, *jobs.series(name)][-1]
