@@ -149,7 +149,7 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     data = _data(wanted.data, wanted.image_size) if about is None else about.data
     splits = load_splits(data) if about is None else about.splits
     if wanted.model.endswith(".onnx"):
-        return _subject(wanted, wanted.model, _onnx(wanted), about, data, splits, white_box=False)
+        return _subject(wanted, wanted.model, _onnx(wanted, say), about, data, splits, white_box=False)
     model = _named(wanted, data, splits, say)
     return _subject(wanted, wanted.model, model, about, data, splits)
 
@@ -269,14 +269,17 @@ def _data(name: str, image_size: int | None) -> Data:
     return parse(Data, {**given, "validation_size": VALIDATION}, where="--data")
 
 
-def _onnx(wanted: Wanted) -> nn.Module:
+def _onnx(wanted: Wanted, say: Callable[[str], object]) -> nn.Module:
     if wanted.weights is not None:
         raise InvalidInput("--weights: goes with module:function, an ONNX file has its own")
     try:
         content = Path(wanted.model).read_bytes()
     except OSError as error:
         raise InvalidInput(f"{wanted.model}: {error.strerror}") from error
-    return OnnxNetwork(OnnxModel(content, threads=torch.get_num_threads()))
+    model = OnnxModel(content, threads=torch.get_num_threads())
+    if len(model.outputs) > 1:
+        say(f"{wanted.model}: of its outputs {', '.join(model.outputs)}, the first is taken for the scores")
+    return OnnxNetwork(model)
 
 
 def _named(wanted: Wanted, data: Data, splits: Splits, say: Callable[[str], object]) -> nn.Module:

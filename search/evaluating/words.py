@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from search.evaluating.evaluate import Result
 from search.evaluating.subjects import Subject
 from trainables.assessment.evaluate_model import Evaluation
 from trainables.ensemble.ensemble import TurnResult
+from trainables.evaluation.chance import chance_error, learnt_nothing
 from trainables.evaluation.config import threat_words
 
 
@@ -35,6 +37,7 @@ def table(subject: Subject, result: Result) -> list[str]:
             "that it was exported from can be attacked by RUN:ID"
         )
     lines += [f"UNRELIABLE: {reason}" for reason in found.unreliable]
+    lines += [f"warning: {remark}" for remark in remarks(subject, found)]
     if result.deployed is not None:
         ours, file = found.robust_accuracy, result.deployed.robust_accuracy
         lines += [
@@ -46,6 +49,16 @@ def table(subject: Subject, result: Result) -> list[str]:
             f"{min(ours, file):.3f} counts",
         ]
     return lines
+
+
+def remarks(subject: Subject, found: Evaluation) -> list[str]:
+    """Return what must be known of the network itself: that it is no better than chance, and why that may be so."""
+    chance = float(torch.bincount(subject.labels).max()) / len(subject.labels)
+    level = {"chance_accuracy": chance, "chance_accuracy_stderr": chance_error(chance, len(subject.labels))}
+    nothing = learnt_nothing({**level, "clean_accuracy": found.clean_accuracy})
+    if nothing is None:
+        return []
+    return [f"{nothing}; it is given pixels in [0, 1], and its scores are taken in the order of the data's classes"]
 
 
 def _turns(turns: Sequence[TurnResult], clean: NDArray[np.bool_]) -> list[str]:
@@ -77,6 +90,7 @@ def as_json(subject: Subject, result: Result) -> str:
         "robust_accuracy": found.robust_accuracy,
         "robust_accuracy_stderr": standard_error(found.robust_accuracy, len(found.robust)),
         "unreliable": list(found.unreliable),
+        "remarks": remarks(subject, found),
         "attacks": _attacks(found.turns),
         "broken_by": list(found.broken_by),
     }

@@ -38,7 +38,13 @@ class Latency:
 
 
 class OnnxModel:
-    """An ONNX file opened in onnxruntime."""
+    """An ONNX file opened in onnxruntime.
+
+    Attributes:
+        threads: number of threads that compute one call.
+        batch: images of every call; None: any number.
+        outputs: names of its outputs, the first of which are taken for the scores.
+    """
 
     def __init__(self, content: bytes, *, threads: int = 1, integer: bool = True) -> None:
         """Opens a file.
@@ -69,7 +75,8 @@ class OnnxModel:
         if len(inputs) != 1:
             names = ", ".join(one.name for one in inputs)
             raise InvalidInput(f"onnx: the file has {len(inputs)} inputs ({names}), expected one: the images")
-        self._images, self._scores = inputs[0].name, outputs[0].name
+        self.outputs = tuple(str(one.name) for one in outputs)
+        self._images, self._scores = inputs[0].name, self.outputs[0]
         first = (inputs[0].shape or [None])[0]
         self.batch: int | None = first if isinstance(first, int) else None  # images of every call; None: any number
 
