@@ -11,6 +11,7 @@ from search.preflight.study_check import check_resources_here, check_study
 from search.preflight.workload import Work, workload
 from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import FixedRecipes
+from search.samplers.sampler import considers_compute
 from search.study.space import BASE
 from search.study.study import Study
 from trainables.compute.flops import uncounted_shares
@@ -74,12 +75,19 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     planned: list[str] = []
     if splits is not None:
         try:
-            planned = [*_with_flops(workload(study, fixed, splits), _start(study)), *_uncounted(fixed, splits)]
+            planned = [*_with_flops(workload(study, fixed, splits), _how(study)), *_uncounted(fixed, splits)]
         except InvalidInput as error:
             problem = error
     if problem is not None:
         planned = [*_without_flops(study, fixed), f"FLOPs cannot be planned: {problem}"]
     return "\n".join([*lines, *planned, _where(study)]), problem
+
+
+def _how(study: Study) -> str:
+    """Return how proposals are foreseen, in words."""
+    spread = study.budget.flops is not None and considers_compute(study)
+    drawn = "the budget of FLOPs spread over them" if spread else "as if drawn at random"
+    return f"proposals {drawn}, {_start(study)}"
 
 
 def _start(study: Study) -> str:
@@ -88,7 +96,7 @@ def _start(study: Study) -> str:
     return "each " + " or ".join("from the base" if one == BASE else "from scratch" for one in choices)
 
 
-def _with_flops(works: Sequence[Work], start: str) -> list[str]:
+def _with_flops(works: Sequence[Work], how: str) -> list[str]:
     width = max(len(work.name) for work in works)
     total = sum(work.trials * work.flops for work in works)
 
@@ -112,7 +120,7 @@ def _with_flops(works: Sequence[Work], start: str) -> list[str]:
             what = f"{work.trials:3d} recipes of {work.epochs:.1f} epochs"
             lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
-    return [*lines, f"{count} recipes, {total:.3g} FLOPs; proposals as if drawn at random, {start}"]
+    return [*lines, f"{count} recipes, {total:.3g} FLOPs; {how}"]
 
 
 def _uncounted(fixed: FixedRecipes, splits: Splits) -> list[str]:

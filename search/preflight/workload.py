@@ -13,6 +13,7 @@ from search.recipes.compressor_check import try_user_compressors
 from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import Fixed, FixedRecipes
 from search.recipes.proposals import propose
+from search.samplers.sampler import considers_compute
 from search.study.study import Study
 from trainables.checkpoints.tensors import pack_model
 from trainables.checkpoints.trained_model import TrainedModel, inherited
@@ -56,9 +57,10 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
 
     The random proposals are drawn with the study's seed. FLOPs are counted on compressed networks with untrained
     weights. They are exact for fixed recipes, except where channels are ranked across layers (`scope` global), since
-    trained weights rank them otherwise. Those of proposals are interpolated between a few networks. The plan does not
-    foresee what a sampler will prefer or what halving will stop: a sampler that learns to propose cheap recipes costs
-    less than the mean.
+    trained weights rank them otherwise. Those of proposals are interpolated between a few networks. A budget of FLOPs
+    ends a search whose proposals are drawn at random early, and is spread over all proposals by a sampler that knows
+    what they cost. Else the plan does not foresee what a sampler will prefer or what halving will stop: a sampler that
+    learns to propose cheap recipes costs less than the mean.
 
     Raises:
         InvalidInput: a user's compression method does not work on the study's network.
@@ -85,8 +87,10 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
     costs = [planning.rough_flops(recipe) for recipe in drawn]
     mean, epochs_of_all = float(np.mean(costs)), float(np.mean([recipe.schedule.epochs for recipe in drawn]))
     middle = drawn[int(np.argsort(costs)[len(costs) // 2])]
-    if study.budget.flops is not None:
-        trials = min(trials, max(1, round(study.budget.flops / mean))) if mean else trials
+    if study.budget.flops is not None and mean and considers_compute(study):
+        mean = min(mean, study.budget.flops / trials)
+    elif study.budget.flops is not None and mean:
+        trials = min(trials, max(1, round(study.budget.flops / mean)))
     base = fixed.base.name
     return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, base, about=True))
 

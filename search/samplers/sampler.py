@@ -199,6 +199,12 @@ def sampler_of(
     return make(study, fixed, planned, past_trials)
 
 
+def considers_compute(study: Study) -> bool:
+    """Return whether the sampler that a study names asks what recipes cost, so that it spreads a budget over them."""
+    module, _, name = SAMPLERS[study.sampler.kind].partition(":")
+    return bool(getattr(getattr(import_module(module), name), "considers_compute", False))
+
+
 def same_recipe(proposal: Proposal, recipe: Recipe) -> Recipe:
     """Check that a past proposal's parameters still make its recipe, and return the proposal's, which knows its id.
 

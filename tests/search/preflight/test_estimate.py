@@ -7,6 +7,7 @@ from search.preflight.estimate import HANDOVER_SECONDS, HOUR, START_SECONDS, Slo
 from search.preflight.workload import Work, timed, workload
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
+from search.study.algorithms import Sampler
 from search.study.loading import load
 from tests.support.plans import plan_of
 from trainables.checkpoints.trained_model import TrainedModel
@@ -122,7 +123,11 @@ def test_a_budget_of_flops_bounds_the_proposals() -> None:
     splits = load_splits(STUDY.data)
     mean = workload(STUDY, FixedRecipes.of(STUDY), splits)[-1].flops
     bounded = STUDY.model_copy(update={"budget": STUDY.budget.model_copy(update={"flops": 3 * mean})})
-    assert workload(bounded, FixedRecipes.of(bounded), splits)[-1].trials == 3
+    at_random = bounded.model_copy(update={"sampler": Sampler(kind="random")})
+    assert workload(at_random, FixedRecipes.of(at_random), splits)[-1].trials == 3
+    spread = workload(bounded, FixedRecipes.of(bounded), splits)[-1]  # by a sampler that knows what recipes cost
+    assert spread.trials == STUDY.budget.trials
+    assert spread.trials * spread.flops == pytest.approx(3 * mean)
 
 
 def test_a_plan_groups_a_grid_and_goes_without_flops_where_the_data_is_missing() -> None:
