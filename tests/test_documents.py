@@ -121,7 +121,7 @@ def shown_commands() -> list[tuple[str, str]]:
         (path.name, line.removeprefix("$ "))
         for path in documents
         for language, block in re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)
-        if language in ("", "bash")
+        if language in ("", "bash", "sh")
         for line in block.replace("\\\n", " ").splitlines()
         if re.match(r"(\$ )?temper ", line)
     ]
@@ -133,7 +133,8 @@ def test_every_command_that_is_shown_is_one_that_the_command_line_takes() -> Non
         command = temper.commands.get(verb)
         assert command is not None, (name, line)
         command.make_context(verb, rest)  # raises for an option that there is not, or a value that it does not take
-    assert len(shown_commands()) >= 15
+    assert len(shown_commands()) >= 20
+    assert "cluster/README.md".rpartition("/")[2] in {name for name, _ in shown_commands()}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)

@@ -21,7 +21,7 @@ from analysis.report.epsilon_curves import axis_words, epsilon_curves
 from analysis.report.frontier_chart import title
 from analysis.report.page_data import PARAM, endings, page_data
 from analysis.run.trials import Run
-from analysis.status.words import left_unfinished
+from analysis.status.words import left_unfinished, still_running
 from analysis.tables.rungs import rung_rows, rung_table
 from trainables.evaluation.config import attack_words, threat_words
 
@@ -72,6 +72,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         found=run.info.get("network_findings", []),  # older runs have no such key
         unreadable=run.unreadable,
         left_out=run.left_out,
+        running=still_running(run),
         unfinished=left_unfinished(run),
         conditions=list(_circumstances(run)),
         provenance=json.dumps(run.info["provenance"], indent=1),

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
+from analysis.run.sessions import read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
-from analysis.status.status import Phase, Status, best_proposal
+from analysis.status.status import Phase, Status, best_proposal, status_of
 
 MOST_TOLD = 5  # trials that were left unfinished are told one by one
 
@@ -49,6 +50,21 @@ def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
             since = "" if status.since is None else f" since {status.since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC,{ago}"
             unsure = "" if status.host else ", or its budget ended it, which its version of Temper did not record"
             return [f"dead{since}: its driver{host} was killed or lost{unsure}", goes_on]
+
+
+def still_running(run: Run) -> str | None:
+    """Return that a search still runs, and how far it is, as a sentence; None where it does not."""
+    sessions = read_sessions(run.folder)
+    if not sessions or sessions[-1].end is not None:  # which spares it the look at every trial's files
+        return None
+    status = status_of(run)
+    if status.phase is not Phase.RUNNING:
+        return None
+    of = f" of {status.planned}" if status.planned else ""
+    return (
+        f"The search still runs: {status.ended.total()}{of} recipes have ended, {len(status.running)} are under way; "
+        "what is said here is of those that have ended."
+    )
 
 
 def left_unfinished(run: Run) -> str | None:

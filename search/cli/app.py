@@ -113,4 +113,12 @@ def _guard(command: Callable[..., Any], *, debug: bool) -> Callable[..., Any]:
             signalled = next((one for one in (interrupt, interrupt.__cause__) if isinstance(one, Interrupted)), None)
             return INTERRUPTED if signalled is None else signalled.code  # click puts its Abort in place of the signal's
 
+        except Exception as error:  # a fault of ours, or of what was not foreseen: a stack is for those who ask for it
+            if debug:
+                traceback.print_exc()
+            reason = (str(error).strip() or "no reason given").splitlines()[0]
+            hint = "" if debug else "; --debug shows where it comes from"
+            click.echo(f"unexpected {type(error).__name__}: {reason}{hint}", err=True)
+            return 1
+
     return guarded

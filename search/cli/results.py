@@ -210,7 +210,7 @@ def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
     prepare(None)
     from analysis.run.trials import read_run
-    from analysis.status.words import left_unfinished
+    from analysis.status.words import left_unfinished, still_running
     from search.failures import storage_watched
     from search.record import derived_files
     from trainables.storage import Folder
@@ -220,6 +220,8 @@ def report(run: str, force: bool) -> None:
     _compare(found, force=force)
     with storage_watched(folder, verb="report"):
         derived = derived_files.derive(found)
+    if (running := still_running(derived)) is not None:
+        click.echo(running)
     sentence = derived_files.conclude(derived)
     click.echo(f"{sentence}\n\nReport   {folder.child('report.html')}")
     if (unfinished := left_unfinished(derived)) is not None:

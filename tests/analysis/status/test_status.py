@@ -1,14 +1,16 @@
 """How far a run is, from directories written by hand."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from analysis.report.page import render
 from analysis.run.trials import Run, read_run
 from analysis.status.status import Phase, Status, status_data, status_of
-from analysis.status.words import status_lines
+from analysis.status.words import status_lines, still_running
+from analysis.tables.trials import finished
 from tests.support.run_directories import BEGUN, add, drive, start, worked_example
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -53,6 +55,20 @@ def test_the_most_robust_proposal_keeps_the_constraints(tmp_path: Path) -> None:
     add(tmp_path, "b", number=1, robust=0.5, metrics={"clean_accuracy": 0.95})
     run = read_run(Folder(str(tmp_path)))
     assert status_data(run, look(run, 0))["best"]["id"] == "b"
+
+
+def test_a_report_says_that_its_search_still_runs(tmp_path: Path) -> None:
+    now = (datetime.now(UTC) - BEGUN).total_seconds()
+    drive(tmp_path, 1, began=now - 10)
+    run = worked_example(tmp_path)
+    words = (
+        "The search still runs: 6 recipes have ended, 1 are under way; what is said here is of those that have ended."
+    )
+    assert still_running(run) == words
+    assert words in render(run, finished(run), None)
+    drive(tmp_path, 1, began=now - 10, ended=now)
+    assert still_running(run) is None
+    assert "still runs" not in render(run, finished(run), None)
 
 
 def lines(run: Run, after: float) -> list[str]:
