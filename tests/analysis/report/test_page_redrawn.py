@@ -17,6 +17,11 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 LEVEL = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.01}
 LOSSES = ('{"kind":"cross_entropy","label_smoothing":0.1}', '{"kind":"trades","beta":6.0}')
 IMPORTANCES = {"frontier": {"epochs": 0.7, "loss": 0.3}, "clean_accuracy": {"epochs": 0.1, "loss": 0.9}}
+NAMED = (
+    "clean_accuracy", "robust_accuracy", "robust_accuracy_stderr", "train_flops", "end_to_end_flops", "inference_macs",
+    "parameters", "model_bytes", "device_seconds", "seconds", "param.epochs",
+)  # fmt: skip
+SIZES = {"parameters": 1e5, "model_bytes": 4e5, "device_seconds": 3.0}
 RANGE = "document.getElementById('frontier').layout.xaxis.range[0]"
 CHARTS = ("growth", "curves", "parallel", "matters", "slices")
 
@@ -28,7 +33,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bound = {"metric": "clean_accuracy", "at_least": True, "bound": 0.85, "of_dense": False}
     start(root, constraints=[bound | {"text": "clean_accuracy >= 0.85"}])
     add(root, "base", role="base", robust=0.2, flops=0.0)
-    add(root, "pgd", role="baseline", name="pgd_at_20", number=1, robust=0.8, flops=1e10, scores=[0.5, 0.8])
+    add(
+        root,
+        "pgd",
+        role="baseline",
+        name="pgd_at_20",
+        number=1,
+        robust=0.8,
+        flops=1e10,
+        scores=[0.5, 0.8],
+        metrics=SIZES,
+    )
     for number in range(8):
         params = {"epochs": 1 + number, "averaging": (None, 0.9)[number % 2], "loss": LOSSES[number % 2]}
         add(root, f"p{number}", number=2 + number, robust=0.4 + number / 50, flops=1e8 * 2**number, params=params)
@@ -76,6 +91,22 @@ def test_no_averaging_is_a_choice_like_another_and_parts_have_short_names(page: 
     page.wait_for_selector("#slices .scatterlayer .point")
     shown = page.evaluate("document.getElementById('slices').data[1].x")
     assert sorted(map(str, shown)) == ["0.9"] * 4 + ["none"] * 4
+
+
+def test_columns_are_chosen_among_all_numbers_and_errors_are_hidden(page: Page) -> None:
+    headings = "[...document.querySelectorAll('#rows thead [data-key]')].map(head => head.dataset.key)"
+    offered = page.eval_on_selector_all("#columns input", "boxes => boxes.map(box => box.value)")
+    assert set(NAMED) <= set(offered)
+    assert "clean_accuracy" in page.evaluate(headings)
+    assert "model_bytes" not in page.evaluate(headings)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    page.uncheck("#columns input[value=clean_accuracy]")
+    page.check("#columns input[value=model_bytes]")
+    assert "clean_accuracy" not in page.evaluate(headings)
+    assert "model_bytes" in page.evaluate(headings)
+    assert page.locator("#frontier .errorbar").count() > 0
+    page.uncheck("#bars")
+    page.wait_for_function("() => !document.querySelector('#frontier .errorbar path')")
 
 
 def test_what_matters_for_the_frontier_comes_first(report: Path) -> None:
