@@ -26,7 +26,11 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
 )
 @click.option("--pixel-std", type=NUMBERS, help="The same for the standard deviation.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Of the threat model.  [default: the run's, or linf]")
-@click.option("--epsilon", type=float, help="Of the threat model, for pixels in [0, 1].  [default: the run's]")
+@click.option(
+    "--epsilon",
+    type=FiniteRange(min=0, min_open=True),
+    help="Of the threat model, for pixels in [0, 1].  [default: the run's]",
+)
 @click.option(
     "--split", type=click.Choice(["validation", "test"]),
     help="Images to attack.  [default: validation of a run, test of other data]",

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, runs
-from search.cli.options import FORCE, SETTING, prepare
+from search.cli.options import FORCE, SETTING, FiniteRange, prepare
 
 
 @click.command()
@@ -256,10 +256,24 @@ def record(run: str, output: str, force: bool) -> None:
 @SETTING
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at once.")
 @click.option("--speeds", default="1", show_default=True, help="Of the workers, dealt out in turn, e.g. 1,1,0.5.")
-@click.option("--stretch", type=float, default=1.0, show_default=True, help="Times the recorded seconds.")
-@click.option("--failures", type=float, help="Seconds of computing from one failure of a worker to its next.")
-@click.option("--repair", type=float, default=60.0, show_default=True, help="Seconds until a failed worker is back.")
-@click.option("--decision", type=float, help="Seconds a decision of the driver takes.  [default: as measured]")
+@click.option(
+    "--stretch",
+    type=FiniteRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Times the recorded seconds.",
+)
+@click.option(
+    "--failures",
+    type=FiniteRange(min=0, min_open=True),
+    help="Seconds of computing from one failure of a worker to its next.",
+)
+@click.option(
+    "--repair", type=FiniteRange(min=0), default=60.0, show_default=True, help="Seconds until a failed worker is back."
+)
+@click.option(
+    "--decision", type=FiniteRange(min=0), help="Seconds a decision of the driver takes.  [default: as measured]"
+)
 @click.option("--output", metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV.")
 @FORCE
 def simulate(

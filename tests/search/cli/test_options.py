@@ -32,8 +32,11 @@ def attack(epsilon, norm):
 
 def test_every_range_of_numbers_is_of_finite_ones() -> None:
     commands = [one for verbs in SECTIONS.values() for one in verbs]
-    ranges = [option for one in commands for option in one.params if isinstance(option.type, click.FloatRange)]
-    assert {option.name for option in ranges} == {"epsilon", "hours", "price", "max_hours"}
+    ranges = [
+        option for one in commands for option in one.params if isinstance(option.type, click.types.FloatParamType)
+    ]
+    names = {"epsilon", "hours", "price", "max_hours", "stretch", "failures", "repair", "decision"}
+    assert {option.name for option in ranges} == names
     assert all(isinstance(option.type, FiniteRange) for option in ranges)
 
 
@@ -45,6 +48,8 @@ def test_every_range_of_numbers_is_of_finite_ones() -> None:
         ["init", "x.yaml", "--model", "small", "--data", "digits", "--hours"],
         ["init", "x.yaml", "--model", "small", "--data", "digits", "--epsilon"],
         ["confirm", "run", "--max-hours"],
+        ["evaluate", "model.onnx", "--epsilon"],
+        ["simulate", "digits", "--repair"],
     ],
 )
 def test_what_is_no_number_is_no_price_and_no_time(arguments: Sequence[str], number: str) -> None:
