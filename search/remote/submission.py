@@ -1,8 +1,8 @@
 """Submits a study to a cluster as a Ray Job, follows its output, and fetches its report and frontier."""
 
 import uuid
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
+from pathlib import Path, PurePosixPath
 
 import yaml
 
@@ -31,14 +31,15 @@ def submit(study: Study, *, address: str, storage: str, name: str, options: tupl
             have ended.
 
     Raises:
-        InvalidInput: there is no such cluster, the storage is relative or contains a password, or a job of that name
-            exists, with --or-resume one that has not ended.
+        InvalidInput: there is no such cluster, the storage is relative or contains a password, weights or images of the
+            study are not sent, or a job of that name exists, with --or-resume one that has not ended.
     """
     if "://" not in storage and not Path(storage).is_absolute():
         raise InvalidInput(f"--storage {storage}: expected a URI or an absolute path, which the cluster's nodes share")
     run = Folder(storage).child(name)
     content = yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False).encode()
     beside = user_modules(study)
+    _check_paths(study, beside)
     try_shipped_copy(study, beside)
     command = ["python", "-m", "search", "search", STUDY, "--address", "auto", "--storage", storage, "--name", name]
     jobs = Jobs(address)
@@ -78,6 +79,40 @@ def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
         raise InvalidInput(f"{name}: not a search that `temper submit` sent")
     command = ["python", "-m", archive.__name__, run]
     return archive.unpack(jobs.output(f"{name}-fetch-{uuid.uuid4().hex[:8]}", command), folder, run)
+
+
+def _check_paths(study: Study, beside: Collection[str]) -> None:
+    """Refuse relative paths of weights and images that are not sent along, since the head has no such folder.
+
+    Args:
+        study: the study.
+        beside: what is sent, by its path from the study's folder.
+
+    Raises:
+        InvalidInput: it lists each by its key.
+    """
+    other = study.other_data
+    named = {
+        "pretrained.path": None if study.pretrained is None else study.pretrained.path,
+        "data.path": study.data.path,
+        "other_data.path": None if other is None else other.path,
+    }
+    problems = [
+        f"{key}: got {path!r}, which is not sent to the cluster; name it in `ship`, or give an absolute path that its "
+        "nodes share"
+        for key, path in named.items()
+        if path is not None and not _is_absolute(path) and not any(_lies_in(path, sent) for sent in beside)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _is_absolute(path: str) -> bool:
+    return "://" in path or path.startswith("~") or Path(path).is_absolute()
+
+
+def _lies_in(path: str, sent: str) -> bool:
+    return PurePosixPath(path).is_relative_to(PurePosixPath(sent))
 
 
 def _newest(jobs: Jobs, name: str) -> str:

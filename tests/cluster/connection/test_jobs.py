@@ -8,6 +8,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from analysis.run.trials import read_run
 from cluster.connection.runtime_env import COMMIT, commit, runtime_env
@@ -137,6 +139,27 @@ def test_what_cannot_be_submitted_is_refused() -> None:
         submit(study, address="127.0.0.1:1", storage="/runs", name="a")
     with pytest.raises(InvalidInput, match=r"--address http://127.0.0.1:1: no job server answers there"):
         submit(study, address="http://127.0.0.1:1", storage="/runs", name="a")
+
+
+def test_weights_and_images_that_are_not_sent_are_refused_before_the_head_misses_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    save_file({"weight": torch.zeros(1)}, tmp_path / "mine" / "base.safetensors")
+    settings = ["pretraining=null", "pretrained={path: mine/base.safetensors}"]
+    settings += ["other_data={name: image_folder, path: photos, image_size: 8}"]
+
+    def send(*more: str) -> None:
+        submit(load("digits", [*settings, *more]), address="http://127.0.0.1:1", storage="/runs", name="a")
+
+    with pytest.raises(
+        InvalidInput, match=r"^pretrained.path: got 'mine/base.*\nother_data.path: got 'photos', which is not"
+    ):
+        send()
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(InvalidInput, match="no job server answers there"):
+        send("ship=[mine, photos]")
 
 
 @pytest.mark.slow
