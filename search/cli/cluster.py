@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from search.cli.completion import studies as names
-from search.cli.options import NO_TRY, SETTING, FiniteRange, prepare
+from search.cli.options import FROM_ZERO, NO_TRY, SETTING, prepare
 from search.cli.output import alone
 from search.study.loading import load
 
@@ -71,7 +71,7 @@ def fetch(name: str, address: str, output: str | None) -> None:
 @SETTING
 @click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
 @click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
-@click.option("--price", type=FiniteRange(min=0), help="Of an hour of one GPU; of one CPU where STUDY uses no GPU.")
+@click.option("--price", type=FROM_ZERO, help="Of an hour of one GPU; of one CPU where STUDY uses no GPU.")
 @NO_TRY
 @click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
 def doctor(

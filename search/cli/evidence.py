@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, runs
-from search.cli.options import FORCE, NUMBERS, FiniteRange, on_cluster, prepare
+from search.cli.options import FORCE, NUMBERS, POSITIVE, on_cluster, prepare
 from search.cli.output import alone
 
 KEPT = "What was trained and attacked is kept: the same command goes on."
@@ -28,7 +28,7 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
 @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Of the threat model.  [default: the run's, or linf]")
 @click.option(
     "--epsilon",
-    type=FiniteRange(min=0, min_open=True),
+    type=POSITIVE,
     help="Of the threat model, for pixels in [0, 1].  [default: the run's]",
 )
 @click.option(
@@ -76,7 +76,7 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
 @click.option("--conditions/--no-conditions", default=True, help="Measure wider balls, corruptions and transfer too.")
 @click.option(
     "--max-hours",
-    type=FiniteRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="HOURS",
     help="Stop then; the same command goes on later.",
 )

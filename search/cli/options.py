@@ -18,6 +18,9 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+FROM_ZERO, POSITIVE = FiniteRange(min=0), FiniteRange(min=0, min_open=True)
+
+
 class Numbers(click.ParamType[tuple[float, ...]]):
     """Numbers between commas, such as 0.485,0.456,0.406."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, runs
-from search.cli.options import FORCE, SETTING, FiniteRange, prepare
+from search.cli.options import FORCE, FROM_ZERO, POSITIVE, SETTING, prepare
 
 
 @click.command()
@@ -234,8 +234,6 @@ def report(run: str, force: bool) -> None:
 @FORCE
 def record(run: str, output: str, force: bool) -> None:
     """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
-    from pathlib import Path
-
     from analysis.run.trials import read_run
     from search.resume.comparison import check_run
     from search.simulation import recording
@@ -256,24 +254,10 @@ def record(run: str, output: str, force: bool) -> None:
 @SETTING
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at once.")
 @click.option("--speeds", default="1", show_default=True, help="Of the workers, dealt out in turn, e.g. 1,1,0.5.")
-@click.option(
-    "--stretch",
-    type=FiniteRange(min=0, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Times the recorded seconds.",
-)
-@click.option(
-    "--failures",
-    type=FiniteRange(min=0, min_open=True),
-    help="Seconds of computing from one failure of a worker to its next.",
-)
-@click.option(
-    "--repair", type=FiniteRange(min=0), default=60.0, show_default=True, help="Seconds until a failed worker is back."
-)
-@click.option(
-    "--decision", type=FiniteRange(min=0), help="Seconds a decision of the driver takes.  [default: as measured]"
-)
+@click.option("--stretch", type=POSITIVE, default=1.0, show_default=True, help="Times the recorded seconds.")
+@click.option("--failures", type=POSITIVE, help="Seconds of computing from one failure of a worker to its next.")
+@click.option("--repair", type=FROM_ZERO, default=60.0, show_default=True, help="Seconds until that one is back.")
+@click.option("--decision", type=FROM_ZERO, help="Seconds a decision of the driver takes.  [default: as measured]")
 @click.option("--output", metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV.")
 @FORCE
 def simulate(

@@ -12,7 +12,7 @@ import click
 
 from cluster.connection.session import Target
 from search.cli.completion import studies as names
-from search.cli.options import SETTING, FiniteRange, on_cluster, prepare
+from search.cli.options import POSITIVE, SETTING, on_cluster, prepare
 from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
@@ -38,12 +38,12 @@ LONGEST = 64  # characters of a study's name
 @click.option("--pretrained", metavar="FILE", help="Trained weights of the network, to start from.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
 @click.option(
-    "--epsilon", type=FiniteRange(min=0, min_open=True),
+    "--epsilon", type=POSITIVE,
     help="Radius of the attack, for pixels in [0, 1].  [default: 8/255; 0.1 for grey images; 0.5 in l2]",
 )  # fmt: skip
 @click.option("--image-size", type=click.IntRange(min=1), help="Height and width for the images of a folder.")
 @click.option(
-    "--hours", type=FiniteRange(min=0, min_open=True), default=1.0, show_default=True,
+    "--hours", type=POSITIVE, default=1.0, show_default=True,
     help="Hours that the search may take.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
