@@ -62,7 +62,7 @@ def still_running(run: Run) -> str | None:
         return None
     of = f" of {status.planned}" if status.planned else ""
     return (
-        f"The search still runs: {status.ended.total()}{of} recipes have ended, {len(status.running)} are under way; "
+        f"The search still runs: {status.ended.total()}{of} recipes have ended, with {len(status.running)} under way; "
         "what is said here is of those that have ended."
     )
 

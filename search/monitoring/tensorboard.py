@@ -90,7 +90,8 @@ class EventFile:
         kinds: dict[str, str] = {}
         for row in rows:
             for name, value in row.items():
-                kinds[name] = kind if kinds.get(name, kind := _kind(value)) == kind else "string"
+                kind = _kind(value)
+                kinds[name] = kind if kinds.get(name, kind) == kind else "string"
         experiment = Experiment(
             hparam_infos=[HParamInfo(name=name, type=_TYPES[kind]) for name, kind in kinds.items()],
             metric_infos=[MetricInfo(name=MetricName(tag=tag)) for tag in results],

@@ -62,7 +62,7 @@ def test_a_report_says_that_its_search_still_runs(tmp_path: Path) -> None:
     drive(tmp_path, 1, began=now - 10)
     run = worked_example(tmp_path)
     words = (
-        "The search still runs: 6 recipes have ended, 1 are under way; what is said here is of those that have ended."
+        "The search still runs: 6 recipes have ended, with 1 under way; what is said here is of those that have ended."
     )
     assert still_running(run) == words
     assert words in render(run, finished(run), None)
