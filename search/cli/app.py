@@ -14,8 +14,8 @@ from search.cli.cluster import doctor, fetch, submit
 from search.cli.completion import completion
 from search.cli.evidence import confirm, evaluate
 from search.cli.output import OUTPUTS
-from search.cli.results import compare, export, prune, record, report, reproduce, simulate, status, stop
-from search.cli.search import INTERRUPTED, resume, search
+from search.cli.results import compare, export, prune, record, report, reproduce, simulate, status
+from search.cli.search import INTERRUPTED, resume, search, stop
 from search.cli.studies import init, studies, validate
 from trainables.config import refusal
 from trainables.errors import TemperError

@@ -22,7 +22,9 @@ from search.study.loading import load
 @NO_TRY
 @click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
 @click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
-@click.option("--output", metavar="FOLDER", help="Where to fetch it to, with --follow.  [default: runs/NAME]")
+@click.option(
+    "--output", type=click.Path(), metavar="DIR", help="Where to fetch it to, with --follow.  [default: runs/NAME]"
+)
 def submit(
     study: str,
     settings: tuple[str, ...],
@@ -59,7 +61,7 @@ def submit(
 @click.command()
 @click.argument("name")
 @click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
-@click.option("--output", metavar="FOLDER", help="Where to write to.  [default: runs/NAME]")
+@click.option("--output", type=click.Path(), metavar="DIR", help="Where to write to.  [default: runs/NAME]")
 def fetch(name: str, address: str, output: str | None) -> None:
     """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
     prepare(address)

@@ -4,12 +4,43 @@ import os
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
 
 from search.study.loading import shipped
 
 SHELLS = ("bash", "zsh", "fish")
 WORDS = ("knee", "parity", "max-robust", "all")  # of `--pick`; `analysis.export.selection` has more to import
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Completes words with a colon too, at which bash divides them: `runs/first:pgd_at` arrives as three words."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is typed, and that one, put together again."""
+        typed = split_arg_string(os.environ["COMP_WORDS"])[: int(os.environ["COMP_CWORD"]) + 1]
+        words: list[str] = []
+        glued = False
+        for word in typed:
+            if words and (glued or word == ":"):
+                words[-1] += word
+            else:
+                words.append(word)
+            glued = word == ":"
+        whole = len(typed) > int(os.environ["COMP_CWORD"])  # else a new word begins, of which nothing is typed
+        return (words[1:-1], words[-1]) if whole else (words[1:], "")
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """Return what bash puts in place of what stands behind the last colon that is typed."""
+        found = super().get_completions(args, incomplete)
+        before = len(incomplete.rpartition(":")[0]) + 1 if ":" in incomplete else 0
+        return [CompletionItem(one.value[before:], one.type) for one in found]
 
 
 @click.command()
@@ -35,6 +66,24 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
     return [CompletionItem(one) for one in fitting] or [CompletionItem(incomplete, type="dir")]
 
 
+def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer run directories, and RUN:ID for each finished trial of the run that is typed or the only one that fits."""
+    place, colon, _ = incomplete.rpartition(":")
+    found = [CompletionItem(place)] if colon else runs(ctx, param, incomplete)
+    if len(found) != 1 or found[0].type != "plain":
+        return found
+    trials = [f"{found[0].value}:{name}" for name in _names(found[0].value)]
+    return [CompletionItem(one) for one in trials if one.startswith(incomplete)]
+
+
+def recordings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the shipped recordings, and files."""
+    from search.simulation.recording import shipped as recorded
+
+    fitting = [name for name in recorded() if name.startswith(incomplete)]
+    return [CompletionItem(one) for one in fitting] or [CompletionItem(incomplete, type="file")]
+
+
 def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the shipped studies, and files."""
     fitting = [name for name in shipped() if name.startswith(incomplete)]
@@ -44,6 +93,11 @@ def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 def picks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the words of `--pick`, and the finished trials of the run that stands before it, baselines by name."""
     return [CompletionItem(one) for one in (*WORDS, *_finished()) if one.startswith(incomplete)]
+
+
+def trials(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the finished trials of the run that stands before, baselines by name."""
+    return [CompletionItem(one) for one in _finished() if one.startswith(incomplete)]
 
 
 def _finished() -> list[str]:

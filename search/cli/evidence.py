@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from search.cli.completion import picks, runs
+from search.cli.completion import models, picks, runs, trials
 from search.cli.options import FORCE, NUMBERS, POSITIVE, on_cluster, prepare
 from search.cli.output import alone
 
@@ -13,8 +13,13 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
 
 
 @click.command()
-@click.argument("model")
-@click.option("--weights", metavar="FILE", help="Weights of a MODEL that is a network's name or module:function.")
+@click.argument("model", shell_complete=models)
+@click.option(
+    "--weights",
+    type=click.Path(),
+    metavar="FILE",
+    help="Weights of a MODEL that is a network's name or module:function.",
+)
 @click.option("--data", metavar="DATA", help="A run, a data set's name, module:function, or an image folder.")
 @click.option("--image-size", type=click.IntRange(min=1), help="Height and width of an image folder's images.")
 @click.option(
@@ -36,7 +41,10 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
     help="Images to attack.  [default: validation of a run, test of other data]",
 )  # fmt: skip
 @click.option("--examples", type=click.IntRange(min=1), help="Images, drawn evenly over the classes.  [default: all]")
-@click.option("--transfer-from", "source", metavar="RUN:ID", help="Try this network's adversarial examples too.")
+@click.option(
+    "--transfer-from", "source", metavar="RUN:ID", shell_complete=models,
+    help="Try this network's adversarial examples too.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with what broke each image.")
 @FORCE
@@ -65,7 +73,10 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     "--pick", "picks", multiple=True, metavar="WHAT", shell_complete=picks,
     help="knee, parity, max-robust, all, or the beginning of a trial's id; may be repeated.  [default: parity, knee]",
 )  # fmt: skip
-@click.option("--against", multiple=True, metavar="NAME", help="What to hold picks against.  [default: the reference]")
+@click.option(
+    "--against", multiple=True, metavar="NAME", shell_complete=trials,
+    help="What to hold picks against; may be repeated.  [default: the reference]",
+)  # fmt: skip
 @click.option("--seeds", type=int, default=6, show_default=True, help="Fresh seeds, the same for all.")
 @click.option("--examples", type=click.IntRange(min=2), help="Test images, drawn evenly by class.  [default: all]")
 @click.option(

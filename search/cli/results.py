@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from search.cli.completion import picks, runs
+from search.cli.completion import picks, recordings, runs
 from search.cli.options import FORCE, FROM_ZERO, POSITIVE, SETTING, prepare
 
 
@@ -53,9 +53,14 @@ def status(run: str, as_json: bool, watched: bool) -> None:
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), help="[default: yaml]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--output", metavar="FILE", help="With onnx: the file to write, or a folder for several recipes.")
 @click.option(
-    "--bundle", metavar="DIR", help="Write a folder to ship: ONNX, torch.export, weights, a model card and predict.py."
+    "--output", type=click.Path(), metavar="FILE", help="With onnx: the file to write, or a folder for several recipes."
+)
+@click.option(
+    "--bundle",
+    type=click.Path(),
+    metavar="DIR",
+    help="Write a folder to ship: ONNX, torch.export, weights, a model card and predict.py.",
 )
 @FORCE
 def export(
@@ -116,7 +121,13 @@ def export(
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=runs)
 @click.option("--json", "as_json", is_flag=True, help="Print plain data, every point of the curves included.")
-@click.option("--html", "place", metavar="FILE", help="Write a page with frontiers over each other, for any browser.")
+@click.option(
+    "--html",
+    "place",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write a page with frontiers over each other, for any browser.",
+)
 def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
     """Hold several RUNs against each other on one reference point: frontiers, hypervolume by compute, what differs.
 
@@ -138,7 +149,10 @@ def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
 
 @click.command()
 @click.argument("run", shell_complete=runs)
-@click.option("--keep", multiple=True, metavar="WHAT", help="Keep these too: as export's --pick; may be repeated.")
+@click.option(
+    "--keep", multiple=True, metavar="WHAT", shell_complete=picks,
+    help="Keep these too: as export's --pick; may be repeated.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be dropped, and drop nothing.")
 def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
     """Drop the checkpoints of RUN that neither report, export, confirm nor a longer search needs.
@@ -170,31 +184,7 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
 
 
 @click.command()
-@click.argument("run", shell_complete=runs)
-@click.option("--wait", is_flag=True, help="Wait until it has ended, and print its verdict.")
-def stop(run: str, wait: bool) -> None:
-    """Ask the search that works on RUN, on any machine, to end with a verdict.
-
-    It proposes nothing more. What runs is finished, and so are base and baselines, which a verdict needs.
-    `temper resume` goes on with it.
-    """
-    from analysis.run.trials import read_info, read_run
-    from search.record.derived_files import conclude
-    from search.record.lease import ask_to_stop, await_end
-    from trainables.storage import Folder
-
-    folder = Folder(run)
-    read_info(folder)
-    click.echo(f"{ask_to_stop(folder)} is asked to stop: what runs is finished, nothing more is proposed")
-    if not wait:
-        click.echo(f"`temper status {folder.typed}` tells how far it is")
-        return
-    await_end(folder)
-    click.echo(conclude(read_run(folder)))
-
-
-@click.command()
-@click.argument("recipe")
+@click.argument("recipe", type=click.Path())
 @FORCE
 def reproduce(recipe: str, force: bool) -> None:
     """Train one exported RECIPE (YAML or JSON) again, without Ray, and compare its numbers."""
@@ -230,7 +220,7 @@ def report(run: str, force: bool) -> None:
 
 @click.command()
 @click.argument("run", shell_complete=runs)
-@click.option("--output", required=True, metavar="FILE", help="The recording to write.")
+@click.option("--output", type=click.Path(), required=True, metavar="FILE", help="The recording to write.")
 @FORCE
 def record(run: str, output: str, force: bool) -> None:
     """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
@@ -250,7 +240,7 @@ def record(run: str, output: str, force: bool) -> None:
 
 
 @click.command()
-@click.argument("recording")
+@click.argument("recording", shell_complete=recordings)
 @SETTING
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at once.")
 @click.option("--speeds", default="1", show_default=True, help="Of the workers, dealt out in turn, e.g. 1,1,0.5.")
@@ -258,7 +248,9 @@ def record(run: str, output: str, force: bool) -> None:
 @click.option("--failures", type=POSITIVE, help="Seconds of computing from one failure of a worker to its next.")
 @click.option("--repair", type=FROM_ZERO, default=60.0, show_default=True, help="Seconds until that one is back.")
 @click.option("--decision", type=FROM_ZERO, help="Seconds a decision of the driver takes.  [default: as measured]")
-@click.option("--output", metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV.")
+@click.option(
+    "--output", type=click.Path(), metavar="FILE", help="Where to write the hypervolume over time and compute, as CSV."
+)
 @FORCE
 def simulate(
     recording: str,

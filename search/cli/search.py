@@ -1,4 +1,4 @@
-"""Defines the commands that run a search: `temper search` and `resume`."""
+"""Defines the commands that run a search: `temper search`, `resume` and `stop`."""
 
 import os
 import shlex
@@ -36,8 +36,9 @@ INTERRUPTED = 130
 @SETTING
 @on_cluster
 @click.option(
-    "--warm-start", multiple=True, metavar="RUN", help="Let the sampler learn from an earlier run of the same base."
-)
+    "--warm-start", multiple=True, metavar="RUN", shell_complete=runs,
+    help="Let the sampler learn from an earlier run of the same base; may be repeated.",
+)  # fmt: skip
 @click.option(
     "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
 )
@@ -160,6 +161,30 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool, ad
             added=added,
         ),
     )
+
+
+@click.command()
+@click.argument("run", shell_complete=runs)
+@click.option("--wait", is_flag=True, help="Wait until it has ended, and print its verdict.")
+def stop(run: str, wait: bool) -> None:
+    """Ask the search that works on RUN, on any machine, to end with a verdict.
+
+    It proposes nothing more. What runs is finished, and so are base and baselines, which a verdict needs.
+    `temper resume` goes on with it.
+    """
+    from analysis.run.trials import read_info, read_run
+    from search.record.derived_files import conclude
+    from search.record.lease import ask_to_stop, await_end
+    from trainables.storage import Folder
+
+    folder = Folder(run)
+    read_info(folder)
+    click.echo(f"{ask_to_stop(folder)} is asked to stop: what runs is finished, nothing more is proposed")
+    if not wait:
+        click.echo(f"`temper status {folder.typed}` tells how far it is")
+        return
+    await_end(folder)
+    click.echo(conclude(read_run(folder)))
 
 
 def _watch(lease: "Lease", started: float, target: Target, search: Searching) -> None:

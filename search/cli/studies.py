@@ -35,7 +35,7 @@ LONGEST = 64  # characters of a study's name
     "--data", required=True, metavar="DATA",
     help="module:function, a folder with train/ and test/, or a known data set such as cifar10.",
 )  # fmt: skip
-@click.option("--pretrained", metavar="FILE", help="Trained weights of the network, to start from.")
+@click.option("--pretrained", type=click.Path(), metavar="FILE", help="Trained weights of the network, to start from.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
 @click.option(
     "--epsilon", type=POSITIVE,

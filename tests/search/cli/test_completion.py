@@ -1,5 +1,7 @@
 """What the shell offers after `temper`: commands, options, shipped studies, runs and the trials of a run."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from search.cli.app import temper
+from tests.support.checkout import ROOT
 from tests.support.run_directories import worked_example
 
 
@@ -47,6 +50,67 @@ def test_picks_are_words_and_finished_trials_of_the_run(tmp_path: Path, monkeypa
     assert offered("confirm", str(tmp_path), "--pick", "pg") == ["pgd_at_20"]
     monkeypatch.setenv("COMP_WORDS", f"temper export {tmp_path / 'none'} --pick p")
     assert offered("export", str(tmp_path / "none"), "--pick", "p") == ["parity"]
+
+
+def test_networks_of_runs_are_offered_by_run_and_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "other"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        worked_example(tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    assert offered("evaluate", "runs/o") == ["runs/one", "runs/other"]
+    assert {"runs/one:pgd_at_20", "runs/one:a"} <= set(offered("evaluate", "runs/on"))
+    assert offered("evaluate", "runs/one:pg") == ["runs/one:pgd_at_20"]
+    assert offered("evaluate", "runs/one:a", "--transfer-from", "runs/other:pg") == ["runs/other:pgd_at_20"]
+    assert offered("evaluate", "runs/none:") == []
+
+
+def test_runs_trials_recordings_and_files_are_offered_wherever_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_example(tmp_path)
+    monkeypatch.setenv("COMP_WORDS", f"temper confirm {tmp_path} --against pg")
+    assert offered("confirm", str(tmp_path), "--against", "pg") == ["pgd_at_20"]
+    assert offered("prune", str(tmp_path), "--keep", "par") == ["parity"]
+    assert offered("search", "digits", "--warm-start", str(tmp_path)) == [str(tmp_path)]
+    assert offered("simulate", "digits_") == ["digits_wide"]
+    shell = ShellComplete(temper, {}, "temper", "_TEMPER_COMPLETE")
+    for words in (
+        ["reproduce"],
+        ["export", "x", "--output"],
+        ["evaluate", "x", "--weights"],
+        ["record", "x", "--output"],
+    ):
+        assert [one.type for one in shell.get_completions(words, "a")] == ["file"], words
+
+
+CASES = {  # words as bash divides a line, and what must be among the answers
+    "temper evaluate runs/one : pg": "pgd_at_20",
+    "temper evaluate runs/one :": "a",
+    "temper evaluate runs/on": "runs/one:pgd_at_20",
+    "temper evaluate runs/one : a --transfer-from runs/one : pg": "pgd_at_20",
+    "temper export runs/one --pick kn": "knee",
+    "temper status ''": "runs/one",
+}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_itself_completes(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    worked_example(tmp_path / "runs" / "one")
+    program = tmp_path / "temper"
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom search.cli import main\nsys.argv[0] = 'temper'\nmain()\n")
+    program.chmod(0o755)
+    script = 'eval "$(temper completion bash)"\n' + "".join(
+        f"COMPREPLY=(); COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _temper_completion temper\n"
+        'echo "${COMPREPLY[@]}"\n'
+        for words in CASES
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    )
+    for (words, expected), answers in zip(CASES.items(), done.stdout.splitlines(), strict=True):
+        assert expected in answers.split(), (words, answers, done.stderr)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
