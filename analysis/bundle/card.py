@@ -5,6 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from jinja2 import Environment
+from scipy.stats import binomtest
 
 from analysis.evidence.comparisons import Confirmed
 from analysis.evidence.words import in_words
@@ -47,13 +48,17 @@ def card(
         no_program: why there is no model.pt2; empty where there is one.
     """
     info = run.info
+    images = splits.validation.images
     reference = run.reference if run.reference is not None and run.reference.id != trial.id else None
     rows = [
-        {"name": name, "here": _number(trial, key, form), "there": _number(reference, key, form)}
+        {
+            "name": name,
+            "here": _number(trial, key, form, len(images)),
+            "there": _number(reference, key, form, len(images)),
+        }
         for key, (name, form) in COUNTED.items()
     ]
     rows += [{"name": name, "here": here, "there": there} for name, here, there in sizes]
-    images = splits.validation.images
     template = (files("analysis.bundle") / "assets" / "card.md.j2").read_text(encoding="utf-8")
     return (
         Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # Markdown
@@ -67,7 +72,7 @@ def card(
             reference=reference,
             rows=rows,
             attack=f"Found numbers are under {attack_words(info['evaluation'])}, on the {len(images):,} validation "
-            "images that the search chose by.",
+            "images that the search chose by. Behind an accuracy stands its 95% interval over the images (Wilson's).",
             data=", ".join(f"{key} {value}" for key, value in trial.recipe["data"].items() if value is not None),
             shape=tuple(images.shape[1:]),
             channels=images.shape[1],
@@ -82,11 +87,15 @@ def card(
     )
 
 
-def _number(trial: Trial | None, key: str, form: str) -> str:
+def _number(trial: Trial | None, key: str, form: str, images: int) -> str:
     if trial is None or key not in trial.metrics:
         return ""
-    error = f" ± {trial.metrics['robust_accuracy_stderr']:.3f}" if key == "robust_accuracy" else ""
-    return form.format(metric(trial, key)) + error
+    value = metric(trial, key)
+    told = form.format(value)
+    if not key.endswith("accuracy"):
+        return told
+    interval = binomtest(round(value * images), images).proportion_ci(method="wilson")
+    return f"{told} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 def _standing(proven: Confirmed | None) -> str:

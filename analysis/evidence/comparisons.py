@@ -1,9 +1,11 @@
 """Holds confirmed picks against the reference and against fast opponents, and says which picks are at parity."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from analysis.evidence.confirmation import Confirmation, Entry, read_confirmations
 from analysis.evidence.crossed import estimate
+from analysis.evidence.rows import row, standing_after
 from analysis.evidence.sign_flip import sign_flip_p
 from analysis.evidence.verdict import Answer, Verdict, bounds, decide
 from analysis.run.trials import Run
@@ -67,9 +69,12 @@ class Confirmed:
         seeds: number of fresh seeds.
         robust_accuracy: under the ensemble on the test split, the mean over seeds, 0–1.
         low, high: its two-sided 95% interval, over seeds and images.
+        clean: accuracy on the test split without an attack, the mean over seeds, 0–1.
+        scored: the same under the search's attack.
         parity: whether it is at parity with the reference, by the strongest confirmation that held it against it; None:
             it is the reference, or was not held against it.
         doubts: why its numbers, or the reference's, cannot be trusted; empty where every check passed.
+        after: by attack of the ensemble, in order: what stands once it has had its turns, the mean over seeds, 0–1.
     """
 
     number: int
@@ -77,8 +82,11 @@ class Confirmed:
     robust_accuracy: float
     low: float
     high: float
+    clean: float
+    scored: float
     parity: Answer | None
     doubts: tuple[str, ...]
+    after: Mapping[str, float] = field(default_factory=dict)
 
 
 def confirmed(run: Run) -> dict[str, Confirmed]:
@@ -94,6 +102,7 @@ def confirmed(run: Run) -> dict[str, Confirmed]:
         for entry in filter(confirmation.whole, confirmation.entries):
             level = estimate(confirmation.robust(entry))
             low, high = bounds(level, 0.025)
+            means = row(confirmation, entry)
             if (one := against.get(entry.id)) is not None:
                 held[entry.id] = one.verdict.parity, [*confirmation.doubts(entry), *confirmation.doubts(one.other)]
             parity, of_parity = held.get(entry.id, (None, []))
@@ -104,7 +113,10 @@ def confirmed(run: Run) -> dict[str, Confirmed]:
                 robust_accuracy=level.mean,
                 low=max(low, 0.0),
                 high=min(high, 1.0),
+                clean=means.clean,
+                scored=means.scored,
                 parity=parity,
                 doubts=tuple(dict.fromkeys(doubts)),
+                after=standing_after(confirmation, entry),
             )
     return found

@@ -87,6 +87,19 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
+def standing_after(confirmation: Confirmation, entry: Entry) -> dict[str, float]:
+    """Return, by attack in the order of first turns, the share of images that stand once it has had its turns, 0–1.
+
+    An attack is given only what stood after those before it. The shares are means over the seeds, and of a quantized
+    network those of its surrogate.
+    """
+    standing, left = {}, row(confirmation, entry).clean
+    for attack, shares in broken_by(confirmation).items():
+        left -= shares.get(entry.name, 0.0)
+        standing[attack] = left
+    return standing
+
+
 def broken_by(confirmation: Confirmation) -> dict[str, dict[str, float]]:
     """Return by attack, in the order of their first turns, and by entry: the share of images that it broke, 0–1.
 

@@ -18,7 +18,7 @@ from analysis.report.attacked_sheets import attacked_sheets
 from analysis.report.frontier_chart import ESTIMATED, staircase
 from analysis.run.summary import summary
 from analysis.run.trials import IMPORTANCES, Run, Trial
-from analysis.tables.trials import some_of
+from analysis.tables.trials import AFTER, some_of
 from trainables.evaluation.chance import learnt_nothing
 from trainables.evaluation.config import attack_words
 from trainables.evaluation.metrics import METRICS
@@ -61,6 +61,8 @@ _FIRST = (
     Column("confirmed_robust_accuracy", "confirmed", "fresh seeds, test split, the ensemble", shown=True),
     Column("confirmed_low", "confirmed, low", "lower end of its two-sided 95% interval"),
     Column("confirmed_high", "confirmed, high", "upper end of its two-sided 95% interval"),
+    Column("confirmed_scored", "confirmed, scored", "the same networks and images, under the search's attack"),
+    Column("confirmed_clean", "confirmed, clean", "the same networks and images, without an attack"),
     Column("confirmed_seeds", "seeds", "number of fresh seeds"),
     Column("confirmed_parity", "parity", "whether it is at parity with the reference: yes, no or undecided"),
     Column("clean_accuracy", "clean", METRICS["clean_accuracy"].words, shown=True),
@@ -179,15 +181,20 @@ def _details(shown: Sequence[Trial]) -> dict[str, list[Any]]:
 
 
 def _columns(values: Mapping[str, Sequence[Any]]) -> list[Column]:
-    """Return the columns of which some recipe has a value: the chief ones, then what was chosen, then other numbers."""
+    """Return the columns of which some recipe has a value: chief ones, of attacks, what was chosen, other numbers."""
     there = [key for key, column in values.items() if any(value is not None for value in column)]
     first = [one for one in _FIRST if one.key in there]
     chosen = [Column(key, key.removeprefix(PARAM), "chosen by the sampler") for key in there if key.startswith(PARAM)]
+    after = [
+        Column(key, f"after {key.removeprefix(AFTER)}", "confirmed: what stands once this attack has had its turns")
+        for key in there
+        if key.startswith(AFTER)
+    ]
     named = {one.key for one in _FIRST}
     rest = [
         Column(key, key.replace("_", " "), METRICS[key].words) for key in there if key in METRICS and key not in named
     ]
-    return [*first, *chosen, *rest]
+    return [*first, *after, *chosen, *rest]
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,8 @@ from analysis.run.trials import Run, Trial
 from trainables.evaluation.metrics import METRICS
 from trainables.execution.ending import State
 
-CONFIRMED = ("robust_accuracy", "low", "high", "seeds", "parity")  # columns `confirmed_NAME`, and confirmed_reliable
+CONFIRMED = ("robust_accuracy", "low", "high", "clean", "scored", "seeds", "parity")  # in columns `confirmed_NAME`
+AFTER = "confirmed_after."  # prefix of the columns of what stands once an attack has had its turns
 
 
 def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.DataFrame:
@@ -31,8 +32,10 @@ def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.D
         (bool: it lies in the region that the study asks for, as all do until base and reference have finished) and,
         once the reference has finished, marginal_ratio, end_to_end_ratio and robust_ratio: the trial's train_flops,
         end_to_end_flops and robust_accuracy divided by those of the reference. Where something is confirmed, also
-        confirmed_robust_accuracy, confirmed_low and confirmed_high (its two-sided 95% interval), confirmed_seeds,
-        confirmed_parity (yes, no or undecided) and confirmed_reliable (bool), empty for what is not confirmed.
+        confirmed_robust_accuracy, confirmed_low and confirmed_high (its two-sided 95% interval), confirmed_clean,
+        confirmed_scored (under the search's attack), confirmed_after.ATTACK for each attack of the ensemble (what
+        stands once it and those before it have had their turns), confirmed_seeds, confirmed_parity (yes, no or
+        undecided) and confirmed_reliable (bool), empty for what is not confirmed.
     """
     kept = {trial.id for trial in frontier(run)}
     point, compute = reference_point_of(run), compute_metric(run.info)
@@ -61,7 +64,9 @@ def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.D
 def _confirmed(found: Confirmed | None) -> dict[str, Any]:
     if found is None:
         return {}
-    return {f"confirmed_{name}": getattr(found, name) for name in CONFIRMED} | {"confirmed_reliable": not found.doubts}
+    told = {f"confirmed_{name}": getattr(found, name) for name in CONFIRMED}
+    after = {f"{AFTER}{attack}": share for attack, share in found.after.items()}
+    return told | after | {"confirmed_reliable": not found.doubts}
 
 
 def recipes(run: Run) -> pd.DataFrame:

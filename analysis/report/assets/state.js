@@ -46,7 +46,7 @@ function written(key, value) {
     return `${percent > 0 && percent < 0.095 ? percent.toPrecision(2) : percent.toFixed(1)}%`;
   }
   if (/flops|bitops|joules/.test(key)) return value ? value.toExponential(2).replace("e+", "e") : "0";
-  if (/accuracy|stderr|confirmed_(low|high)|share/.test(key)) return value.toFixed(3);
+  if (/accuracy|stderr|confirmed_(low|high|clean|scored|after)|share/.test(key)) return value.toFixed(3);
   if (/seconds$/.test(key)) return value.toFixed(1);
   if (Number.isInteger(value)) return value.toLocaleString("en");
   return String(Number(value.toPrecision(4)));

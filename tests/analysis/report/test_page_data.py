@@ -47,6 +47,18 @@ def test_columns_are_of_what_there_is_and_say_what_they_mean(tmp_path: Path) -> 
     assert columns["robust_accuracy"]["shown"]
 
 
+def test_what_stands_after_each_attack_of_a_confirmation_has_a_column(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.72, 0.5)
+    data = page_data(run, finished(run, confirmed(run)))
+    columns = {one["key"]: one["label"] for one in data["columns"] if one["key"].startswith("confirmed_")}
+    assert columns["confirmed_after.PGD"] == "after PGD"
+    row = data["values"]["id"].index("a")
+    stands = {key: data["values"][key][row] for key in columns}
+    assert stands["confirmed_after.PGD"] == pytest.approx(0.85, abs=1e-3)  # half of what the ensemble broke
+    assert stands["confirmed_after.Square"] == pytest.approx(stands["confirmed_robust_accuracy"]) == 0.7
+    assert (stands["confirmed_clean"], stands["confirmed_scored"]) == (1.0, pytest.approx(0.7))
+
+
 def test_what_is_not_finite_is_left_empty(tmp_path: Path) -> None:
     start(tmp_path)
     add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=0.0)
