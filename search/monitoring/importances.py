@@ -63,6 +63,7 @@ def _ranked(study: optuna.Study, count: int, target: Callable[[FrozenTrial], flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes", UserWarning)  # that lower is better
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)  # one that few recipes have
         warnings.filterwarnings("error", "Target and region quantiles select the same", UserWarning)
         evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, BEST / count))
         try:
