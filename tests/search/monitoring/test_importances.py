@@ -82,3 +82,17 @@ def test_where_all_are_equally_good_nothing_is_said(tmp_path: Path) -> None:
     run = run_of(tmp_path, 20, equal=True)
     assert "robust_accuracy" not in importances(run)
     write_importances(run)
+
+
+def test_a_parameter_that_few_recipes_have_is_no_warning_to_those_who_search(tmp_path: Path) -> None:
+    start(tmp_path)
+    drawn = np.random.default_rng(0)
+    for number in range(24):
+        params: dict[str, Any] = {name: float(drawn.uniform()) for name in ("matters", "costs")}
+        params["kind"] = ("heads", "tails")[number != 5]
+        distributions = {"matters": UNIT, "costs": UNIT, "kind": COIN}
+        if number == 5:
+            params["rare"], distributions["rare"] = 0.5, UNIT
+        costs = {"robust": params["matters"], "flops": 1e9 * (1 + params["costs"])}
+        add(tmp_path, f"p{number}", number=number, **costs, params=params, distributions=distributions)
+    assert "matters" in importances(read_run(Folder(str(tmp_path))))["robust_accuracy"]
