@@ -40,6 +40,7 @@ def test_every_command_is_one_that_is_looked_at() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_its_commands_do_what_it_says_in_the_order_of_the_page(tmp_path: Path) -> None:
     (module,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
