@@ -17,7 +17,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 README = (ROOT / "README.md").read_text()
 FOLDERS = "search|analysis|cluster|trainables|tests|docs"
 PATH = re.compile(rf"`((?:{FOLDERS})/[\w./]*|[\w.-]+\.(?:md|toml|lock|cff|yaml))`")
-OF_RUNS_AND_USERS = {"study.yaml", "odd.yaml"}  # files that are named and lie in no checkout
+OF_RUNS_AND_USERS = {"study.yaml", "odd.yaml", "mine.yaml"}  # files that are named and lie in no checkout
 NAME = re.compile(r"`(?:\w+\.)*(?!py`)([A-Za-z_]\w*)`")  # and no file's
 
 
