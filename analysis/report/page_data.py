@@ -186,7 +186,11 @@ def _columns(values: Mapping[str, Sequence[Any]]) -> list[Column]:
     first = [one for one in _FIRST if one.key in there]
     chosen = [Column(key, key.removeprefix(PARAM), "chosen by the sampler") for key in there if key.startswith(PARAM)]
     after = [
-        Column(key, f"after {key.removeprefix(AFTER)}", "confirmed: what stands once this attack has had its turns")
+        Column(
+            key,
+            f"after {key.removeprefix(AFTER)}",
+            "confirmed: what stands once this attack and those before it have had their turns",
+        )
         for key in there
         if key.startswith(AFTER)
     ]

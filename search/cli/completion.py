@@ -72,7 +72,8 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     found = [CompletionItem(place)] if colon else runs(ctx, param, incomplete)
     if len(found) != 1 or found[0].type != "plain":
         return found
-    trials = [f"{found[0].value}:{name}" for name in _names(found[0].value)]
+    place = found[0].value
+    trials = [f"{place}:{name}" for name in _names(place)] if _is_run(place) else []  # a module:function has none
     return [CompletionItem(one) for one in trials if one.startswith(incomplete)]
 
 
@@ -106,8 +107,13 @@ def _finished() -> list[str]:
     Click passes on no argument that stands before an option without a value, so the words are asked of the shell.
     """
     typed = split_arg_string(os.environ.get("COMP_WORDS", ""))
-    run = next((one for one in typed if os.path.isfile(Path(one) / "run.json")), None)
+    run = next(filter(_is_run, typed), None)
     return [] if run is None else _names(run)
+
+
+def _is_run(place: str) -> bool:
+    """Return whether a run lies there, on this machine: the shell does not wait for an object store."""
+    return os.path.isfile(Path(place) / "run.json")
 
 
 def _names(place: str) -> list[str]:

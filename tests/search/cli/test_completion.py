@@ -62,6 +62,7 @@ def test_networks_of_runs_are_offered_by_run_and_trial(tmp_path: Path, monkeypat
     assert offered("evaluate", "runs/one:pg") == ["runs/one:pgd_at_20"]
     assert offered("evaluate", "runs/one:a", "--transfer-from", "runs/other:pg") == ["runs/other:pgd_at_20"]
     assert offered("evaluate", "runs/none:") == []
+    assert offered("evaluate", "s3://nowhere/runs/one:") == []
 
 
 def test_runs_trials_recordings_and_files_are_offered_wherever_they_are_named(
