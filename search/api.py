@@ -27,12 +27,12 @@ if TYPE_CHECKING:  # they import pyarrow, pandas or Ray, for which loading a stu
 Searching = Callable[[Any], "Timing"]  # is given the module that runs searches, and runs one
 
 
-def load_study(study: str | PathLike[str], settings: Mapping[str, Any] | None = None) -> Study:
+def load_study(study: str | PathLike[str] | Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Study:
     """Read a study, change it, and validate it, as `temper validate` does.
 
     Args:
-        study: name of a shipped study, or path of a YAML file. The user's modules that it names are looked for beside
-            that file first.
+        study: name of a shipped study, or path of a YAML file, or the keys of one as nested dicts and lists. The
+            user's modules that it names are looked for beside the file first; of dicts, in the working directory.
         settings: changes, by dotted key: {"budget.trials": 12, "space.schedule.epochs.high": 4}.
 
     Raises:
@@ -46,7 +46,7 @@ def load_study(study: str | PathLike[str], settings: Mapping[str, Any] | None = 
             changes.append(f"{key}={json.dumps(value, allow_nan=False)}")
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{key}: got {value!r}, expected plain data ({error})") from None
-    loaded = load(str(study), changes)
+    loaded = load(study if isinstance(study, Mapping) else str(study), changes)
     from search.preflight.study_check import check_study  # late: it imports Optuna
 
     check_study(loaded)

@@ -187,7 +187,7 @@ def _twice(root: yaml.Node) -> list[str]:
 def _line(model: type[BaseModel], problem: Any) -> str:
     """Words one of pydantic's problems as `path: got X, expected Y`."""
     kind, context, got, location = problem["type"], problem.get("ctx", {}), problem["input"], problem["loc"]
-    path, owners = _resolve(model, location)
+    path, owners, inside = _resolve(model, location)
     if kind == "extra_forbidden":
         known = sorted({key for owner in owners for key in owner.model_fields})
         close = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
@@ -202,7 +202,7 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     expected = context["expected"] if kind == "literal_error" else _described(owners, location)
     if kind == "missing":
         return f"{path}: missing" + (f", expected {expected}" if expected else "")
-    expected = expected or _expected(kind, context, problem["msg"])
+    expected = expected or _expected(kind, context, problem["msg"]) + _as_group(got, inside)
     return f"{path or 'top level'}: got {_SHORT.repr(got)}, expected {expected}"
 
 
@@ -232,8 +232,16 @@ def _expected(kind: str, context: dict[str, Any], message: str) -> str:
     return _TYPES.get(kind.split("_")[0], message[:1].lower() + message[1:])
 
 
-def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[type[BaseModel]]]:
-    """Returns the path of a key as the user wrote it, and the models that its last key belongs to.
+def _as_group(got: Any, groups: Sequence[type[BaseModel]]) -> str:
+    """Returns how to write a word that stands where a group of keys with a kind belongs, else an empty text."""
+    has_kind = isinstance(got, str) and any("kind" in group.model_fields for group in groups)
+    return f", such as {{kind: {_SHORT.repr(got)[1:-1]}}}" if has_kind else ""
+
+
+def _resolve(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[str, list[type[BaseModel]], list[type[BaseModel]]]:
+    """Returns the path of a key as the user wrote it, the models that its last key belongs to, and those that it holds.
 
     In the path of a union's member, pydantic adds a tag that the user did not write: the value of the field that tells
     the members apart, or the name of the class. It is left out here.
@@ -254,7 +262,7 @@ def _resolve(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[s
         elif isinstance(part, str):
             owners = inner  # the key is unknown to all of these models
         path.append(str(part))
-    return ".".join(path), owners
+    return ".".join(path), owners, inner
 
 
 def _tags(field: FieldInfo) -> tuple[Any, ...]:

@@ -94,7 +94,7 @@ def _patience(running: tuple[Trial, ...]) -> float:
 
 
 def status_data(run: Run, status: Status) -> dict[str, Any]:
-    """Return a status as plain data for programs: counts by state, what runs, and the most robust proposal."""
+    """Return a status as plain data for programs: counts by state, what runs, and the proposal of the best score."""
     best = best_proposal(run)
     return {
         "run": str(run.folder),
@@ -122,7 +122,7 @@ def status_data(run: Run, status: Status) -> dict[str, Any]:
 
 
 def best_proposal(run: Run) -> Trial | None:
-    """Return the most robust proposal that is better than chance and breaks no constraint; None: there is none."""
+    """Return the best-scored proposal that is better than chance and breaks no constraint; None: there is none."""
     proposed = [trial for trial in run.trials if trial.role == "proposed" and trial.metrics]
     ranked = sorted(proposed, key=lambda trial: trial.metrics["robust_accuracy"], reverse=True)
     return next((trial for trial in ranked if eligible(run, trial)), None)

@@ -26,7 +26,7 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
         score, flops = best.metrics["robust_accuracy"], best.metrics["train_flops"]
         reference = run.reference
         share = f" = {flops / reference.metrics['train_flops']:.1%} of the reference" if reference else ""
-        lines.append(f"most robust proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
+        lines.append(f"best score of a proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
     return lines + _phase_lines(run, status, now or datetime.now(UTC))
 
 

@@ -121,7 +121,7 @@ class Progress(Listener):
     def _summary(self) -> str:
         top, best = self.tally.best, ""
         if top is not None:
-            best = f", most robust proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
+            best = f", best score of a proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
         return f"{self.tally.total} of {self.total} done{best}, about {self._seconds_left():.0f} s left"
 
     def _seconds_left(self) -> float:

@@ -17,7 +17,7 @@ GAUGES = {
     "temper_running": "Recipes that were proposed and have not ended.",
     "temper_ended": "Recipes that have ended, by state.",
     "temper_hypervolume": "Of finished proposals, in robust accuracy times decades of compute.",
-    "temper_robust_accuracy": "Of the most robust finished proposal.",
+    "temper_robust_accuracy": "Of the best-scored finished proposal.",
 }
 COUNTERS = {
     "temper_epochs": "Epochs of training.",

@@ -15,7 +15,7 @@ class Tally(Listener):
     Attributes:
         running: number of recipes that were proposed and have not ended, without those that were left unfinished.
         ended_by_state: number of recipes that have ended, by state.
-        best: final numbers of the most robust finished proposal that may be on the frontier; None while there is none.
+        best: final numbers of the best-scored proposal that may be on the frontier; None while there is none.
         reference_flops: marginal compute of the reference; None until it has finished.
     """
 

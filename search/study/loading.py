@@ -1,7 +1,8 @@
 """Reads a study by name or from a file, changes it by `--set`, and validates it; all problems are reported at once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,28 +23,21 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load(study: str, settings: Sequence[str] = ()) -> Study:
+def load(study: str | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
     """Read a shipped study by its name, or any study by its path, change it, and validate it.
 
     Functions of the user's that it names are looked for beside its file first, from now on.
 
     Args:
-        study: name of a shipped study, or path of a YAML file.
+        study: name of a shipped study, or path of a YAML file, or a study's keys as plain data.
         settings: changes, each as `path.to.key=value`.
 
     Raises:
         InvalidInput: there is no such study, it is no YAML, its content is not valid (every problem is listed), the
             file of weights that it names is missing, or an attack or a compression method of the user cannot be made.
     """
-    path = shipped().get(study, Path(study))
-    look_beside(None if study in shipped() else path)
-    try:
-        data = read_yaml(path.read_bytes(), study)
-    except OSError as error:
-        reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
-        raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
-    if not isinstance(data, dict):
-        raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
+    data = _read(study) if isinstance(study, str) else deepcopy(dict(study))
+    look_beside(None if not isinstance(study, str) or study in shipped() else Path(study))
     for setting in settings:
         _apply(data, setting)
     loaded = parse(Study, data)
@@ -56,6 +50,18 @@ def load(study: str, settings: Sequence[str] = ()) -> Study:
     )
 
     return loaded.model_copy(update={"pretrained": sealed(loaded.pretrained)})
+
+
+def _read(study: str) -> dict[str, Any]:
+    """Read the keys of a study by its name or path."""
+    try:
+        data = read_yaml(shipped().get(study, Path(study)).read_bytes(), study)
+    except OSError as error:
+        reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
+        raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
+    return data
 
 
 def _check_steps(study: Study) -> None:

@@ -67,7 +67,7 @@ def test_its_status_is_told(run: Run) -> None:
     assert lines[0] == "run: 7 of 7 recipes ended (5 complete, 2 pruned), 0 unfinished"
     assert lines[2].startswith("finished ")
     assert len(lines) == 3
-    assert lines[1].startswith("most robust proposal 0.860 for 1.79e+09 FLOPs = 17.7% of the reference")
+    assert lines[1].startswith("best score of a proposal 0.860 for 1.79e+09 FLOPs = 17.7% of the reference")
 
 
 def test_every_version_that_left_a_run_is_looked_at() -> None:

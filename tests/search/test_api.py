@@ -1,10 +1,13 @@
 """What people call from Python before a search begins: a study is read and changed, and what is wrong is refused."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import yaml
 
 import search
+from search.study.loading import shipped
 from trainables.errors import InvalidInput
 
 
@@ -16,6 +19,16 @@ def test_a_study_is_changed_by_plain_data() -> None:
     assert study.space is not None
     assert study.space.perturbation.epsilon.high == 0.05
     assert search.load_study("digits") == search.load_study("digits", {})
+
+
+def test_a_study_is_read_from_plain_data_which_stays_as_it_was() -> None:
+    keys = yaml.safe_load(shipped()["digits"].read_bytes())
+    before = deepcopy(keys)
+    assert search.load_study(keys) == search.load_study("digits")
+    assert search.load_study(keys, {"budget.trials": 3}).budget.trials == 3
+    assert keys == before
+    with pytest.raises(InvalidInput, match=r"^bugdet: unknown key, did you mean budget\?$"):
+        search.load_study(keys | {"bugdet": {}})
 
 
 @pytest.mark.parametrize(

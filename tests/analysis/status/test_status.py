@@ -39,7 +39,7 @@ def test_it_is_said_for_people(tmp_path: Path) -> None:
     assert status_lines(run, look(run, 100)) == [
         f"{tmp_path}: 3 of 9 recipes ended (3 complete), 1 running",
         "  proposed  epoch 2 of 6, robust 0.400  prune 50% l1 global · N-FGSM ε 0.2 · 6 epochs · lr 0.1",
-        "most robust proposal 0.600 for 4e+08 FLOPs = 4.0% of the reference: "
+        "best score of a proposal 0.600 for 4e+08 FLOPs = 4.0% of the reference: "
         "prune 50% l1 global · N-FGSM ε 0.2 · 6 epochs · lr 0.1",
         "running; last written 40 s ago",
     ]

@@ -65,7 +65,7 @@ def test_a_picture_has_counts_what_runs_what_is_spent_and_why_others_ended(tmp_p
     assert lines[2] == "spent 4 of 9 proposals, 2.4e+09 of 8e+09 FLOPs; about 38 min left at this pace"
     assert lines[3].startswith("  d  ####--------   2/6   0.310  proposed: ")
     assert "1 × pruned: dominated at rung 2" in lines
-    assert any(line.startswith("most robust proposal 0.780") for line in lines)
+    assert any(line.startswith("best score of a proposal 0.780") for line in lines)
     assert lines[-1].startswith("running on host; last written ")
     assert max(map(len, lines[:4])) <= 80
 
