@@ -103,7 +103,7 @@ def run_study(
     earlier = [read_run(Folder(str(run))) for run in several]
     for run in earlier:
         check_run(run, terminal.line)
-    past_trials = past_trials_of(earlier, study, FixedRecipes.of(study))
+    past_trials = past_trials_of(earlier, study, FixedRecipes.of(study), terminal.line)
     if name is None:
         lease = run_directory.open_unnamed_run(str(storage), study)
     else:

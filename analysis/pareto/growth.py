@@ -1,5 +1,6 @@
 """Computes how the hypervolume of a search grew, by proposals and by their compute."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from analysis.pareto.frontier import CANDIDATES, compute_metric, eligible, metri
 from analysis.pareto.hypervolume import hypervolume, log_compute
 from analysis.pareto.reference_point import reference_point_of
 from analysis.run.trials import Run, Trial
+from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import State
 
 
@@ -52,7 +54,10 @@ class Growth:
 
 
 def growth(run: Run, point: NDArray[np.float64]) -> Growth:
-    """Add up what proposals cost as they ended; of one that was stopped, the epochs that it ran.
+    """Add up what proposals spent as they ended; of one that was stopped, the epochs that it ran.
+
+    Teachers are counted as nothing, and bases once each, if end-to-end compute is the objective: further proposals that
+    start from a base spend nothing on it.
 
     Args:
         run: the run.
@@ -60,15 +65,17 @@ def growth(run: Run, point: NDArray[np.float64]) -> Growth:
     """
     compute = compute_metric(run.info)
     ended = [trial for trial in run.trials if trial.role == "proposed" and trial.order is not None]
-    spent, found = 0.0, GrowingHypervolume(point)
+    spent, found, bases = 0.0, GrowingHypervolume(point), set[str]()
     flops, areas = [], []
     for trial in sorted(ended, key=lambda one: (one.order or 0, one.number)):
-        if trial.state is State.COMPLETE:
-            spent += max(0.0, np.nan_to_num(metric(trial, compute)))
-            if eligible(run, trial):
-                found.add(metric(trial, "robust_accuracy"), metric(trial, compute))
-        elif trial.history:
-            spent += float(trial.history[-1].get(compute) or 0.0)
+        numbers = trial.metrics if trial.metrics else trial.history[-1] if trial.history else {}
+        spent += own_flops(numbers)
+        base = json.dumps(trial.recipe.get("base"), sort_keys=True) if compute == "end_to_end_flops" else None
+        if base is not None and base not in bases:
+            bases.add(base)
+            spent += max(0.0, float(numbers.get(compute) or 0.0) - float(numbers.get("train_flops") or 0.0))
+        if trial.state is State.COMPLETE and eligible(run, trial):
+            found.add(metric(trial, "robust_accuracy"), metric(trial, compute))
         flops.append(spent)
         areas.append(found.area)
     return Growth(np.array(flops), np.array(areas))

@@ -115,8 +115,12 @@ def _past_trials(given: Sequence[str], study: "Study") -> "list[PastTrial]":
 
     earlier = [read_run(Folder(run)) for run in given]
     for run in earlier:
-        check_run(run, lambda text: click.echo(text, err=True))
-    return past_trials_of(earlier, study, FixedRecipes.of(study))
+        check_run(run, _remark)
+    return past_trials_of(earlier, study, FixedRecipes.of(study), _remark)
+
+
+def _remark(text: str) -> None:
+    click.echo(text, err=True)
 
 
 @click.command()

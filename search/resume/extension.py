@@ -5,12 +5,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 
-from analysis.pareto.frontier import metric
 from analysis.run.extensions import Extension, Spent
 from analysis.run.sessions import hours_spent
 from analysis.run.trials import Run, Trial
 from search.study.study import Study
 from trainables.errors import InvalidInput
+from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import State
 
 AMOUNTS = 3  # the first fields of an extension are what is added
@@ -93,5 +93,6 @@ def check_extension(study: Study, extensions: Sequence[Extension], spent: Spent)
 
 
 def _flops(trial: Trial) -> float:
-    rows = [row["train_flops"] for row in trial.history if row.get("train_flops") is not None]
-    return float(rows[-1]) if rows else metric(trial, "train_flops") if trial.metrics else 0.0
+    """Return what a proposal has spent itself, as `search.running.budget` counts it."""
+    rows = [row for row in trial.history if row.get("train_flops") is not None]
+    return own_flops(rows[-1] if rows else trial.metrics)

@@ -8,6 +8,7 @@ from search.events import Listener, Outcome, Proposal, Row
 from search.monitoring.hypervolume import Hypervolume
 from search.samplers.limits import Limits
 from search.study.algorithms import Budget, Currency
+from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import Ending
 
 # A search goes on for as long as a whole budget more is expected to gain this share of the hypervolume found. On the
@@ -48,8 +49,8 @@ class BudgetTracker(Listener):
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         if proposal.role == "proposed" and row.get("train_flops") is not None:
-            self._flops[proposal.recipe.id] = float(row["train_flops"])
-            self._planned[proposal.recipe.id] = float(row.get("planned_train_flops") or row["train_flops"])
+            self._flops[proposal.recipe.id] = own_flops(row)
+            self._planned[proposal.recipe.id] = own_flops(row, "planned_train_flops") or own_flops(row)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self._planned.pop(proposal.recipe.id, None)

@@ -19,6 +19,7 @@ from search.recipes.proposals import propose
 from search.samplers.sampler import ASKS, Asks, Candidate, Sampler, SearchState, same_recipe
 from search.samplers.warm_start import PastTrial
 from search.study.study import Study, compute_of
+from search.surrogate.cost_model import OWN_FLOPS
 from search.surrogate.gaussian_process import USED, Array, Observation
 from search.surrogate.inputs import inputs_of
 from search.surrogate.starting_design import information
@@ -57,7 +58,8 @@ class CostAwareSampler(Sampler):
             study: the study, from whose space it proposes.
             fixed: its fixed recipes.
             planned: returns the metrics of a recipe that follow from it before it runs: its compute, marginal or
-                end-to-end as the study counts it, and what else of its objectives is foreseen.
+                end-to-end as the study counts it, what else of its objectives is foreseen, and what it will spend
+                itself (`OWN_FLOPS`; without that, its compute stands for it).
             past_trials: proposals of earlier runs, from whose scores it learns; they may be proposed again.
 
         Raises:
@@ -88,7 +90,8 @@ class CostAwareSampler(Sampler):
         flops = np.array([max(1.0, one.flops) for one in candidates])
         limits = search.limits
         timed = limits is not None and "hours" in limits.left
-        seconds = self._seconds(candidates, flops, search.base_metrics) if timed else None
+        epochs = np.array([one.recipe.schedule.epochs for one in candidates], dtype=np.float64)
+        seconds = self._times.seconds(epochs, flops) if timed else None  # None: not known yet
         prices = flops if limits is None else limits.prices(flops, seconds)
         features = [one.features for one in candidates]
         expected = self._gain.of(features, np.array([self._costs(one) for one in candidates]), search.base_metrics)
@@ -164,12 +167,6 @@ class CostAwareSampler(Sampler):
         chosen += [one.features for one in self._gain.known.values() if not one.is_lost]
         return information(chosen[-USED:], features)
 
-    def _seconds(self, candidates: list[Candidate], flops: Array, base: Mapping[str, float]) -> Array | None:
-        """Return the time that each candidate is expected to keep a worker busy; None: not known yet."""
-        before = base.get("end_to_end_flops", 0.0) if compute_of(self._study) == "end_to_end_flops" else 0.0
-        epochs = np.array([one.recipe.schedule.epochs for one in candidates], dtype=np.float64)
-        return self._times.seconds(epochs, np.maximum(flops - before, 0.0))
-
     def _candidates(
         self,
         rng: np.random.Generator,
@@ -208,7 +205,7 @@ class CostAwareSampler(Sampler):
     def _candidate(self, recipe: Recipe, chooser: RandomChooser, ask: int) -> Candidate:
         """Make a candidate without its distributions: only the chosen one needs them, and writing them is slow."""
         planned = self._planned(recipe)
-        flops, features = planned[compute_of(self._study)], inputs_of(chooser, recipe)
+        flops, features = planned.get(OWN_FLOPS, planned[compute_of(self._study)]), inputs_of(chooser, recipe)
         return Candidate(recipe, chooser.params, {}, ask, features, flops, self._asks.refused, planned=planned)
 
     def _costs(self, candidate: Candidate) -> Array:

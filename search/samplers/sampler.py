@@ -33,7 +33,8 @@ class Candidate:
         distributions: what they were chosen from, as Optuna's JSON.
         ask: number of the ask that the candidate answers.
         features: the parameters as coordinates in [0, 1], for a sampler that models scores over them.
-        flops: FLOPs of the recipe's whole schedule, for a sampler that considers them; NaN: unknown.
+        flops: FLOPs that the recipe's whole schedule will spend, without those of its base and its teacher, for a
+            sampler that considers them; NaN: unknown.
         refused: parameters of the candidates that were refused since the last one was accepted.
         worth: the most that any candidate was expected to gain, for what the whole budget would buy of the like, as a
             share of the hypervolume that was found; infinite: not known.

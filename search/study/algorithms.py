@@ -17,7 +17,7 @@ class Budget(Frozen):
     Attributes:
         trials: number of proposals; the base, the baselines and the grid come on top.
         hours: hours of wall time; None: no limit.
-        flops: marginal training FLOPs of all proposals together; None: no limit.
+        flops: training FLOPs of all proposals together, without those of their bases and teachers; None: no limit.
         patience: number of finished proposals in a row that gain no hypervolume; None: no limit.
         stop: `converged`: end when the best candidate is no longer expected to gain hypervolume worth its cost, see
             `search.running.budget`; only the cost-aware sampler knows that. None: only the limits end the search.

@@ -15,6 +15,7 @@ from trainables.evaluation.metrics import COMPUTE, FORESEEN
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
+OWN_FLOPS = "own_flops"
 OF_BITS = frozenset({"inference_bitops", "model_bytes"})  # what bits change; quantization is left out of all else
 
 
@@ -42,7 +43,7 @@ class CostModel(Listener):
         """
         self._study, self._base = study, fixed.base.recipe
         wanted = {compute_of(study)} | {name for name in study.objectives if name in FORESEEN}
-        self._wanted = tuple(name for name in FORESEEN if name in wanted)
+        self._wanted = (OWN_FLOPS, *(name for name in FORESEEN if name in wanted))
         self._planner = FlopsPlanner(splits, fetch, sizes=bool(wanted - set(COMPUTE)))
         self._finished: set[Recipe] = set()
         self._lock = threading.Lock()  # a planner serves one thread at a time
@@ -54,7 +55,8 @@ class CostModel(Listener):
     def __call__(self, recipe: Recipe) -> dict[str, float]:
         """Return a recipe's FLOPs, end-to-end if the study has that objective, else marginal, and its foreseen metrics.
 
-        The study's own base must have finished.
+        `OWN_FLOPS` are those that it spends itself, without its base and teacher. The study's own base must have
+        finished.
         """
         parts = recipe.compression.counted_as() or ((recipe.compression, 1.0),)
         counted = [(self._count(recipe, compression), weight) for compression, weight in parts]
@@ -79,10 +81,11 @@ class CostModel(Listener):
         flops = ledger.marginal
         if absent and teacher is not None:
             flops += self._count(teacher, teacher.compression)["train_flops"]
-        own, counted = recipe.base, self._base
-        longer = own.schedule.epochs / counted.schedule.epochs if unfinished and own is not None else 1.0
-        before = 0.0 if absent and own is None else ledger.base * longer
-        return {"train_flops": flops, "end_to_end_flops": flops + before, **sizes}
+        base, counted = recipe.base, self._base
+        longer = base.schedule.epochs / counted.schedule.epochs if unfinished and base is not None else 1.0
+        before = 0.0 if absent and base is None else ledger.base * longer
+        own_flops = ledger.marginal - ledger.ancestors
+        return {OWN_FLOPS: own_flops, "train_flops": flops, "end_to_end_flops": flops + before, **sizes}
 
     def _sizes(self, recipe: Recipe, bits: Quantization | None) -> dict[str, float]:
         """Return the size of a recipe's network, where the study wants any of it.
@@ -90,7 +93,7 @@ class CostModel(Listener):
         Bits are counted on the dense network alone, and change a pruned one's size by the same factor: a network for
         each pair of a ratio and bits would be hundreds, and minutes before the first proposal.
         """
-        if not set(self._wanted) - set(COMPUTE):
+        if not set(self._wanted) - {OWN_FLOPS, *COMPUTE}:
             return {}
         sizes = self._planner.sizes(recipe)
         dense = recipe.model_copy(update={"compression": NoCompression()})

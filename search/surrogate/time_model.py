@@ -4,6 +4,7 @@ import numpy as np
 
 from search.events import Listener, Outcome, Proposal, Row
 from search.surrogate.gaussian_process import Array
+from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import State
 
 PRIOR = 0.1  # weight of the prior, in trials
@@ -24,9 +25,9 @@ class TimeModel(Listener):
         self._trials: list[tuple[float, float, float]] = []  # epochs, FLOPs and seconds of each that ended
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        flops = row.get("end_to_end_flops" if proposal.role == "base" else "train_flops")  # what it spent itself
-        if flops is not None:
-            self._last[proposal.recipe.id] = float(row["epoch"]), float(flops)
+        if row.get("train_flops") is not None:
+            flops = float(row["end_to_end_flops"]) if proposal.role == "base" else own_flops(row)
+            self._last[proposal.recipe.id] = float(row["epoch"]), flops
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         last = self._last.pop(proposal.recipe.id, None)
@@ -38,7 +39,7 @@ class TimeModel(Listener):
 
         Args:
             epochs: `(recipes,)` epochs of each.
-            flops: `(recipes,)` FLOPs that it spends itself, without those of its base.
+            flops: `(recipes,)` FLOPs that it spends itself, without those of its base or teacher.
 
         Returns:
             `(recipes,)` in seconds, above 0; None while no trial has ended.

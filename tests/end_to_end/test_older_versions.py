@@ -152,13 +152,13 @@ def test_what_its_study_does_not_say_means_what_was_done_then(run: Run) -> None:
     assert ScoringProtocol.model_validate(run.info["evaluation"]) == study.protocol
     now = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"attack": "two_losses"})})
     with pytest.raises(InvalidInput, match=r"scored otherwise \(attack was pgd, here two_losses\)"):
-        past_trials_of([run], now, FixedRecipes.of(now))
+        past_trials_of([run], now, FixedRecipes.of(now), print)
 
 
 def test_a_new_search_learns_from_it_and_a_resumed_one_finds_its_past(run: Run, place: Path) -> None:
     study = read_study(run.folder)
     assert begun_run(".", "run", study) is not None
-    assert [lesson["state"] for lesson in past_trials_of([run], study, FixedRecipes.of(study))] == [
+    assert [lesson["state"] for lesson in past_trials_of([run], study, FixedRecipes.of(study), print)] == [
         "complete",
         "pruned",
         "complete",

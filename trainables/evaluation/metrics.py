@@ -113,7 +113,13 @@ _TABLE = (
         name="robust_accuracy_as_published", words="under the attack of the study that is repeated", sometimes=True
     ),
     Metric(name="spent_flops", unit="FLOPs", words="marginal compute, epochs that were lost included", sometimes=True),
-    *(Metric(name=f"flops_{one}", unit="FLOPs", words=f"compute of the phase {one}", final=True) for one in _PHASES),
+    *(
+        Metric(
+            name=f"flops_{one}", unit="FLOPs", words=f"compute of the phase {one}", final=True,
+            each_epoch=one == "ancestors",
+        )
+        for one in _PHASES
+    ),
     Metric(name="epochs", words="epochs of its schedule", final=True, recorded=True),
     Metric(name="kept_epoch", words="epoch whose weights are kept", final=True, recorded=True),
     Metric(name="micro_batches", words="parts of a batch that were trained in turn", final=True, each_epoch=True),
@@ -137,3 +143,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType({one.name: one for one in _TABL
 OBJECTIVES: Mapping[str, Direction] = MappingProxyType({one.name: one.better for one in _TABLE if one.better})
 FORESEEN = tuple(one.name for one in _TABLE if one.foreseen)
 COMPUTE = tuple(one.name for one in _TABLE if one.planned is not None)  # by which a study may be judged
+
+
+def own_flops(numbers: Mapping[str, float | None], of: str = "train_flops") -> float:
+    """Returns what a recipe has spent itself, in FLOPs: its marginal compute without that of its bases and teachers.
+
+    Args:
+        numbers: its final numbers, or a row of its history. Rows of earlier versions do not tell what was inherited,
+            which is taken for nothing then.
+        of: the number to take it from: `train_flops`, or `planned_train_flops`; 0 where it is missing.
+    """
+    return max(0.0, (numbers.get(of) or 0.0) - (numbers.get("flops_ancestors") or 0.0))

@@ -160,6 +160,7 @@ class Pipeline:
             "planned_end_to_end_flops": self.ledger.end_to_end + left * (self.ledger.end_to_end - before[1]),
             "train_flops": self.ledger.marginal,
             "end_to_end_flops": self.ledger.end_to_end,
+            "flops_ancestors": self.ledger.ancestors,
             "epoch_flops": self.ledger.end_to_end + self.ledger.validation - spent,
             "seconds": time.perf_counter() - started,
         }

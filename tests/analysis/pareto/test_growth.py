@@ -1,10 +1,15 @@
-"""A hypervolume that grows point by point is that of all the points at once."""
+"""A hypervolume that grows point by point is that of all the points at once; what was spent is counted once."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis.pareto.growth import GrowingHypervolume
+from analysis.pareto.growth import GrowingHypervolume, growth
 from analysis.pareto.hypervolume import hypervolume, log_compute
+from analysis.run.trials import Trial
+from tests.support.run_directories import worked_example
 
 POINT = np.array([0.3, 9.0])
 
@@ -28,3 +33,18 @@ def test_points_outside_the_region_or_without_a_number_add_nothing() -> None:
     assert growing.area == 0
     growing.add(0.5, 1e8)
     assert growing.area == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("compute", "spent"), [("train_flops", [4e8, 2.4e9]), ("end_to_end_flops", [5e8, 2.5e9])])
+def test_a_base_is_spent_once_and_a_teacher_by_no_proposal(compute: str, spent: list[float], tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    objectives = [{"metric": "robust_accuracy", "direction": "max"}, {"metric": compute, "direction": "min"}]
+    taught = [replace(one, metrics=_taught(one)) if one.id == "b" else one for one in run.trials]
+    run = replace(run, info=run.info | {"objectives": objectives}, trials=tuple(taught))
+    assert growth(run, POINT).flops[:2] == pytest.approx(spent)
+
+
+def _taught(trial: Trial) -> dict[str, float]:
+    """The numbers of a trial that also learnt from a teacher of 1e12 FLOPs."""
+    more = {name: trial.metrics[name] + 1e12 for name in ("train_flops", "end_to_end_flops")}
+    return trial.metrics | more | {"flops_ancestors": 1e12}

@@ -110,6 +110,17 @@ def test_flops_are_those_of_proposals_stopped_and_running_ones_too() -> None:
     assert made.over() == "proposals have spent 1e+09 FLOPs of 1e+09"
 
 
+def test_a_teacher_that_a_baseline_trained_is_spent_by_no_student() -> None:
+    made = Spent(flops=1e9)
+    for number in (2, 3):
+        taught = {"train_flops": 1e12 + 4e8, "planned_train_flops": 1e12 + 8e8, "flops_ancestors": 1e12}
+        made.reported(proposal("proposed", number), taught)
+    assert made.limits(10, 2).left["flops"] == -6e8
+    assert made.over() is None
+    made.reported(proposal("proposed", 3), {"train_flops": 1e12 + 6e8, "flops_ancestors": 1e12})
+    assert made.over() == "proposals have spent 1e+09 FLOPs of 1e+09"
+
+
 def test_patience_ends_after_so_many_without_hypervolume() -> None:
     made = Spent(patience=2)
     for robust, flops, over in (

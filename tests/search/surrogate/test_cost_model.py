@@ -14,7 +14,7 @@ from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
 from search.study.resources import Role
 from search.study.study import Study
-from search.surrogate.cost_model import CostModel
+from search.surrogate.cost_model import OWN_FLOPS, CostModel
 from tests.support.command import SMALL
 from trainables.attacks.config import NFGSM, PGD
 from trainables.checkpoints.trained_model import TrainedModel
@@ -22,6 +22,7 @@ from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.splits import Splits, load_splits
 from trainables.estimation.flops_planner import FlopsPlanner
 from trainables.evaluation.config import ScoringProtocol
+from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import FINISHED
 from trainables.execution.pipeline import Pipeline, set_conditions
 from trainables.recipe.recipe import Distillation, Recipe
@@ -78,8 +79,13 @@ def costs(study: Study, splits: Splits, finished: Any, *named: str) -> CostModel
 
 def compute(told: CostModel, recipe: Recipe) -> float:
     """What it plans of a recipe, where compute is all that the study wants."""
-    (flops,) = told(recipe).values()
+    (flops,) = (planned for name, planned in told(recipe).items() if name != OWN_FLOPS)
     return flops
+
+
+def with_own(metrics: dict[str, float]) -> dict[str, float]:
+    """Final numbers, with what the recipe spent itself."""
+    return metrics | {OWN_FLOPS: own_flops(metrics)}
 
 
 def end(told: CostModel, recipe: Recipe, role: Role) -> None:
@@ -111,7 +117,9 @@ def test_they_are_exact_once_all_that_a_recipe_builds_on_has_finished(case: str,
         (MARGINAL, ledger.marginal, plan.marginal),
         (END_TO_END, ledger.end_to_end, plan.end_to_end),
     ):
-        assert compute(costs(study, splits, finished, "base", "b0"), recipe) == own == planned
+        told = costs(study, splits, finished, "base", "b0")
+        assert compute(told, recipe) == own == planned
+        assert told(recipe)[OWN_FLOPS] == ledger.marginal - ledger.ancestors
     assert ledger.end_to_end > ledger.marginal or recipe == ROBUST
 
 
@@ -196,13 +204,13 @@ def test_sizes_are_those_of_the_network_that_is_trained(splits: Splits, finished
     told = costs(SIZED, splits, finished, "base")
     bits, half = Quantization(weight_bits=4, activation_bits=8), ChannelPruning(pruning_ratio=0.5)
     for recipe in (tuned(), tuned(compression=half), tuned(quantization=bits)):
-        metrics = finished(recipe).metrics()
+        metrics = with_own(finished(recipe).metrics())
         for name, planned in told(recipe).items():
             # Rounding the weights costs FLOPs of training too, which no plan counts.
-            about = recipe.quantization is not None and name == "train_flops"
+            about = recipe.quantization is not None and name in ("train_flops", OWN_FLOPS)
             assert planned == pytest.approx(metrics[name], rel=0.1 if about else 1e-12), name
     both = tuned(compression=half, quantization=bits)
-    metrics = finished(both).metrics()
+    metrics = with_own(finished(both).metrics())
     for name, size in told(both).items():
         assert size == pytest.approx(metrics[name], rel=0.15), name
 
@@ -219,10 +227,9 @@ def test_bits_are_counted_once_and_not_for_every_network(splits: Splits, finishe
 def test_the_share_of_macs_is_of_the_dense_network(splits: Splits, finished: Any) -> None:
     study = load("digits", [*TINY, "objectives=[robust_accuracy, end_to_end_flops, train_flops, mac_ratio]"])
     told, recipe = costs(study, splits, finished, "base"), tuned(compression=ChannelPruning(pruning_ratio=0.5))
-    metrics = finished(recipe).metrics()
-    assert told(recipe) == pytest.approx(
-        {name: metrics[name] for name in study.objectives if name != "robust_accuracy"}
-    )
+    metrics = with_own(finished(recipe).metrics())
+    wanted = [OWN_FLOPS, *(name for name in study.objectives if name != "robust_accuracy")]
+    assert told(recipe) == pytest.approx({name: metrics[name] for name in wanted})
     assert told(tuned(quantization=Quantization(weight_bits=4, activation_bits=8)))["mac_ratio"] == 1.0
 
 
@@ -230,6 +237,6 @@ def test_sizes_between_the_counted_ratios_are_not_far_off(splits: Splits, finish
     told = costs(SIZED, splits, finished, "base")
     for ratio in (0.37, 0.62, 0.73):
         recipe = tuned(compression=ChannelPruning(pruning_ratio=ratio))
-        metrics = finished(recipe).metrics()
+        metrics = with_own(finished(recipe).metrics())
         for name, planned in told(recipe).items():
             assert planned == pytest.approx(metrics[name], rel=0.15), (ratio, name)

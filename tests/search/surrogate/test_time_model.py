@@ -52,6 +52,17 @@ def test_the_base_counts_with_the_flops_that_it_spent_itself() -> None:
     assert predicted(model, 4, 4e10) == pytest.approx(24.0)
 
 
+def test_what_a_recipe_inherits_took_none_of_its_time() -> None:
+    model, flops = TimeModel(), [10.0**power for power in (9, 9.5, 10, 10.5, 11, 11.5)]
+    for one in flops:
+        told(model, 5, one, took(5, one))
+    before = predicted(model, 5, 1e12)
+    row = {"epoch": 5, "train_flops": 1.2e12 + 1e9, "flops_ancestors": 1.2e12}
+    model.reported(Proposal(RECIPE, "baseline", "robust_then_pruned", 7), row)
+    model.ended(Proposal(RECIPE, "baseline", "robust_then_pruned", 7), Outcome(FINISHED, None, took(5, 1e9)))
+    assert predicted(model, 5, 1e12) == pytest.approx(before, rel=0.02)
+
+
 def test_start_epochs_and_flops_are_told_apart() -> None:
     model, rng = TimeModel(), np.random.default_rng(0)
     for _ in range(40):
