@@ -66,7 +66,7 @@ def draw_epsilon_curves_png(confirmation: Confirmation) -> bytes | None:
             low, high = mean - curve.spreads, mean + curve.spreads
             panel.fill_between(curve.epsilons, low, high, color=colour, alpha=0.12, linewidth=0)
     panel.axvline(threat.epsilon, color="#9ca3af", linewidth=0.9, zorder=0)
-    panel.text(threat.epsilon, 1.005, " trained against", color="#6b7280", fontsize=8, va="bottom")
+    panel.text(threat.epsilon, 1.005, " ε of the threat model", color="#6b7280", fontsize=8, va="bottom")
     panel.set_xlabel(axis_words(confirmation))
     panel.set_ylabel("accuracy, test split")
     panel.set_ylim(0, 1)

@@ -136,7 +136,7 @@ def _epsilons(one: Confirmation) -> dict[str, Any]:
     """Return the curves of one confirmation as the page's script draws them."""
     return {
         "number": one.number,
-        "trained": one.setting.threat_model.epsilon,
+        "epsilon": one.setting.threat_model.epsilon,
         "words": axis_words(one),
         "curves": [asdict(curve) for curve in epsilon_curves(one)],
     }

@@ -84,15 +84,19 @@ def slots(nodes: Sequence[Node], placement: Placement) -> int:
 
 
 def overflow(nodes: Sequence[Node], wanted: Mapping[Placement, int]) -> int:
-    """Counts the trials that find no room; those with the most labels, then the most GPUs and CPUs, go first.
+    """Counts the trials that find no room; those that the fewest nodes can hold, then of the most GPUs, go first.
 
     Args:
         nodes: the nodes of the cluster, counted as empty.
         wanted: how many trials of each placement there are.
     """
+
+    def order(placement: Placement) -> tuple[float, ...]:
+        return sum(_Free(node).take(placement, 1) for node in nodes), -placement.gpu, -placement.cpu
+
     free = [_Free(node) for node in sorted(nodes, key=lambda node: node.resources.get("GPU", 0))]
     left_out = 0
-    for placement in sorted(wanted, key=lambda one: (-len(one.labels), -one.gpu, -one.cpu)):
+    for placement in sorted(wanted, key=order):
         left = wanted[placement]
         for node in free:
             left -= node.take(placement, left)

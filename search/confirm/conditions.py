@@ -111,7 +111,7 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
         other: those of other data sets, by their names.
     """
     setting, left = plan.setting, list[tuple[Recipe, tuple[Recipe, Sources, Folder]]]()
-    for _, seed, recipe in plan.recipes():
+    for seed, recipe in plan.networks():
         if recipe.id not in finished:
             continue
         sources = {name: one for name, one in sources_of(plan, recipe, seed).items() if one.id in finished}

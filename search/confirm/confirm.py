@@ -272,7 +272,7 @@ def confirm(
             check()
 
         trials = folder.child("trials").anchored()
-        networks = [recipe for recipe in recipes.values() if recipe.id in finished]
+        networks = [recipe for _, recipe in plan.networks() if recipe.id in finished]
         placement = capacity.placements["confirm"]
 
         def done(work: Work) -> None:

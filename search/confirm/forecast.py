@@ -10,7 +10,9 @@ from analysis.evidence.verdict import FEWEST_SEEDS, TAIL
 from analysis.run.trials import Run, Trial
 from search.confirm.contenders import Contender
 from search.confirm.plan import Plan
+from search.confirm.trainings import with_ancestors
 from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, passes_at_most
+from trainables.evaluation.metrics import own_flops
 
 FLOPS_PER_PASS = 2  # forward passes that a pass with a gradient for the image costs
 FLOPS_PER_MAC = 2
@@ -31,20 +33,22 @@ def hours(
 ) -> tuple[float, float]:
     """Return the hours of one device that all trainings and all attacks take, if none was done yet.
 
-    To train, an opponent costs what its pick does; to attack, what the largest network does, as it may be dense.
+    A base or a teacher that several share is trained once a seed. To train, an opponent costs what its pick does; to
+    attack, what the largest network does, as it may be dense.
     Attacks are counted as if every image stood to the last, so at most so many; those on the deployed files of
     quantized networks too.
 
     Args:
         plan: who is confirmed.
         opponents: of each pick, the candidates of which the best is confirmed.
-        trained: the trials of the search that picks and others are, by the recipes' ids.
+        trained: the trials of the search, by the recipes' ids.
         images: how many are attacked.
         per_flop: seconds that a FLOP takes.
     """
     seeds = len(plan.seeds)
     found = {one.name: trained[one.recipe.id] for one in plan.contenders if one.recipe.id in trained}
-    training = seeds * sum(trial.metrics.get("end_to_end_flops", 0.0) for trial in found.values())
+    recipes = with_ancestors(one.recipe for one in plan.contenders if one.recipe.id in trained)
+    training = seeds * sum(_training(trained[one.id]) for one in recipes if one.id in trained)
     networks = [trial.metrics.get("inference_macs", 0.0) for trial in found.values()]
     for candidates in opponents:
         pick = next((found[one.pick] for one in candidates if one.pick in found), None)
@@ -58,6 +62,13 @@ def hours(
     )
     attacks = seeds * images * passes * FLOPS_PER_MAC
     return training * per_flop / 3600, attacks * per_flop / 3600
+
+
+def _training(trial: Trial) -> float:
+    """Return the FLOPs of one training, without those of the trial's base and teacher."""
+    inherits = trial.recipe.get("base") is not None or (trial.recipe.get("distillation") or {}).get("teacher")
+    ordinary = trial.metrics.get("end_to_end_flops", 0.0) - trial.metrics.get("train_flops", 0.0)
+    return own_flops(trial.metrics) + (0.0 if inherits else ordinary)
 
 
 def precision(plan: Plan, found: Mapping[str, Trial], images: int, opponents: int = 0) -> list[str]:

@@ -39,6 +39,10 @@ class Plan:
         """Return each contender's recipe with each seed."""
         return [(one, seed, reseeded(one.recipe, seed)) for seed in self.seeds for one in self.contenders]
 
+    def networks(self) -> list[tuple[int, Recipe]]:
+        """Return each network once, with its seed; a file of weights is the same for all seeds, and has the first."""
+        return list({recipe.id: (seed, recipe) for _, seed, recipe in reversed(self.recipes())}.values())[::-1]
+
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
@@ -95,17 +99,17 @@ def _is_equal(earlier: object, content: dict[str, Any]) -> bool:
 
 
 def check_test_images(run: Run, setting: AttackSetting, images: str) -> None:
-    """Refuse test images that are others than those of an earlier confirmation that drew as many.
+    """Refuse test images that are others than those of the last confirmation that drew as many.
 
     Raises:
         InvalidInput: they are.
     """
-    for one in read_confirmations(run):
-        if one.setting.examples == setting.examples and one.images not in ("", images):
-            raise InvalidInput(
-                f"{run.folder}: the test images are others than those of confirmation {one.number}; --force attacks "
-                "all networks on them again"
-            )
+    alike = [one for one in read_confirmations(run) if one.setting.examples == setting.examples and one.images]
+    if alike and alike[-1].images != images:
+        raise InvalidInput(
+            f"{run.folder}: the test images are others than those of confirmation {alike[-1].number}; --force attacks "
+            "all networks on them again"
+        )
 
 
 def _content(folder: Folder) -> object:

@@ -8,7 +8,9 @@ from trainables.storage import Folder
 
 
 def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, Any]) -> None:
-    """Writes the checkpoint of an epoch, then deletes all checkpoints but the newest two.
+    """Writes the checkpoint of an epoch, then deletes all others but the one before it.
+
+    Those of later epochs are of an attempt that was given up since they are damaged.
 
     Args:
         folder: trials/<id>/checkpoint.
@@ -20,8 +22,11 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
     for name, content in files.items():
         place.write(name, content)
     place.write_json("state.json", {**state, "sha256": {name: _hash(content) for name, content in files.items()}})
-    for old in epochs_in(folder)[:-2]:
-        folder.child(str(old)).remove()
+    others = [one for one in epochs_in(folder) if one != epoch]
+    before = max((one for one in others if one < epoch), default=None)
+    for other in others:
+        if other != before:
+            folder.child(str(other)).remove()
 
 
 def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:

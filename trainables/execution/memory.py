@@ -20,9 +20,17 @@ def limit_memory(device: torch.device, gpu: float) -> None:
 MICRO_BATCHES = 4  # parts that a batch is split into in the second try, after memory has run out
 
 
+_OF_MEMORY = (  # of errors that are no OutOfMemoryError: of the processor, the driver, and the libraries of a card
+    "DefaultCPUAllocator: can't allocate",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
 def out_of_memory(error: BaseException) -> str | None:
     """Returns a message for an error that means that a GPU's or the machine's memory ran out; None for other errors."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator: can't allocate" in str(error):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in _OF_MEMORY):
         return f"out of memory: {lines[0]}"
     return None

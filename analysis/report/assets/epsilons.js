@@ -20,10 +20,10 @@ function drawEpsilons(confirmation) {
     };
     return curve.spreads.length ? [band(curve, colour), line] : [line];
   });
-  const trained = { type: "line", x0: confirmation.trained, x1: confirmation.trained, yref: "paper", y0: 0, y1: 1, line: { color: colour("outside"), width: 1 } };
+  const threat = { type: "line", x0: confirmation.epsilon, x1: confirmation.epsilon, yref: "paper", y0: 0, y1: 1, line: { color: colour("outside"), width: 1 } };
   return Plotly.react(`epsilons-${confirmation.number}`, traces, layout({
-    height: 420, shapes: [trained], hovermode: "x unified", hoverdistance: -1, xaxis: { title: { text: confirmation.words }, rangemode: "tozero", unifiedhovertitle: { text: "ε %{x:.4g}" } }, yaxis: { title: { text: "accuracy, test split" }, range: [0, 1] },
-    annotations: [{ x: confirmation.trained, xanchor: "left", yref: "paper", y: 1, yanchor: "top", showarrow: false, text: "trained against", font: { color: colour("soft"), size: 11 } }],
+    height: 420, shapes: [threat], hovermode: "x unified", hoverdistance: -1, xaxis: { title: { text: confirmation.words }, rangemode: "tozero", unifiedhovertitle: { text: "ε %{x:.4g}" } }, yaxis: { title: { text: "accuracy, test split" }, range: [0, 1] },
+    annotations: [{ x: confirmation.epsilon, xanchor: "left", yref: "paper", y: 1, yanchor: "top", showarrow: false, text: "ε of the threat model", font: { color: colour("soft"), size: 11 } }],
   }), CONFIG);
 }
 

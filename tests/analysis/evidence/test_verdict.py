@@ -104,6 +104,7 @@ def test_sign_flips_by_hand() -> None:
     assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == 1 / 8
     assert sign_flip_p(np.array([-1.0, 2.0, 3.0])) == 2 / 8  # as it is, and all above 0
     assert sign_flip_p(np.array([-1.0, -2.0])) == 1.0
+    assert sign_flip_p(np.linspace(0.1, 0.9, 20)) == smallest_p(20)
     assert sign_flip_p(np.zeros(5)) == 1.0
     assert smallest_p(6) == 1 / 64 == sign_flip_p(np.full(6, 0.01))
     assert sign_flip_p(np.full(25, 0.01)) == pytest.approx(1e-5, abs=1e-5)

@@ -45,6 +45,13 @@ def test_overflow(wanted: dict[Placement, int], expected: int) -> None:
     assert overflow(NODES, wanted) == expected
 
 
+def test_what_fewer_nodes_can_hold_is_placed_first_whatever_the_order() -> None:
+    nodes = [Node({"CPU": 4.0}, {ACCELERATOR: "a"}), Node({"CPU": 4.0}, {ACCELERATOR: "b"})]
+    either, only = Placement(4, labels=((ACCELERATOR, "in(a, b)"),)), Placement(4, labels=((ACCELERATOR, "a"),))
+    assert overflow(nodes, {either: 1, only: 1}) == overflow(nodes, {only: 1, either: 1}) == 0
+    assert overflow(nodes, {either: 2, only: 1}) == 1
+
+
 @pytest.mark.parametrize(
     ("selector", "spot", "unlabelled"),
     [

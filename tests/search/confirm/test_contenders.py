@@ -52,6 +52,16 @@ def test_a_file_of_weights_is_the_same_for_all_seeds() -> None:
     assert fresh.seed == 1000
 
 
+def test_a_file_of_weights_is_one_network_and_others_are_one_for_each_seed() -> None:
+    file = recipe(weights={"path": "net.pt", "sha256": "0" * 64}, schedule={"epochs": 0, "learning_rate": 1.0})
+    plan = Plan((Contender("pick", "pick", recipe()), Contender("file", "against", file)), (1000, 1001), SETTING, 0.01)
+    assert len(plan.recipes()) == 4
+    networks = plan.networks()
+    assert sorted(seed for seed, _ in networks) == [1000, 1000, 1001]
+    assert [recipe.seed for _, recipe in networks if recipe.weights is None] == [1000, 1001]
+    assert (1000, file) in networks
+
+
 @pytest.mark.parametrize(
     ("changes", "fast"),
     [
@@ -140,3 +150,8 @@ def test_test_images_that_have_changed_are_refused(tmp_path: Path) -> None:
     check_test_images(run, replace(setting, examples=100), "a part of them")
     with pytest.raises(InvalidInput, match="the test images are others than those of confirmation 1; --force"):
         check_test_images(run, setting, "others")
+    forced = run.folder.child("confirm", "1").read_json("plan.json") | {"images": "others"}
+    run.folder.child("confirm", "2").write_json("plan.json", forced)  # after --force, the last one counts
+    check_test_images(run, setting, "others")
+    with pytest.raises(InvalidInput, match="others than those of confirmation 2; --force"):
+        check_test_images(run, setting, "images")

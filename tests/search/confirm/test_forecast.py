@@ -12,7 +12,7 @@ from analysis.run.trials import Trial
 from search.confirm.contenders import Contender
 from search.confirm.forecast import hours, precision, seconds_per_flop
 from search.confirm.plan import Plan
-from tests.search.confirm.test_contenders import recipe
+from tests.search.confirm.test_contenders import PLAIN, recipe
 from tests.support.run_directories import worked_example
 from trainables.assessment.attack_record import AttackSetting
 from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, passes_at_most
@@ -36,12 +36,14 @@ def found(tmp_path: Path) -> dict[str, Trial]:
     ours[:50], ours[-50:] = False, True
     return {
         PICK.recipe.id: replace(
-            first, robust_correct=ours, metrics={"end_to_end_flops": 1e9, "inference_macs": 1e6, "device_seconds": 2.0}
+            first,
+            robust_correct=ours,
+            metrics={"end_to_end_flops": 1e9, "train_flops": 1e9, "inference_macs": 1e6, "device_seconds": 2.0},
         ),
         REFERENCE.recipe.id: replace(
             second,
             robust_correct=theirs,
-            metrics={"end_to_end_flops": 9e9, "inference_macs": 4e6, "device_seconds": 8.0},
+            metrics={"end_to_end_flops": 9e9, "train_flops": 9e9, "inference_macs": 4e6, "device_seconds": 8.0},
         ),
     }
 
@@ -62,6 +64,21 @@ def test_hours_are_those_of_every_training_and_of_images_that_stand_to_the_last(
     assert (more - attacks) * 3600 == pytest.approx(3 * 500 * queries * 2 * 1e6 * 1e-9)
     without, _ = hours(plan(1, 2, 3), [], found, 500, 1e-9)
     assert without * 3600 == pytest.approx(30)
+
+
+def test_a_base_that_picks_share_is_trained_once_a_seed(tmp_path: Path) -> None:
+    base, _, _, trial, *_ = worked_example(tmp_path).trials
+    first, second = (recipe(base=PLAIN, seed=seed) for seed in (1, 2))
+    assert first.base is not None
+    assert base.metrics["end_to_end_flops"] == 1e8
+    trained = {
+        first.base.id: replace(base, recipe=first.base.model_dump(mode="json")),
+        first.id: trial,
+        second.id: trial,
+    }
+    both = replace(plan(1, 2, 3), contenders=(Contender("a", "pick", first), Contender("b", "pick", second)))
+    training, _ = hours(both, [], trained, 500, 1e-9)
+    assert training * 3600 == pytest.approx(3 * (0.1 + 2 * 0.4))
 
 
 def test_seconds_a_flop_are_those_of_all_trainings_together(tmp_path: Path, found: dict[str, Trial]) -> None:

@@ -57,6 +57,12 @@ def test_memory_errors_are_told_from_others() -> None:
     assert str(out_of_memory(caught.value)).startswith("out of memory: [enforce fail")
     assert out_of_memory(torch.OutOfMemoryError("CUDA out of memory")) == "out of memory: CUDA out of memory"
     assert out_of_memory(MemoryError()) == "out of memory: MemoryError"
+    for text in (
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ):
+        assert out_of_memory(RuntimeError(text)) == f"out of memory: {text}"
+    assert out_of_memory(RuntimeError("CUDA error: device-side assert triggered")) is None
     assert out_of_memory(RuntimeError("shapes cannot be multiplied")) is None
 
 
