@@ -6,6 +6,7 @@
 - `undominated`: cuts what no point dominates into boxes, whatever the number of objectives
 - `expected_improvement`: computes the expected gain of recipes whose objectives are known or normally distributed
 - `pending`: draws what the proposals that run may come to
-- `known_proposal`: holds what is known of one proposal, and what a model learns from it
-- `expected_gain`: keeps the models and the frontier of a search, and tells the gains of candidates
+- `proposals_so_far`: holds what is known of each proposal, which of them run, and which are on the frontier
+- `models`: model each objective that is not planned, and each constraint
+- `expected_gain`: tells the gains of candidates, beside what was found and what runs
 """

@@ -10,8 +10,9 @@ import numpy as np
 from analysis.run.trials import Estimates
 from search.events import Outcome, Proposal, Row
 from search.gain.axes import SCORE, axes_of
-from search.gain.expected_gain import ExpectedGain, observed
-from search.gain.known_proposal import KnownProposal
+from search.gain.expected_gain import Candidates, ExpectedGain
+from search.gain.models import Models, observed
+from search.gain.proposals_so_far import KnownProposal, ProposalsSoFar
 from search.gain.reference_point import ReferencePointTracker
 from search.recipes.choosers import RandomChooser, combinations, completed
 from search.recipes.fixed import FixedRecipes
@@ -73,7 +74,9 @@ class CostAwareSampler(Sampler):
         self._asks, self._first = Asks(), list(study.first)
         self._run_anyway = {one.recipe for one in fixed}  # a proposal may be the same as a baseline, if from scratch
         self._past = self._observed(past_trials)
-        self._gain = ExpectedGain(study, self._reference_point, self._past)
+        self._so_far = ProposalsSoFar(study)
+        self._models = Models(study, self._so_far, self._past)
+        self._gain = ExpectedGain(study, self._reference_point, self._so_far, self._models)
 
     def ask(self, search: SearchState) -> Candidate | None:
         number = self._asks.take()
@@ -82,7 +85,7 @@ class CostAwareSampler(Sampler):
             recipe, chooser = self._chosen(completed(self._first.pop(0), self._study, self._fixed, seed))
             return replace(self._candidate(recipe, chooser, number), distributions=chooser.distributions)
         rng = np.random.default_rng(ASKS * self._study.seed + number)
-        best = [one.params for one in self._gain.front(search.base_metrics)]
+        best = [one.params for one in self._so_far.frontier(search.base_metrics)]
         drawn = self._candidates(rng, best, search.is_lost, number)
         if not drawn:
             return None
@@ -94,7 +97,8 @@ class CostAwareSampler(Sampler):
         seconds = self._times.seconds(epochs, flops) if timed else None  # None: not known yet
         prices = flops if limits is None else limits.prices(flops, seconds)
         features = [one.features for one in candidates]
-        expected = self._gain.of(features, np.array([self._costs(one) for one in candidates]), search.base_metrics)
+        costs = np.array([self._costs(one) for one in candidates])
+        expected = self._gain.expected_gains(Candidates(features, costs), search.base_metrics)
         gains = self._information(features) if expected is None else expected[0]
         if expected is not None and limits is not None and expected[1] > 0:
             worth = float(np.max(gains / limits.shares(flops, seconds))) / expected[1]
@@ -104,7 +108,7 @@ class CostAwareSampler(Sampler):
 
     def accept(self, candidate: Candidate) -> None:
         known = KnownProposal(candidate.recipe, candidate.params, candidate.features, self._costs(candidate))
-        self._gain.known[candidate.recipe] = known
+        self._so_far.known[candidate.recipe] = known
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
@@ -115,7 +119,7 @@ class CostAwareSampler(Sampler):
         self._asks.put_back()
 
     def forget(self, candidate: Candidate) -> None:
-        del self._gain.known[candidate.recipe]
+        del self._so_far.known[candidate.recipe]
 
     def restore(self, proposal: Proposal) -> Candidate:
         refused = self._asks.go_to(proposal.asked)
@@ -130,7 +134,7 @@ class CostAwareSampler(Sampler):
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
         self._reference_point.reported(proposal, row, ending)
         self._times.reported(proposal, row, ending)
-        known = self._gain.known.get(proposal.recipe)
+        known = self._so_far.known.get(proposal.recipe)
         if known is not None and row.get(SCORE) is not None:
             known.scores[row["epoch"] / proposal.recipe.schedule.epochs] = float(row[SCORE])
 
@@ -138,12 +142,12 @@ class CostAwareSampler(Sampler):
         """Note how a proposal ended. The models are not fitted to one that infrastructure ended (FAIL)."""
         self._reference_point.ended(proposal, outcome)
         self._times.ended(proposal, outcome)
-        known = self._gain.known.get(proposal.recipe)
+        known = self._so_far.known.get(proposal.recipe)
         if known is not None:
-            self._gain.end(known, outcome)
+            self._so_far.end(known, outcome)
 
     def estimates(self) -> Estimates:
-        return self._gain.estimates()
+        return self._models.estimates()
 
     def _observed(self, past_trials: Sequence[PastTrial]) -> dict[str, list[Observation]]:
         """Return what earlier runs tell of the objectives that are modelled, by their metrics."""
@@ -164,7 +168,7 @@ class CostAwareSampler(Sampler):
     def _information(self, features: Sequence[Mapping[str, float]]) -> Array:
         """Return what the models would learn from each candidate once those that run have ended as well."""
         chosen = [one.features for one in self._past.get(SCORE, ())]
-        chosen += [one.features for one in self._gain.known.values() if not one.is_lost]
+        chosen += [one.features for one in self._so_far.known.values() if not one.is_lost]
         return information(chosen[-USED:], features)
 
     def _candidates(
@@ -184,7 +188,7 @@ class CostAwareSampler(Sampler):
                     del kept[str(name)]
             chooser = RandomChooser(rng, kept)
             recipe = propose(chooser, self._study, self._fixed)
-            known = recipe in self._gain.known or recipe in self._run_anyway or recipe in found
+            known = recipe in self._so_far.known or recipe in self._run_anyway or recipe in found
             if not known and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
         return list(found.values()) or self._last_ones(is_lost, ask)
@@ -196,7 +200,7 @@ class CostAwareSampler(Sampler):
         found: dict[Recipe, tuple[Candidate, RandomChooser]] = {}
         for params in combinations(self._study, self._fixed):
             recipe, chooser = self._chosen(params)
-            if recipe not in self._gain.known and recipe not in self._run_anyway and not is_lost(recipe):
+            if recipe not in self._so_far.known and recipe not in self._run_anyway and not is_lost(recipe):
                 found[recipe] = self._candidate(recipe, chooser, ask), chooser
             if len(found) == NEAR:
                 break
@@ -211,7 +215,7 @@ class CostAwareSampler(Sampler):
     def _costs(self, candidate: Candidate) -> Array:
         """Return `(axes,)` a candidate's objectives as costs; NaN for those that are modelled."""
         planned = candidate.planned
-        return np.array([one.cost(planned[one.metric]) if one.is_foreseen else math.nan for one in self._gain.axes])
+        return np.array([one.cost(planned[one.metric]) if one.is_foreseen else math.nan for one in self._so_far.axes])
 
     def _chosen(self, params: Mapping[str, Any]) -> tuple[Recipe, RandomChooser]:
         """Return the recipe that the given parameters make, with the chooser that chose them."""
