@@ -44,7 +44,7 @@ def _remembered(run: Run, trial: Trial) -> RememberedTrial:
     outcome, history = None, trial.history
     if trial.ending is None:  # it goes on from its newest whole checkpoint, so later epochs are forgotten
         newest = read_newest(run.folder.child("trials", trial.id, "checkpoint"))
-        history = () if newest is None else tuple(newest[1]["history"])
+        history = () if newest is None else tuple(newest.state["history"])
     else:
         correct = trial.robust_correct
         outcome = Outcome(

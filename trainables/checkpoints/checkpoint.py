@@ -2,9 +2,28 @@
 
 import hashlib
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainables.storage import Folder
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that was read.
+
+    Attributes:
+        epoch: number of epochs done.
+        files: name of each tensor file, to its content.
+        state: content of state.json.
+    """
+
+    epoch: int
+    files: dict[str, bytes]
+    state: dict[str, Any]
+
+    def result(self, *, epochs: int, best: bool) -> bytes | None:
+        """Returns the weights that a finished recipe keeps, as safetensors bytes; None as `read_result` has it."""
+        name = result_name(self.files, best=best) if len(self.state["history"]) >= epochs else None
+        return None if name is None else self.files[name]
 
 
 def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, Any]) -> None:
@@ -29,19 +48,16 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
             folder.child(str(other)).remove()
 
 
-def read_newest(folder: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
-    """Reads the files and the state of the newest undamaged checkpoint; None if there is none."""
-    for epoch in reversed(epochs_in(folder)):
-        found = _read(folder.child(str(epoch)))
-        if found is not None:
-            return found
-    return None
+def read_newest(folder: Folder) -> Checkpoint | None:
+    """Reads the newest undamaged checkpoint; None if there is none."""
+    several = (_read(folder, epoch) for epoch in reversed(epochs_in(folder)))
+    return next((found for found in several if found is not None), None)
 
 
 def torn(folder: Folder) -> tuple[list[int], int | None]:
     """Returns the epochs of the damaged checkpoints, and the epoch of the newest undamaged one, None without any."""
     epochs = epochs_in(folder)
-    broken = [epoch for epoch in epochs if _read(folder.child(str(epoch))) is None]
+    broken = [epoch for epoch in epochs if _read(folder, epoch) is None]
     return broken, max((epoch for epoch in epochs if epoch not in broken), default=None)
 
 
@@ -57,10 +73,7 @@ def read_result(folder: Folder, *, epochs: int, best: bool) -> bytes | None:
         The weights; None if there is no undamaged checkpoint of the finished recipe, or they were dropped from it.
     """
     found = read_newest(folder)
-    if found is None or len(found[1]["history"]) < epochs:
-        return None
-    name = result_name(found[0], best=best)
-    return None if name is None else found[0][name]
+    return None if found is None else found.result(epochs=epochs, best=best)
 
 
 def result_name(files: Collection[str], *, best: bool) -> str | None:
@@ -69,15 +82,16 @@ def result_name(files: Collection[str], *, best: bool) -> str | None:
     return next((name for name in wanted if name in files), None)
 
 
-def _read(place: Folder) -> tuple[dict[str, bytes], dict[str, Any]] | None:
-    """Reads a checkpoint's files and state; None if it is damaged, by a kill while it was written or by the disk."""
+def _read(folder: Folder, epoch: int) -> Checkpoint | None:
+    """Reads a checkpoint; None if it is damaged, by a kill while it was written or by the disk."""
+    place = folder.child(str(epoch))
     try:
         state = place.read_json("state.json")
         files = {name: place.read(name) for name in state["sha256"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     whole = all(_hash(files[name]) == expected for name, expected in state["sha256"].items())
-    return (files, state) if whole else None
+    return Checkpoint(epoch, files, state) if whole else None
 
 
 def epochs_in(folder: Folder) -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from trainables.checkpoints.checkpoint import read_newest, read_result
+from trainables.checkpoints.checkpoint import read_newest
 from trainables.checkpoints.trained_model import TrainedModel, soft_labels
 from trainables.compute.ledger import Ledger, Lineage
 from trainables.data.splits import Splits, tensor_of
@@ -24,14 +24,15 @@ def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection
         InvalidInput: a checkpoint that is needed is missing or damaged.
     """
     folder = trials.child(recipe.id, "checkpoint")
-    weights = read_result(folder, epochs=max(1, recipe.schedule.epochs), best=recipe.keep == "best")
     newest = read_newest(folder)
+    epochs, best = max(1, recipe.schedule.epochs), recipe.keep == "best"
+    weights = None if newest is None else newest.result(epochs=epochs, best=best)
     if weights is None or newest is None:
         raise InvalidInput(f"{folder}: no whole checkpoint in it, but other recipes start from that one")
     inherited: Lineage = {}
     for ancestor in (recipe.base, recipe.separate_teacher):
         if ancestor is not None:
             inherited = {**inherited, **recover(ancestor, trials, splits).lineage}
-    own = Ledger.from_dict(newest[1]["ledger"]).own(inherited)
+    own = Ledger.from_dict(newest.state["ledger"]).own(inherited)
     labels = soft_labels(recipe, weights, splits, tensor_of(splits.train.images)) if recipe.id in teachers else None
     return TrainedModel(weights, {**inherited, recipe.id: own}, labels)

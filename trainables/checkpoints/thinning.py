@@ -53,7 +53,7 @@ def would_free(folder: Folder, *, weights: bool, best: bool) -> int:
 def was_dropped(folder: Folder) -> bool:
     """Returns whether the newest whole checkpoint has lost weights by `thin`."""
     found = read_newest(folder)
-    return found is not None and not found[0] and bool(found[1].get(DROPPED))
+    return found is not None and not found.files and bool(found.state.get(DROPPED))
 
 
 def _kept(folder: Folder, *, weights: bool, best: bool) -> tuple[int, list[str], dict[str, Any]] | None:
@@ -61,14 +61,5 @@ def _kept(folder: Folder, *, weights: bool, best: bool) -> tuple[int, list[str],
     found = read_newest(folder)
     if found is None:
         return None
-    files, state = found
-    name = result_name(files, best=best) if weights else None
-    epoch = max(epoch for epoch in epochs_in(folder) if _is_of(folder, epoch, state))
-    return epoch, [] if name is None else [name], dict(state)
-
-
-def _is_of(folder: Folder, epoch: int, state: dict[str, Any]) -> bool:
-    try:
-        return bool(folder.child(str(epoch)).read_json("state.json") == state)
-    except (OSError, ValueError):
-        return False
+    name = result_name(found.files, best=best) if weights else None
+    return found.epoch, [] if name is None else [name], dict(found.state)

@@ -240,7 +240,7 @@ class Pipeline:
         found = read_newest(folder)
         if found is None:
             return
-        files, state = found
+        files, state = found.files, found.state
         self.history = list(state["history"])
         self._divide(max(self.micro_batches, int(self.history[-1].get("micro_batches") or 1)))
         model = rebuild(self.recipe, self._splits, files["weights.safetensors"], epochs=self.epoch)

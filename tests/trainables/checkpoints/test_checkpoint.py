@@ -31,5 +31,5 @@ def test_a_checkpoint_that_was_just_written_outlives_damaged_ones_of_later_epoch
     trained(folder, again)
     found = read_newest(folder)
     assert found is not None
-    assert len(found[1]["history"]) == again
+    assert len(found.state["history"]) == again
     assert epochs_in(folder) == ([1] if again == 1 else [9, 10])

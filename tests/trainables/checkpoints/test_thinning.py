@@ -40,7 +40,7 @@ def test_only_the_weights_of_the_result_stay(tmp_path: Path, files: dict[str, by
     assert result(folder, best=best) == files[kept]
     found = read_newest(folder)
     assert found is not None
-    assert (found[1]["history"], found[1]["ledger"]) == ([0, 1, 2], {"passes": 3})
+    assert (found.state["history"], found[1]["ledger"]) == ([0, 1, 2], {"passes": 3})
     assert not was_dropped(folder)
     assert thin(folder, weights=True, best=best) == 0
 
@@ -54,8 +54,8 @@ def test_without_weights_the_history_stays_and_it_is_known_that_they_were_droppe
     assert was_dropped(folder)
     found = read_newest(folder)
     assert found is not None
-    assert found[1]["history"] == [0, 1, 2]
-    assert found[1]["dropped"] == sorted(FILES)
+    assert found.state["history"] == [0, 1, 2]
+    assert found.state["dropped"] == sorted(FILES)
 
 
 class Killed(BaseException):

@@ -113,7 +113,7 @@ def test_a_torn_checkpoint_is_told_and_the_one_before_it_is_read(tmp_path: Path)
     assert torn(folder) == ([3], 2)
     found = read_newest(folder)
     assert found is not None
-    assert found[1]["history"] == [0, 1]
+    assert found.state["history"] == [0, 1]
     (tmp_path / "2" / "state.json").write_text("{")
     assert torn(folder) == ([2, 3], None)
     assert read_newest(folder) is None
