@@ -40,7 +40,7 @@ def test_only_the_weights_of_the_result_stay(tmp_path: Path, files: dict[str, by
     assert result(folder, best=best) == files[kept]
     found = read_newest(folder)
     assert found is not None
-    assert (found.state["history"], found[1]["ledger"]) == ([0, 1, 2], {"passes": 3})
+    assert (found.state["history"], found.state["ledger"]) == ([0, 1, 2], {"passes": 3})
     assert not was_dropped(folder)
     assert thin(folder, weights=True, best=best) == 0
 
