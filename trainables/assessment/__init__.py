@@ -1,5 +1,6 @@
 """Assessment: says how robust a trained network is, and whether that number can be trusted.
 
+- `arguments`: takes what people give in the forms that they have it in
 - `model_check`: checks that images and labels fit a network, and that it can be attacked
 - `probes`: measures what a sound network and a working attack must show, beside the ensemble
 - `checks`: says in words what is wrong with a network's numbers

@@ -1,14 +1,16 @@
 """Says how robust a trained network is: attacks it by the ensemble, and checks whether the result can be trusted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.assessment.arguments import check_settings, classifier, tensor, threat, whole_numbers
 from trainables.assessment.checks import Observed, own_reasons, reasons
 from trainables.assessment.model_check import check_model
 from trainables.assessment.probes import answers, probe
@@ -28,6 +30,7 @@ from trainables.ensemble.self_test import check_attacks
 from trainables.evaluation.config import Strength, ThreatModel, threat_words
 
 Bits = NDArray[np.bool_]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +87,18 @@ class Evaluation:
         return said + (f"; unreliable: {'; '.join(self.unreliable)}" if self.unreliable else "")
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def evaluate_model(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat_model: ThreatModel,
+    model: nn.Module | Callable[[Tensor], Tensor],
+    images: Tensor | Array,
+    labels: Tensor | Array | Sequence[int],
+    threat_model: ThreatModel | Mapping[str, Any],
     *,
     attack: Strength = "standard",
     seed: int = 0,
     white_box: bool = True,
-    source: nn.Module | None = None,
+    source: nn.Module | Callable[[Tensor], Tensor] | None = None,
     batch_size: int = 256,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Evaluation:
@@ -104,8 +109,8 @@ def evaluate_model(
     and what still stands under `standard` is attacked by `full` as well.
 
     Args:
-        model: any classifier that gives scores (n, classes) for images in [0, 1]; its mode and buffers are left as they
-            were.
+        model: any classifier that gives scores (n, classes) for images in [0, 1], or several outputs of which these
+            are the first; its mode and buffers are left as they were.
         images: (n, channels, height, width) in [0, 1], n ≥ 1.
         labels: their labels (n,), whole numbers.
         threat_model: norm, and epsilon for pixels in [0, 1].
@@ -119,17 +124,20 @@ def evaluate_model(
         progress: is told after each batch.
 
     Raises:
-        InvalidInput: images, labels and scores do not fit each other, or images lie outside [0, 1]; the network changes
-            the images that it is given, cannot be called with several or with one, or has no gradient.
+        InvalidInput: an argument is none of these; images, labels and scores do not fit each other, or images lie
+            outside [0, 1]; the network changes the images that it is given, cannot be called with several or with one,
+            or has no gradient.
         TemperError: the attacks fail on the linear network.
     """
-    model = _with_hooks(model)
+    check_settings(attack, batch_size)
+    threat_model, model = threat(threat_model), classifier(model)
+    images, labels = tensor(images, "images"), whole_numbers(labels, "labels")
     place = next(chain(model.parameters(), model.buffers()), images).device
     images, labels = images.to(place), labels.to(place)
     check_model(model, images, labels, white_box=white_box)
     turns = (ENSEMBLES if white_box else BLACK_BOX)[attack]
     check_attacks(turns, threat_model, place)
-    turns = turns if source is None else (*turns, transfer(_with_hooks(source)))
+    turns = turns if source is None else (*turns, transfer(classifier(source, "source")))
     attacked = run_turns(
         model, images, labels, threat_model, turns, batch_size=batch_size, seed=seed, progress=progress
     )
@@ -154,11 +162,6 @@ def evaluate_model(
         unreliable=unreliable,
         adversarial=attacked.adversarial,
     )
-
-
-def _with_hooks(model: nn.Module) -> nn.Module:
-    """Returns a module that takes hooks, which attacks are counted by; one of TorchScript takes none itself."""
-    return nn.Sequential(model) if isinstance(model, torch.jit.ScriptModule) else model
 
 
 def _attacked_further(

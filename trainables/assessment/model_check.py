@@ -47,7 +47,7 @@ def _check_data(images: Tensor, labels: Tensor) -> None:
             f"images: got {images.dtype} of shape {tuple(images.shape)}, expected floating-point numbers of shape "
             "(n, channels, height, width), n ≥ 1"
         )
-    if labels.shape != images.shape[:1] or labels.is_floating_point():
+    if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise InvalidInput(
             f"labels: got {labels.dtype} of shape {tuple(labels.shape)}, expected whole numbers of shape "
             f"({len(images)},)"

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.assessment.arguments import WITHIN
 from trainables.attacks.attack import input_gradient
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import Ball
@@ -84,7 +85,7 @@ def probe(
         seed: of all that is drawn.
     """
     images, labels = images[:IMAGES], labels[:IMAGES]
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    before = [buffer.clone() for buffer in model.buffers()]
     norm, epsilon = threat_model.norm, threat_model.epsilon
     with frozen(model):
         first = _scores(model, images, batch_size)
@@ -107,7 +108,11 @@ def probe(
         far=stands[1],
         largest_class=float(torch.bincount(labels).max()) / len(labels),
         answers=answers(model, images, batch_size=batch_size),
-        moved_buffers=tuple(name for name, buffer in model.named_buffers() if not _equal(before[name], buffer)),
+        moved_buffers=tuple(
+            name.removeprefix(WITHIN)
+            for (name, buffer), kept in zip(model.named_buffers(), before, strict=True)
+            if not _equal(kept, buffer)
+        ),
         probabilities=looks_like_probabilities(first),
     )
 

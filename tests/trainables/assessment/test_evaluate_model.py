@@ -62,6 +62,15 @@ def test_the_same_seed_gives_the_same_result() -> None:
         ({"model": nn.Sequential(nn.Flatten(), nn.Linear(16, 1))}, r"gave \(2, 1\), expected scores"),
         ({"model": nn.Flatten(0, 2)}, r"gave \(8, 4\), expected scores"),
         ({"model": Labels()}, r"gave torch.int64, expected floating-point scores, not labels"),
+        ({"model": nn.Flatten}, r"model: got the class Flatten, expected a network, such as Flatten\(\)"),
+        ({"model": "net.pt"}, r"model: got str, expected a network"),
+        ({"images": "all"}, r"images: got str, expected a tensor"),
+        ({"labels": [0, 1, None, 3]}, r"labels: got list, expected a tensor"),
+        ({"labels": torch.ones(4, dtype=torch.bool)}, r"labels: got torch.bool"),
+        ({"threat_model": 0.1}, r"threat_model: got 0.1, expected .*ThreatModel\(norm='linf', epsilon=0.1\)"),
+        ({"threat_model": {"epsilon": 3}}, r"^threat_model: epsilon: got 3, expected a number in"),
+        ({"attack": "pgd"}, r"^attack: got 'pgd', expected one of quick, standard, full"),
+        ({"batch_size": 0}, r"^batch_size: got 0, expected at least 1"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Any], words: str) -> None:
@@ -69,9 +78,47 @@ def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Any], words: s
         "model": known("linf", images=1).model,
         "images": torch.rand(4, 1, 4, 4),
         "labels": torch.tensor([0, 1, 2, 3]),
+        "threat_model": LINF,
     } | changed
     with pytest.raises(InvalidInput, match=words):
-        evaluate_model(given["model"], given["images"], given["labels"], LINF)
+        evaluate_model(**given)
+
+
+def test_the_network_itself_may_be_the_source_of_further_examples() -> None:
+    given = known("linf", images=20)
+    found = evaluate_model(given.model, given.images, given.labels, LINF, attack="quick", source=given.model)
+    alone = evaluate_model(given.model, given.images, given.labels, LINF, attack="quick")
+    assert found.robust.tolist() == alone.robust.tolist()
+
+
+class Several(nn.Module):
+    """Gives its scores first, and features beside them."""
+
+    def __init__(self, scores: nn.Module, kind: type) -> None:
+        super().__init__()
+        self.scores, self.kind = scores, kind
+
+    def forward(self, x: Tensor) -> Any:
+        found = self.scores(x)
+        return {"logits": found, "features": x} if self.kind is dict else (found, x)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_all_forms_of_the_same_network_and_images_give_the_same_result(context: Any) -> None:
+    given = known("linf", images=30)
+    expected = evaluate_model(given.model, given.images, given.labels, LINF, attack="quick")
+    labels, images = given.labels, given.images
+    with context():
+        forms = [
+            evaluate_model(given.model.forward, images.clone(), labels, LINF, attack="quick"),
+            evaluate_model(Several(given.model, dict), images.numpy(), labels.int(), LINF, attack="quick"),
+            evaluate_model(Several(given.model, tuple), images, labels.tolist(), dict(LINF), attack="quick"),
+        ]
+        assert not torch.is_grad_enabled()
+    assert 0 < expected.robust_accuracy < 1
+    for one in forms:
+        assert one.broken_by == expected.broken_by
+        assert one.threat_model == LINF
 
 
 class Changing(nn.Module):
