@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         """
         go_to_work()
         gc.freeze()  # what was imported stays: each `_release` would go through it again, a quarter of a second a trial
-        self._setting, self._splits, self._shelf = setting, splits, cache
+        self._setting, self._splits, self._cache = setting, splits, cache
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -169,7 +170,9 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         if ancestor is None:
             return None
         setting = self._setting
-        return self._shelf.take(ancestor.id, lambda: recover(ancestor, setting.trials, self._splits, setting.teachers))
+        device = torch.device(self._share.device)
+        again = partial(recover, ancestor, setting.trials, self._splits, setting.teachers, device)
+        return self._cache.take(ancestor.id, again)
 
     def _final(self, pipeline: Pipeline) -> Report:
         """Makes the report of the last epoch; a finished base or teacher is put into the cache for other recipes."""
@@ -179,7 +182,7 @@ class RecipeTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no typ
         name = pipeline.recipe.id
         if name in self._setting.bases:
             trained = pipeline.trained(teaches=name in self._setting.teachers)
-            self._shelf.put(name, trained)
+            self._cache.put(name, trained)
         correct = pipeline.score.robust
         if pipeline.score.kept is not None:
             with suppress(OSError):  # a full disk: images to look at are worth no trial

@@ -25,9 +25,10 @@ class TimeModel(Listener):
         self._trials: list[tuple[float, float, float]] = []  # epochs, FLOPs and seconds of each that ended
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        if row.get("train_flops") is not None:
-            flops = float(row["end_to_end_flops"]) if proposal.role == "base" else own_flops(row)
-            self._last[proposal.recipe.id] = float(row["epoch"]), flops
+        is_base = proposal.role == "base"
+        flops = row.get("end_to_end_flops" if is_base else "train_flops")
+        if flops is not None:
+            self._last[proposal.recipe.id] = float(row["epoch"]), float(flops) if is_base else own_flops(row)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         last = self._last.pop(proposal.recipe.id, None)

@@ -116,6 +116,11 @@ def _counted(model: nn.Module, counter: GradientCounter | None) -> Iterator[list
         handle.remove()
 
 
+def wrong(scores: Tensor, labels: Tensor) -> Tensor:
+    """Returns whether the network is wrong on each image (n,); it is where a score is NaN."""
+    return (scores.argmax(1) != labels) | scores.isnan().any(1)
+
+
 def input_gradient(model: nn.Module, x: Tensor, target: Tensor) -> Tensor:
     """Returns the gradient of `cross_entropy_gradient` alone."""
     return cross_entropy_gradient(model, x, target)[0]

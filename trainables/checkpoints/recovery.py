@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import torch
+
 from trainables.checkpoints.checkpoint import read_newest
 from trainables.checkpoints.trained_model import TrainedModel, soft_labels
 from trainables.compute.ledger import Ledger, Lineage
@@ -10,8 +12,12 @@ from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 
+CPU = torch.device("cpu")
 
-def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = ()) -> TrainedModel:
+
+def recover(
+    recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection[str] = (), device: torch.device = CPU
+) -> TrainedModel:
     """Rebuilds the trained model of a finished recipe from its last checkpoint and those of its bases and teachers.
 
     Args:
@@ -19,6 +25,7 @@ def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection
         trials: the run's trials/ folder.
         splits: the data of the run.
         teachers: ids of the recipes that are teachers of others; their soft labels are computed again.
+        device: the device to compute these on.
 
     Raises:
         InvalidInput: a checkpoint that is needed is missing or damaged.
@@ -34,5 +41,6 @@ def recover(recipe: Recipe, trials: Folder, splits: Splits, teachers: Collection
         if ancestor is not None:
             inherited = {**inherited, **recover(ancestor, trials, splits).lineage}
     own = Ledger.from_dict(newest.state["ledger"]).own(inherited)
-    labels = soft_labels(recipe, weights, splits, tensor_of(splits.train.images)) if recipe.id in teachers else None
+    teaches = recipe.id in teachers
+    labels = soft_labels(recipe, weights, splits, tensor_of(splits.train.images).to(device)) if teaches else None
     return TrainedModel(weights, {**inherited, recipe.id: own}, labels)

@@ -1,8 +1,11 @@
 """Packs networks, optimizers and random states into plain tensors for checkpoints, and unpacks them again."""
 
+import torch
 from safetensors.torch import load, save
 from torch import Generator, Tensor, empty_like, nn
 from torch.optim import Optimizer
+
+_PROCESSOR, _CARD = "global", "global_cuda"  # keys of the states of PyTorch's own generators
 
 
 def pack_model(model: nn.Module) -> bytes:
@@ -11,8 +14,14 @@ def pack_model(model: nn.Module) -> bytes:
 
 
 def pack_progress(model: nn.Module, optimizer: Optimizer, generator: Generator) -> bytes:
-    """Packs an optimizer's state, by the names of the parameters, and a random state into a safetensors file."""
-    tensors = {"generator": generator.get_state()}
+    """Packs an optimizer's state, by the names of the parameters, and random states into a safetensors file.
+
+    These are the generator's and those that layers such as dropout draw from: PyTorch's own of the processor, and of
+    the generator's card.
+    """
+    tensors = {"generator": generator.get_state(), _PROCESSOR: torch.get_rng_state()}
+    if generator.device.type == "cuda":
+        tensors[_CARD] = torch.cuda.get_rng_state(generator.device)
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             if value is not None:
@@ -21,9 +30,17 @@ def pack_progress(model: nn.Module, optimizer: Optimizer, generator: Generator) 
 
 
 def unpack_progress(content: bytes, model: nn.Module, optimizer: Optimizer, generator: Generator) -> None:
-    """Restores what `pack_progress` packed into a new optimizer of the model's parameters and a generator."""
+    """Restores what `pack_progress` packed into a new optimizer of the model's parameters and the generators.
+
+    Checkpoints of earlier versions do not have the states of PyTorch's own, which stay as they are then.
+    """
     tensors = load(content)
     generator.set_state(tensors.pop("generator"))
+    processor, card = tensors.pop(_PROCESSOR, None), tensors.pop(_CARD, None)
+    if processor is not None:
+        torch.set_rng_state(processor)
+    if card is not None and generator.device.type == "cuda":
+        torch.cuda.set_rng_state(card, generator.device)
     parameters = dict(model.named_parameters())
     for name, value in tensors.items():
         key, _, owner = name.partition(".")

@@ -105,24 +105,35 @@ class ChannelPruner(Compressor):
     ) -> dict[str, Tensor]:
         """Finds the smallest channel ratio, by bisection, that leaves at most this share of the MACs; MOST at most.
 
-        Where a group turns out to be left alone, more must go of the others, and the ratio is found again.
+        Where none leaves so few, it is the one that leaves the fewest of those that were tried: inside groups that is
+        not always the largest, since a group that would lose all of its channels stays whole. Where a group turns out
+        to be left alone, more must go of the others, and the ratio is found again.
         """
         if number == 1:
             self._flops = forward_flops(model, example)
         while True:
             failed = len(choice.failed)
-            low, high = 0.0, MOST
+            low, high, tried = 0.0, MOST, dict[float, float]()
             for _ in range(BISECTIONS):
                 middle = (low + high) / 2
-                removal = prunable.remove(model, choice.units(middle))
-                enough = forward_flops(model, example) <= mac_ratio * self._flops
-                removal.undo()
-                low, high = (low, middle) if enough else (middle, high)
+                tried[middle] = _flops_without(choice.units(middle), model, example, prunable)
+                low, high = (low, middle) if tried[middle] <= mac_ratio * self._flops else (middle, high)
                 if len(choice.failed) > failed:
                     break
+            if high == MOST:
+                tried[MOST] = _flops_without(choice.units(MOST), model, example, prunable)
+                high = min(reversed(tried), key=lambda ratio: tried[ratio])
             units = choice.units(high)
             if len(choice.failed) == failed:
                 return units
+
+
+def _flops_without(units: Mapping[str, Tensor], model: nn.Module, example: Tensor, prunable: Prunable) -> float:
+    """Returns the FLOPs of a forward pass without the given units of groups; the network is left as it was."""
+    removal = prunable.remove(model, units)
+    flops = forward_flops(model, example)
+    removal.undo()
+    return flops
 
 
 def _accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor) -> None:

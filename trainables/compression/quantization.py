@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainables.compression.calibration import require_finite_weights, sampled_inputs
 from trainables.compression.compressor import FLOAT, Compressor
 from trainables.compression.config import Quantization
 from trainables.compression.quantized_layers import (
@@ -24,7 +25,6 @@ from trainables.compression.quantized_layers import (
     RoundedInput,
     WeightQuantizer,
     fusible,
-    not_finite,
     store_weight,
 )
 from trainables.compression.weight_layers import (
@@ -38,7 +38,6 @@ from trainables.errors import InvalidInput
 from trainables.models.build import frozen
 
 OUTER_BITS = 8  # least bits of the first and the last layer
-SAMPLE = 65_536  # about as many activations of each layer are used to fit its range
 _WEIGHT_QUANTIZER = re.compile(r"((.*)\.parametrizations\.(\w+))\.(\d+)\.share")  # its key in a state_dict
 _INPUT_QUANTIZER = re.compile(r"(.*)\.input_quantizer\.scale")
 
@@ -81,8 +80,8 @@ class Quantizer(Compressor):
         Raises:
             InvalidInput: a layer's weights or input are not finite, so that no range fits.
         """
-        _require_finite_weights(model)
-        samples, order = _inputs(model, x[: self._quantization.calibration_examples])
+        require_finite_weights(model)
+        samples, order = sampled_inputs(model, x[: self._quantization.calibration_examples])
         layers = weighted_layers(model)
         weights = [(name, weight) for name, layer in layers.items() for weight in weights_of(layer)]
         inputs = [name for name in layers if name in samples]
@@ -233,48 +232,6 @@ def _noted(place: _Placement, state: Mapping[str, Tensor]) -> _Placement:
         elif name in inputs:
             inputs[name] = int(value)
     return _Placement(weights, inputs, note=note)
-
-
-def _require_finite_weights(model: nn.Module) -> None:
-    """Raises InvalidInput that names the first layer with a weight that is not finite, whatever reads its output."""
-    for name, layer in weighted_layers(model).items():
-        for weight in layer.parameters():
-            if not weight.isfinite().all():
-                raise InvalidInput(f"quantization: layer {name}: no scale fits its weights: {not_finite(weight)}")
-
-
-def _inputs(model: nn.Module, x: Tensor) -> tuple[dict[str, Tensor], list[str]]:
-    """Runs a network on images, and returns what its layers are given and in which order.
-
-    Returns:
-        By layer, a sample of the values of its inputs, over all its calls, spread evenly over images and positions; and
-        the layers that ran, in the order of their calls.
-
-    Raises:
-        InvalidInput: an input of a layer is not finite.
-    """
-    seen: dict[str, list[Tensor]] = {}
-    order: list[str] = []
-    hooks = []
-    for name, layer in weighted_layers(model).items():
-
-        def note(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any], name: str = name) -> None:
-            # A network that routes images may give a layer none of them.
-            for value in {id(value): value for value in inputs_of(layer, given, named) if value.numel()}.values():
-                if not value.isfinite().all():
-                    raise InvalidInput(f"quantization: layer {name}: no range fits its input: {not_finite(value)}")
-                flat = value.detach().flatten()
-                seen.setdefault(name, []).append(flat[:: max(1, len(flat) // SAMPLE)])
-                order.append(name)
-
-        hooks.append(layer.register_forward_pre_hook(note, with_kwargs=True))
-    try:
-        with frozen(model), torch.no_grad():
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: torch.cat(values) if len(values) > 1 else values[0] for name, values in seen.items()}, order
 
 
 def _quantize_inputs(

@@ -7,9 +7,10 @@ from typing import Self
 import torch
 from torch import Generator, Tensor, nn
 
+from trainables.attacks.attack import wrong
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import Ball
-from trainables.ensemble.objectives import Objective, ascent, log_odds, targeted_dlr, wrong
+from trainables.ensemble.objectives import Objective, ascent, log_odds, targeted_dlr
 from trainables.ensemble.targets import nearest_classes, passes_to_rank
 
 MOMENTUM = 0.75  # share of a step that follows the gradient; the rest goes on as the step before it did

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.attacks.attack import Attack, perturb
+from trainables.attacks.attack import Attack, perturb, wrong
 from trainables.attacks.gradients import GradientCounter
 from trainables.attacks.scoring_attack import ScoringAttack
 from trainables.ensemble.apgd import ApgdAttack, TargetedApgdAttack
 from trainables.ensemble.fab import FabAttack
-from trainables.ensemble.objectives import wrong
 from trainables.ensemble.restarts import Directions, RestartedAttack
 from trainables.ensemble.square import SquareAttack
 from trainables.ensemble.transfer import TransferAttack

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
+from trainables.attacks.attack import wrong
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import Ball
-from trainables.ensemble.objectives import SMALLEST, ascent, targeted_difference, wrong
+from trainables.ensemble.objectives import SMALLEST, ascent, targeted_difference
 from trainables.ensemble.targets import nearest_classes, passes_to_rank
 
 BEYOND = 1.05  # times the way to the plane, so that the step ends beyond it
@@ -99,7 +100,8 @@ def to_plane(here: Tensor, normal: Tensor, offset: Tensor, norm: Norm) -> Tensor
     Returns:
         (n, channels, height, width) shifts.
     """
-    slopes = normal.flatten(1) * offset.sign()[:, None]  # so that all offsets are above 0
+    scale = normal.flatten(1).abs().amax(1, keepdim=True).clamp(min=torch.finfo(normal.dtype).tiny)
+    slopes = normal.flatten(1) / scale * offset.sign()[:, None]  # so that all offsets are above 0, and steepest is 1
     points = here.flatten(1)
     room = torch.where(slopes > 0, 1 - points, points) * (slopes != 0)
     speed = torch.ones_like(slopes) if norm == "linf" else slopes.abs()
@@ -109,7 +111,7 @@ def to_plane(here: Tensor, normal: Tensor, offset: Tensor, norm: Norm) -> Tensor
     stopped = gained.cumsum(1)
     moving = rates.flip(1).cumsum(1).flip(1) - rates
     reached = stopped + ends * moving  # along the normal, when a pixel meets its end
-    goal = offset.abs()[:, None]
+    goal = offset.abs()[:, None] / scale
     bend = torch.searchsorted(reached, goal).clamp(max=reached.shape[1] - 1)
     before = torch.where(bend > 0, stopped.gather(1, (bend - 1).clamp(min=0)), 0.0)
     rate = moving.gather(1, bend) + rates.gather(1, bend)

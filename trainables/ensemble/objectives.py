@@ -66,8 +66,3 @@ def ascent(
     values = objective(scores, labels, targets)
     (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), gradient.nan_to_num(), scores.detach()
-
-
-def wrong(scores: Tensor, labels: Tensor) -> Tensor:
-    """Returns whether the network is wrong on each image (n,); it is where a score is NaN."""
-    return (scores.argmax(1) != labels) | scores.isnan().any(1)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.attacks.attack import unit
+from trainables.attacks.attack import unit, wrong
 from trainables.attacks.config import Norm
 from trainables.attacks.pgd import Ball
-from trainables.ensemble.objectives import margin, wrong
+from trainables.ensemble.objectives import margin
 
 FIRST_SHARE = 0.8  # of an image's area, that the first squares cover
 HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries, as published

@@ -64,8 +64,8 @@ def time_recipe(
     fitting = int(seconds / 2 / max(took, 1e-6) * WARM_UP_BATCHES)
     images = min(len(splits.train), max(WARM_UP_BATCHES, fitting) * size)
     flops, took, started, state = _train(recipe, splits, device, images)
-    share = min(1.0, seconds / 4 / max(1e-6, _scoring(state, evaluation, splits.validation, device, 0.05)[1] * 20))
-    progress, score = (one / share for one in _scoring(state, evaluation, splits.validation, device, share))
+    share = min(1.0, seconds / 4 / max(1e-6, _scoring(state, evaluation, splits.validation, device, 0.05)[1]))
+    progress, score = _scoring(state, evaluation, splits.validation, device, share)
     return Speed(flops / took, progress, score, started)
 
 
@@ -91,20 +91,18 @@ def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) ->
 def _scoring(
     state: TrainState, evaluation: ScoringProtocol, validation: Examples, device: torch.device, share: float
 ) -> tuple[float, float]:
-    """Returns the seconds of the progress score and of the full score, on this share of their images."""
-    progress, full = evaluation.progress_examples, evaluation.examples
-    cut = evaluation.model_copy(
-        update={
-            "progress_examples": max(1, round(min(progress, len(validation)) * share)),
-            "examples": max(1, round((full or len(validation)) * share)),
-        }
-    )
+    """Returns the seconds of the progress score and of the full score, by this share of their images, one at least."""
+    wholes = [
+        min(count or len(validation), len(validation)) for count in (evaluation.progress_examples, evaluation.examples)
+    ]
+    timed = [max(1, round(whole * share)) for whole in wholes]
+    cut = evaluation.model_copy(update={"progress_examples": timed[0], "examples": timed[1]})
     scorer, times = Scorer(cut, *validation.tensors(device)), []
-    for score in (scorer.progress, scorer.full):
+    for score, whole, part in zip((scorer.progress, scorer.full), wholes, timed, strict=True):
         started = time.perf_counter()
         score(state.deployed, state.cost, Ledger())
         _wait(device)
-        times.append(time.perf_counter() - started)
+        times.append((time.perf_counter() - started) * whole / part)
     return times[0], times[1]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.attacks.attack import Attack, perturb
+from trainables.attacks.attack import Attack, perturb, wrong
 from trainables.attacks.gradients import GradientCounter
 from trainables.attacks.pgd import PgdAttack
 from trainables.attacks.scoring_attack import ScoringAttack
@@ -17,6 +17,7 @@ from trainables.compute.flops import PassCost
 from trainables.compute.ledger import Ledger
 from trainables.evaluation.attacked_images import LARGEST, MOST, AttackedImages
 from trainables.evaluation.config import ScoringProtocol
+from trainables.models.build import frozen
 
 ATTACK_SEED = 20_260_324  # fixed, so that attacks on every recipe start alike and scores can be compared in pairs
 
@@ -86,29 +87,27 @@ def evaluate(
         ledger: the ledger to which the passes are charged, under `validation`.
         keep: images of the first batch that are kept for people to look at.
     """
-    training = model.training
-    model.eval()
     generator, counter = torch.Generator(x.device).manual_seed(ATTACK_SEED), GradientCounter()
     clean, robust, answers, kept = [], [], [], None
-    try:
+    with frozen(model):
         for images, labels in zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True):
             with torch.no_grad():
-                answer = model(images).argmax(1)
-            right, attacked, attacked_answer = answer == labels, images, answer
+                scores = model(images)
+            answer, right = scores.argmax(1), ~wrong(scores, labels)
+            attacked, attacked_answer, stands = images, answer, right
             if bool(right.any()):
-                attacked, attacked_answer = images.clone(), answer.clone()
+                attacked, attacked_answer, stands = images.clone(), answer.clone(), right.clone()
                 adversarial = perturb(attack, model, images[right], labels[right], generator, counter)
                 attacked[right] = adversarial.to(attacked.dtype)
                 with torch.no_grad():
-                    attacked_answer[right] = model(adversarial).argmax(1)
+                    scores = model(adversarial)
+                attacked_answer[right], stands[right] = scores.argmax(1), ~wrong(scores, labels[right])
             ledger.add("validation", cost.forward, len(images) + int(right.sum()))
             clean.append(right)
-            robust.append(attacked_answer == labels)
+            robust.append(stands)
             answers.append(answer)
             if keep and kept is None:
                 kept = _kept(images[:keep], attacked[:keep], labels[:keep], answer[:keep], attacked_answer[:keep])
-    finally:
-        model.train(training)
     ledger.add("validation", cost.attack_step(sound=attack.sound), counter.passes)
     answered = torch.cat(answers)
     return Score(

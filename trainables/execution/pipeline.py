@@ -96,8 +96,8 @@ class Pipeline:
             self._scorer = Scorer(evaluation, *splits.validation.tensors(device))
             self._divide(micro_batches)
             soft = self._learn_from(teacher or base, train[0])
-            assembled = initial_network(recipe, base, splits, train[0])
-            self._state = TrainState(recipe, assembled, train, self.ledger, soft)
+            initial = initial_network(recipe, base, splits, train[0])
+            self._state = TrainState(recipe, initial, train, self.ledger, soft)
         self.prepared_flops = self.ledger.end_to_end - self.inherited_flops
 
     @property

@@ -29,7 +29,7 @@ def fit_sizes(model: nn.Module) -> None:
 def change_number(module: nn.Module, name: str, value: int) -> Tensor | None:
     """Changes a number that a module keeps, and notes it in a buffer, so that it is saved with the weights.
 
-    The buffer is a float, because averages of weights are also taken of buffers, and would be cut to integers.
+    The buffer is a float, as in the weights of earlier versions, whose averages cut whole numbers off.
 
     Returns:
         The buffer that noted an earlier change; None if there was none.

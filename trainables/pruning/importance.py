@@ -15,7 +15,7 @@ def unit_scores(group: Group, importance: Importance) -> Tensor | None:
     """Returns the value of each of a group's units, on the CPU; the least valuable are removed first.
 
     A unit is worth the mean, over the layers that its channels run through, of what its entries in their weights are
-    worth; the values of a group have a mean of 1, so that groups can be compared.
+    worth; the values of a group have a mean of 1, so that groups can be compared, or are all 0.
 
     Args:
         group: the group.
@@ -35,7 +35,8 @@ def unit_scores(group: Group, importance: Importance) -> Tensor | None:
         units = member.units.to(total.device)
         total.scatter_add_(0, units, values[member.channels.to(values.device)].to(total.device, total.dtype))
     total /= len(parts)
-    return (total / total.mean()).cpu()
+    mean = total.mean()
+    return (total / mean if mean > 0 else total).cpu()  # a group that is worth nothing goes first
 
 
 def _values(member: Member, importance: Importance) -> list[Tensor]:

@@ -49,8 +49,10 @@ def chosen(
         count = min(count, int(several.isfinite().sum()))
         if count <= 0:
             return {}
-        limit = torch.topk(several, count, largest=False)[0][-1]
-        lost = {name: (values <= limit).nonzero().flatten() for name, values in open_to.items()}
+        gone = torch.zeros(len(several), dtype=torch.bool)
+        gone[torch.sort(several, stable=True)[1][:count]] = True  # of equal values, the first
+        parts = torch.split(gone, [len(values) for values in open_to.values()])
+        lost = {name: part.nonzero().flatten() for name, part in zip(open_to, parts, strict=True)}
     else:
         lost = {}
         for name, values in ranked.items():

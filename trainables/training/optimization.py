@@ -1,8 +1,10 @@
 """Makes optimizers, learning rates and averaged weights as a schedule asks for them."""
 
 import math
+from collections.abc import Callable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -30,12 +32,26 @@ def optimizer_of(model: nn.Module, schedule: Schedule) -> Optimizer:
 def average_of(model: nn.Module, schedule: Schedule) -> AveragedModel | None:
     """Makes a copy of the model that averages its weights and buffers over the steps, with the schedule's decay.
 
-    None where the schedule does not average.
+    None where the schedule does not average. Whole numbers, such as the zero point of a rounded input, are the model's.
     """
     if schedule.averaging is None:
         return None
-    follow = get_ema_multi_avg_fn(schedule.averaging)  # type: ignore[no-untyped-call]  # torch left it untyped
-    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    return AveragedModel(model, multi_avg_fn=_averaging(schedule.averaging), use_buffers=True)
+
+
+def _averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], object], None]:
+    """Returns what updates averages, all of one type of numbers. PyTorch's own cuts fractions of whole numbers off."""
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch left it untyped
+
+    @torch.no_grad()
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: object) -> None:
+        if averages[0].is_floating_point() or averages[0].is_complex():
+            average(averages, values, steps)
+            return
+        for one, value in zip(averages, values, strict=True):
+            one.copy_(value)
+
+    return update
 
 
 def learning_rate(schedule: Schedule, step: int, total: int) -> float:

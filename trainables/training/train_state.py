@@ -49,7 +49,7 @@ class TrainState:
     def __init__(
         self,
         recipe: Recipe,
-        assembled: InitialNetwork,
+        initial: InitialNetwork,
         train: tuple[Tensor, Tensor],
         ledger: Ledger,
         soft: SoftLoss | None = None,
@@ -58,7 +58,7 @@ class TrainState:
 
         Args:
             recipe: says when and how to compress, and how to train.
-            assembled: the network that the recipe starts from.
+            initial: the network that the recipe starts from.
             train: training images and labels on the device to compute on.
             ledger: the ledger to which the passes of compression are charged.
             soft: adds a teacher's soft labels to the loss; None: there is no teacher.
@@ -66,7 +66,7 @@ class TrainState:
         self._recipe, self._soft = recipe, soft
         self._images, self._labels = train
         self._generator = Generator(self._images.device).manual_seed(recipe.seed)
-        self.model, self.dense_flops = assembled.model, assembled.dense_flops
+        self.model, self.dense_flops = initial.model, initial.dense_flops
         self.compressors = Compressors(recipe.methods, seed=recipe.seed)
         self.prepare(1, ledger)
 

@@ -65,6 +65,19 @@ def test_a_mac_ratio_is_met_from_below(importance: Importance, scope: Scope) -> 
         assert model(X).shape == (16, 10)
 
 
+def test_a_mac_ratio_that_no_channels_leave_is_approached_as_far_as_they_do() -> None:
+    """Inside groups one that would lose all channels stays whole, so that the largest ratio may remove nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)
+    )
+    pruning = ChannelPruning(mac_ratio=0.001, scope="uniform")
+    ChannelPruner(pruning, seed=0).step(1, model, X, Y)
+    weights = dict(model.named_parameters())
+    assert [len(weights[name]) for name in ("0.weight", "2.weight")] == [1, 1]
+    assert model(X).shape == (16, 10)
+
+
 @pytest.mark.parametrize("importance", ["l1", "taylor"])
 def test_torchvisions_resnet_keeps_its_residual_adds(importance: Importance) -> None:
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from torchvision.models import resnet18
 
 from trainables.attacks.attack import perturb
 from trainables.attacks.pgd import PgdAttack
+from trainables.compression.calibration import SAMPLE, sampled_inputs
 from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
@@ -208,3 +209,17 @@ def test_networks_of_other_floating_point_numbers_are_quantized_rebuilt_and_depl
     assert float((deployed - scores).abs().max()) <= (1e-4 if dtype == torch.float64 else 0.05) * float(
         scores.abs().max()
     )
+
+
+@pytest.mark.parametrize("width", [7, 8, 32])
+def test_ranges_are_fitted_to_values_of_all_columns(width: int) -> None:
+    """Each column of a map has a value of its own, whose share of the sample is one in so many columns."""
+    images = torch.arange(width, dtype=torch.float32).expand(3000, 1, width, width).contiguous()
+    layer = nn.Conv2d(1, 1, 1)
+    samples, _ = sampled_inputs(nn.Sequential(layer), images)
+    (found,) = samples.values()
+    assert len(found) == SAMPLE < images.numel()
+    shares = torch.bincount(found.long(), minlength=width) / SAMPLE
+    assert shares == pytest.approx([1 / width] * width, rel=0.1)
+    again, _ = sampled_inputs(nn.Sequential(layer), images)
+    assert torch.equal(found, again["0"])

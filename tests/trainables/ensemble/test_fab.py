@@ -67,6 +67,17 @@ def test_a_plane_out_of_reach_is_approached_as_far_as_the_corner(norm: str) -> N
     assert shift.tolist() == [[[[0.5, -0.5, 0.0]]]]
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("scale", [1e-10, 1e-6, 1e6])
+def test_the_scale_of_the_network_makes_no_difference(norm: str, scale: float) -> None:
+    here, normal, offset = case(3)
+    expected = to_plane(here, normal, offset, norm)  # type: ignore[arg-type]  # a parameter is a str
+    found = to_plane(here, scale * normal, scale * offset, norm)  # type: ignore[arg-type]  # as above
+    assert torch.allclose(found, expected, atol=1e-6)
+    flat = to_plane(here, 0 * normal, offset, norm)  # type: ignore[arg-type]  # as above
+    assert bool((flat == 0).all())
+
+
 def test_rows_do_not_depend_on_each_other() -> None:
     cases = [case(seed) for seed in range(5)]
     here, normal, offset = (torch.cat(parts) for parts in zip(*cases, strict=True))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from trainables.attacks.attack import wrong
 from trainables.ensemble.objectives import (
     Objective,
     ascent,
@@ -14,7 +15,6 @@ from trainables.ensemble.objectives import (
     margin,
     targeted_difference,
     targeted_dlr,
-    wrong,
 )
 
 SCORES = torch.tensor([[4.0, 1.0, 3.0, -2.0, 0.0], [0.0, 5.0, 1.0, 2.0, 3.0]])

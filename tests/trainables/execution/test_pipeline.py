@@ -228,3 +228,24 @@ def test_opening_the_test_split_is_logged(splits: Splits, caplog: pytest.LogCapt
 def test_too_many_images_are_refused() -> None:
     with pytest.raises(InvalidInput, match="expected at most 1497"):
         load_splits(Data(name="digits", train_size=1400, validation_size=200))
+
+
+def test_a_network_that_draws_numbers_continues_to_the_same_numbers(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout draws from PyTorch's own generator, whose state is in the checkpoint too."""
+    (tmp_path / "dropping.py").write_text(
+        "from torch.nn import Dropout, Flatten, Linear, Sequential\n\n\ndef network(image_shape, classes):\n"
+        "    return Sequential(Flatten(), Linear(64, 32), Dropout(0.5), Linear(32, classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    recipe = TUNED.model_copy(update={"base": None, "model": Network(name="dropping:network")})
+    straight = run(recipe, EVALUATION, splits, CPU)
+    first = Pipeline(recipe, EVALUATION, splits, None, CPU)
+    first.step()
+    first.save(Folder(str(tmp_path / "checkpoint")))
+    second = Pipeline(recipe, EVALUATION, splits, None, CPU)
+    second.restore(Folder(str(tmp_path / "checkpoint")))
+    while not second.finished:
+        second.step()
+    assert second.trained().weights == straight.trained().weights

@@ -43,3 +43,16 @@ def test_groups_and_values_are_those_of_torch_pruning(name: str, importance: Imp
         found = ours[key]
         assert found is not None
         assert torch.allclose(found, values.cpu(), rtol=1e-4), key
+
+
+def test_a_group_that_is_worth_nothing_has_values_of_nothing() -> None:
+    """Divided by their mean they would be NaN, which no ranking takes for small."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3), nn.Flatten(), nn.Linear(5 * 28 * 28, 10))
+    groups = analyse(model, X[:1]).groups
+    for layer in model:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    for importance in ("l1", "taylor"):
+        scores = [unit_scores(group, importance) for group in groups.values()]
+        assert scores
+        assert all(one is not None and bool((one == 0).all()) for one in scores)

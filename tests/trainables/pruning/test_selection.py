@@ -38,6 +38,11 @@ def test_no_group_loses_all_its_units_however_little_they_are_worth() -> None:
     assert lost({"one": [1.0, 2.0]}, 0.95, together=True) == {"one": [0]}
 
 
+def test_of_equal_values_no_more_go_than_are_asked_for() -> None:
+    assert lost({"a": [1.0] * 16, "b": [1.0] * 16}, 0.25, together=True) == {"a": list(range(8))}
+    assert lost({"worthless": [0.0] * 10, "dear": [1.0] * 10}, 0.25, together=True) == {"worthless": list(range(5))}
+
+
 def test_equal_parts_lose_the_same_units_by_their_mean() -> None:
     values = {"grouped": [9.0, 1.0, 2.0, 1.0, 9.0, 3.0]}  # two parts: means 5, 5, 2.5
     assert lost(values, 1 / 3, together=False, parts=2) == {"grouped": [2, 5]}

@@ -1,0 +1,43 @@
+"""Scores of a network: a score that is no number counts as wrong, and the network is left as it was."""
+
+import torch
+from torch import Tensor, nn
+
+from trainables.attacks.pgd import PgdAttack
+from trainables.compute.flops import measure
+from trainables.compute.ledger import Ledger
+from trainables.evaluation.score import Score, evaluate
+
+
+class NotANumber(nn.Module):
+    """Gives NaN for bright images, as they are or once they are attacked, and the first class for all others."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.norm, self.limit = nn.BatchNorm2d(1), limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        bright = x.amax((1, 2, 3)) > self.limit
+        scores = torch.stack([2 - x.mean((1, 2, 3)), x.mean((1, 2, 3))], 1)
+        return torch.where(bright[:, None], torch.nan, scores)
+
+
+def scored(model: nn.Module, images: Tensor) -> Score:
+    attack = PgdAttack(epsilon=0.1, steps=3, step_size=0.1)
+    labels, cost = torch.zeros(len(images), dtype=torch.long), measure(model, images[:1])
+    return evaluate(model, images, labels, attack, batch_size=4, cost=cost, ledger=Ledger())
+
+
+def test_scores_that_are_no_numbers_are_wrong() -> None:
+    images = torch.cat([torch.full((5, 1, 2, 2), 0.9), torch.full((3, 1, 2, 2), 0.75), torch.full((2, 1, 2, 2), 0.2)])
+    found = scored(NotANumber(0.8), images)
+    assert found.clean.tolist() == [False] * 5 + [True] * 5
+    assert found.robust.tolist() == [False] * 8 + [True] * 2  # the attack makes three of them bright
+
+
+def test_the_mode_of_each_part_stays() -> None:
+    model = NotANumber(2.0)
+    model.norm.eval()
+    scored(model, torch.rand(4, 1, 2, 2))
+    assert model.training
+    assert not model.norm.training
