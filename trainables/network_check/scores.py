@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
+from trainables.evaluation.probabilities import looks_like_probabilities
 from trainables.models.build import frozen
 from trainables.network_check.error_words import in_words
 from trainables.network_check.findings import Finding, note, warning
 
 ROUNDING = 1e-3  # how far scores that should be equal may be apart, as a share of the largest score
-SUM_ROUNDING = 1e-3  # how far the sum of a row of probabilities may be from 1
 FAR = 1000.0  # times a pixel: where logits have left what probabilities cannot leave
 NO_TRY = "`--no-try` leaves this check out"
 
@@ -131,7 +131,7 @@ def _as_probabilities(model: nn.Module, x: Tensor, scores: Tensor) -> str:
 
     A few logits lie between 0 and 1 by chance, so those of images far outside of the pixels' range must do so too.
     """
-    if bool(((scores >= 0) & (scores <= 1)).all()) and bool(((scores.sum(1) - 1).abs() < SUM_ROUNDING).all()):
+    if looks_like_probabilities(scores):
         return "each row lies in [0, 1] and sums to 1"
     if not bool(((scores > 0) & (scores < 1)).all()):
         return ""
