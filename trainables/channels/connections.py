@@ -69,46 +69,88 @@ def connect(seen: Seen, run: Callable[[Sequence[Row]], dict[Key, Tensor]]) -> No
         run: runs the network on these images, and returns by port which of them arrived marked in which channels
             (images, channels).
     """
-    sizes = {key: seen.ports[key].size for key in seen.makers}
-    if not sizes:
-        return
-    bits = max(map(bits_of, sizes.values()))
-    orders = numberings(bits)
-    alone = [{key: torch.ones(size, dtype=torch.bool)} for key, size in sizes.items()]
-    arrived = run([*alone, *_spelled(sizes, orders[0], bits)])
-    spelled = {port: images[len(alone) :] for port, images in arrived.items()}
-    unclear: dict[Key, None] = {}
-    doubtful: list[tuple[Key, Key, Tensor]] = []  # makers, ports and those channels that depend on several
-    pending: dict[Key, Tensor] = {}
-    for port, images in arrived.items():
-        reaches = images[: len(alone)]  # the port's channels that each maker reaches
-        numbers, single, full = read_numbers(spelled[port], bits)
-        several = reaches.sum(0)
-        apart = (several > 1) & ~single & ~full
-        for row in reaches.any(1).nonzero().flatten().tolist():
-            key, reached = seen.makers[row], reaches[row]
-            exact = reached & single & (numbers < sizes[key])
-            _link(seen, key, port, numbers[exact], exact.nonzero().flatten())
+    if seen.makers:
+        _Reading(seen, run).connect()
+
+
+class _Reading:
+    """Reads links from marks, in as few passes as it takes.
+
+    First all makers spell at once, in the channels' order. Where a port's channel then spells one number, it is linked.
+    Say makers A and B have four channels each, which are added: every channel of the sum spells its own number, and is
+    linked with that of A and that of B. What spells no number is left for one of two further readings.
+
+    Attributes:
+        several: makers, ports, and those channels of the ports that depend on several channels of the maker.
+        unclear: makers of which some channel depends beside another maker, without that the two spell one number.
+        apart: by port, the channels of which that is so.
+    """
+
+    def __init__(self, seen: Seen, run: Callable[[Sequence[Row]], dict[Key, Tensor]]) -> None:
+        self._seen, self._run = seen, run
+        self._sizes = {key: seen.ports[key].size for key in seen.makers}
+        self._bits = max(map(bits_of, self._sizes.values()))
+        self._orders = numberings(self._bits)
+        self._spelled: dict[Key, Tensor] = {}  # by port, which images of the first spelling arrived in which channels
+        self.several: list[tuple[Key, Key, Tensor]] = []
+        self.unclear: dict[Key, None] = {}
+        self.apart: dict[Key, Tensor] = {}
+
+    def connect(self) -> None:
+        self._read_together()
+        if any(bool(which.any()) for _, _, which in self.several):
+            self._read_in_other_orders()
+        if self.unclear:
+            self._read_alone()
+
+    def _read_together(self) -> None:
+        """Links what spells one number, and notes what does not."""
+        seen, makers = self._seen, len(self._sizes)
+        alone = [{key: torch.ones(size, dtype=torch.bool)} for key, size in self._sizes.items()]
+        for port, images in self._run([*alone, *_spelled(self._sizes, self._orders[0], self._bits)]).items():
+            reaches, self._spelled[port] = (
+                images[:makers],
+                images[makers:],
+            )  # the port's channels that each maker reaches
+            numbers, single, full = read_numbers(self._spelled[port], self._bits)
+            count = reaches.sum(0)
+            apart = self.apart[port] = (count > 1) & ~single & ~full
             # A loose tensor's channels that depend on several of one maker's lie along another of its dimensions.
-            aside = (several == 1) if port in seen.loose else torch.zeros_like(single)
-            doubtful.append((key, port, reached & ~exact & ~apart & ~aside))
-            if bool((reached & apart).any()):
-                unclear.setdefault(key)
-        pending[port] = apart
-    if any(bool(which.any()) for _, _, which in doubtful):
-        others = run([row for order in orders[1:] for row in _spelled(sizes, order, bits)])
-        for key, port, which in doubtful:
+            aside = (count == 1) if port in seen.loose else torch.zeros_like(single)
+            for row in reaches.any(1).nonzero().flatten().tolist():
+                key, reached = seen.makers[row], reaches[row]
+                exact = reached & single & (numbers < self._sizes[key])
+                _link(seen, key, port, numbers[exact], exact.nonzero().flatten())
+                self.several.append((key, port, reached & ~exact & ~apart & ~aside))
+                if bool((reached & apart).any()):
+                    self.unclear.setdefault(key)
+
+    def _read_in_other_orders(self) -> None:
+        """Links channels that depend on several of one maker's with all whose numbers fit in each order.
+
+        Channels 1 and 2 together mark both images of both bits, as 0 and 3 do; in another order they are told apart.
+        """
+        bits = self._bits
+        others = self._run([row for order in self._orders[1:] for row in _spelled(self._sizes, order, bits)])
+        for key, port, which in self.several:
             if bool(which.any()):
-                _link_fitting(
-                    seen, key, port, [spelled[port], *torch.split(others[port], 2 * bits)], orders, which, bits
-                )
-    if unclear:
-        rows = [row for key in unclear for order in orders for row in _spelled({key: sizes[key]}, order, bits)]
-        for port, images in run(rows).items():
-            for key, lone in zip(unclear, torch.split(images, len(orders) * 2 * bits), strict=True):
+                shown = [self._spelled[port], *torch.split(others[port], 2 * bits)]
+                _link_fitting(self._seen, key, port, shown, self._orders, which, bits)
+
+    def _read_alone(self) -> None:
+        """Lets each maker that is unclear spell alone, in every order, so that no other spells over it.
+
+        Channel 1 of one and channel 2 of another, added, spell both bits of each image, which is no number of either.
+        """
+        bits, orders = self._bits, self._orders
+        rows = [
+            row for key in self.unclear for order in orders for row in _spelled({key: self._sizes[key]}, order, bits)
+        ]
+        for port, images in self._run(rows).items():
+            for key, lone in zip(self.unclear, torch.split(images, len(orders) * 2 * bits), strict=True):
                 shown = list(torch.split(lone, 2 * bits))
-                wanted = pending.get(port, torch.ones(lone.shape[1], dtype=torch.bool)) & shown[0].any(0)
-                _link_fitting(seen, key, port, shown, orders, wanted, bits)
+                wanted = self.apart.get(port, torch.ones(lone.shape[1], dtype=torch.bool)) & shown[0].any(0)
+                _link_fitting(self._seen, key, port, shown, orders, wanted, bits)
 
 
 def untie(seen: Seen) -> None:
