@@ -120,7 +120,7 @@ function drawLabels() {
   const places = placed(named, shown, xaxis._length, yaxis._length);
   const annotations = named.flatMap((point, number) => places[number] === null ? [] : [{
     x: Math.log10(point.row[state.axis]), y: point.row.robust_accuracy, ax: places[number].dx, ay: places[number].dy, text: escaped(point.text),
-    font: { size: LABEL.size }, arrowhead: 0, arrowwidth: 0.7, arrowcolor: colour("soft"), standoff: 5, borderpad: 1,
+    font: { size: LABEL.size }, bgcolor: `${colour("ground")}cc`, arrowhead: 0, arrowwidth: 0.7, arrowcolor: colour("soft"), standoff: 5, borderpad: 1,
   }]);
   if (data.least !== null) {
     annotations.push({
