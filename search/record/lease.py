@@ -7,7 +7,6 @@ no new beat was seen for the length of a lease, by the clock of the one who watc
 
 import getpass
 import json
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,18 +16,17 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from analysis.run.sessions import read_sessions
+from analysis.run.sessions import BEAT, LEASES, SEARCH, read_sessions
 from search.record.claim import claim, claims
 from search.record.holder import GONE, RUNNING, STOPPED, holder_of, state_of, this_process, words
 from trainables.errors import InvalidInput, MachineFault, TemperError
 from trainables.storage import Folder
 
-LEASES, RELEASED, STOP, SEARCH = "lease", "released", "stop", "search"
+RELEASED, STOP = "released", "stop"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
 MISSED = 2  # looks in a row that find no claim, after which the folder is taken for gone
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
-_BEAT = re.compile(r"beat-(\d+)")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a laptop sleeps
 
 
@@ -283,7 +281,7 @@ def _age(place: Folder, names: list[str]) -> float:
 
     It only shortens how long a holder is watched, so a clock that is wrong does no harm.
     """
-    moments = [moment for name in names if _BEAT.fullmatch(name) and (moment := place.modified(name)) is not None]
+    moments = [moment for name in names if BEAT.fullmatch(name) and (moment := place.modified(name)) is not None]
     return (datetime.now(UTC) - max(moments)).total_seconds() if moments else 0.0
 
 
@@ -295,4 +293,4 @@ def _latest(run: Folder) -> int:
 
 
 def _beats(names: list[str]) -> list[int]:
-    return [int(found[1]) for found in map(_BEAT.fullmatch, names) if found]
+    return [int(found[1]) for found in map(BEAT.fullmatch, names) if found]

@@ -8,8 +8,9 @@ from contextlib import suppress
 from errno import EACCES, ENOTDIR
 from os import W_OK, X_OK, access, strerror
 
+from analysis.run.sessions import LEASES
 from analysis.run.trials import read_info
-from search.record.lease import LEASES, Held, Lease, acquire
+from search.record.lease import Held, Lease, acquire
 from search.study.loading import read_study
 from search.study.study import Study
 from trainables.config import Frozen
