@@ -69,6 +69,7 @@ class Lease:
     _renewed: float = field(default_factory=elapsed)
     _number: int = 0
     _missed: int = 0  # looks in a row that have not found this driver's claim
+    _looking: threading.Lock = field(default_factory=threading.Lock)  # the renewing thread looks, and so does `check`
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -87,7 +88,9 @@ class Lease:
             self._thread.join(timeout=self.length)
         if self.lost is None:
             with suppress(OSError):  # e.g. of a full storage: this process is soon gone, which serves as well
-                self._release()
+                self._look()
+                if self.lost is None:
+                    self._release()
 
     def check(self) -> None:
         """Check that this driver still holds the run; call it before anything is written.
@@ -112,7 +115,8 @@ class Lease:
         return self.run.child(LEASES, str(self.term))
 
     def _release(self) -> None:
-        if self.is_new and not self.run.exists("run.json") and not self.run.child("trials").names():
+        begun = self.run.exists("run.json") or self.run.child("trials").names()
+        if self.is_new and not begun and _latest(self.run) == self.term:  # else it is the run of who came after
             self.run.remove()
         elif claims(self._place):  # else the folder was moved or removed, and is not to be made anew
             self._place.write(RELEASED, b"")
@@ -150,15 +154,16 @@ class Lease:
 
     def _look(self) -> None:
         """Find out whether another driver has claimed a later term, or the run's folder was moved or removed."""
-        later, before = _latest(self.run), self.lost
-        self._missed = 0 if later else self._missed + 1
-        if later > self.term:
-            who = words(holder_of(self.run.child(LEASES, str(later))))
-            self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
-        elif self._missed == MISSED:
-            self.lost = "the folder was moved or removed, or what is in it of who works on it"
-        if before is None and self.lost is not None:
-            self.on_lost()
+        with self._looking:
+            later, before = _latest(self.run), self.lost
+            self._missed = 0 if later else self._missed + 1
+            if later > self.term:
+                who = words(holder_of(self.run.child(LEASES, str(later))))
+                self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
+            elif self._missed >= MISSED:
+                self.lost = "the folder was moved or removed, or what is in it of who works on it"
+            if before is None and self.lost is not None:
+                self.on_lost()
 
 
 def ask_to_stop(run: Folder) -> str:
@@ -267,8 +272,7 @@ def _await_end(
         if place.local is not None:  # a client of NFS lists anew what it has changed, else up to a minute later
             place.write("look", b"")
             place.delete("look")
-        names = place.names()
-        holder = holder or holder_of(place)  # it was looked at while its claim was being written
+        names, holder = place.names(), holder or holder_of(place)  # it was looked at while its claim was being written
         state = state_of(holder)
         if RELEASED in names or state == GONE:
             return
