@@ -18,6 +18,7 @@ from trainables.user_errors import innermost
 _FULL = (os.strerror(ENOSPC), os.strerror(EDQUOT))
 _BROKEN = tuple(map(os.strerror, (EFBIG, EROFS, EIO, ESTALE, ENOTCONN)))  # of a storage that can be written no more
 _NEVER_RAN = "The actor never ran"  # by which Ray says that a trial's process ended before it began
+PROBE = ".probe"  # a file by which a storage is tried
 PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
@@ -151,8 +152,8 @@ def why_unwritable(folder: Folder) -> str | None:
     A trial whose storage was full often dies of what follows from it, which does not say so.
     """
     try:
-        folder.write(".probe", bytes(PROBE_BYTES))
-        folder.delete(".probe")
+        folder.write(PROBE, bytes(PROBE_BYTES))
+        folder.delete(PROBE)
     except OSError as error:
         return storage_fault(str(error)) or (os.strerror(error.errno) if error.errno else str(error))
     return None

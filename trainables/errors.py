@@ -33,3 +33,8 @@ class MachineFault(TemperError):
 
 class StorageFull(MachineFault):
     """Raised where the storage has no room left for a file of the run, or cannot be written any more."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message; the name of its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

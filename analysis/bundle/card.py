@@ -49,12 +49,13 @@ def card(
     """
     info = run.info
     images = splits.validation.images
+    scored = min((info.get("evaluation") or {}).get("examples") or len(images), len(images))
     reference = run.reference if run.reference is not None and run.reference.id != trial.id else None
     rows = [
         {
             "name": name,
-            "here": _number(trial, key, form, len(images)),
-            "there": _number(reference, key, form, len(images)),
+            "here": _number(trial, key, form, scored),
+            "there": _number(reference, key, form, scored),
         }
         for key, (name, form) in COUNTED.items()
     ]
@@ -71,7 +72,7 @@ def card(
             standing=_standing(proven),
             reference=reference,
             rows=rows,
-            attack=f"Found numbers are under {attack_words(info['evaluation'])}, on the {len(images):,} validation "
+            attack=f"Found numbers are under {attack_words(info['evaluation'])}, on the {scored:,} validation "
             "images that the search chose by. Behind an accuracy stands its 95% interval over the images (Wilson's).",
             data=", ".join(f"{key} {value}" for key, value in trial.recipe["data"].items() if value is not None),
             shape=tuple(images.shape[1:]),

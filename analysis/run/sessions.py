@@ -1,9 +1,11 @@
 """Reads the sessions of a run: the stretches of time in which a driver worked on it.
 
 Each `temper search` or `temper resume` is a session. It writes sessions/<n>/began.json and, unless it is killed,
-sessions/<n>/ended.json, each once.
+sessions/<n>/ended.json, each once. While it lives it holds the run by lease/<n>/, and renews that every few seconds by
+a new file beat-<n>.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +16,7 @@ from trainables.execution.ending import State
 from trainables.storage import Folder
 
 SESSIONS, BEGAN, ENDED = "sessions", "began.json", "ended.json"
+LEASES, BEAT, SEARCH = "lease", re.compile(r"beat-(\d+)"), "search"
 
 
 class End(StrEnum):
@@ -81,6 +84,26 @@ def last_written(run: Run) -> datetime | None:
             moment = folder.modified("state.json")
             moments += [moment] if moment is not None else []
     return max(moments, default=None)
+
+
+def last_beat(folder: Folder) -> datetime | None:
+    """Return when the driver of a search last renewed its lease of a run; None if nothing tells.
+
+    A confirmation, too, renews a lease, but that says nothing of the search that was killed before it.
+    """
+    place = folder.child(LEASES)
+    newest = max((int(name) for name in place.names() if name.isdigit()), default=None)
+    if newest is None:
+        return None
+    term = place.child(str(newest))
+    names = term.names()
+    try:
+        purposes = {term.read_json(name).get("purpose", SEARCH) for name in names if name.startswith("claim")}
+    except (OSError, ValueError, AttributeError):
+        return None  # torn, or withdrawn meanwhile
+    if purposes != {SEARCH}:
+        return None
+    return max((one for name in names if BEAT.fullmatch(name) and (one := term.modified(name))), default=None)
 
 
 def hours_spent(run: Run) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.pareto.frontier import eligible
 from analysis.run.extensions import planned_after, read_extensions
-from analysis.run.sessions import End, last_written, read_sessions
+from analysis.run.sessions import End, last_beat, last_written, read_sessions
 from analysis.run.trials import Run, Trial
 from trainables.execution.ending import State
 
@@ -38,9 +38,10 @@ class Status:
         running: trials that were proposed and have not ended, in the order of proposing.
         planned: number of recipes that the study runs at most; None in runs of versions that did not record it.
         phase: what the search is doing.
-        since: since when: when its driver began, or ended, or last wrote something; None: not known.
+        since: since when: when its driver began, or ended, or last gave a sign of life; None: not known.
         reason: why the search ended, in words; None if nothing tells.
-        silent: seconds since anything was written; None if nothing was, or if the storage does not tell.
+        silent: seconds since anything was written, the driver's lease included; None if nothing was, or if the storage
+            does not tell.
         host: machine on which its driver runs or ran; None in runs of versions that recorded no sessions.
     """
 
@@ -69,7 +70,10 @@ def status_of(run: Run, now: datetime | None = None) -> Status:
         planned = planned_after(planned, read_extensions(run.folder))
     sessions = read_sessions(run.folder)
     last = sessions[-1] if sessions else None
-    moments = [moment for moment in (last_written(run), last.began if last else None) if moment is not None]
+    signs = [last_written(run), last.began if last else None]
+    if last is None or last.end is None:
+        signs.append(last_beat(run.folder))  # the driver of a trial whose first epoch is long writes nothing else
+    moments = [moment for moment in signs if moment is not None]
     written = max(moments, default=None)
     silent = max(0.0, (now - written).total_seconds()) if written else None
     since, reason = written, None

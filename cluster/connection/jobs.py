@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connection.runtime_env import runtime_env
-from trainables.errors import InvalidInput, TemperError
+from trainables.errors import InvalidInput, MachineFault, TemperError, first_line
 
 ASK_SECONDS = 1.0
+LOST_SECONDS = 300.0  # for so long a job server that answers no more is asked again, as where a laptop sleeps or roams
+NO_SUCH_JOB = "status code 404"  # in the errors of Ray's client, which have no field for it
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -42,8 +44,7 @@ class Jobs:
                 "or RAY_AUTH_MODE=disabled for a cluster that asks for none"
             ) from None
         except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InvalidInput(f"--address {address}: no job server answers there ({reason})") from None
+            raise InvalidInput(f"--address {address}: no job server answers there ({first_line(error)})") from None
         self._address = address
 
     def submit(
@@ -102,8 +103,14 @@ class Jobs:
     def follow(self, name: str, show: Callable[[str], None]) -> int:
         """Passes a job's output to `show` as it comes, until the job has ended.
 
+        Where the connection is lost, the job itself goes on, and its end is waited for.
+
         Returns:
             The job's exit code; 1 where it has none, because it was stopped or never started.
+
+        Raises:
+            InvalidInput: there is no job of that name.
+            MachineFault: the job server answers no more.
         """
 
         async def tail() -> None:
@@ -112,17 +119,22 @@ class Jobs:
 
         try:
             asyncio.run(tail())
-        except RuntimeError as error:  # the connection was lost, but the job itself goes on
+        except (OSError, RuntimeError) as error:  # the connection was lost
             show(f"{_last_line(error)}\n")
         return self.wait(name)
 
     def wait(self, name: str) -> int:
-        """Waits until a job has ended, and returns its exit code as `follow` does."""
-        while (info := self._info(name)).status.value not in ENDED:
+        """Waits until a job has ended, also where the connection is lost for a while; else as `follow`."""
+        until = time.monotonic() + LOST_SECONDS
+        while True:
+            try:
+                info, until = self._info(name), time.monotonic() + LOST_SECONDS
+                if info.status.value in ENDED:
+                    return 0 if info.status.value == "SUCCEEDED" else int(info.driver_exit_code or 1)
+            except MachineFault:
+                if time.monotonic() > until:
+                    raise
             time.sleep(ASK_SECONDS)
-        if info.status.value == "SUCCEEDED":
-            return 0
-        return int(info.driver_exit_code or 1)
 
     def output(self, name: str, command: Sequence[str]) -> str:
         """Runs a command on the head, as `submit` does, waits until it has ended, and returns all that it printed.
@@ -138,10 +150,13 @@ class Jobs:
         return printed
 
     def _info(self, name: str) -> Any:
+        """Returns what is known of a job. Raises InvalidInput: there is none. MachineFault: nobody answers."""
         try:
             return self._client.get_job_info(name)
-        except RuntimeError as error:
-            raise InvalidInput(f"{name}: no such job at {self._address} ({_last_line(error)})") from None
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and NO_SUCH_JOB in str(error):
+                raise InvalidInput(f"{name}: no such job at {self._address} ({_last_line(error)})") from None
+            raise MachineFault(f"{self._address}: tells nothing of job {name} ({_last_line(error)})") from None
 
 
 def _of_series(name: str, number: int) -> str:

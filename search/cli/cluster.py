@@ -44,9 +44,9 @@ def submit(
     from search.remote import archive, submission
 
     name = name or run_directory.default_name(loaded)
-    run_directory.run_folder(storage, name)  # refuses a name that the head would refuse
-    if follow:
-        archive.check_place(_place(name, output))  # now, and not once the search has ended
+    run, place = run_directory.run_folder(storage, name), _place(name, output)  # refuses what the head would refuse
+    if follow and not (or_resume and archive.lies_there(run, place)):
+        archive.check_place(place)  # now, and not once the search has ended
     flags = {"--or-resume": or_resume, "--no-try": no_try, "--allow-unauthenticated": allow_unauthenticated}
     options = tuple(flag for flag, given in flags.items() if given)
     submission.submit(loaded, address=address, storage=storage, name=name, options=options)
@@ -55,7 +55,10 @@ def submit(
         code = submission.follow(name, address=address, show=lambda text: click.echo(text, nl=False))
         if code:
             sys.exit(code)
-        _fetch(name, address, output)
+        if archive.lies_there(run, place):
+            click.echo(f"Report   {place / 'report.html'}")
+        else:
+            _fetch(name, address, output)
 
 
 @click.command()

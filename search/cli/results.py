@@ -1,7 +1,6 @@
 """Defines the commands that read a run directory, an export or a recording: `status`, `export`, `compare` and so on."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -135,13 +134,15 @@ def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
     models, attacks or kinds of compute are refused.
     """
     from analysis.comparison import page, sides, words
+    from analysis.export.output_file import output_file, write_output
     from analysis.run.trials import read_run
     from search.record.derived_files import up_to_date
     from trainables.storage import Folder
 
+    path = None if place is None else output_file(place, "--html")
     found = sides.compare([up_to_date(read_run(Folder(run))) for run in runs])
-    if place is not None:
-        Path(place).write_text(page.page(found), encoding="utf-8")
+    if path is not None:
+        write_output(path, "--html", page.page(found).encode())
     click.echo(json.dumps(words.as_json(found), indent=1) if as_json else "\n".join(words.lines(found)))
     if place is not None:
         click.echo(f"\nPage     {place}", err=as_json)
@@ -224,19 +225,20 @@ def report(run: str, force: bool) -> None:
 @FORCE
 def record(run: str, output: str, force: bool) -> None:
     """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
+    from analysis.export.output_file import output_file
     from analysis.run.trials import read_run
     from search.resume.comparison import check_run
     from search.simulation import recording
     from search.study.loading import read_study
     from trainables.storage import Folder
 
-    folder = Folder(run)
+    folder, path = Folder(run), output_file(output, "--output")
     found = read_run(folder)
     check_run(found, lambda text: click.echo(text, err=True), force=force)
     made = recording.record(found, read_study(folder))
-    recording.write(made, Path(output))
+    recording.write(made, path)
     epochs = sum(len(curve.rows) for curve in made.curves.values())
-    click.echo(f"{output}: {len(made.curves)} recipes, {epochs} epochs, {Path(output).stat().st_size / 1e3:.0f} kB")
+    click.echo(f"{output}: {len(made.curves)} recipes, {epochs} epochs, {path.stat().st_size / 1e3:.0f} kB")
 
 
 @click.command()

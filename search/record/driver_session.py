@@ -14,6 +14,7 @@ from cluster.connection.runtime_env import temper_version
 from cluster.connection.session import IN_A_JOB
 from search.events import Listener, Proposal
 from search.failures import ending_of
+from search.record.lease import Lost
 from search.record.provenance import now
 from trainables.storage import Folder
 from trainables.user_modules import user_folders
@@ -51,6 +52,8 @@ def driver_session(
 ) -> Iterator[Closing]:
     """Write sessions/<n>/began.json when the context is entered, and ended.json when it is left, with the reason.
 
+    A driver that has lost its run to another one writes no end, since the run is the other's.
+
     Args:
         folder: the run's folder, in which run.json has been written.
         command: the command as it was typed.
@@ -83,6 +86,8 @@ def driver_session(
     )
     try:
         yield closing
+    except Lost:
+        raise
     except BaseException as error:
         with suppress(OSError):  # e.g. of a full storage: the error that ended the session is the one to report
             if isinstance(error, KeyboardInterrupt):

@@ -7,7 +7,6 @@ no new beat was seen for the length of a lease, by the clock of the one who watc
 
 import getpass
 import json
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,18 +16,17 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from analysis.run.sessions import read_sessions
+from analysis.run.sessions import BEAT, LEASES, SEARCH, read_sessions
 from search.record.claim import claim, claims
 from search.record.holder import GONE, RUNNING, STOPPED, holder_of, state_of, this_process, words
 from trainables.errors import InvalidInput, MachineFault, TemperError
 from trainables.storage import Folder
 
-LEASES, RELEASED, STOP, SEARCH = "lease", "released", "stop", "search"
+RELEASED, STOP = "released", "stop"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
 MISSED = 2  # looks in a row that find no claim, after which the folder is taken for gone
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
-_BEAT = re.compile(r"beat-(\d+)")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a laptop sleeps
 
 
@@ -71,6 +69,7 @@ class Lease:
     _renewed: float = field(default_factory=elapsed)
     _number: int = 0
     _missed: int = 0  # looks in a row that have not found this driver's claim
+    _looking: threading.Lock = field(default_factory=threading.Lock)  # the renewing thread looks, and so does `check`
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -89,7 +88,9 @@ class Lease:
             self._thread.join(timeout=self.length)
         if self.lost is None:
             with suppress(OSError):  # e.g. of a full storage: this process is soon gone, which serves as well
-                self._release()
+                self._look()
+                if self.lost is None:
+                    self._release()
 
     def check(self) -> None:
         """Check that this driver still holds the run; call it before anything is written.
@@ -114,7 +115,8 @@ class Lease:
         return self.run.child(LEASES, str(self.term))
 
     def _release(self) -> None:
-        if self.is_new and not self.run.exists("run.json") and not self.run.child("trials").names():
+        begun = self.run.exists("run.json") or self.run.child("trials").names()
+        if self.is_new and not begun and _latest(self.run) == self.term:  # else it is the run of who came after
             self.run.remove()
         elif claims(self._place):  # else the folder was moved or removed, and is not to be made anew
             self._place.write(RELEASED, b"")
@@ -152,15 +154,16 @@ class Lease:
 
     def _look(self) -> None:
         """Find out whether another driver has claimed a later term, or the run's folder was moved or removed."""
-        later, before = _latest(self.run), self.lost
-        self._missed = 0 if later else self._missed + 1
-        if later > self.term:
-            who = words(holder_of(self.run.child(LEASES, str(later))))
-            self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
-        elif self._missed == MISSED:
-            self.lost = "the folder was moved or removed, or what is in it of who works on it"
-        if before is None and self.lost is not None:
-            self.on_lost()
+        with self._looking:
+            later, before = _latest(self.run), self.lost
+            self._missed = 0 if later else self._missed + 1
+            if later > self.term:
+                who = words(holder_of(self.run.child(LEASES, str(later))))
+                self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
+            elif self._missed >= MISSED:
+                self.lost = "the folder was moved or removed, or what is in it of who works on it"
+            if before is None and self.lost is not None:
+                self.on_lost()
 
 
 def ask_to_stop(run: Folder) -> str:
@@ -269,8 +272,7 @@ def _await_end(
         if place.local is not None:  # a client of NFS lists anew what it has changed, else up to a minute later
             place.write("look", b"")
             place.delete("look")
-        names = place.names()
-        holder = holder or holder_of(place)  # it was looked at while its claim was being written
+        names, holder = place.names(), holder or holder_of(place)  # it was looked at while its claim was being written
         state = state_of(holder)
         if RELEASED in names or state == GONE:
             return
@@ -283,7 +285,7 @@ def _age(place: Folder, names: list[str]) -> float:
 
     It only shortens how long a holder is watched, so a clock that is wrong does no harm.
     """
-    moments = [moment for name in names if _BEAT.fullmatch(name) and (moment := place.modified(name)) is not None]
+    moments = [moment for name in names if BEAT.fullmatch(name) and (moment := place.modified(name)) is not None]
     return (datetime.now(UTC) - max(moments)).total_seconds() if moments else 0.0
 
 
@@ -295,4 +297,4 @@ def _latest(run: Folder) -> int:
 
 
 def _beats(names: list[str]) -> list[int]:
-    return [int(found[1]) for found in map(_BEAT.fullmatch, names) if found]
+    return [int(found[1]) for found in map(BEAT.fullmatch, names) if found]

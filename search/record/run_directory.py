@@ -8,15 +8,19 @@ from contextlib import suppress
 from errno import EACCES, ENOTDIR
 from os import W_OK, X_OK, access, strerror
 
+from analysis.run.sessions import LEASES
 from analysis.run.trials import read_info
-from search.record.lease import LEASES, Held, Lease, acquire
+from cluster.doctor.shared_storage import PREFIX
+from search.failures import PROBE
+from search.record.lease import Held, Lease, acquire
 from search.study.loading import read_study
 from search.study.study import Study
 from trainables.config import Frozen
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
-_LEFT_BEHIND = {LEASES, "study.yaml", "tensorboard", ".tune"}  # by a driver that died before it wrote run.json
+_STUDY = "study.yaml"
+_LEFT_BEHIND = {LEASES, _STUDY, PROBE, "tensorboard", ".tune"}  # by a driver that died before it wrote run.json
 
 
 class _Taken(InvalidInput):
@@ -35,7 +39,7 @@ def check_place(storage: str, name: str | None) -> None:
     """
     folder = Folder(storage) if name is None else run_folder(storage, name)
     try:
-        if name is not None and set(folder.names()) - _LEFT_BEHIND:
+        if name is not None and _kept(folder):
             raise _taken(folder)
         place = folder.local
         while place is not None and not place.exists():
@@ -67,15 +71,14 @@ def open_run(storage: str, name: str, say: Callable[[str], object] = lambda text
     """
     folder = run_folder(storage, name)
     try:
-        if set(folder.names()) - _LEFT_BEHIND:
+        if _kept(folder):
             raise _taken(folder)
         lease = acquire(folder, say=say)
-        left = set(folder.names()) - {LEASES}
-        if left - _LEFT_BEHIND:  # another driver began and ended in between
+        if _kept(folder):  # another driver began and ended in between
             raise _taken(folder)
         lease.is_new = True
-        for found in left:
-            folder.delete(found) if found == "study.yaml" else folder.child(found).remove()
+        for found in set(folder.names()) - {LEASES}:
+            folder.delete(found) if found in (_STUDY, PROBE) else folder.child(found).remove()
     except OSError as error:
         raise _unwritable(folder, error) from None
     return lease
@@ -126,6 +129,11 @@ def _changed(before: Study, now: Study) -> list[str]:
 def default_name(study: Study) -> str:
     """Return the name of a run that was given none: the study's name and the local time."""
     return f"{study.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _kept(folder: Folder) -> list[str]:
+    """Return the names in a folder that no driver left behind that died before its search began."""
+    return [name for name in folder.names() if name not in _LEFT_BEHIND and not name.startswith(PREFIX)]
 
 
 def _taken(folder: Folder) -> InvalidInput:

@@ -39,6 +39,12 @@ def pack(run: Folder) -> str:
     return f"{BEGIN}\n{base64.encodebytes(content.getvalue()).decode()}{END}"
 
 
+def lies_there(run: Folder, folder: Path) -> bool:
+    """Return whether a folder of this machine is the run itself, whose storage it shares with the cluster."""
+    same = run.local is not None and run.local.resolve() == folder.resolve()
+    return same and (folder / "run.json").exists() and not (folder / FETCHED).exists()
+
+
 def check_place(folder: Path) -> None:
     """Refuse a folder to which no archive may be unpacked.
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -282,4 +282,6 @@ def _run(
             return Timing(time.perf_counter() - started, at_once, progress.busy, progress.ended_now)
     finally:
         terminal.status("")
-        folder.child(TUNE_STATE).remove()
+        if lease.lost is None:  # else it is the state of the driver that has gone on with this run
+            with suppress(OSError):  # of a storage that is gone: the error that ended the search is the one to report
+                folder.child(TUNE_STATE).remove()

@@ -133,7 +133,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         replay(past, [Restoring(self._sampler), *self.listeners.several])
         ids = {one.proposal.recipe.id for one in past}
         self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id not in ids]
-        self._left -= sum(one.proposal.role == "proposed" for one in past)
+        self._left = max(0, self._left - sum(one.proposal.role == "proposed" for one in past))  # its study was edited
         self._unfinished = [one.proposal for one in past if one.outcome is None]
         self._numbers = itertools.count(1 + max((one.proposal.number for one in past), default=-1))
         self._endings = 1 + max((one.order for one in past), default=-1)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from optuna.trial import FixedTrial
 from pyarrow import parquet
 
+from analysis.export.output_file import write_output
 from analysis.run.trials import Run, Trial
 from analysis.run.users_parts import users_parts
 from search.recipes.choosers import combinations
@@ -149,7 +151,7 @@ def record(run: Run, study: Study) -> Recording:
 
 
 def write(recording: Recording, path: Path) -> None:
-    """Write a recording as one file."""
+    """Write a recording as one file. Raises InvalidInput: it cannot be written."""
     rows = []
     for key, curve in recording.curves.items():
         rows += [{"recipe": key, **{name: row[name] for name in ROW}} for row in curve.rows]
@@ -159,7 +161,9 @@ def write(recording: Recording, path: Path) -> None:
     table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
     text = yaml.dump(recording.study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False)
     told = {STUDY: text.encode(), FINGERPRINT: json.dumps(dict(recording.fingerprint)).encode()}
-    parquet.write_table(table.replace_schema_metadata(told), path, compression="zstd")
+    content = BytesIO()
+    parquet.write_table(table.replace_schema_metadata(told), content, compression="zstd")
+    write_output(path, "--output", content.getvalue())
 
 
 def read(source: str) -> Recording:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import optuna
 import pandas as pd
 
+from analysis.export.output_file import output_file, write_output
 from search.resume.comparison import compare
 from search.simulation.driver import Simulated, simulate, trace
 from search.simulation.recording import read
@@ -32,9 +33,10 @@ def simulate_in_words(
 
     Raises:
         InvalidInput: there is no such recording, the user's code has changed, or the changed study would run recipes
-            that were not recorded.
+            that were not recorded, or the output cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = None if output is None else output_file(output, "--output")
     recorded = read(recording)
     if not force:
         compare(recorded.fingerprint, recorded.study).refuse(recording)
@@ -42,8 +44,8 @@ def simulate_in_words(
     curves = recorded.of(study)
     simulated = simulate(study, curves, cluster)
     grown = trace(simulated, study, curves)
-    if output is not None:
-        grown.to_csv(output, index=False)
+    if path is not None:
+        write_output(path, "--output", grown.to_csv(index=False).encode())
     words = _in_words(simulated, cluster, float(grown["hypervolume"].max()) if len(grown) else 0.0)
     if study.budget.stop is None:
         return words

@@ -34,3 +34,20 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], messa
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["compare", "runs/first", "runs/second"], "--html"),
+        (["record", "runs/first"], "--output"),
+        (["simulate", "digits"], "--output"),
+    ],
+)
+def test_a_place_for_what_comes_of_it_is_refused_before_the_work(
+    command: list[str], option: str, tmp_path: Path
+) -> None:
+    done = temper(*command, option, str(tmp_path / "missing" / "file"))
+    assert done.returncode == 2, done.stderr
+    assert f"{option}: got {tmp_path}/missing/file, expected a file in a folder that is there" in done.stderr
+    assert done.stdout == ""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from analysis.bundle import bundle, fresh
 from analysis.bundle.bundle import write_bundles
+from analysis.bundle.card import card as card_of
 from analysis.evidence.comparisons import Confirmed
 from analysis.run.trials import Run, read_run
 from search.evaluating.subjects import Wanted, find
@@ -110,6 +112,18 @@ def test_the_card_has_the_recorded_numbers_and_a_hubs_head(run: Run, pruned: Pat
     assert f"| multiply-accumulates of one image | {here.metrics['inference_macs']:,.0f} | " in card
     assert "Found, not confirmed" in card
     assert "L∞ ε 0.2" in card
+
+
+def test_an_interval_is_over_the_images_that_the_score_used(run: Run) -> None:
+    """Of 0.6 of 128 images, Wilson's interval is 0.515 to 0.682 (of 77 in 128); of all 200 it would be narrower."""
+    trial, splits = run.finished("pruned"), load_splits(DATA)
+    assert trial is not None
+    few = replace(run, info=run.info | {"evaluation": QUICK.model_dump() | {"examples": 128}})
+    told = card_of(few, replace(trial, metrics={"robust_accuracy": 0.6}), None, splits, ["0"], [], [], "")
+    assert "0.600 (0.515 to 0.682)" in told
+    assert "on the 128 validation images" in told
+    more = replace(run, info=run.info | {"evaluation": QUICK.model_dump() | {"examples": 999}})
+    assert "on the 200 validation images" in card_of(more, trial, None, splits, ["0"], [], [], "")
 
 
 def test_what_was_confirmed_is_said(run: Run, tmp_path: Path) -> None:

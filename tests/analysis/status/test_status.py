@@ -153,3 +153,32 @@ def test_a_session_without_an_end_runs_or_was_killed(tmp_path: Path) -> None:
     assert lines(run, 221)[-2] == (
         "dead since 2026-11-24 08:01:40 UTC, 2 min ago: its driver on host-b was killed or lost"
     )
+
+
+def beat(root: Path, term: int, after: float, **claim: str) -> None:
+    """A lease that was last renewed so many seconds after the trials began."""
+    place = Folder(str(root)).child("lease", str(term))
+    place.write_json("claim.json", claim)
+    for number in (1, 2):
+        place.write(f"beat-{number}", b"")
+        moment = BEGUN.timestamp() + after - 10 * (2 - number)
+        os.utime(root / "lease" / str(term) / f"beat-{number}", (moment, moment))
+
+
+def test_a_search_whose_first_epoch_is_long_lives_while_its_driver_renews_its_lease(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "a", state=None)
+    drive(tmp_path, 1, began=0)
+    beat(tmp_path, 1, 1000.0, purpose="search")
+    run = read_run(Folder(str(tmp_path)))
+    assert (look(run, 1005).phase, look(run, 1005).silent) == (Phase.RUNNING, 5.0)
+    assert (look(run, 1121).phase, look(run, 1121).since) == (Phase.DEAD, BEGUN + timedelta(seconds=1000))
+
+
+def test_a_confirmation_that_holds_the_run_makes_no_killed_search_alive(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    drive(tmp_path, 1, began=0)
+    beat(tmp_path, 1, 100.0)  # as of versions whose claims name no purpose
+    assert look(run, 200).phase is Phase.RUNNING
+    beat(tmp_path, 2, 1000.0, purpose="confirm")
+    assert look(run, 1000).phase is Phase.DEAD

@@ -10,6 +10,7 @@ import pytest
 from analysis.run.sessions import End, hours_spent, read_sessions
 from analysis.run.trials import read_run
 from search.record.driver_session import driver_session
+from search.record.lease import Lost
 from tests.support.run_directories import start
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
@@ -52,6 +53,12 @@ def test_what_ends_a_session_is_recorded_and_raised(
         raise error
     (session,) = read_sessions(folder)
     assert (session.end, session.reason) == (end, reason)
+
+
+def test_a_driver_that_has_lost_its_run_writes_no_end(folder: Folder) -> None:
+    with pytest.raises(Lost), driver_session(folder, "temper", resumes=False):
+        raise Lost("another driver has gone on with this run")
+    assert folder.child("sessions", "1").names() == ["began.json"]
 
 
 def test_a_storage_that_cannot_be_written_does_not_hide_what_ended_the_session(

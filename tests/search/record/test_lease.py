@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,47 @@ def test_a_driver_whose_folder_is_moved_notices_and_makes_it_not_anew(
     assert output.startswith(f"{run}: the folder was moved or removed")
     assert not run.exists()
     assert (run.local.parent / "elsewhere" / "run.json").exists()
+
+
+def test_two_threads_that_notice_a_loss_at_once_tell_of_it_once(run: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease, told, both = try_to_hold(run), list[str](), threading.Barrier(2)
+    lease.on_lost = lambda: told.append("lost")
+    run.child("lease", "2").write_json("claim.json", this_process())
+
+    def slow_words(holder: dict[str, Any]) -> str:
+        with suppress(threading.BrokenBarrierError):  # only one comes so far
+            both.wait(0.3)
+        return "another"
+
+    monkeypatch.setattr(module, "words", slow_words)
+    threads = [threading.Thread(target=lease._look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == ["lost"]
+
+
+def test_a_folder_that_more_looks_than_needed_have_missed_is_gone(run: Folder) -> None:
+    lease = try_to_hold(run)
+    run.remove()
+    lease._missed = module.MISSED  # as two threads at once may count
+    lease._look()
+    assert str(lease.lost).startswith("the folder was moved or removed")
+
+
+def test_a_driver_that_notices_only_at_its_end_that_it_has_lost_leaves_the_others_run(tmp_path: Path) -> None:
+    run, told = Folder(str(tmp_path / "new")), list[str]()
+    with acquire(run, beat=60.0) as lease:  # so that it has not looked when it ends
+        lease.is_new, lease.on_lost = True, lambda: told.append("lost")
+        run.child("lease", "2").write_json("claim.json", this_process())
+        run.write("study.yaml", b"")
+    assert told == ["lost"]
+    assert run.names() == ["lease", "study.yaml"]
+    assert "released" not in run.child("lease", "1").names()
+    lease.lost = None
+    lease._release()  # as where it could not look
+    assert run.exists("study.yaml")
 
 
 def test_a_process_is_told_from_another_one_of_the_same_number() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.doctor.shared_storage import PREFIX
+from search.failures import PROBE
 from search.record.holder import this_process
 from search.record.lease import Held
 from search.record.run_directory import begun_run, check_place, open_run, open_unnamed_run
@@ -48,7 +50,10 @@ def test_what_a_driver_left_that_died_before_its_search_began_is_removed(tmp_pat
     place = Folder(str(tmp_path)).child("new")
     place.write("study.yaml", b"name: dig")
     place.child("tensorboard").write("events", b"...")
+    place.child(f"{PREFIX}0a1b2c").write("driver", b"driver")
+    place.write(PROBE, b"...")
     place.child("lease", "1").write_json("claim.json", this_process() | {"pid": 2**30})
+    check_place(str(tmp_path), "new")
     with open_run(str(tmp_path), "new", lambda text: None) as lease:
         assert lease.term == 2
         assert lease.run.names() == ["lease"]

@@ -92,6 +92,15 @@ def test_a_search_can_be_killed_twice() -> None:
     assert outcome(Search(study, curves, 2, past)) == whole
 
 
+def test_a_search_that_is_resumed_with_a_smaller_budget_than_it_spent_proposes_nothing_more() -> None:
+    study = finite(*settings("random"), "budget.trials=8")
+    curves = made(study).of(study)
+    whole = Search(study, curves, 1)
+    expected = outcome(whole)
+    fewer = finite(*settings("random"), "budget.trials=4")
+    assert outcome(Search(fewer, curves, 1, list(whole.record.past.values()))) == expected
+
+
 class Heard(Listener):
     """What a listener hears, in words."""
 
