@@ -16,7 +16,7 @@ from cluster.connection.session import Target, prepare_environment, require_free
 from search.study.loading import load
 from search.study.study import Study
 from trainables.errors import InvalidInput, MachineFault
-from trainables.user_modules import forget_changed
+from trainables.user_modules import being_imported, forget_changed
 
 if TYPE_CHECKING:  # they import pyarrow, pandas or Ray, for which loading a study need not wait
     from analysis.results.results import Results
@@ -82,6 +82,7 @@ def run_study(
         MachineFault: processes or nodes were lost for good, or the storage is full; what finished is in the run.
     """
     started = time.perf_counter()
+    _refuse_within_an_import()
     forget_changed()
     if address is None:
         from search.preflight.study_check import check_resources_here
@@ -145,6 +146,7 @@ def resume_run(
         NoTrialSucceeded, MachineFault: as for `run_study`.
     """
     started = time.perf_counter()
+    _refuse_within_an_import()
     forget_changed()
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
@@ -172,6 +174,15 @@ def resume_run(
             added=added,
         ),
     )
+
+
+def _refuse_within_an_import() -> None:
+    """Refuse a search that a user's module starts as it is imported: the script's own search would hold another one."""
+    if (module := being_imported()) is not None:
+        raise InvalidInput(
+            f"a search was started while {module} is imported for a study; put what starts it below "
+            '`if __name__ == "__main__":`, so that only the script itself starts it'
+        )
 
 
 def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":

@@ -1,5 +1,6 @@
 """What people call from Python before a search begins: a study is read and changed, and what is wrong is refused."""
 
+import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def test_every_function_and_file_that_cannot_be_had_is_listed(tmp_path: Path, mo
         search.load_study("digits", changes)
     keys = [problem.partition(":")[0] for problem in refused.value.problems]
     assert sorted(keys) == ["data.name", "first.0.steps", "listeners.0", "model.name", "ship.0"]
+
+
+@pytest.mark.parametrize("starts", ["search.run_study(study)", "search.resume_run('runs/earlier')"])
+def test_a_script_that_is_imported_for_its_own_study_starts_no_search(
+    starts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the module's folder is put there
+    lines = ["import search", "def load(split):", "    raise OSError('searched')"]
+    lines += ["study = search.load_study('digits', {'data.name': 'without_guard:load'})", starts]
+    Path("without_guard.py").write_text("\n".join(lines))
+    words = "^a search was started while without_guard is imported for a study; put what starts it below `if __name__"
+    with pytest.raises(InvalidInput, match=words):
+        search.load_study("digits", {"data.name": "without_guard:load"})
+    with pytest.raises(InvalidInput, match="no readable run"):  # nothing is imported any more
+        search.resume_run("runs/earlier")
 
 
 def test_a_study_of_a_file_is_read_by_its_path(tmp_path: Path) -> None:
