@@ -6,17 +6,20 @@ imported anew by each of these functions.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cluster.connection.interrupts import INTERRUPTS
 from cluster.connection.session import Target, prepare_environment, require_free_ray
 from search.study.loading import load
 from search.study.study import Study
 from trainables.errors import InvalidInput, MachineFault
-from trainables.user_modules import forget_changed
+from trainables.user_modules import being_imported, forget_changed
 
 if TYPE_CHECKING:  # they import pyarrow, pandas or Ray, for which loading a study need not wait
     from analysis.results.results import Results
@@ -31,30 +34,42 @@ def load_study(study: str | PathLike[str] | Mapping[str, Any], settings: Mapping
     """Read a study, change it, and validate it, as `temper validate` does.
 
     Args:
-        study: name of a shipped study, or path of a YAML file, or the keys of one as nested dicts and lists. The
-            user's modules that it names are looked for beside the file first; of dicts, in the working directory.
+        study: name of a shipped study, or path of a YAML file, whose leading `~` is expanded, or the keys of one as
+            nested dicts and lists. The user's modules that it names are looked for beside the file first; of dicts, in
+            the working directory.
         settings: changes, by dotted key: {"budget.trials": 12, "space.schedule.epochs.high": 4}.
 
     Raises:
         InvalidInput: there is no such study, or it is not valid. It lists every problem of its keys; where these are
             right, every function and file that it names and that cannot be had.
     """
+    if not isinstance(study, str | PathLike | Mapping):
+        raise InvalidInput(f"study: got {study!r:.200}, expected a shipped study's name, a path, or a study's keys")
+    if not isinstance(settings, Mapping | None):
+        raise InvalidInput(f'settings: got {settings!r:.200}, expected changes by key, such as {{"budget.trials": 12}}')
     forget_changed()
     changes = []
     for key, value in (settings or {}).items():
         try:
-            changes.append(f"{key}={json.dumps(value, allow_nan=False)}")
+            changes.append(f"{key}={json.dumps(value, allow_nan=False, default=_plain)}")
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{key}: got {value!r}, expected plain data ({error})") from None
-    loaded = load(study if isinstance(study, Mapping) else str(study), changes)
+    loaded = load(study if isinstance(study, Mapping) else os.path.expanduser(study), changes)
     from search.preflight.study_check import check_study  # late: it imports Optuna
 
     check_study(loaded)
     return loaded
 
 
+def _plain(value: object) -> Any:
+    """Return a scalar of NumPy's as one of Python's, for `json.dumps`."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not plain data")
+
+
 def run_study(
-    study: Study,
+    study: Study | str | PathLike[str] | Mapping[str, Any],
     *,
     storage: str | PathLike[str] = "runs",
     name: str | None = None,
@@ -68,7 +83,7 @@ def run_study(
     A KeyboardInterrupt, as by a notebook's stop button, ends it within seconds; `resume_run` goes on with it.
 
     Args:
-        study: the study, from `load_study`.
+        study: the study, from `load_study`, or what that takes.
         storage: folder or URI (s3://…, gs://…) that holds runs.
         name: name of the run; None: the study's name and the time.
         address: Ray cluster to run on (auto, host:port); None: this machine alone.
@@ -82,11 +97,13 @@ def run_study(
         MachineFault: processes or nodes were lost for good, or the storage is full; what finished is in the run.
     """
     started = time.perf_counter()
+    _refuse_within_an_import()
     forget_changed()
+    loaded = study if isinstance(study, Study) else load_study(study)
     if address is None:
         from search.preflight.study_check import check_resources_here
 
-        check_resources_here(study)
+        check_resources_here(loaded)
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.run.trials import read_run
@@ -103,28 +120,28 @@ def run_study(
     earlier = [read_run(Folder(str(run))) for run in several]
     for run in earlier:
         check_run(run, terminal.line)
-    past_trials = past_trials_of(earlier, study, FixedRecipes.of(study), terminal.line)
+    past_trials = past_trials_of(earlier, loaded, FixedRecipes.of(loaded), terminal.line)
     if name is None:
-        lease = run_directory.open_unnamed_run(str(storage), study)
+        lease = run_directory.open_unnamed_run(str(storage), loaded)
     else:
         lease = run_directory.open_run(str(storage), name, terminal.line)
     return _carried_out(
         lease,
         lambda runner: runner.search(
-            study,
+            loaded,
             lease,
             target=Target(address, allow_unauthenticated),
-            command=f"search.run_study of {study.name!r} from Python",
+            command=f"search.run_study of {loaded.name!r} from Python",
             started=started,
             terminal=terminal,
             past_trials=past_trials,
-            check=lambda splits: tried(study, splits, terminal.line, tries=try_network),
+            check=lambda splits: tried(loaded, splits, terminal.line, tries=try_network),
         ),
     )
 
 
 def resume_run(
-    run: str | PathLike[str],
+    run: "str | PathLike[str] | Results",
     *,
     add: Mapping[str, float] | None = None,
     address: str | None = None,
@@ -134,7 +151,7 @@ def resume_run(
     """Go on with a search that was interrupted or killed, or has ended and gets more to spend.
 
     Args:
-        run: the run directory, or its URI.
+        run: the run directory, or its URI, or what `run_study` returned.
         add: what is added to the budget, such as {"trials": 20}; also "hours" and "flops".
         address: as for `run_study`.
         allow_unauthenticated: as for `run_study`.
@@ -145,6 +162,7 @@ def resume_run(
         NoTrialSucceeded, MachineFault: as for `run_study`.
     """
     started = time.perf_counter()
+    _refuse_within_an_import()
     forget_changed()
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
@@ -155,8 +173,10 @@ def resume_run(
     from search.resume.extension import read_amounts
     from trainables.storage import Folder
 
-    added = read_amounts([f"{name}=+{amount}" for name, amount in (add or {}).items()])
-    folder = Folder(str(run))
+    if not isinstance(add, Mapping | None):
+        raise InvalidInput(f'add: got {add!r:.200}, expected amounts by name, such as {{"trials": 20}}')
+    added = read_amounts([f"{name}=+{amount}" for name, amount in (add or {}).items()], where="add")
+    folder = Folder(_place_of(run))
     read_info(folder)  # refuses what is no run, in which no lease is to be left
     with storage_watched(folder):
         lease = acquire(folder, say=Terminal().line)
@@ -172,6 +192,26 @@ def resume_run(
             added=added,
         ),
     )
+
+
+def _place_of(run: "str | PathLike[str] | Results") -> str:
+    """Return the directory of a run, or its URI."""
+    if isinstance(run, str | PathLike):
+        return str(run)
+    from analysis.results.results import Results
+
+    if not isinstance(run, Results):
+        raise InvalidInput(f"run: got {run!r:.200}, expected a run directory, its URI, or what run_study returned")
+    return run.folder
+
+
+def _refuse_within_an_import() -> None:
+    """Refuse a search that a user's module starts as it is imported: the script's own search would hold another one."""
+    if (module := being_imported()) is not None:
+        raise InvalidInput(
+            f"a search was started while {module} is imported for a study; put what starts it below "
+            '`if __name__ == "__main__":`, so that only the script itself starts it'
+        )
 
 
 def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":

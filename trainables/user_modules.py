@@ -24,6 +24,7 @@ _ALIAS = "temper_user_"  # begins the names of modules whose own name is another
 
 Source = dict[Path, tuple[int, int] | None]  # of a module and those beside it: when each file was written, and its size
 _loaded: dict[str, tuple[Path, Source]] = {}  # what `imported` was asked for, by the names in `sys.modules`
+_importing: list[str] = []  # what `imported` is at work on now, the innermost last
 
 
 def user_folders() -> list[Path]:
@@ -101,6 +102,19 @@ def imported(module: str) -> ModuleType:
     Raises:
         ImportError: there is no such module; and whatever its code raises.
     """
+    _importing.append(module)
+    try:
+        return _imported(module)
+    finally:
+        _importing.pop()
+
+
+def being_imported() -> str | None:
+    """Returns the module that `imported` is at work on, whose code asks for this as it runs; None: there is none."""
+    return _importing[-1] if _importing else None
+
+
+def _imported(module: str) -> ModuleType:
     spec, (top, *inner) = spec_of(module), module.split(".")
     place = None if spec is None else place_of(spec)
     if spec is None or place is None or not any(place.parent == folder for folder in user_folders()):

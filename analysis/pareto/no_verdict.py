@@ -37,11 +37,11 @@ def _wrong_with_all(run: Run, finished: Sequence[Trial]) -> str | None:
     """Return why none of the recipes that the search finished is of use; None where one is."""
     kept = [trial for trial in finished if feasible(run, trial)]
     if not kept:
-        return f"no recipe meets the constraints: {_missed(run, finished)}"
+        return f"no proposal meets the constraints: {_missed(run, finished)}"
     if not all(at_chance(trial.metrics) for trial in kept):
         return None
     at_best = max(kept, key=lambda trial: metric(trial, "robust_accuracy"))
-    return f"no recipe is better than chance (the most robust one: {at_chance(at_best.metrics)})"
+    return f"no proposal is better than chance (the most robust one: {at_chance(at_best.metrics)})"
 
 
 def wrong_with_the_reference(run: Run) -> str | None:

@@ -62,7 +62,8 @@ def verdict(run: Run) -> str:
     """Return one sentence about a run: how robust its best proposal is beside the reference, for how much compute.
 
     The sentence is about the proposal on the frontier with the least marginal compute that keeps 95% of the reference's
-    robust accuracy; if there is none, about the most robust proposal. It also names the best baseline within the same
+    robust accuracy; if there is none, about the most robust proposal. Where proposals on the frontier lie in the region
+    that the study asks for, only these are considered. It also names the best baseline within the same
     end-to-end compute, and says so if the proposal gives up more robustness, or costs more, than the study allows.
     Where there is nothing to compare, it says why.
     """
@@ -72,6 +73,7 @@ def verdict(run: Run) -> str:
     proposals = [trial for trial in frontier(run) if trial.role in OURS]
     if not proposals:
         return "No proposal is on the frontier: the baselines beat every recipe that the search finished."
+    proposals = [trial for trial in proposals if outside(run, trial) is None] or proposals
     whole = metric(reference, "robust_accuracy")
     enough = [trial for trial in proposals if metric(trial, "robust_accuracy") >= ENOUGH * whole]
     if enough:

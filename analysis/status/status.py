@@ -126,7 +126,10 @@ def status_data(run: Run, status: Status) -> dict[str, Any]:
 
 
 def best_proposal(run: Run) -> Trial | None:
-    """Return the best-scored proposal that is better than chance and breaks no constraint; None: there is none."""
+    """Return the best-scored proposal that is better than chance and breaks no constraint; None: there is none.
+
+    Of equally scored ones it is the one that cost least to train.
+    """
     proposed = [trial for trial in run.trials if trial.role == "proposed" and trial.metrics]
-    ranked = sorted(proposed, key=lambda trial: trial.metrics["robust_accuracy"], reverse=True)
+    ranked = sorted(proposed, key=lambda trial: (-trial.metrics["robust_accuracy"], trial.metrics["train_flops"]))
     return next((trial for trial in ranked if eligible(run, trial)), None)

@@ -21,6 +21,7 @@ from trainables.errors import MachineFault
 
 if TYPE_CHECKING:  # they import pyarrow, for which `temper validate` need not wait
     from analysis.run.extensions import Extension
+    from analysis.run.trials import Run
     from search.record.lease import Lease
     from search.samplers.warm_start import PastTrial
     from search.study.study import Study
@@ -203,7 +204,6 @@ def _watch(lease: "Lease", started: float, target: Target, search: Searching) ->
     Raises:
         MachineFault: trials were left unfinished, since their processes or nodes were lost; what finished is reported.
     """
-    from analysis.export.selection import first_pick
     from analysis.status.words import left_unfinished
 
     folder = lease.run
@@ -230,10 +230,19 @@ def _watch(lease: "Lease", started: float, target: Target, search: Searching) ->
     click.echo(f"\n{sentence}\n")
     click.echo(f"Report   {folder.child('report.html')}")
     click.echo(f"Curves   tensorboard --logdir {folder.child('tensorboard').typed}")
-    if (choice := first_pick(run)) is not None:  # an empty frontier offers nothing; the verdict says why it is empty
-        click.echo(f"Next     temper export {folder.typed} --pick {choice} --format yaml")
+    if (command := next_command(run)) is not None:
+        click.echo(f"Next     {command}")
     if unfinished is not None:
         raise MachineFault(unfinished)
+
+
+def next_command(run: "Run") -> str | None:
+    """Return the command to go on with; None where there is no verdict, which says what is missing instead."""
+    from analysis.export.selection import first_pick
+    from analysis.pareto.no_verdict import why_no_verdict
+
+    choice = None if why_no_verdict(run) else first_pick(run)
+    return None if choice is None else f"temper export {run.folder.typed} --pick {choice} --format yaml"
 
 
 def _interrupted(folder: "Folder", target: Target) -> str:

@@ -15,7 +15,8 @@ class Tally(Listener):
     Attributes:
         running: number of recipes that were proposed and have not ended, without those that were left unfinished.
         ended_by_state: number of recipes that have ended, by state.
-        best: final numbers of the best-scored proposal that may be on the frontier; None while there is none.
+        best: final numbers of the best-scored proposal that may be on the frontier, of equally scored ones the cheapest
+            to train; None while there is none.
         reference_flops: marginal compute of the reference; None until it has finished.
     """
 
@@ -61,7 +62,7 @@ class Tally(Listener):
             self._base = dict(metrics)
 
     def _may_be_best(self, metrics: Mapping[str, float]) -> bool:
-        if self.best is not None and metrics["robust_accuracy"] <= self.best["robust_accuracy"]:
+        if self.best is not None and _rank(metrics) <= _rank(self.best):
             return False
         known = all(not bound.of_dense or bound.metric in self._base for bound in self._constraints)
         return known and eligible(self._constraints, metrics, self._base)
@@ -73,3 +74,7 @@ class Tally(Listener):
         """
         seconds = self._seconds[True] or self._seconds[False]
         return sum(seconds) / len(seconds) if seconds else None
+
+
+def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    return metrics["robust_accuracy"], -metrics["train_flops"]

@@ -3,6 +3,7 @@
 It chooses what a study asks of its network: the compressed forms at the ends of the space, and every kind of attack.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ IMAGES = 4  # training images that a network is checked on
 PROPOSALS = 16  # random proposals among which ways of training are looked for
 WAYS = 4  # most ways of training that are tried
 STEPS = 2  # most steps of compression that are taken: the second is as all later ones
+ENOUGH = 100  # validation images; scores on fewer differ by luck more than recipes do by merit
 FLOAT = 32  # bits of numbers that are not quantized
 NOT_TRIED = "network not tried (--no-try): what does not work with it shows in its trials"
 
@@ -47,13 +49,34 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     """
     subject = subject_of(study, splits)
     dark = darkness(splits.train.images, study.data.name)
-    warnings = [f"warning: {one}" for one in ([dark] if dark else []) + oddities(study)]
+    few = few_scored(study.evaluation.examples, len(splits.validation))
+    warnings = [f"warning: {one}" for one in [*filter(None, [dark, few]), *oddities(study)]]
     normalized = None if study.pretrained is None else normalization(study.model, subject.pixels)
     notes = [] if normalized is None else [f"note: {normalized}"]
     lines = [*warnings, *notes, *lines_of(check_network(subject, say))]
     for line in lines:
         say(line)
     return tuple(lines[:-1])
+
+
+def few_scored(asked: int | None, held_out: int) -> str:
+    """Return in words that recipes are scored on few images, and how much of a difference is luck; empty if not.
+
+    That is two standard errors of the difference of two accuracies of one half, each measured on so many images.
+
+    Args:
+        asked: images of the full score that the study asks for; None: all.
+        held_out: validation images that there are.
+    """
+    scored = held_out if asked is None else min(asked, held_out)
+    if scored >= ENOUGH:
+        return ""
+    points = 100 * 2 * math.sqrt(2 * 0.25 / scored)
+    key, advice = ("data", "hold out") if scored == held_out else ("evaluation.examples", "score")
+    return (
+        f"{key}: {scored} validation images score the recipes, so a difference below {points:.0f} points is luck "
+        f"(two standard errors at one half); {advice} {ENOUGH} or more"
+    )
 
 
 def tried(study: Study, splits: Splits, say: Callable[[str], object], *, tries: bool) -> tuple[str, ...]:

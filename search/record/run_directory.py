@@ -137,15 +137,15 @@ def _kept(folder: Folder) -> list[str]:
 
 
 def _taken(folder: Folder) -> InvalidInput:
-    return _Taken(f"{folder}: exists already; choose another --name, or remove it")
+    return _Taken(f"{folder}: exists already; choose another name, or remove it")
 
 
 def _unwritable(folder: Folder, error: OSError) -> InvalidInput:
-    return InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another --storage")
+    return InvalidInput(f"{folder}: cannot be written ({error.strerror or error}); choose another storage")
 
 
 def run_folder(storage: str, name: str) -> Folder:
     """Return the folder of a run of that name. Raises InvalidInput: the name cannot be a folder's everywhere."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", name):
-        raise InvalidInput(f"--name {name!r}: expected letters, digits, . _ - and no slash")
+        raise InvalidInput(f"name: got {name!r}, expected letters, digits, . _ - and no slash")
     return Folder(storage).child(name)

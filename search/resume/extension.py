@@ -17,8 +17,12 @@ AMOUNTS = 3  # the first fields of an extension are what is added
 FORM = re.compile(r"(?P<name>trials|hours|flops)=\+(?P<amount>[0-9.].*)")
 
 
-def read_amounts(written: Sequence[str]) -> Extension | None:
+def read_amounts(written: Sequence[str], *, where: str = "--budget") -> Extension | None:
     """Read what is to be added, such as `trials=+20`, without what has been spent; None if nothing is.
+
+    Args:
+        written: each a name and its amount.
+        where: the option or argument that they were given by, for messages.
 
     Raises:
         InvalidInput: it has another form, an amount is 0 or no whole number of trials, or one is given twice.
@@ -28,12 +32,12 @@ def read_amounts(written: Sequence[str]) -> Extension | None:
         found = FORM.fullmatch(one.strip())
         amount = math.nan if found is None else _number(found["amount"])
         if found is None or not math.isfinite(amount):
-            raise InvalidInput(f"--budget: got {one!r}, expected trials=+N, hours=+N or flops=+N")
+            raise InvalidInput(f"{where}: got {one!r}, expected trials=+N, hours=+N or flops=+N")
         name = found["name"]
         if name in amounts:
-            raise InvalidInput(f"--budget: got {name} twice, expected it once")
+            raise InvalidInput(f"{where}: got {name} twice, expected it once")
         if not amount or (name == "trials" and not amount.is_integer()):
-            raise InvalidInput(f"--budget: got {one!r}, expected {'a whole number' if amount else 'a number'} above 0")
+            raise InvalidInput(f"{where}: got {one!r}, expected {'a whole number' if amount else 'a number'} above 0")
         amounts[name] = amount
     if not amounts:
         return None

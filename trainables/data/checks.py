@@ -161,7 +161,10 @@ def check_classes(labels: NDArray[np.int64], validation_size: int, name: str, na
                 f"images leaves {size} for {what}, expected one of each of the {len(numbers)} classes at least"
             )
     if len(holes := np.setdiff1d(np.arange(numbers[-1]), numbers)):
-        logger.warning("%s has no image of the %s: the network has outputs for it all the same", name, told(holes))
+        advice = "; if yours begin at 1: labels - 1" if holes.tolist() == [0] else ""
+        logger.warning(
+            "%s has no image of the %s: the network has outputs for it all the same%s", name, told(holes), advice
+        )
 
 
 def check_left(
@@ -206,9 +209,12 @@ def _hint(images: NDArray[Any], labels: NDArray[Any]) -> str:
     if images.ndim == 1 and labels.ndim == 4:
         return "; the images come first, and the labels second"
     if images.ndim == 3:
-        return "; images of one channel: images[:, None]"
+        one = "; images of one channel: images[:, None]"
+        signals = "; signals (n, channels, length): images[:, :, None]"
+        return one + signals if images.dtype.kind == "f" else one
     if images.ndim == 2:
-        return "; images as rows: images.reshape(n, channels, height, width)"
+        rows = "; images as rows: images.reshape(n, channels, height, width)"
+        return f"{rows}; rows of a table (n, columns): images[:, :, None, None]"
     if labels.ndim == 1 and labels.shape != count:
         return f"; {len(images)} images need as many labels"
     if labels.dtype.kind in "USO":

@@ -15,6 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
+from trainables.models.misfits import precision_advice, scores_advice
 from trainables.models.module_sizes import adopt_changed_number, fit_sizes, save_buffer
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
@@ -216,9 +217,14 @@ def _check(model: object, name: str, image_shape: tuple[int, ...], classes: int)
         with frozen(model), torch.no_grad():
             scores = model(images)
     except Exception as error:  # whatever the user's forward raises
-        raise InvalidInput(f"model.name: {name} does not take images of shape {image_shape} ({error})") from error
+        raise InvalidInput(
+            f"model.name: {name} does not take images of shape {image_shape} ({error}){precision_advice(model)}"
+        ) from error
     if not isinstance(scores, Tensor) or scores.shape != (1, classes):
-        raise InvalidInput(f"model.name: {name} does not give a tensor with a score for each of {classes} classes")
+        raise InvalidInput(
+            f"model.name: {name} does not give a tensor with a score for each of {classes} classes; "
+            f"{scores_advice(scores, classes)}"
+        )
 
 
 # For each network, the widths of its 3×3 convolutions by block (each block ends in 2×2 max pooling), and the width of

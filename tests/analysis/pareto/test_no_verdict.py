@@ -81,7 +81,7 @@ def test_networks_at_chance_are_on_no_frontier(tmp_path: Path) -> None:
 
 def test_proposals_that_are_all_at_chance_are_said(tmp_path: Path) -> None:
     assert verdict(run_of(tmp_path, {}, CONSTANT, {"robust_accuracy": 0.1})) == (
-        "No verdict: no recipe is better than chance (the most robust one: it answers one class for every image)."
+        "No verdict: no proposal is better than chance (the most robust one: it answers one class for every image)."
     )
 
 
@@ -90,7 +90,7 @@ def test_constraints_that_nobody_meets_are_named_with_what_is_missing(tmp_path: 
         tmp_path, {}, {"inference_macs": 4e5}, {"inference_macs": 2e5, "clean_accuracy": 0.94}, constraints=BOUNDS
     )
     assert verdict(run) == (
-        "No verdict: no recipe meets the constraints: 2 of 2 broke clean_accuracy >= 0.95, the nearest with 0.94, "
+        "No verdict: no proposal meets the constraints: 2 of 2 broke clean_accuracy >= 0.95, the nearest with 0.94, "
         "0.01 too low; 1 of 2 broke inference_macs <= 0.3 of dense, with 4e+05, 1e+05 too high."
     )
 
@@ -104,7 +104,7 @@ def test_a_report_with_an_empty_frontier_says_so(tmp_path: Path) -> None:
 def test_an_unmeasured_number_is_said_to_be_so(tmp_path: Path) -> None:
     energy = {"metric": "energy_joules", "at_least": False, "bound": 5, "of_dense": False, "text": "energy_joules <= 5"}
     assert verdict(run_of(tmp_path, {}, {}, constraints=[energy])) == (
-        "No verdict: no recipe meets the constraints: the one that finished broke energy_joules <= 5, "
+        "No verdict: no proposal meets the constraints: the one that finished broke energy_joules <= 5, "
         "which was not measured."
     )
 
@@ -113,7 +113,7 @@ def test_a_useless_reference_and_constraints_that_nobody_meets_are_both_said(tmp
     words = verdict(run_of(tmp_path, CONSTANT, {"clean_accuracy": 0.5}, constraints=BOUNDS[:1]))
     assert words.startswith("No verdict: the reference, pgd_at_20, has learnt nothing: it answers one class")
     assert words.endswith(
-        "; besides, no recipe meets the constraints: the one that finished broke clean_accuracy >= 0.95, "
+        "; besides, no proposal meets the constraints: the one that finished broke clean_accuracy >= 0.95, "
         "with 0.5, 0.45 too low."
     )
 

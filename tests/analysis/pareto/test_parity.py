@@ -58,6 +58,20 @@ def test_the_verdict_says_when_no_baseline_is_that_cheap(tmp_path: Path) -> None
     )
 
 
+def test_the_verdict_is_about_the_region_that_the_study_asks_for_where_it_holds_a_proposal(tmp_path: Path) -> None:
+    start(tmp_path, reference_point={"robust_accuracy": "0.97 of reference", "compute": "1 of reference"})
+    add(tmp_path, "base", role="base", robust=0.1, flops=0.0)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)
+    add(tmp_path, "cheap", robust=0.77, flops=1e9)  # 96% of the reference's
+    said = verdict(read_run(Folder(str(tmp_path))))
+    assert "reaches 0.770" in said
+    assert "It lies outside the region that the study asks for" in said
+    add(tmp_path, "inside", robust=0.79, flops=2e9)
+    said = verdict(read_run(Folder(str(tmp_path))))
+    assert "reaches 0.790" in said
+    assert "outside the region" not in said
+
+
 def test_the_verdict_admits_a_baseline_that_is_no_worse(tmp_path: Path) -> None:
     start(tmp_path)
     add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)

@@ -45,9 +45,20 @@ def test_a_recipe_is_picked_by_rule_name_or_id(results: Results) -> None:
     assert reference.metrics["train_flops"] == results.frontier.set_index("id").loc["pgd", "train_flops"]
     assert reference.yaml.startswith("format: 1\nid: pgd\n")
     assert repr(reference).startswith("pgd_at_20: ")
-    for what, words in (("all", "'all' picks 3 recipes"), ("best", "no trial is called 'best'")):
+    for what, words in (
+        ("all", "^pick: got 'all', expected knee, parity, max-robust, a name or the .*: it chooses one recipe, and"),
+        ("best", "no trial is called 'best', expected one such as knee, parity, max-robust, base"),
+        (None, "^pick: got None, expected knee"),
+    ):
         with pytest.raises(InvalidInput, match=words):
-            results.pick(what)
+            results.pick(what)  # type: ignore[arg-type]
+
+
+def test_a_frontier_of_one_recipe_is_picked_from_by_the_same_words(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "a", robust=0.5)
+    with pytest.raises(InvalidInput, match=r"^pick: got 'all', expected knee"):
+        load_run(tmp_path).pick("all")
 
 
 def test_a_network_whose_data_are_not_those_of_the_run_is_refused(results: Results) -> None:

@@ -57,6 +57,14 @@ def test_the_most_robust_proposal_keeps_the_constraints(tmp_path: Path) -> None:
     assert status_data(run, look(run, 0))["best"]["id"] == "b"
 
 
+def test_of_equally_robust_proposals_the_cheapest_is_named(tmp_path: Path) -> None:
+    start(tmp_path)
+    for number, (name, flops) in enumerate([("a", 2e9), ("b", 1e9), ("c", 3e9)]):
+        add(tmp_path, name, number=number, robust=0.6, flops=flops)
+    run = read_run(Folder(str(tmp_path)))
+    assert status_data(run, look(run, 0))["best"]["id"] == "b"
+
+
 def test_a_report_says_that_its_search_still_runs(tmp_path: Path) -> None:
     now = (datetime.now(UTC) - BEGUN).total_seconds()
     drive(tmp_path, 1, began=now - 10)

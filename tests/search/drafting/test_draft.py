@@ -144,6 +144,7 @@ def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(fol
     assert study["data"] == {"name": "image_folder", "path": folder, "image_size": 24, "validation_size": 30}
     assert study["threat_model"] == {"norm": "linf", "epsilon": 0.03137}
     assert seen.splits.train.images.shape == (150, 3, 24, 24)
+    assert seen.found[0].startswith("warning: data: 30 validation images score the recipes")
     assert chosen_data(folder, 16)[0].image_size == 16
 
 

@@ -83,6 +83,14 @@ def test_the_best_proposal_keeps_the_constraints() -> None:
     assert tally.best["robust_accuracy"] == 0.6
 
 
+def test_of_equally_robust_proposals_the_cheapest_is_the_best() -> None:
+    tally = Tally(FixedRecipes.of(STUDY))
+    for flops in (2e9, 1e9, 3e9):
+        tally.ended(Proposal(base_recipe(STUDY), "proposed", None, 0), complete(0.6, flops))
+    assert tally.best is not None
+    assert tally.best["train_flops"] == 1e9
+
+
 LEVEL = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.03, "answers_one_class": 0}
 
 

@@ -12,11 +12,12 @@ from search.preflight.network_check import (
     NOT_TRIED,
     attacks_of,
     check_studys_network,
+    few_scored,
     forms_of,
     leftover_of,
     recipes_of,
 )
-from search.study.loading import load
+from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import temper
 from trainables.data.splits import load_splits
@@ -107,7 +108,8 @@ def test_batches_of_one_image_are_found_wherever_they_are_asked_for() -> None:
 
 
 def test_a_study_that_works_is_said_to_be_tried() -> None:
-    study = load("digits", [*FEW, "space.loss=[{kind: trades, beta: 2}]", "baselines.0.schedule.averaging=0.9"])
+    ways = ["space.loss=[{kind: trades, beta: 2}]", "baselines.0.schedule.averaging=0.9"]
+    study = load("digits", ["data.train_size=100", "data.validation_size=100", *ways])
     said: list[object] = []
     check_studys_network(study, load_splits(study.data), said.append)
     assert str(said[-1]).startswith("network tried in ")
@@ -122,6 +124,25 @@ def test_images_that_are_nearly_black_are_warned_of() -> None:
     said: list[object] = []
     check_studys_network(study, dark, said.append)
     assert any("warning: data: no pixel of digits is above 0.062 on the scale" in str(line) for line in said)
+
+
+def test_few_validation_images_are_warned_of_with_the_difference_that_is_luck() -> None:
+    study = load("digits", [*FEW, "data.validation_size=50"])
+    said: list[object] = []
+    check_studys_network(study, load_splits(study.data), said.append)
+    assert said[0] == (
+        "warning: data: 50 validation images score the recipes, so a difference below 20 points is luck (two standard "
+        "errors at one half); hold out 100 or more"
+    )
+    assert few_scored(None, 100) == few_scored(100, 5000) == ""
+    assert few_scored(32, 5000).startswith("evaluation.examples: 32 validation images score the recipes, so a diff")
+    assert few_scored(32, 5000).endswith("below 25 points is luck (two standard errors at one half); score 100 or more")
+
+
+def test_shipped_studies_score_on_enough_images() -> None:
+    studies = [load(name) for name in shipped()]
+    assert len(studies) == 10
+    assert [one.name for one in studies if few_scored(one.evaluation.examples, one.data.validation_size)] == []
 
 
 def test_a_plan_is_not_shown_for_a_network_that_does_not_work_unless_it_is_not_tried() -> None:

@@ -23,7 +23,7 @@ def test_of_two_searches_of_one_name_the_second_is_refused_and_leaves_the_first_
             open_run(str(tmp_path), "same")
         lease.run.write_json("run.json", {})
     assert sorted(lease.run.names()) == ["lease", "run.json"]
-    with pytest.raises(InvalidInput, match="exists already; choose another --name"):
+    with pytest.raises(InvalidInput, match="exists already; choose another name"):
         open_run(str(tmp_path), "same")
 
 
@@ -72,7 +72,7 @@ def test_a_dry_run_refuses_the_names_that_a_search_refuses(name: str, tmp_path: 
 def test_a_dry_run_refuses_a_storage_that_cannot_be_written_and_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("new", None):
-        with pytest.raises(InvalidInput, match=r"cannot be written \(Not a directory\); choose another --storage"):
+        with pytest.raises(InvalidInput, match=r"cannot be written \(Not a directory\); choose another storage"):
             check_place(str(tmp_path / "file" / "runs"), name)
         check_place(str(tmp_path / "not" / "yet"), name)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

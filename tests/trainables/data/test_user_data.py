@@ -220,7 +220,15 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
         ("IMAGES, LABELS.astype(str)", r"labels as words: numpy.unique\(labels, return_inverse=True\)\[1\]"),
         ("IMAGES, LABELS[:-1]", "40 images need as many labels"),
         ("LABELS, IMAGES", "the images come first"),
-        ("IMAGES.reshape(40, -1), LABELS", "images as rows: images.reshape"),
+        (
+            "IMAGES.reshape(40, -1), LABELS",
+            r"as rows: images.reshape.*; rows of a table .*: images\[:, :, None, N",
+        ),
+        (
+            "IMAGES[:, 0], LABELS",
+            r"channel: images\[:, None\]; signals \(n, channels, length\): images\[:, :, None\]",
+        ),
+        ("(IMAGES[:, 0] * 9).astype(int), LABELS", r"one channel: images\[:, None\]$"),
         ("np.array([*IMAGES[1:], None], object), LABELS", r"one array: numpy.stack\(images\)"),
         ("IMAGES * 255, LABELS", r"outside \[0, 1\].* expected images / 255 \(bytes"),
         ("IMAGES * 60000, LABELS", r"outside \[0, 1\].* expected images / 65535"),
@@ -259,7 +267,8 @@ def test_a_function_that_does_not_take_the_split_is_refused_with_its_line(loaded
 
 def test_a_hole_in_the_labels_is_said_and_allowed(loaded, caplog: pytest.LogCaptureFixture) -> None:  # type: ignore[no-untyped-def]
     assert loaded("IMAGES, LABELS + 1").classes == 5
-    assert "their_data:load has no image of the class 0: the network has outputs for it all the same" in caplog.text
+    said = "their_data:load has no image of the class 0: the network has outputs for it all the same"
+    assert f"{said}; if yours begin at 1: labels - 1" in caplog.text
 
 
 KINDS = ["ant", "bee", "cat", "dog"]

@@ -129,11 +129,18 @@ def test_pixels_are_normalized_by_channel() -> None:
     ("source", "message"),
     [
         ("def net(image_shape, classes): return 3", "gave a int, expected a torch.nn.Module"),
-        ("def net(image_shape, classes): return nn.Flatten()", "a score for each of 10 classes"),
+        (
+            "def net(image_shape, classes): return nn.Flatten()",
+            r"a score for each of 10 classes; it gives \(1, 3072\) for one image, expected \(1, 10\): its last layer",
+        ),
         ("def net(image_shape, classes): return nn.Linear(5, classes)", r"does not take images of shape \(3, 32, 32\)"),
         (
             "def net(image_shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 7))",
             "a score for each of 10 classes",
+        ),
+        (
+            "def net(image_shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)).double()",
+            r"its weights are float64 and images are float32: model.float\(\)$",
         ),
         ("net = 3", "expected a function"),
         ("import nosuchmodule", "cannot be imported"),
