@@ -61,6 +61,11 @@ def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.D
     return pd.DataFrame(rows, columns=columns)
 
 
+def on_frontier(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Return those rows of `finished` that are on a run's frontier, by the compute that it is judged by."""
+    return table[table["on_frontier"]].sort_values(compute_metric(run.info), kind="stable") if len(table) else table
+
+
 def _confirmed(found: Confirmed | None) -> dict[str, Any]:
     if found is None:
         return {}
