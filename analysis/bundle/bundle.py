@@ -1,10 +1,13 @@
 """Writes a bundle: one trial's model as a folder that is used without Temper, its models checked in a fresh process."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -91,10 +94,32 @@ def write_bundles(
         splits = load_splits(recipe.data)
         check(splits.fingerprint())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            yield from _write(run, trial, recipe, splits, folder, confirmed, _of(which, doing))
+            with _in_whole(folder) as place:
+                lines = _write(run, trial, recipe, splits, place, confirmed, _of(which, doing))
+            yield f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
         except OSError as error:
             raise InvalidInput(f"--bundle: {folder}: {error.strerror or error}") from error
+        yield from lines
+
+
+@contextmanager
+def _in_whole(folder: Path) -> Iterator[Path]:
+    """Give a place in which to write the files of a folder, new or empty; they move there once all is well.
+
+    Where an error ends the context, none of them is left. The place is inside the folder, which may be a file system of
+    its own.
+    """
+    is_new, place = not folder.exists(), folder / ".partial"
+    try:
+        place.mkdir(parents=True)
+        yield place
+        for path in place.iterdir():
+            path.rename(folder / path.name)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # it holds the bundle
+            if is_new:
+                folder.rmdir()
 
 
 def _of(which: str, doing: Callable[[str], object]) -> Callable[[str], object]:
@@ -109,7 +134,7 @@ def _write(
     folder: Path,
     confirmed: Mapping[str, Confirmed],
     doing: Callable[[str], object],
-) -> Iterator[str]:
+) -> list[str]:
     doing("writing model.onnx, and trying it on the validation images")
     network, images = network_of(run, trial, recipe, splits), splits.validation.images
     deployed = _deployed(trial, recipe, network, images.shape[1:])
@@ -135,7 +160,7 @@ def _write(
     )
     (folder / "recipe.yaml").write_text(render([trial], run, "yaml", confirmed), encoding="utf-8")
     doing("trying every file in a fresh process")
-    alike = _checked(folder, network, images[:IMAGES])
+    alike = _checked(folder, deployed.model, network, images[:IMAGES])
     doing("timing it beside the reference")
     reference = _reference(run, trial)
     times = latencies([one.model for one in (deployed, reference) if one], images[:1])
@@ -147,16 +172,18 @@ def _write(
         run, trial, confirmed.get(trial.id), splits, labels, _sizes(deployed, reference, times), shown, no_program
     )
     (folder / "README.md").write_text(content, encoding="utf-8")
-    yield f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}"
-    for name, words in checks.items():
-        yield f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"
+    lines = [
+        f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"
+        for name, words in checks.items()
+    ]
     if no_program:
-        yield f"  model.pt2 is left out: {no_program}"
+        lines.append(f"  model.pt2 is left out: {no_program}")
     beside = "there is no other network of a reference to compare with"
     if reference is not None:
         took = f"{times[1].p50:.3f} and {times[1].p95:.3f} ms"
         beside = f"{reference.trial.name}: {took}, {len(reference.content):,} bytes"
-    yield f"  one image in {times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread; {beside}"
+    took = f"{times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread"
+    return [*lines, f"  one image in {took}; {beside}"]
 
 
 def _deployed(trial: Trial, recipe: Recipe, network: nn.Module, shape: tuple[int, ...]) -> Deployed:
@@ -183,7 +210,7 @@ def _reference(run: Run, trial: Trial) -> Deployed | None:
 
 
 def _checked(
-    folder: Path, network: nn.Module, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    folder: Path, model: OnnxModel, network: nn.Module, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> dict[str, float]:
     """Return how alike each file labels the images, measured in a fresh process.
 
@@ -203,17 +230,16 @@ def _checked(
     worst = min(found, key=lambda name: found[name])
     if found[worst] < ALIKE:
         raise InvalidInput(
-            f"--bundle: {folder / worst}: labels {found[worst]:.1%} of the validation images as the trained network "
+            f"--bundle: {worst}: labels {found[worst]:.1%} of the validation images as the trained network "
             f"does, expected {ALIKE:.0%}"
         )
     labels = json.loads((folder / "config.json").read_text())["labels"]
-    if labels[int(expected[0].argmax())] not in predicted[0]:
-        raise InvalidInput(f"--bundle: {folder / 'predict.py'}: says {predicted[0]!r} of a validation image")
     said = [line.removeprefix(str(path)) for line, path in zip(predicted, shown, strict=True)]
+    label = labels[int(model.scores(images[:1])[0].argmax())]
+    if not re.match(rf"  {re.escape(label)} \d\.\d{{3}}(  |$)", said[0]):
+        raise InvalidInput(f"--bundle: predict.py: says {said[0]!r} of a validation image, expected {label} first")
     if len(set(said[1:])) > 1:
-        raise InvalidInput(
-            f"--bundle: {folder / 'predict.py'}: says {said[2]!r} of an image file, expected {said[1]!r}"
-        )
+        raise InvalidInput(f"--bundle: predict.py: says {said[2]!r} of an image file, expected {said[1]!r}")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +106,8 @@ def _yardstick(names: Sequence[str], runs: Sequence[Run]) -> tuple[str, NDArray[
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    places = [PurePosixPath(str(run.folder)) for run in runs]
-    last = [place.name for place in places]
-    return last if len(set(last)) == len(last) else [str(place) for place in places]
+    last = [run.folder.name for run in runs]
+    return last if len(set(last)) == len(last) else [str(run.folder) for run in runs]
 
 
 def _own(run: Run) -> list[Trial]:

@@ -15,7 +15,7 @@ from analysis.report.page import render
 from analysis.run.trials import Run
 from analysis.tables.grid import grid_table
 from analysis.tables.rungs import rung_table
-from analysis.tables.trials import curves, finished, recipes
+from analysis.tables.trials import curves, finished, on_frontier, recipes
 
 CURVES = "epsilon_curves.png"  # in the folder of a confirmation
 
@@ -28,7 +28,7 @@ def write_report(run: Run) -> None:
     """
     proven = confirmed(run)
     table = finished(run, proven)
-    members = table[table["on_frontier"]].sort_values("train_flops", kind="stable") if len(table) else table
+    members = on_frontier(table, run)
     for name, content in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
         buffer = io.BytesIO()
         content.to_parquet(buffer)

@@ -15,7 +15,7 @@ from analysis.pareto.parity import verdict
 from analysis.pareto.reference_point import least_of
 from analysis.results.picked import Picked
 from analysis.run.trials import Run, read_run
-from analysis.tables.trials import curves, finished, recipes
+from analysis.tables.trials import curves, finished, on_frontier, recipes
 from trainables.config import parse
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel
@@ -73,10 +73,7 @@ class Results:
     @cached_property
     def frontier(self) -> pd.DataFrame:
         """One row for each recipe on the frontier, the cheapest first: what frontier.csv holds."""
-        table = self._finished
-        if not len(table):
-            return table
-        return table[table["on_frontier"]].sort_values("train_flops", kind="stable").reset_index(drop=True)
+        return on_frontier(self._finished, self._run).reset_index(drop=True)
 
     def pick(self, what: str = "knee") -> Picked:
         """Choose one finished recipe.

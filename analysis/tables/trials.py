@@ -61,6 +61,11 @@ def finished(run: Run, confirmed: Mapping[str, Confirmed] | None = None) -> pd.D
     return pd.DataFrame(rows, columns=columns)
 
 
+def on_frontier(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Return those rows of `finished` that are on a run's frontier, by the compute that it is judged by."""
+    return table[table["on_frontier"]].sort_values(compute_metric(run.info), kind="stable") if len(table) else table
+
+
 def _confirmed(found: Confirmed | None) -> dict[str, Any]:
     if found is None:
         return {}
@@ -96,11 +101,12 @@ def recipes(run: Run) -> pd.DataFrame:
         | {"on_frontier": trial.id in kept}
         for trial in run.trials
     ]
-    table = pd.DataFrame(rows)
+    always = ["id", "number", "role", "name", "recipe", "state", "reason", "started", "ended", "seconds", "on_frontier"]
+    table = pd.DataFrame(rows, columns=None if rows else always)
     params = sorted(name for name in table.columns if name.startswith("param."))
     metrics = [name for name in table.columns if name in METRICS]
     first = [name for name in table.columns if name not in (*params, *metrics, "on_frontier")]
-    return table[[*first, *params, *metrics, *(["on_frontier"] if rows else [])]]
+    return table[[*first, *params, *metrics, "on_frontier"]]
 
 
 def some_of(run: Run, members: Collection[str], most: int) -> list[Trial]:
@@ -128,4 +134,4 @@ def curves(run: Run) -> pd.DataFrame:
         for trial in run.trials
         for row in trial.history
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["id", "role", "name", "state", "epoch"])

@@ -113,10 +113,10 @@ class Interrupts:
             if not self._listening or error.code != signal.SIGTERM:
                 raise
             self._received, self._first = self._received or int(signal.SIGTERM), self._clock()
-            self.listen()
             raise Interrupted(self._received) from None
-        if self._listening:
-            self.listen()
+        finally:
+            if self._listening:
+                self.listen()
 
     def check(self) -> None:
         """Raise Interrupted if a signal came; also where it was raised before, and something swallowed it."""

@@ -17,7 +17,7 @@ from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.ray_watch import watched
 from cluster.connection.runtime_env import runtime_env, shielded
 from cluster.connection.session_folder import session_folder
-from trainables.errors import InvalidInput, MachineFault
+from trainables.errors import InvalidInput, MachineFault, first_line
 from trainables.memory_limit import memory_limit
 
 CONNECT_SECONDS = 5.0
@@ -180,11 +180,10 @@ def session(
                 "RAY_AUTH_TOKEN_PATH, or RAY_AUTH_MODE=disabled for a cluster that asks for none"
             ) from error
         except ray.exceptions.RuntimeEnvSetupError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise InvalidInput(f"--address {address}: the code cannot be sent there ({reason})") from error
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InvalidInput(f"--address {address}: no Ray cluster answers there ({reason})") from error
+            raise InvalidInput(f"--address {address}: no Ray cluster answers there ({first_line(error)})") from error
         try:
             yield
         finally:
@@ -227,7 +226,7 @@ def _start(folder: Path, cpus: int | None) -> None:
         except Exception as error:
             end(started_with(str(folder)))
             ray.shutdown()
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             if not left or _TIMED_OUT not in reason:
                 raise MachineFault(
                     f"Ray could not be started on this machine ({reason.rstrip('.')}); has it memory, processes, open "
@@ -267,7 +266,8 @@ def _knock(address: str) -> None:
     if not colon or not port.isdigit():
         return  # `auto`, or a text that Ray itself refuses at once
     try:
-        with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as answering:
+        bare = host.removeprefix("[").removesuffix("]")  # of an IPv6 address
+        with socket.create_connection((bare, int(port)), timeout=CONNECT_SECONDS) as answering:
             agreed = uses_tls() or not _speaks_tls(answering)
     except (OSError, OverflowError) as error:
         raise InvalidInput(f"--address {address}: no Ray cluster answers there ({error})") from None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.doctor.per_node import ask_every_node, ask_nodes, label
+from trainables.errors import first_line
 from trainables.memory_limit import group_limits
 
 ROUND_TRIPS = 3
@@ -22,7 +23,7 @@ _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nod
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU as its driver reports it; total and free memory in bytes."""
+    """One GPU as its driver reports it; total and free memory in bytes, 0 where it has no memory of its own."""
 
     name: str
     total: int
@@ -136,7 +137,8 @@ def read_clock() -> float:
 def cards() -> list[tuple[str, int, int]]:
     """Returns name, bytes and free bytes of each card of this node.
 
-    They come from `nvidia-smi`, which also shows the cards that Ray has not assigned to this process.
+    They come from `nvidia-smi`, which also shows the cards that Ray has not assigned to this process. A card without
+    memory of its own, for which it says [N/A], has 0 bytes.
     """
     query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
     try:
@@ -144,7 +146,11 @@ def cards() -> list[tuple[str, int, int]]:
     except (OSError, subprocess.SubprocessError):
         return []
     rows = (line.rsplit(",", 2) for line in done.stdout.splitlines() if line.count(",") >= 2)
-    return [(name.strip(), int(total) << 20, int(free) << 20) for name, total, free in rows]
+    return [(name.strip(), _mebibytes(total), _mebibytes(free)) for name, total, free in rows]
+
+
+def _mebibytes(text: str) -> int:
+    return int(text) << 20 if text.strip().isdecimal() else 0
 
 
 def this_process(packages: Sequence[str]) -> Report:
@@ -178,7 +184,7 @@ def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
         answer, skew = answers[identity], skews.get(identity, (0.0, 0.0))
         name = label(node)
         if isinstance(answer, Exception):
-            silent[name] = str(answer).strip().splitlines()[0]
+            silent[name] = first_line(getattr(answer, "cause", None) or answer)  # Ray's own text begins with a heading
             continue
         resources = node["Resources"]
         placed = {

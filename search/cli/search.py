@@ -259,7 +259,7 @@ def _give_up(lease: "Lease") -> None:
 
 
 def _command() -> str:
-    return " ".join(["temper", *sys.argv[1:]])
+    return shlex.join(["temper", *sys.argv[1:]])
 
 
 def _leave(code: int) -> NoReturn:

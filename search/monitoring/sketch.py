@@ -30,6 +30,8 @@ PLAIN = Marks(other=".", member="o", baseline="B", full="#", empty="-", line="-"
 def sketch(run: Run, width: int, height: int, marks: Marks) -> list[str]:
     """Return a frontier as lines; none before two recipes with a robust accuracy and compute above 0 have finished.
 
+    Nor are there any where lines are too short for it.
+
     Where several recipes fall on one character, a baseline is drawn before a recipe on the frontier, and that before
     any other.
 
@@ -46,7 +48,7 @@ def sketch(run: Run, width: int, height: int, marks: Marks) -> list[str]:
         if trial.state is State.COMPLETE and trial.role in CANDIDATES and metric(trial, compute) > 0
     ]
     points = [one for one in points if math.isfinite(one[1])]
-    if len(points) < 2:
+    if len(points) < 2 or width <= LEFT + 2:
         return []
     across, low, high = _span([x for x, _, _ in points]), *_span([y for _, y, _ in points])
     canvas = [[" "] * (width - LEFT - 2) for _ in range(height)]

@@ -36,13 +36,14 @@ def watch(folder: Folder, *, sleep: Callable[[float], None] = time.sleep) -> Non
         InvalidInput: the folder holds no run.
     """
     live, told, run = sys.stdout.isatty(), -1, None
-    budget = extended(read_study(folder), read_extensions(folder)).budget
+    study = read_study(folder)
     while True:
         begun = time.monotonic()
         run = read_run(folder, run, curves=False)
         status = status_of(run)
         if live:
             size = shutil.get_terminal_size()
+            budget = extended(study, read_extensions(folder)).budget  # a resumed search may add to it meanwhile
             shown = frame(run, status, budget, datetime.now(UTC), size.columns, marks_of(sys.stdout.encoding))
             print(HOME + "\n".join(line[: size.columns] for line in shown[: size.lines - 1]), flush=True)
         elif status.ended.total() != told:

@@ -7,7 +7,7 @@ from typing import Any
 from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
 from cluster.doctor.findings import Access, Finding, findings, is_public, slowed
-from cluster.doctor.node_report import Report, report, this_process
+from cluster.doctor.node_report import Gpu, Report, report, this_process
 from cluster.doctor.shared_storage import unshared
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.network_check import NOT_TRIED, check_studys_network
@@ -137,7 +137,7 @@ def table(nodes: Sequence[Report]) -> str:
     width = max(4, *(len(node.name) for node in nodes)) if nodes else 4
     lines = [f"{'node':{width}s}  {'Ray':8s} {'Python':8s} {'torch':10s} {'CPUs':>4s} {'free':>9s} {'clock':>9s}  GPUs"]
     for node in nodes:
-        cards = ", ".join(f"{card.name} {card.free / 1e9:.0f} of {card.total / 1e9:.0f} GB free" for card in node.gpus)
+        cards = ", ".join(_card(one) for one in node.gpus)
         free = "" if node.free_memory is None else f"{node.free_memory / 1e9:.1f} GB"
         versions = [node.versions.get(name) or "none" for name in ("ray", "python", "torch")]
         lines.append(
@@ -145,6 +145,11 @@ def table(nodes: Sequence[Report]) -> str:
             f"{free:>9s} {1e3 * node.skew:+6.0f} ms  {cards or 'none'}"
         )
     return "\n".join(lines)
+
+
+def _card(card: Gpu) -> str:
+    of = f" {card.free / 1e9:.0f} of {card.total / 1e9:.0f} GB free" if card.total else ""
+    return f"{card.name}{of}"
 
 
 def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int) -> str:

@@ -62,7 +62,7 @@ def _other_norms(study: Study) -> list[str]:
 def _never_reached(study: Study) -> list[str]:
     """Return a warning if a study wants more proposals first than its budget has trials for."""
     wanted, allowed = len(study.first), study.budget.trials
-    if allowed is None or wanted <= allowed:
+    if wanted <= allowed:
         return []
     return [f"first lists {wanted} proposals, of which budget.trials lets {allowed} run"]
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from math import isnan
 
 import optuna
 import pandas as pd
@@ -70,13 +71,14 @@ def _spared(grown: pd.DataFrame, whole: pd.DataFrame) -> str:
 def _in_words(simulated: Simulated, cluster: VirtualCluster, hypervolume: float) -> str:
     ended = Counter(ending.outcome.state.value for ending in simulated.endings)
     flops = simulated.endings[-1].flops if simulated.endings else 0.0
+    busy = f", {simulated.utilisation:.1%} of it computing while trials were left to start"
     each = 1e3 * simulated.deciding / max(1, simulated.decisions)
     return "\n".join(
         [
             f"{len(simulated.endings)} recipes ended: "
             + ", ".join(f"{count} {state}" for state, count in ended.items()),
-            f"virtual time   {simulated.seconds / 3600:.2f} h on {cluster.workers} workers, "
-            f"{simulated.utilisation:.1%} of it computing while trials were left to start",
+            f"virtual time   {simulated.seconds / 3600:.2f} h on {cluster.workers} workers"
+            + ("" if isnan(simulated.utilisation) else busy),  # nan: every trial began at once
             f"a trial        {simulated.trial_seconds:.0f} s on average (recorded seconds × {cluster.stretch:g})",
             f"decisions      {simulated.decisions}, {each:.1f} ms each",
             f"compute        {flops:.3g} FLOPs of proposals",

@@ -220,6 +220,21 @@ def test_a_program_that_reads_files_otherwise_is_noticed(
     monkeypatch.setattr(bundle, "files", lambda package: tmp_path)
     with pytest.raises(InvalidInput, match=r"predict.py: says .* of an image file, expected"):
         written(run, "pruned", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_program_that_names_another_class_first_is_noticed_and_leaves_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the right one third, and digits such as 0 stand in its path and in every probability."""
+    right = (files("analysis.bundle") / "assets" / "predict.py.j2").read_text()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "predict.py.j2").write_text(right.replace("[:3]", "[2::-1]"))
+    monkeypatch.setattr(bundle, "files", lambda package: tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInput, match=r"predict.py: says .* of a validation image, expected \d first"):
+        written(run, "pruned", tmp_path / "empty")
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_the_folder_is_evaluated_as_the_trial_is(run: Run, pruned: Path, tmp_path: Path) -> None:

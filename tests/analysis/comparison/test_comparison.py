@@ -10,7 +10,7 @@ import pytest
 
 from analysis.comparison import page, words
 from analysis.comparison.differences import differences
-from analysis.comparison.sides import compare
+from analysis.comparison.sides import _names, compare
 from analysis.run.trials import Run, read_run
 from tests.support.run_directories import INFO, add, start, worked_example
 from trainables.errors import InvalidInput
@@ -228,3 +228,15 @@ def test_marks_lie_where_recipes_were_measured_and_lines_where_they_are_estimate
 def test_runs_whose_folders_end_alike_are_told_apart(tmp_path: Path) -> None:
     found = compare([first(tmp_path / "a" / "run"), second(tmp_path / "b" / "run")])
     assert [side.name for side in found.sides] == [f"{tmp_path}/a/run", f"{tmp_path}/b/run"]
+
+
+def test_a_run_is_named_by_its_folder_however_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at(place: str) -> Run:
+        return Run(Folder(place), {}, (), ())
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert _names([at("."), at("../r1")]) == ["here", "r1"]
+    options = "?endpoint_override=minio.example:9000"
+    assert _names([at(f"s3://bucket/runs/a{options}"), at(f"s3://bucket/runs/b{options}")]) == ["a", "b"]
+    assert _names([at("x/a"), at("y/a")]) == ["x/a", "y/a"]

@@ -9,9 +9,11 @@ import pytest
 import analysis
 from analysis.report.report import write_report
 from analysis.results.results import Results, load_run
+from analysis.run.trials import read_run
 from tests.support.run_directories import add, start, worked_example
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel
+from trainables.storage import Folder
 
 
 @pytest.fixture
@@ -26,6 +28,21 @@ def test_tables_are_those_of_the_files(results: Results, tmp_path: Path) -> None
     assert results.frontier["train_flops"].tolist() == written["train_flops"].tolist()
     assert results.trials["id"].tolist() == pd.read_parquet(tmp_path / "recipes.parquet")["id"].tolist()
     assert len(results.epochs) == len(pd.read_parquet(tmp_path / "trials.parquet"))
+
+
+def test_the_cheapest_by_the_compute_that_is_an_objective_comes_first(tmp_path: Path) -> None:
+    """The pretraining of b, which its own compute leaves out, makes it dearer than a."""
+    objectives = [
+        {"metric": "robust_accuracy", "direction": "max"},
+        {"metric": "end_to_end_flops", "direction": "min"},
+    ]
+    start(tmp_path, objectives=objectives)
+    add(tmp_path, "base", role="base", number=0, robust=0.2, flops=0.0, end_to_end=1e8)
+    add(tmp_path, "a", number=1, robust=0.6, flops=2e9, end_to_end=3e9)
+    add(tmp_path, "b", number=2, robust=0.8, flops=1e9, end_to_end=9e9)
+    write_report(read_run(Folder(str(tmp_path))))
+    assert load_run(tmp_path).frontier["id"].tolist() == ["a", "b"]
+    assert pd.read_csv(tmp_path / "frontier.csv")["id"].tolist() == ["a", "b"]
 
 
 def test_it_says_what_it_is(results: Results, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.report.report import write_report
 from analysis.run.trials import Trial, read_run
-from analysis.tables.trials import finished, recipes
+from analysis.tables.trials import curves, finished, recipes
 from tests.support.run_directories import worked_example
 from trainables.storage import Folder
 
@@ -37,7 +37,13 @@ def test_each_recipe_has_one_row_with_its_parameters_and_its_final_numbers(tmp_p
 
 def test_a_run_without_trials_has_an_empty_table(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
-    assert len(recipes(type(run)(**{**vars(run), "trials": []}))) == 0
+    empty = replace(run, trials=())
+    for table in (recipes, curves):
+        some, none = table(run), table(empty)
+        assert len(none) == 0
+        assert list(none) == [name for name in some if name in set(none)]
+        assert {"id", "state"} < set(none)
+    assert list(recipes(empty)["state"]) == []
 
 
 class Counted(tuple[Trial, ...]):

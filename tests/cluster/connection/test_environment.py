@@ -1,6 +1,7 @@
 """Which of Ray's variables a local session heeds, and what becomes of one that does not start."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import ray
 
+from cluster.connection import session as module
+from cluster.connection.jobs import Jobs
 from cluster.connection.session import Target, prepare_environment, require_free_ray, session
 from trainables.errors import InvalidInput, MachineFault
 
@@ -122,3 +125,28 @@ def test_python_without_docstrings_is_refused_in_words(monkeypatch: pytest.Monke
         patched.setattr(sys, "flags", SimpleNamespace(optimize=2))
         with pytest.raises(InvalidInput, match=r"PYTHONOPTIMIZE: got 2, or python -OO"):
             prepare_environment("other:6379")
+
+
+def test_a_head_that_listens_on_ipv6_is_knocked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "uses_tls", lambda: True)  # so that nobody waits for an answer
+    try:
+        listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listening:
+        module._knock(f"ray://[::1]:{listening.getsockname()[1]}")
+
+
+def test_an_error_without_words_is_named_by_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("ray.job_submission.JobSubmissionClient", fail)
+    with pytest.raises(InvalidInput, match=r"no job server answers there \(ConnectionError\)"):
+        Jobs("http://head:8265")
+    monkeypatch.setattr(module, "_knock", lambda address: None)
+    monkeypatch.setattr(module, "is_open", lambda address: False)
+    monkeypatch.setattr("ray.init", fail)
+    target = Target("10.0.0.1:6379")
+    with pytest.raises(InvalidInput, match=r"no Ray cluster answers there \(ConnectionError\)"), session(target):
+        pass

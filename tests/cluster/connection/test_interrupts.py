@@ -110,6 +110,17 @@ def test_what_rays_handler_raises_for_a_signal_is_the_signal_and_is_handled_here
     assert signal.getsignal(signal.SIGTERM) == interrupts._receive
 
 
+def test_signals_are_handled_here_again_where_ray_fails_to_start(interrupts: Interrupts) -> None:
+    def ray_fails() -> None:
+        with interrupts.exits():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        ray_fails()
+    assert signal.getsignal(signal.SIGTERM) == interrupts._receive
+
+
 def test_a_check_raises_it_again_where_it_was_swallowed(interrupts: Interrupts) -> None:
     interrupts.check()
     with pytest.raises(Interrupted):

@@ -12,11 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
+from ray.exceptions import RayTaskError
 
 import trainables
+from cluster.doctor import node_report
 from cluster.doctor.findings import CLOCK_SECONDS, Access, findings, is_public, slowed
 from cluster.doctor.node_report import Gpu, Report, free_memory, source_hash
 from cluster.doctor.shared_storage import DRIVER, Unshared, judge
+from search.preflight.doctor import table
 from tests.support.checkout import ROOT, importable
 from tests.support.command import SMALL, temper
 from tests.support.heads import authentication, head, worker
@@ -93,6 +97,26 @@ def test_free_memory_is_the_machines_or_what_the_container_may_have(
 def test_a_clock_is_only_wrong_where_the_round_trip_cannot_explain_it() -> None:
     assert problems(replace(SOUND, skew=CLOCK_SECONDS + 0.5, skew_error=0.6)) == []
     assert len(problems(replace(SOUND, skew=CLOCK_SECONDS + 0.5, skew_error=0.4))) == 1
+
+
+def test_a_card_without_memory_of_its_own_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "NVIDIA GB10, [N/A], [N/A]\nNVIDIA H100, 81559, 81000\n"
+    done = subprocess.CompletedProcess([], 0, said)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    assert node_report.cards() == [("NVIDIA GB10", 0, 0), ("NVIDIA H100", 81559 << 20, 81000 << 20)]
+    shared = replace(SOUND, promised_gpus=1.0, gpus=(Gpu("NVIDIA GB10", 0, 0),))
+    assert problems(shared, gpu=1.0) == []
+    assert table([shared]).endswith("  NVIDIA GB10")
+
+
+def test_a_node_that_gives_no_report_is_told_of_by_what_was_raised_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = [RayTaskError("observe", "Traceback\nOSError: x", one) for one in (OSError("no room"), OSError())]
+    answers = dict(zip("ab", [one.as_instanceof_cause() for one in raised], strict=True))
+    monkeypatch.setattr(node_report, "ask_every_node", lambda *_: answers)
+    monkeypatch.setattr(node_report, "clocks", dict)
+    nodes = [{"NodeID": one, "NodeManagerHostname": "host"} for one in answers]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert node_report.report([]) == ([], {"host/a": "no room", "host/b": "OSError"})
 
 
 def test_cards_matter_where_trials_compute_on_them() -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share: numbers are finite, and data stand alone on standard output."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 import search.cli
 from search.cli.app import SECTIONS, temper
 from search.cli.options import FiniteRange
+from search.cli.search import _command
 from tests.support.command import temper as run_temper
 
 NOISY = """
@@ -81,3 +83,9 @@ def test_ctrl_c_while_the_command_is_imported_ends_it_quietly(monkeypatch: pytes
     with pytest.raises(SystemExit) as ended:
         search.cli.main()
     assert ended.value.code == 130
+
+
+def test_a_command_is_recorded_such_that_a_shell_reads_it_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ["search", "my study.yaml", "--set", "baselines=[{name: x}]", "--name", "a"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/temper", *typed])
+    assert shlex.split(_command()) == ["temper", *typed]

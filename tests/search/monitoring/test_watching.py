@@ -1,10 +1,12 @@
 """What a watched search shows: counts, spending, what runs, a sketch of the frontier, and an end."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from analysis.run.extensions import Extension, write_extension
 from analysis.run.trials import Run, read_run
 from analysis.status.status import status_of
 from search.monitoring.sketch import PLAIN, Marks, bar, sketch
@@ -42,6 +44,11 @@ def test_nothing_is_drawn_before_two_recipes_can_be_compared(tmp_path: Path) -> 
     add(tmp_path, "base", role="base", robust=0.2, flops=0.0)
     add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, number=1)
     assert sketch(read_run(Folder(str(tmp_path))), 40, 5, PLAIN) == []
+
+
+def test_nothing_is_drawn_where_there_is_no_room(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    assert [len(sketch(run, width, 5, PLAIN)) for width in (1, 7, 8, 9)] == [0, 0, 0, 8]
 
 
 def test_recipes_of_one_robustness_lie_in_the_middle(tmp_path: Path) -> None:
@@ -119,3 +126,25 @@ def test_elsewhere_than_on_a_terminal_a_line_is_printed_for_each_ending_until_th
     assert "\x1b" not in "".join(lines)
     assert len(looks) == 3
     assert min(looks) >= 2.0
+
+
+def test_what_is_added_to_the_budget_meanwhile_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running(tmp_path)
+    settings = ["reference=pgd_at_20", "budget.trials=3"]
+    Folder(str(tmp_path)).write_json("study.yaml", load("digits", settings).model_dump(mode="json"))
+    drive(tmp_path, 1, began=1e9)  # as above
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 1:
+            write_extension(Folder(str(tmp_path)), Extension(trials=7, planned=15))
+        else:
+            drive(tmp_path, 1, began=0.0, ended=60.0)
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    watch(Folder(str(tmp_path)), sleep=sleep)
+    told = re.findall(r"of (\d+) proposals", capsys.readouterr().out)
+    assert told == ["3", "10", "10"]

@@ -200,3 +200,15 @@ def test_what_a_stop_spares_and_misses_is_told_beside_the_same_search_without_it
     assert proposals < every == 24
     assert last.startswith(f"converged      {1 - proposals / 24:.0%} of the proposals and ")
     assert "converged" not in other
+
+
+def test_a_search_whose_trials_all_begin_at_once_has_no_share_of_time_to_tell(tmp_path: Path) -> None:
+    write(made(tiny()), tmp_path / "own.parquet")
+    cluster = VirtualCluster(workers=8, decision=0.0)
+    told = {
+        trials: simulate_in_words(str(tmp_path / "own.parquet"), [f"budget.trials={trials}"], cluster)
+        for trials in (0, 8)
+    }
+    assert "nan" not in told[0]
+    assert "h on 8 workers\n" in told[0]
+    assert "% of it computing while trials were left to start" in told[8]
