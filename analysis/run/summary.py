@@ -33,7 +33,7 @@ def summary(recipe: dict[str, Any]) -> str:
         teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
         parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:.3g}{teacher}")
     cut = schedule.get("last_epoch_steps")  # runs of before 0.3 have no such key
-    parts += [f"{schedule['epochs']} epochs" + (f" (the last: {cut} steps)" if cut else "")]
+    parts += [_counted(schedule["epochs"], "epoch") + (f" (the last: {_counted(cut, 'step')})" if cut else "")]
     parts += [f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
@@ -41,3 +41,7 @@ def summary(recipe: dict[str, Any]) -> str:
     parts += [f"decay {schedule['weight_decay']:.2g}"] if schedule["weight_decay"] != 5e-4 else []
     parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

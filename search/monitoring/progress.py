@@ -100,7 +100,7 @@ class Progress(Listener):
             what = "; ".join([what, *(one.partition(":")[0] for one in found)])
         self.show(
             f"{self.tally.total:>{wide}}/{self.total}  {time.perf_counter() - self.started:5.0f}s  "
-            f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)}  {what}"
+            f"{proposal.name or proposal.role:{self._width}s} {self._result(outcome)} {what}"
         )
         for one in found if stands_alone else ():
             self.show(f"warning: {proposal.name or proposal.role}{' ' if one.startswith('has ') else ': '}{one}")
@@ -116,7 +116,7 @@ class Progress(Listener):
         metrics = outcome.metrics
         flops, whole = metrics["train_flops"], self.tally.reference_flops
         share = f"= {flops / whole:6.1%}" if whole else ""
-        return f"{metrics['robust_accuracy']:6.3f} {metrics['clean_accuracy']:6.3f}  {flops:11.3g} {share:8s}"
+        return f"{metrics['robust_accuracy']:6.3f} {metrics['clean_accuracy']:6.3f}  {flops:11.3g} {share:9s}"
 
     def _summary(self) -> str:
         top, best = self.tally.best, ""

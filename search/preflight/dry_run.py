@@ -106,7 +106,7 @@ def _with_flops(works: Sequence[Work], how: str) -> list[str]:
 
     lines = [f"  {'':9s} {'':{width}s} {'':27s} {'train FLOPs':>14s}  of all"]
     lines += [
-        line(work.role, work.name, f"{work.epochs:3.0f} epochs  {work.recipe.id}", work.flops, work.about)
+        line(work.role, work.name, f"{_epochs(work.epochs)}  {work.recipe.id}", work.flops, work.about)
         for work in works
         if work.role not in ("grid", "proposed")
     ]
@@ -121,6 +121,11 @@ def _with_flops(works: Sequence[Work], how: str) -> list[str]:
             lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
     return [*lines, f"{count} recipes, {total:.3g} FLOPs; {how}"]
+
+
+def _epochs(number: float) -> str:
+    """Return a number of epochs, as wide for one as for many."""
+    return f"{number:3.0f} {'epoch' if number == 1 else 'epochs':6s}"
 
 
 def _uncounted(fixed: FixedRecipes, splits: Splits) -> list[str]:
@@ -138,7 +143,7 @@ def _uncounted(fixed: FixedRecipes, splits: Splits) -> list[str]:
 def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:
     width = max(len(one.name) for one in fixed)
     lines = [
-        f"  {one.role:9s} {one.name:{width}s} {one.recipe.schedule.epochs:3d} epochs  {one.recipe.id}"
+        f"  {one.role:9s} {one.name:{width}s} {_epochs(one.recipe.schedule.epochs)}  {one.recipe.id}"
         for one in fixed
         if one.role != "grid"
     ]

@@ -29,4 +29,5 @@ def unreached(compression: Compression, schedule: Schedule) -> list[str]:
     most = max(1, schedule.epochs)
     if compression.steps <= most:
         return []
-    return [f"compression.steps: got {compression.steps} with {schedule.epochs} epochs, expected at most {most}"]
+    epochs = "1 epoch" if schedule.epochs == 1 else f"{schedule.epochs} epochs"
+    return [f"compression.steps: got {compression.steps} with {epochs}, expected at most {most}"]

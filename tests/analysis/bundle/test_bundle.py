@@ -149,6 +149,25 @@ def test_predict_classifies_image_files_without_temper(run: Run, pruned: Path, t
     assert [line.split("  ")[1].split()[0] for line in done.stdout.splitlines()] == [str(one) for one in expected]
 
 
+def test_predict_says_how_it_is_called_and_which_files_it_cannot_read(pruned: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "good.png")
+    np.save(tmp_path / "small.npy", np.zeros((1, 2, 2)))
+    (tmp_path / "words.txt").write_text("no image")
+    given = ["none.png", "words.txt", "small.npy", "good.png"]
+    alone, done = (
+        subprocess.run(
+            [sys.executable, "-I", str(pruned / "predict.py"), *files],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )
+        for files in ([], given)
+    )  # fmt: skip
+    assert (alone.returncode, alone.stdout, alone.stderr) == (2, "", "usage: python predict.py IMAGE...\n")
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == given[:3]
+    assert done.stderr.splitlines()[0] == "none.png: No such file or directory"
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["good.png"]
+
+
 def shipped_reader(folder: Path, shape: tuple[int, int, int]) -> Callable[[str], NDArray[np.float32]]:
     """Returns the shipped program's reader for a network that sees images of a shape."""
     (folder / "config.json").write_text(json.dumps({"image_shape": shape, "labels": ["a"]}))
@@ -205,9 +224,9 @@ def test_predict_fills_shapes_that_are_no_square_and_refuses_what_is_no_picture(
         assert found.shape == (1, height, width)
         assert found[0, :, 0].max() < 0.3 < 0.7 < found[0, :, -1].min()
     Image.fromarray(np.full((9, 9), 7.0, np.float32)).save(tmp_path / "float.tif")
-    with pytest.raises(SystemExit, match=r"float\.tif: values 7 to 7, expected 0 to 1"):
+    with pytest.raises(ValueError, match=r"^values 7 to 7, expected 0 to 1"):
         shipped_reader(folder, (1, 8, 8))(str(tmp_path / "float.tif"))
-    with pytest.raises(SystemExit, match=r"expected a \.npy array, since the network sees 2 channels"):
+    with pytest.raises(ValueError, match=r"expected a \.npy array, since the network sees 2 channels"):
         shipped_reader(folder, (2, 8, 8))(str(tmp_path / "halves.png"))
 
 

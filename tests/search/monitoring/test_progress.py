@@ -61,7 +61,7 @@ def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     assert len(lines) == 5
     assert lines[3].startswith(" 3/10")
     assert "0.600  0.900        5e+10 =   5.0%  dense · ordinary" in lines[3]
-    assert "PRUNED: diverged: nan" in lines[4]
+    assert "  PRUNED: diverged: nan; dense · ordinary" in lines[4]
     assert status[-1] == "4 of 10 done, best score of a proposal 0.600 for 5e+10 FLOPs, about 8 s left"
     assert progress.busy == 37.0
     assert lines[0].index("recipe") == lines[3].index("dense")

@@ -140,4 +140,4 @@ def test_a_cut_schedule_costs_what_was_planned_and_ends_its_curve(perturbation: 
     assert rate is not None
     assert rate < 1e-4  # the curve ends with the last step
     assert recipe(1).id != recipe(None).id == recipe(None).id
-    assert "3 epochs (the last: 1 steps)" in summary(recipe(1).model_dump(mode="json"))
+    assert "3 epochs (the last: 1 step)" in summary(recipe(1).model_dump(mode="json"))
