@@ -30,7 +30,9 @@ def compare(folder: Path, images: NDArray[np.float32], expected: Scores) -> dict
     """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")  # as predict.py says
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     found = {"model.onnx": _alike(lambda some: session.run(["scores"], {"images": some})[0], images, expected)}
     if (folder / "model.pt2").exists():
         import torch

@@ -204,7 +204,8 @@ class Quantization(Method):
     Attributes:
         weight_bits: bits of weights, with one range per output channel; 32: floating point.
         activation_bits: bits of activations, with one range per tensor; 32: floating point.
-        calibration_examples: number of training images that activation ranges are fitted to.
+        calibration_examples: number of training images that activation ranges are fitted to at first; in training they
+            follow the batches.
     """
 
     implementation: ClassVar[str | None] = "trainables.compression.quantization:Quantizer"

@@ -2,8 +2,8 @@
 
 The network computes in floating point with the values that a b-bit integer network would have (arXiv 1712.05877), and
 gradients pass straight through the rounding, so that training and attacks work. Weights are quantized symmetrically
-with one scale per output channel, activations affinely with one range per tensor. The first and the last layer have 8
-bits or more, as is usual (arXiv 1805.06085, section 4), since pixels themselves have 8.
+with one scale per output channel, activations affinely with one range per tensor, which follows the batches. The first
+and the last layer have 8 bits or more, as is usual (arXiv 1805.06085, section 4), since pixels themselves have 8.
 """
 
 import re
@@ -201,6 +201,8 @@ class Quantizer(Compressor):
         for name, weight in place.weights:  # registering took over the mode of the frozen layer
             parts: Any = layers[name].parametrizations
             parts[weight][-1].train(layers[name].training)
+        for name in place.inputs:
+            layers[name].get_submodule("input_quantizer").train(layers[name].training)
 
 
 def _tied(layers: Mapping[str, nn.Module], weights: Sequence[tuple[str, str]]) -> list[list[tuple[str, str]]]:

@@ -67,6 +67,8 @@ class OnnxModel:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = FATAL  # errors need no log, because they are raised as well
         options.add_session_config_entry("session.disable_quant_qdq", "0" if integer else "1")
+        # Else some products of stored weights with float inputs are computed with inputs rounded to 8 bits.
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
         try:
             self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no other base in common

@@ -19,7 +19,8 @@ from trainables.evaluation.attacked_images import LARGEST, MOST, AttackedImages
 from trainables.evaluation.config import ScoringProtocol
 from trainables.models.build import frozen
 
-ATTACK_SEED = 20_260_324  # fixed, so that attacks on every recipe start alike and scores can be compared in pairs
+ATTACK_SEED = 20_260_324  # fixed, so that a score is a function of the weights; of two networks that are right on the
+# same images of a batch, attacks start alike, too
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,38 @@ def test_activations_lie_on_a_grid_that_has_zero(bits: int) -> None:
     assert float((rounded - sample).square().mean()) <= (3 / (2**bits - 1)) ** 2 / 12 * 1.3  # uniform rounding noise
 
 
+def test_ranges_follow_the_batches_in_training_and_stay_otherwise() -> None:
+    quantizer = ActivationQuantizer(torch.linspace(0, 1, 1000), 8).eval()
+    first = float(quantizer.scale) * 255
+    quantizer(torch.tensor([5.0]))
+    assert float(quantizer.scale) * 255 == first
+    quantizer.train()
+    wanted = first
+    for _ in range(3):
+        quantizer(torch.tensor([0.5, 5.0]))
+        wanted += 0.1 * (5.0 - wanted)
+        assert float(quantizer.scale) * 255 == pytest.approx(wanted)
+        assert int(quantizer.zero_point) == 0
+    quantizer(torch.tensor([-4.0, torch.inf]))  # the end that is a number moves
+    assert float(-quantizer.zero_point * quantizer.scale) == pytest.approx(-0.4, abs=float(quantizer.scale))
+    assert float(quantizer.scale) * (255 - int(quantizer.zero_point)) == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_quantized_network_learns_from_scratch_as_one_in_floating_point_does(bits: Bits) -> None:
+    """With ranges of the untrained network all that training makes larger is cut off, and it stays at chance."""
+    data = Data(name="digits", train_size=400, validation_size=200)
+    quantization = Quantization(weight_bits=8, activation_bits=bits)
+    recipe = Recipe(data=data, model=Network(name="small"), schedule=Schedule(epochs=4, learning_rate=0.05))
+    scored, splits = ScoringProtocol(epsilon=0.1, steps=1), load_splits(data)
+    clean = [
+        run(one, scored, splits, torch.device("cpu")).metrics()["clean_accuracy"]
+        for one in (recipe, recipe.model_copy(update={"quantization": quantization}))
+    ]
+    assert clean[0] > 0.6
+    assert clean[1] > clean[0] - 0.1
+
+
 def test_gradients_go_straight_through_inside_the_range_and_stop_outside() -> None:
     quantizer = ActivationQuantizer(torch.linspace(0, 1, 1000), 3)
     top = float(quantizer.scale) * 7
