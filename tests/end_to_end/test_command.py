@@ -200,7 +200,10 @@ def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     done = temper("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(f"{file}: {file.stat().st_size:,} bytes; 100.00% of 100 validation images")
+    told = f"{re.escape(str(file))}: {file.stat().st_size:,} bytes; (.*)% of 100 validation images"
+    found = re.match(told, done.stdout)
+    assert found is not None, done.stdout
+    assert float(found[1]) >= 99  # it is quantized: integer kernels may round a near tie the other way
     assert done.stdout.count("\n") == 1
     assert "Warning" not in done.stderr
     for arguments in (["--format", "onnx"], ["--output", str(file)]):
