@@ -28,7 +28,6 @@ from search.simulation.recording import Curve
 from search.simulation.virtual_cluster import Stopper, VirtualCluster, VirtualTrial
 from search.study.constraints import eligible
 from search.study.study import Study, compute_of
-from search.surrogate.cost_model import OWN_FLOPS
 from trainables.errors import TemperError
 from trainables.evaluation.metrics import FORESEEN
 from trainables.recipe.recipe import Recipe
@@ -261,8 +260,7 @@ class _Driver(Listener):
 def _foreseen(study: Study, fixed: FixedRecipes, curves: Mapping[Recipe, Curve], recipe: Recipe) -> dict[str, float]:
     """Return what of a recorded recipe's metrics the sampler would have been told before the recipe ran."""
     wanted = {compute_of(study), *study.objectives} & set(FORESEEN)
-    curve = _curve_of(curves, recipe)
-    return {OWN_FLOPS: curve.planned("train_flops"), **curve.foreseen(wanted, curves[fixed.reference.recipe].metrics)}
+    return _curve_of(curves, recipe).foreseen(wanted, curves[fixed.reference.recipe].metrics)
 
 
 def _curve_of(curves: Mapping[Recipe, Curve], recipe: Recipe) -> Curve:

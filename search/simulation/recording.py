@@ -25,6 +25,7 @@ from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.study.loading import parse_resolved
 from search.study.study import Study
+from search.surrogate.cost_model import OWN_FLOPS
 from trainables.config import YamlDumper, parse
 from trainables.errors import InvalidInput
 from trainables.evaluation.metrics import COMPUTE, METRICS
@@ -68,16 +69,17 @@ class Curve:
         return float(self.rows[-1][f"planned_{compute}"])
 
     def foreseen(self, names: Iterable[str], dense: Mapping[str, float]) -> dict[str, float]:
-        """Return metrics that follow from the recipe before it runs.
+        """Return metrics that follow from the recipe before it runs, and what it will spend itself (`OWN_FLOPS`).
 
         Args:
             names: the metrics, of `trainables.evaluation.metrics.FORESEEN`.
             dense: final numbers of the reference, whose size stands for that of a recipe that ended early.
         """
-        return {
+        known = {
             name: self.planned(name) if name in COMPUTE else float(self.metrics.get(name, dense[name]))
             for name in names
         }
+        return {OWN_FLOPS: self.planned("train_flops"), **known}
 
 
 @dataclass(frozen=True)

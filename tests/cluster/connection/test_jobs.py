@@ -5,27 +5,22 @@ import os
 import secrets
 import sys
 import tarfile
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from analysis.run.trials import read_run
-from cluster.connection import jobs
 from cluster.connection.runtime_env import COMMIT, commit, runtime_env
-from search.cli import cluster
-from search.remote import archive, submission
+from search.remote import archive
 from search.remote.submission import submit
 from search.remote.user_modules import user_modules
 from search.study.loading import load
 from tests.support.command import SMALL, installed_temper, temper
 from tests.support.heads import head
 from tests.support.run_directories import worked_example
-from trainables.errors import InvalidInput, MachineFault, TemperError
+from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 from trainables.user_code import TRUSTED
 from trainables.user_modules import SHIPPED, WORKING_FOLDER
@@ -144,80 +139,6 @@ def test_what_cannot_be_submitted_is_refused() -> None:
         submit(study, address="127.0.0.1:1", storage="/runs", name="a")
     with pytest.raises(InvalidInput, match=r"--address http://127.0.0.1:1: no job server answers there"):
         submit(study, address="http://127.0.0.1:1", storage="/runs", name="a")
-
-
-class FlakyClient:
-    """A client of Ray's job server, of which each question has the next of these answers; one may be an error."""
-
-    def __init__(self, *answers: Exception | str) -> None:
-        self._answers = list(answers)
-
-    def get_job_info(self, name: str) -> SimpleNamespace:
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return SimpleNamespace(status=SimpleNamespace(value=answer), driver_exit_code=3, submission_id=name)
-
-    async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
-        yield "epoch 1\n"
-        raise ConnectionResetError("Connection reset by peer")
-
-
-def jobs_of(*answers: Exception | str) -> jobs.Jobs:
-    made = jobs.Jobs.__new__(jobs.Jobs)
-    made._address, made._client = "http://head:8265", FlakyClient(*answers)
-    return made
-
-
-LOST = (ConnectionError("refused"), RuntimeError("Request failed with status code 503: no healthy upstream."))
-
-
-def test_a_followed_search_outlives_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "ASK_SECONDS", 0.0)
-    shown: list[str] = []
-    assert jobs_of(*LOST, "RUNNING", *LOST, "SUCCEEDED").follow("a", shown.append) == 0
-    assert shown == ["epoch 1\n", "Connection reset by peer\n"]
-    assert jobs_of("FAILED").follow("a", shown.append) == 3
-    monkeypatch.setattr(jobs, "LOST_SECONDS", -1.0)
-    with pytest.raises(MachineFault, match=r"http://head:8265: tells nothing of job a \(refused\)"):
-        jobs_of(*LOST).wait("a")
-
-
-def test_only_a_job_that_is_not_there_is_called_so() -> None:
-    missing = RuntimeError("Request failed with status code 404: Job a does not exist.")
-    with pytest.raises(InvalidInput, match="a: no such job at http://head:8265"):
-        jobs_of(missing).metadata("a")
-    assert jobs_of("RUNNING", missing).series("a") == ["a"]
-    with pytest.raises(MachineFault, match=r"tells nothing of job a .*503"):
-        jobs_of(LOST[1]).series("a")
-
-
-@pytest.mark.parametrize("output", [None, "elsewhere"])
-def test_a_search_in_the_runs_of_this_machine_is_not_fetched_over_itself(
-    output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    fetched: list[Path] = []
-
-    def follow(name: str, **_: object) -> int:
-        Folder("runs").child(name).write_json("run.json", {})
-        return 0
-
-    def fetch(name: str, *, address: str, folder: Path) -> list[Path]:
-        fetched.append(folder)
-        return []
-
-    monkeypatch.setattr(submission, "submit", lambda *_, **__: None)
-    monkeypatch.setattr(submission, "follow", follow)
-    monkeypatch.setattr(submission, "fetch", fetch)
-    monkeypatch.setattr(cluster, "prepare", lambda address: None)
-    arguments = ["digits", "--address", "http://head:8265", "--storage", str(tmp_path / "runs"), "--name", "a"]
-    arguments += ["--follow", "--or-resume"] + ([] if output is None else ["--output", output])
-    for _ in range(2):  # the second time, it goes on with the run
-        done = CliRunner().invoke(cluster.submit, arguments, catch_exceptions=False)
-        assert done.exit_code == 0
-        assert ("Report   runs/a/report.html" in done.output) == (output is None)
-    assert fetched == [] if output is None else [Path("elsewhere")] * 2
 
 
 def test_weights_and_images_that_are_not_sent_are_refused_before_the_head_misses_them(
