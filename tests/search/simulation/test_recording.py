@@ -14,6 +14,7 @@ from search.simulation.recording import Curve, Recording, read, record, write
 from search.simulation.simulate import simulate_in_words
 from search.simulation.virtual_cluster import VirtualCluster
 from search.study.study import Study
+from search.surrogate.cost_model import OWN_FLOPS
 from tests.support.made_recordings import PREPARATION, curve, finite, made, seconds
 from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, EndKind
@@ -164,9 +165,9 @@ def test_the_planned_compute_is_that_of_the_whole_schedule_even_of_one_that_ende
     assert early.planned("train_flops") == whole.planned("train_flops") == 4e9
     assert early.planned("end_to_end_flops") == 4e9 + 5e10
     dense, small = {"model_bytes": 300.0}, Curve(whole.rows, None, {"model_bytes": 100.0}, 0.0)
-    for curve, size in ((small, 100.0), (early, 300.0)):
+    for one, size in ((small, 100.0), (early, 300.0)):
         foreseen = {OWN_FLOPS: 4e9, "train_flops": 4e9, "model_bytes": size}
-        assert curve.foreseen(["train_flops", "model_bytes"], dense) == foreseen
+        assert one.foreseen(["train_flops", "model_bytes"], dense) == foreseen
 
 
 def test_a_recording_of_a_network_that_has_changed_since_is_refused_unless_forced(
