@@ -4,12 +4,14 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import yaml
 
 from search.cli.app import temper
+from search.study.loading import load, shipped
 from tests.support.checkout import PACKAGES, ROOT
 from tests.test_structure import FLOORS
 
@@ -129,10 +131,12 @@ def shown_commands() -> list[tuple[str, str]]:
 
 def test_every_command_that_is_shown_is_one_that_the_command_line_takes() -> None:
     for name, line in shown_commands():
-        verb, *rest = shlex.split(line, comments=True)[1:]
+        verb, *rest = takewhile(lambda word: word not in (">", "|"), shlex.split(line, comments=True)[1:])
         command = temper.commands.get(verb)
         assert command is not None, (name, line)
-        command.make_context(verb, rest)  # raises for an option that there is not, or a value that it does not take
+        given = command.make_context(verb, rest).params  # raises for an option that there is not, or for its value
+        if given.get("study") in shipped():
+            load(given["study"], given.get("settings") or ())
     assert len(shown_commands()) >= 20
     assert "cluster/README.md".rpartition("/")[2] in {name for name, _ in shown_commands()}
 
