@@ -68,7 +68,7 @@ def test_a_recipe_is_picked_by_rule_name_or_id(results: Results) -> None:
         (None, "^pick: got None, expected knee"),
     ):
         with pytest.raises(InvalidInput, match=words):
-            results.pick(what)  # type: ignore[arg-type]
+            results.pick(what)  # type: ignore[arg-type]  # None is what is refused
 
 
 def test_a_frontier_of_one_recipe_is_picked_from_by_the_same_words(tmp_path: Path) -> None:
