@@ -1,6 +1,6 @@
 """Finds what can be pruned in a network, and says of every other layer why it is left as it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -47,45 +47,58 @@ def analyse(model: nn.Module, example: Tensor) -> Prunable:
 def _analysed(model: nn.Module, example: Tensor, layers: Sequence[nn.Module]) -> Prunable:
     """Finds the groups; `layers` are the convolutions and linear layers from the scores backwards."""
     seen = probe(model, example)
-    names = {module: name for name, module in model.named_modules()}
-    keys: dict[Key, str] = {}
-    for layer in layers:
-        weight = layer._parameters.get("weight")
-        if weight is not None:
-            dim = 1 if isinstance(layer, _ConvNd) and layer.transposed else 0
-            keys.setdefault((id(weight), dim), names[layer])
-    named: dict[object, str] = {id(value): name for name, value in model.named_parameters(remove_duplicate=False)}
-    taken = set(keys.values())
-    for key in seen.makers:  # operators that are handed a weight, and attention
-        if key not in keys:
-            tensor = named.get(key[0], f"operator {key[0]}")
-            layer_name = tensor.rpartition(".")[0]
-            keys[key] = tensor if not layer_name or layer_name in taken else layer_name
-            taken.add(keys[key])
+    names = _names_of_makers(model, seen, layers)
     fixed: dict[Key, str] = {
         (id(layer.weight), "in"): "each of its groups has one channel"
         for layer in model.modules()
         if isinstance(layer, _ConvNd) and keeps_groups(layer)
     }
-    groups = groups_of(seen, keys, fixed)
+    groups = groups_of(seen, names, fixed)
     reasons = {group.root: group.fixed for group in groups if group.fixed}
-    doubtful = {keys[group.root]: group for group in groups if not group.fixed}
+    doubtful = {names[group.root]: group for group in groups if not group.fixed}
     proven, unproven = _settled_once(model, seen, doubtful, example)
-    reasons |= unproven
-    open_groups = {keys[group.root]: group for group in proven}
     prunable = {member.port.key for group in proven for member in group.members if member.makes}
+    why = _why_not(seen, groups, reasons | unproven)
+    return Prunable(seen, {names[group.root]: group for group in proven}, _left_alone(model, seen, prunable, why))
+
+
+def _names_of_makers(model: nn.Module, seen: Seen, layers: Sequence[nn.Module]) -> dict[Key, str]:
+    """Names the ports that make channels, in the order in which their groups are formed.
+
+    A layer has its own name. An operator that is handed a weight, and attention, have that of the module that holds the
+    weight, or the weight's where a layer has that name already.
+    """
+    layer_names = {module: name for name, module in model.named_modules()}
+    names: dict[Key, str] = {}
+    for layer in layers:
+        weight = layer._parameters.get("weight")
+        if weight is not None:
+            dim = 1 if isinstance(layer, _ConvNd) and layer.transposed else 0
+            names.setdefault((id(weight), dim), layer_names[layer])
+    weights: dict[object, str] = {id(value): name for name, value in model.named_parameters(remove_duplicate=False)}
+    taken = set(names.values())
+    for key in seen.makers:
+        if key not in names:
+            weight_name = weights.get(key[0], f"operator {key[0]}")
+            holder = weight_name.rpartition(".")[0]
+            names[key] = weight_name if not holder or holder in taken else holder
+            taken.add(names[key])
+    return names
+
+
+def _why_not(seen: Seen, groups: Iterable[Group], reasons: Mapping[Key, str]) -> dict[Key, str]:
+    """Says of every port that makes channels of a group with a reason why it is left as it is."""
     why: dict[Key, str] = {}
     for group in groups:
-        if group.root in reasons:
-            for member in group.members:
-                if member.makes and member.port.key not in prunable:
-                    reason = reasons[group.root]
-                    if reason == SCORES and member.port.size != seen.classes:
-                        reason = "its channels reach the scores without another layer between them"
-                    if reason == MIXED and member.port.size == 1:
-                        reason = "it has one channel"
-                    why.setdefault(member.port.key, reason)
-    return Prunable(seen, open_groups, _left_alone(model, seen, prunable, why))
+        for member in group.members if group.root in reasons else ():
+            if member.makes:
+                reason = reasons[group.root]
+                if reason == SCORES and member.port.size != seen.classes:
+                    reason = "its channels reach the scores without another layer between them"
+                if reason == MIXED and member.port.size == 1:
+                    reason = "it has one channel"
+                why.setdefault(member.port.key, reason)
+    return why
 
 
 def _settled_once(
