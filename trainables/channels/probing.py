@@ -1,6 +1,7 @@
 """Runs a network with marks on its channels, and finds the ends of its operators and what depends on what."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,72 +27,14 @@ def probe(model: nn.Module, example: Tensor) -> Seen:
         model: the network, which is left as it was.
         example: one image (1, channels, height, width).
     """
-    seen, cache = Seen(), dict[Hashable, Any]()
-    tensors = {id(one): one for one in [*model.parameters(), *model.buffers()] if one.dim() and one.is_floating_point()}
-
-    def ran(mode: _Probe, training: bool) -> _Probe:
-        scores = passed(model, example.expand(mode.images, *example.shape[1:]), mode, training=training)
-        seen.classes = scores.shape[-1]
-        seen.touched |= mode.touched
-        if not training:
-            mode.scored(scores)
-        return mode
-
-    def looked(training: bool) -> tuple[_Look, Sequence[object]]:
-        """Notes the shapes of a pass with a few images, and which layers it calls."""
-        look = _Look()
-        return look, ran(_Probe(Seen(), tensors, tensors, cache, FEW, look), training).used
-
-    def registered(look: _Look, training: bool) -> None:
-        ran(_Probe(seen, tensors, tensors, cache, MORE, look), training)
-
-    look, used = looked(False)
-    registered(look, False)
-    looks = {False: look}
-    try:
-        in_training, also_used = looked(True)
-        if also_used != used:
-            registered(in_training, True)
-            looks[True] = in_training
-    except Exception:  # a network that cannot be trained is refused elsewhere, in words
-        looks = {False: look}
-    seen.modes = tuple(looks)
-    held = {id(slot.tensor) for key, port in seen.ports.items() if key not in seen.loose for slot in port.slots}
-    others = {key: one for key, one in tensors.items() if key not in held}
-    for key in [key for key in seen.loose if key[0] in held]:
-        seen.loose.discard(key)
-        del seen.ports[key]
-    most = max(1, min(MOST_IMAGES, LARGEST * FEW // max(one.largest for one in looks.values())))
-
-    def run(rows: Sequence[Row]) -> dict[Key, Tensor]:
-        passes = -(-len(rows) // most)
-        images = -(-len(rows) // passes)
-        arrived: dict[Key, Tensor] = {}
-        for start in range(0, len(rows), images):
-            marks = _by_maker(rows[start : start + images], images)
-            for training, one in looks.items():
-                mode = ran(_Probe(seen, tensors, others, cache, images, one, marks), training)
-                for key, found in mode.reached.items():
-                    if key not in arrived:
-                        arrived[key] = torch.zeros(passes * images, found.shape[1], dtype=torch.bool)
-                    arrived[key][start : start + images] |= found
-        return {key: found[: len(rows)] for key, found in arrived.items()}
-
-    connect(seen, run)
-    untie(seen)
-    tie(seen)
-    return seen
-
-
-def _by_maker(rows: Sequence[Row], images: int) -> dict[Key, Tensor]:
-    """Returns the marks (images, channels) of each maker; images beyond the rows are not marked."""
-    marks: dict[Key, Tensor] = {}
-    for number, row in enumerate(rows):
-        for key, channels in row.items():
-            if key not in marks:
-                marks[key] = torch.zeros(images, len(channels), dtype=torch.bool)
-            marks[key][number] = channels
-    return marks
+    passes = _Passes(model, example)
+    looks = passes.looks()
+    passes.seen.modes = tuple(looks)
+    marked_passes = _MarkedPasses(passes, looks, passes.forget_loose())
+    connect(passes.seen, marked_passes.run)
+    untie(passes.seen)
+    tie(passes.seen)
+    return passes.seen
 
 
 def _same(one: Slot, other: Slot) -> bool:
@@ -264,6 +207,93 @@ def _held(call: Operation, number: int, known: Mapping[int, Tensor]) -> Operatio
         return replace(port, key=key, slots=slots, fixed=COMPUTED)
 
     return replace(call, into=held(call.into, "in"), out=held(call.out, "out"))
+
+
+class _Passes:
+    """Runs a network without marks, twice in each mode, and notes its ports and where its values hold the images."""
+
+    def __init__(self, model: nn.Module, example: Tensor) -> None:
+        self._model, self._example = model, example
+        held = [*model.parameters(), *model.buffers()]
+        self.tensors = {id(one): one for one in held if one.dim() and one.is_floating_point()}
+        self.seen, self.cache = Seen(), dict[Hashable, Any]()
+
+    def looks(self) -> dict[bool, _Look]:
+        """Returns where the images lie in evaluation, and in training where that calls other layers."""
+        look, used = self._few(training=False)
+        self._register(look, training=False)
+        looks = {False: look}
+        with suppress(Exception):  # a network that cannot be trained is refused elsewhere, in words
+            in_training, also_used = self._few(training=True)
+            if also_used != used:
+                self._register(in_training, training=True)
+                looks[True] = in_training
+        return looks
+
+    def forget_loose(self) -> dict[int, Tensor]:
+        """Drops the loose ports of tensors that operators hold; returns the tensors that no operator holds, by id."""
+        seen = self.seen
+        held = {id(slot.tensor) for key, port in seen.ports.items() if key not in seen.loose for slot in port.slots}
+        for key in [key for key in seen.loose if key[0] in held]:
+            seen.loose.discard(key)
+            del seen.ports[key]
+        return {key: one for key, one in self.tensors.items() if key not in held}
+
+    def ran(self, mode: _Probe, *, training: bool) -> _Probe:
+        """Runs as many images as `mode` says, and notes what it saw."""
+        images = self._example.expand(mode.images, *self._example.shape[1:])
+        scores = passed(self._model, images, mode, training=training)
+        self.seen.classes = scores.shape[-1]
+        self.seen.touched |= mode.touched
+        if not training:
+            mode.scored(scores)
+        return mode
+
+    def _few(self, *, training: bool) -> tuple[_Look, Sequence[object]]:
+        """Notes the shapes of a pass with a few images, and returns which layers it calls."""
+        look = _Look()
+        mode = _Probe(Seen(), self.tensors, self.tensors, self.cache, FEW, look)
+        return look, self.ran(mode, training=training).used
+
+    def _register(self, look: _Look, *, training: bool) -> None:
+        """Notes the ports, and the shapes of a pass with more images."""
+        self.ran(_Probe(self.seen, self.tensors, self.tensors, self.cache, MORE, look), training=training)
+
+
+class _MarkedPasses:
+    """Runs a network with marks, each row of them on an image of its own, and tells where they arrive."""
+
+    def __init__(self, passes: _Passes, looks: Mapping[bool, _Look], others: Mapping[int, Tensor]) -> None:
+        self._passes, self._looks, self._others = passes, looks, others
+        self._most = max(1, min(MOST_IMAGES, LARGEST * FEW // max(one.largest for one in looks.values())))
+
+    def run(self, rows: Sequence[Row]) -> dict[Key, Tensor]:
+        """Returns the channels (rows, channels) of each port that the marks of each row arrive in, in any mode."""
+        passes = -(-len(rows) // self._most)
+        images = -(-len(rows) // passes)
+        arrived: dict[Key, Tensor] = {}
+        for start in range(0, len(rows), images):
+            marks = _by_maker(rows[start : start + images], images)
+            for training, look in self._looks.items():
+                mode = _Probe(
+                    self._passes.seen, self._passes.tensors, self._others, self._passes.cache, images, look, marks
+                )
+                for key, found in self._passes.ran(mode, training=training).reached.items():
+                    if key not in arrived:
+                        arrived[key] = torch.zeros(passes * images, found.shape[1], dtype=torch.bool)
+                    arrived[key][start : start + images] |= found
+        return {key: found[: len(rows)] for key, found in arrived.items()}
+
+
+def _by_maker(rows: Sequence[Row], images: int) -> dict[Key, Tensor]:
+    """Returns the marks (images, channels) of each maker; images beyond the rows are not marked."""
+    marks: dict[Key, Tensor] = {}
+    for number, row in enumerate(rows):
+        for key, channels in row.items():
+            if key not in marks:
+                marks[key] = torch.zeros(images, len(channels), dtype=torch.bool)
+            marks[key][number] = channels
+    return marks
 
 
 _ACROSS = (torch.nn.functional.layer_norm, torch.nn.functional.group_norm, torch.nn.functional.rms_norm)
