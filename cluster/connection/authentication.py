@@ -2,7 +2,7 @@
 
 import os
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from trainables.errors import InvalidInput
 
@@ -11,13 +11,15 @@ ANSWER_SECONDS = 5.0
 # the call before it looks at the request.
 _OF_THE_HEAD = "/ray.rpc.InternalKVGcsService/InternalKVExists"
 _OF_THE_CLIENT_SERVER = "/ray.rpc.RayletDriver/ClusterInfo"
+_DIRECTLY = build_opener(ProxyHandler({}))  # a proxy of the environment leads out of the cluster, not around in it
 
 
 def is_open(address: str, *, timeout: float = ANSWER_SECONDS) -> bool:
     """Returns whether the head answers a caller without a token; if so, anybody who reaches it can run code there.
 
     The call does not use Ray's own client, so that neither this process's RAY_AUTH_MODE nor its token plays a part. No
-    Ray session is needed, and one that exists is not touched. TLS is used where RAY_USE_TLS asks for it.
+    Ray session is needed, and one that exists is not touched. TLS is used where RAY_USE_TLS asks for it. As in Ray's
+    own calls, the environment's http_proxy is not used unless RAY_grpc_enable_http_proxy asks for it.
 
     Args:
         address: as given to Ray: `host:port` of the head, `ray://host:port` of its client server, or `auto`.
@@ -64,7 +66,7 @@ def dashboard() -> tuple[str | None, bool | None]:
         return None, None
     address = str(address).removeprefix("http://")
     try:
-        with urlopen(f"http://{address}/nodes?view=summary", timeout=ANSWER_SECONDS):
+        with _DIRECTLY.open(f"http://{address}/nodes?view=summary", timeout=ANSWER_SECONDS):
             return address, True
     except HTTPError as error:
         return address, error.code not in (401, 403)
@@ -90,10 +92,11 @@ def _target(address: str) -> tuple[str, str]:
 def _channel(target: str):  # type: ignore[no-untyped-def]  # grpc ships no types
     """Opens a plain gRPC channel; Ray's own channel has interceptors that would add a token."""
     import grpc
+    from ray._private.ray_constants import GLOBAL_GRPC_OPTIONS
 
     if not uses_tls():
-        return grpc.insecure_channel(target)
+        return grpc.insecure_channel(target, options=GLOBAL_GRPC_OPTIONS)
     from ray._common.tls_utils import load_certs_from_env
 
     chain, key, authority = load_certs_from_env()
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(authority, key, chain))
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(authority, key, chain), options=GLOBAL_GRPC_OPTIONS)

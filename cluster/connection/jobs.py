@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cluster.connection.runtime_env import runtime_env
 from trainables.errors import InvalidInput, MachineFault, TemperError, first_line
@@ -36,6 +38,7 @@ class Jobs:
 
         if not address.startswith(("http://", "https://")):
             raise InvalidInput(f"--address {address}: expected the dashboard of a cluster, http://host:8265")
+        _reach_this_machine_directly(address)
         try:
             self._client = JobSubmissionClient(address)
         except ray.exceptions.AuthenticationError:
@@ -157,6 +160,14 @@ class Jobs:
             if isinstance(error, RuntimeError) and NO_SUCH_JOB in str(error):
                 raise InvalidInput(f"{name}: no such job at {self._address} ({_last_line(error)})") from None
             raise MachineFault(f"{self._address}: tells nothing of job {name} ({_last_line(error)})") from None
+
+
+def _reach_this_machine_directly(address: str) -> None:
+    """Takes a loopback address, at which a tunnel to the head ends, out of what the environment's proxy is for."""
+    host = urlsplit(address).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        without = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [without, host]))
 
 
 def _of_series(name: str, number: int) -> str:
