@@ -12,6 +12,10 @@ from pathlib import Path, PurePosixPath
 
 GROUPS = "sys/fs/cgroup"
 ROOT = Path("/")
+_FILES = {  # of a group: its limit, its usage, and in memory.stat what can be dropped
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def memory_limit(root: Path = ROOT) -> int:
@@ -31,28 +35,36 @@ def group_limits(root: Path = ROOT) -> list[tuple[int, int]]:
     limit are left out; on a system without control groups, the list is empty.
     """
     found = []
-    for place, limit, used, dropped in _groups(root):
+    for place, version in group_folders("memory", root):
+        limit, used, dropped = _FILES[version]
         with suppress(OSError, ValueError):  # no such group, or `max`: no limit
             most = int((place / limit).read_text())
             found.append((most, max(0, int((place / used).read_text()) - _entry(place / "memory.stat", dropped))))
     return found
 
 
-def _groups(root: Path) -> Iterator[tuple[Path, str, str, str]]:
-    """Yields the folder of each group and its files for the limit, the usage and, in memory.stat, what can be dropped.
+def group_folders(controller: str, root: Path) -> Iterator[tuple[Path, int]]:
+    """Yields the folder of each control group that limits this process, and the version of its control groups.
 
     Those of version 2 lie below sys/fs/cgroup, or below unified/ where version 1 is used beside it.
+
+    Args:
+        controller: what the groups limit, by the name of version 1: `memory` or `cpu`.
+        root: the folder that has proc/ and sys/, for tests.
     """
-    inside = {"": PurePosixPath("/"), "memory": PurePosixPath("/")}  # the group's path by its controller; "": version 2
+    inside = {
+        "": PurePosixPath("/"),
+        controller: PurePosixPath("/"),
+    }  # the group's path by its controller; "": version 2
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             inside.update({name: PurePosixPath(path) for name in controllers.split(",") if name in inside})
     for top in ("", "unified"):
         for place in _upwards(root / GROUPS / top, inside[""]):
-            yield place, "memory.max", "memory.current", "inactive_file"
-    for place in _upwards(root / GROUPS / "memory", inside["memory"]):
-        yield place, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+            yield place, 2
+    for place in _upwards(root / GROUPS / controller, inside[controller]):
+        yield place, 1
 
 
 def _upwards(top: Path, path: PurePosixPath) -> Iterator[Path]:

@@ -18,6 +18,9 @@ PACKAGES = ("analysis", "cluster", "search", "trainables")
 LOCK = "requirements.lock"
 # Ray leaves out what ignore files name, in whatever folder they lie: what is to be sent would be missing there.
 _NOT_SENT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".gitignore", ".rayignore")
+# Where OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY is set, as on many Slurm clusters, each process that imports
+# PyTorch binds itself to the first of its CPUs: all trials of a node would share that one.
+UNBOUND = {"OMP_PROC_BIND": "false"}
 COMMIT = "TEMPER_GIT_COMMIT"  # holds the commit, and `dirty` after it if files differ, since .git is not sent along
 
 
@@ -62,7 +65,7 @@ def runtime_env(beside: Mapping[str, Path | bytes] | None = None) -> Iterator[di
             else:
                 shutil.copy(what, theirs / name)
         told = {TRUSTED: os.environ[TRUSTED]} if TRUSTED in os.environ else {}
-        told |= {WORKING_FOLDER: SHIPPED} if beside else {}
+        told |= UNBOUND | ({WORKING_FOLDER: SHIPPED} if beside else {})
         yield {"working_dir": str(folder), "env_vars": {COMMIT: " ".join(commit()), **told}}
 
 

@@ -15,8 +15,9 @@ from typing import Any
 from cluster.connection.authentication import is_open, uses_tls
 from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.ray_watch import watched
-from cluster.connection.runtime_env import runtime_env, shielded
+from cluster.connection.runtime_env import UNBOUND, runtime_env, shielded
 from cluster.connection.session_folder import session_folder
+from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput, MachineFault, first_line
 from trainables.memory_limit import memory_limit
 
@@ -85,6 +86,7 @@ def prepare_environment(address: str | None, *, allow_unauthenticated: bool = Fa
                 os.environ["RAY_AUTH_MODE"] = "disabled"
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ.update(UNBOUND)
     if address is None:
         for name in _OF_ANOTHER_CLUSTER:
             os.environ.pop(name, None)
@@ -147,7 +149,7 @@ def session(
     Args:
         target: the cluster to join; where it has no address, a local session is started in a temporary folder of its
             own, and ends with the context.
-        cpus: logical CPUs of the local session; None: as many as this machine has.
+        cpus: logical CPUs of the local session; None: as many as this process may use.
         beside: files or folders that a cluster's workers are given beside Temper's own code.
         searches: whether Ray Tune is run. It cannot be by Ray Client, which would send it to the head without the
             files and signals of this process.
@@ -214,7 +216,7 @@ def _start(folder: Path, cpus: int | None) -> None:
             with INTERRUPTS.exits():
                 ray.init(
                     address="local",
-                    num_cpus=cpus,
+                    num_cpus=cpus or usable_cpus(),
                     object_store_memory=_object_store(),
                     include_dashboard=False,
                     log_to_driver=False,

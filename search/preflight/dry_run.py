@@ -1,13 +1,12 @@
 """Says in words what a study would run (`temper search --dry-run`); nothing is started or written."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
 
 from search.preflight.network_check import NOT_TRIED, check_studys_network
-from search.preflight.study_check import check_resources_here, check_study
+from search.preflight.study_check import check_resources_here, check_study, cpus_here
 from search.preflight.workload import Work, workload
 from search.recipes.finite_space import planned_proposals
 from search.recipes.fixed import FixedRecipes
@@ -15,6 +14,7 @@ from search.samplers.sampler import considers_compute
 from search.study.space import BASE
 from search.study.study import Study
 from trainables.compute.flops import uncounted_shares
+from trainables.cpu_limit import usable_cpus
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import CPU
@@ -163,7 +163,7 @@ def _where(study: Study) -> str:
         lines.append("gpu: auto: a whole GPU here; a search measures how many trials fit on one")
     if any(one.gpu or one.labels for one in placements.values()):
         return "\n".join([*lines, "as many at once as the cluster has room for"])
-    here = (os.cpu_count() or 1) // common.cpu
+    here = usable_cpus() // common.cpu
     at_once = here if resources.max_concurrent is None else min(here, resources.max_concurrent)
-    lines[0] += f": {at_once} at once on this machine's {os.cpu_count()} CPUs; `temper doctor` estimates the hours"
+    lines[0] += f": {at_once} at once on {cpus_here()} CPUs; `temper doctor` estimates the hours"
     return "\n".join(lines)

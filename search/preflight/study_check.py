@@ -11,6 +11,7 @@ from search.remote.user_modules import files_to_ship
 from search.study.study import Study
 from search.study.user_functions import carry_out, check_importable
 from trainables.attacks.config import PGD, Perturbation, UserAttack
+from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput
 
 DEVICES, GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg", "kfd", "dri/render*", "accel*")  # dxg: WSL; kfd: AMD
@@ -68,24 +69,31 @@ def _never_reached(study: Study) -> list[str]:
 
 
 def check_resources_here(study: Study) -> None:
-    """Check that a trial of every role fits on this machine, for a search that joins no cluster.
+    """Check that a trial of every role fits into what this machine gives, for a search that joins no cluster.
 
     How many GPUs it has, and of which type, is left to Ray; that it has none is known here. `resources.pending` does
     not matter: nothing brings a machine of its own further nodes.
 
     Raises:
-        InvalidInput: this machine has fewer CPUs, or no GPU; it names the role and what can be done.
+        InvalidInput: this machine has, or lets this process use, fewer CPUs, or has no GPU; it names the role and what
+            can be done.
     """
-    cpus, gpus = os.cpu_count() or 1, _has_gpus()
+    cpus, gpus = usable_cpus(), _has_gpus()
     problems = []
     for role, placement in study.resources.placements().items():
         if placement.cpu > cpus:
-            got = f"got {placement.cpu} CPUs a trial, expected at most this machine's {cpus}"
+            got = f"got {placement.cpu} CPUs a trial, expected at most {cpus_here()}"
             problems.append(f"{_key(study, role, 'cpu')}: {got}; {ELSEWHERE}")
         if placement.gpu and not gpus:
             problems.append(f"{_key(study, role, 'gpu')}: this machine has no GPU, expected 0; {ELSEWHERE}")
     if problems:
         raise InvalidInput(*dict.fromkeys(problems))
+
+
+def cpus_here() -> str:
+    """Say how many CPUs of this machine trials may use, and how many it has where that is more."""
+    usable, every = usable_cpus(), os.cpu_count() or 1
+    return f"this machine's {every}" if usable >= every else f"the {usable} of this machine's {every} that may be used"
 
 
 def _has_gpus() -> bool:

@@ -12,6 +12,7 @@ import ray
 
 from cluster.connection import session as module
 from cluster.connection.jobs import Jobs
+from cluster.connection.runtime_env import runtime_env
 from cluster.connection.session import Target, prepare_environment, require_free_ray, session
 from trainables.errors import InvalidInput, MachineFault
 
@@ -37,6 +38,26 @@ def test_a_local_session_heeds_no_variable_of_another_cluster(monkeypatch: pytes
     prepare_environment(None)
     assert not OTHERS.keys() & os.environ.keys()
     assert os.environ.get(NICENESS) == "0"  # Ray adds it to the niceness of the process that starts it
+
+
+def test_trials_are_not_bound_to_the_first_cpu_of_their_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", NICENESS):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # restored afterwards
+    for address in (None, "other:6379"):
+        monkeypatch.setenv("OMP_PROC_BIND", "close")
+        prepare_environment(address)
+        assert os.environ["OMP_PROC_BIND"] == "false"
+    with runtime_env() as sent:
+        assert sent["env_vars"]["OMP_PROC_BIND"] == "false"
+
+
+def test_a_local_session_has_the_cpus_that_it_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(ray, "init", lambda **options: asked.append(options["num_cpus"]))
+    monkeypatch.setattr(module, "usable_cpus", lambda: 3)
+    for cpus in (None, 2):
+        module._start(tmp_path, cpus)
+    assert asked == [3, 2]
 
 
 def test_a_notebook_that_uses_ray_already_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,11 @@ def test_a_shipment_is_this_checkout_without_runs_or_environment(tmp_path: Path)
         assert (folder / "search" / "study" / "shipped" / "digits.yaml").exists()
         assert not list(folder.rglob("__pycache__"))
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 5e6
-        assert environment["env_vars"] == {COMMIT: " ".join(commit()), WORKING_FOLDER: SHIPPED}
+        assert environment["env_vars"] == {
+            COMMIT: " ".join(commit()),
+            WORKING_FOLDER: SHIPPED,
+            "OMP_PROC_BIND": "false",
+        }
     assert not folder.exists()
 
 

@@ -50,6 +50,7 @@ def test_first_proposals_that_no_trial_is_left_for_are_said() -> None:
 
 def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(study_check, "usable_cpus", lambda: 4)
     check_resources_here(study("resources.cpu=4"))
     with pytest.raises(InvalidInput, match=r"^resources.cpu: got 5 CPUs a trial, expected at most this machine's 4"):
         check_resources_here(study("resources.cpu=5"))
@@ -57,6 +58,9 @@ def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest
         check_resources_here(study("resources.roles={baseline: {cpu: 8}}"))
     with pytest.raises(InvalidInput, match=r"^resources.cpu: got 64 CPUs"):
         check_resources_here(study("resources={cpu: 64, pending: 1}"))  # no autoscaler brings nodes to a machine alone
+    monkeypatch.setattr(study_check, "usable_cpus", lambda: 2)  # by taskset, Slurm or a container
+    with pytest.raises(InvalidInput, match="expected at most the 2 of this machine's 4 that may be used"):
+        check_resources_here(study("resources.cpu=4"))
 
 
 def test_a_gpu_is_refused_where_there_is_no_sign_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
