@@ -136,7 +136,8 @@ def read_yaml(text: str | bytes, where: str, *, resolved: bool = False) -> Any:
             raise InvalidInput(*(f"{where}: {one}" for one in twice))
         return _apart(yaml.load(text, Loader=loader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+        told = re.sub(r' in "<(byte|unicode) string>",', " in", " ".join(str(error).split()))
+        raise InvalidInput(f"{where}: not YAML: {told}") from None
     except RecursionError:
         raise InvalidInput(f"{where}: not YAML: nested too deeply") from None
     except ValueError as error:  # a scalar looks like a date or a number, but is none
@@ -202,16 +203,11 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     expected = context["expected"] if kind == "literal_error" else _described(owners, location)
     if kind == "missing":
         return f"{path}: missing" + (f", expected {expected}" if expected else "")
-    expected = expected or _expected(kind, context, problem["msg"]) + _as_group(got, inside)
+    expected = (expected or _expected(kind, context, problem["msg"])) + _how_to_write(got, inside)
     return f"{path or 'top level'}: got {_SHORT.repr(got)}, expected {expected}"
 
 
-_BOUNDS = {
-    "greater_than": "> {gt}",
-    "greater_than_equal": ">= {ge}",
-    "less_than": "< {lt}",
-    "less_than_equal": "<= {le}",
-}
+_BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
 _TYPES = {
     "int": "a whole number",
     "float": "a number",
@@ -226,14 +222,16 @@ _TYPES = {
 
 def _expected(kind: str, context: dict[str, Any], message: str) -> str:
     if kind in _BOUNDS:
-        return "a number " + _BOUNDS[kind].format(**context)
+        return f"a number {_BOUNDS[kind]} {next(iter(context.values()))}"
     if kind == "too_short":
         return f"at least {context['min_length']} in the list"
     return _TYPES.get(kind.split("_")[0], message[:1].lower() + message[1:])
 
 
-def _as_group(got: Any, groups: Sequence[type[BaseModel]]) -> str:
-    """Returns how to write a word that stands where a group of keys with a kind belongs, else an empty text."""
+def _how_to_write(got: Any, groups: Sequence[type[BaseModel]]) -> str:
+    """Returns how to write a fraction, or a word where a group of keys with a kind belongs; else an empty text."""
+    if isinstance(got, str) and (fraction := re.fullmatch(r"(\d+) */ *([1-9]\d*)", got)):
+        return f"; {got} is {int(fraction[1]) / int(fraction[2]):.5g}"
     has_kind = isinstance(got, str) and any("kind" in group.model_fields for group in groups)
     return f", such as {{kind: {_SHORT.repr(got)[1:-1]}}}" if has_kind else ""
 
@@ -243,8 +241,7 @@ def _resolve(
 ) -> tuple[str, list[type[BaseModel]], list[type[BaseModel]]]:
     """Returns the path of a key as the user wrote it, the models that its last key belongs to, and those that it holds.
 
-    In the path of a union's member, pydantic adds a tag that the user did not write: the value of the field that tells
-    the members apart, or the name of the class. It is left out here.
+    Left out is a tag that pydantic adds for a union's member: the value that tells it apart, or the name of its class.
     """
     path: list[str] = []
     owners, inner = [model], [model]
@@ -279,8 +276,15 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _described(owners: list[type[BaseModel]], location: tuple[int | str, ...]) -> str | None:
     """Returns the description of the field at `location`, None where it has none."""
-    fields = [owner.model_fields.get(str(location[-1])) for owner in owners] if location else []
-    return next((field.description for field in fields if field and field.description), None)
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    told = [owner.model_fields[key] for owner in owners if key in owner.model_fields]
+    told = told if location[-1:] == (key,) else [item for field in told for item in _items(field.annotation)]
+    return next((one.description for one in told if one.description), None)
+
+
+def _items(annotation: Any) -> list[FieldInfo]:
+    """Returns what is said of the items of a list, in an annotation such as `tuple[Share, ...] | None`."""
+    return [one for part in get_args(annotation) for one in ([part] if isinstance(part, FieldInfo) else _items(part))]
 
 
 def as_list(given: Any) -> Any:

@@ -19,11 +19,11 @@ from trainables.user_modules import imported, spec_of, user_folders
 from trainables.user_source import OURS, imported_names, is_installed, modules_beside, place_of, source_of
 
 
-def known(name: str, names: tuple[str, ...]) -> str:
-    """Checks that a name is one of `names`, or has the form `module:function`; raises ValueError if not."""
+def known(name: str, names: tuple[str, ...], hint: str = "") -> str:
+    """Checks that a name is one of `names`, or has the form `module:function`; raises ValueError with a hint if not."""
     if name not in names and not is_reference(name):
-        hint = ", a module's name in Python's letters, digits and _" if ":" in name else ""
-        raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function{hint}")
+        form = ", a module's name in Python's letters, digits and _" if ":" in name else ""
+        raise ValueError(f"got {name!r}, expected {', '.join(names)} or module:function{form}{hint}")
     return name
 
 

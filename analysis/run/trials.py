@@ -1,5 +1,6 @@
 """Reads a run directory back: run.json, and of each trial its recipe, how it ended, and its learning curve."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -152,11 +153,23 @@ def read_info(folder: Folder) -> dict[str, Any]:
     try:
         info = dict(folder.read_json("run.json"))
     except (OSError, ValueError, TypeError) as error:
-        raise InvalidInput(f"{folder}: no readable run.json in it, expected the directory of a run") from error
+        told = f"{folder}: no readable run.json in it, expected the directory of a run"
+        raise InvalidInput(f"{told}{_runs_nearby(folder)}") from error
     if folder.exists(FETCHED):
         raise InvalidInput(f"{folder}: holds what `temper fetch` brought, report and frontier; {_elsewhere(folder)}")
     check_format(info, f"{folder}/run.json")
     return info
+
+
+def _runs_nearby(folder: Folder) -> str:
+    """Return which runs were probably meant by a local folder that holds none: those in it, or those called so."""
+    place = folder.local
+    if place is None:
+        return ""
+    inside = sorted((path.parent for path in place.glob("*/run.json")), key=str) if place.is_dir() else []
+    called_so = [path.parent for path in place.parent.glob(f"*/{place.name}/run.json")] if place.name else []
+    near = [str(path) if os.path.isabs(folder.uri) else os.path.relpath(path) for path in inside or called_so]
+    return f", such as {' or '.join(near[:2])}" if near else ""
 
 
 def _elsewhere(folder: Folder) -> str:

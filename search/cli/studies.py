@@ -96,21 +96,25 @@ def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) 
         if as_json:
             click.echo(json.dumps({"valid": False, "problems": error.problems}, indent=1, ensure_ascii=False))
         raise
+    counts = ((len(loaded.baselines), "baseline"), (proposals, "proposal"))
     if as_json:
         found = {"valid": True, "baselines": len(loaded.baselines), "proposals": proposals, "notes": notes}
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{study}: valid ({len(loaded.baselines)} baselines, {proposals} proposals)")
+    counted = [f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts]
+    click.echo(f"{study}: valid ({', '.join(counted)})")
 
 
 def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> None:
     """Check whether this machine could run a study, and the network if `tries`."""
-    from search.preflight.study_check import check_resources_here, oddities
+    from search.preflight.study_check import absent_folders, check_resources_here, oddities
 
     try:
         check_resources_here(study)
     except InvalidInput as error:
         say(f"note: {error}")  # the study may be for a cluster
+    for absent in absent_folders(study):
+        say(f"note: {absent}")
     if tries:
         from search.preflight.network_check import check_studys_network
         from trainables.data.splits import load_splits

@@ -140,6 +140,9 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     folder = user_path(wanted.model, "MODEL")
     if (folder / RECIPE).is_file():
         return _bundled(wanted, folder, say)
+    if _is_run(wanted.model):
+        names = [one.name or one.id for one in read_run(Folder(wanted.model)).trials if one.metrics] or ["ID"]
+        raise InvalidInput(f"{wanted.model}: is a run, expected {wanted.model}:{names[-1]} or another of its networks")
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "

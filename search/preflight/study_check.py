@@ -13,6 +13,7 @@ from search.study.user_functions import carry_out, check_importable
 from trainables.attacks.config import PGD, Perturbation, UserAttack
 from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput
+from trainables.storage import user_path
 
 DEVICES, GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg", "kfd", "dri/render*", "accel*")  # dxg: WSL; kfd: AMD
 ELSEWHERE = "a cluster with more is joined by --address or `temper submit`"
@@ -66,6 +67,16 @@ def _never_reached(study: Study) -> list[str]:
     if wanted <= allowed:
         return []
     return [f"first lists {wanted} proposals, of which budget.trials lets {allowed} run"]
+
+
+def absent_folders(study: Study) -> list[str]:
+    """Return a line for each folder of images that a study names and this machine has not; a cluster may have it."""
+    named = {"data": study.data, "other_data": study.other_data}
+    return [
+        f"{key}.path: {data.path}: no such folder on this machine, expected one with train/ and test/"
+        for key, data in named.items()
+        if data is not None and data.path is not None and not user_path(data.path, f"{key}.path").is_dir()
+    ]
 
 
 def check_resources_here(study: Study) -> None:

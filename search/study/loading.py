@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,21 @@ def _read(study: str) -> dict[str, Any]:
     try:
         data = read_yaml(shipped().get(study, Path(study)).read_bytes(), study)
     except OSError as error:
-        reason = "no such study" if isinstance(error, FileNotFoundError) else error.strerror
+        reason = f"no such study{_meant(study)}" if isinstance(error, FileNotFoundError) else error.strerror
         raise InvalidInput(f"{study}: {reason}; expected a YAML file or one of: {', '.join(shipped())}") from None
+    if data is None:
+        raise InvalidInput(f"{study}: is empty, expected the keys of a study")
     if not isinstance(data, dict):
         raise InvalidInput(f"{study}: got {type(data).__name__}, expected the keys of a study")
     return data
+
+
+def _meant(study: str) -> str:
+    """Return what was probably meant by a name of no study: a shipped one, or a YAML file where it would lie."""
+    beside = Path(study).parent
+    files = {str(path) for path in beside.iterdir() if path.suffix in (".yaml", ".yml")} if beside.is_dir() else ()
+    close = get_close_matches(study, [*shipped(), *files], n=1, cutoff=0.75)
+    return f", did you mean {close[0]}?" if close else ""
 
 
 def _check_steps(study: Study) -> None:

@@ -27,7 +27,8 @@ class DataSet(Frozen):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return known(name, DATA_SETS)
+        hint = f"; a folder of images is name: image_folder with path: {name}" if "/" in name else ""
+        return known(name, DATA_SETS, hint)
 
     @model_validator(mode="after")
     def _has_its_folder(self) -> Self:

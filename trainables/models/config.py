@@ -39,7 +39,7 @@ class Network(Frozen):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        return name if name.startswith(TORCHVISION) else known(name, NETWORKS)
+        return name if name.startswith(TORCHVISION) else known(name, NETWORKS, f"; torchvision's as {TORCHVISION}NAME")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.run.trials import read_info
 from search.evaluating.evaluate import Result, evaluate
 from search.evaluating.subjects import Wanted, find
 from search.evaluating.words import as_json, table
-from tests.support.run_directories import INFO
+from tests.support.run_directories import INFO, worked_example
 from trainables.checkpoints.deployed_model import DeployedModel
 from trainables.compression.compressor import Compressors
 from trainables.data.config import Data
@@ -132,6 +133,18 @@ def test_paths_that_cannot_be_are_refused_by_what_they_were_given_as() -> None:
         find(Wanted(model="small", data="~nobody-of-that-name/x", weights="w"), print)
     with pytest.raises(InvalidInput, match=r"^pretrained\.path: got ~nobody-of-that-name/x, of which"):
         find(Wanted(model="small", data="digits", weights="~nobody-of-that-name/x"), print)
+
+
+def test_a_run_without_one_of_its_networks_is_told_how_to_name_one(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "first"
+    worked_example(run)
+    with pytest.raises(InvalidInput, match=rf"is a run, expected {run}:b or another of its networks$"):
+        find(Wanted(model=str(run)), print)
+    for given in (tmp_path / "runs", tmp_path / "first"):
+        with pytest.raises(InvalidInput, match=rf"no readable run.json in it, expected .* such as {run}$"):
+            read_info(Folder(str(given)))
+    with pytest.raises(InvalidInput, match=r"expected the directory of a run$"):
+        read_info(Folder(str(tmp_path / "elsewhere" / "second")))
 
 
 def test_an_image_folder_needs_its_size(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.preflight import study_check
-from search.preflight.study_check import check_resources_here, check_study, oddities
+from search.preflight.study_check import absent_folders, check_resources_here, check_study, oddities
 from search.study.loading import load, shipped
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -30,6 +30,13 @@ def test_every_name_that_cannot_be_had_is_told_at_once() -> None:
         check_study(study("model.name=torchvision:resnet999"))
     with pytest.raises(InvalidInput, match=r"^model: got depth 17 of a wide_resnet, expected 6 n \+ 4"):
         study("model={name: wide_resnet, depth: 17}")
+
+
+def test_a_folder_of_images_that_is_not_here_is_said_since_a_cluster_may_have_it(tmp_path: Path) -> None:
+    folder = "data={name: image_folder, image_size: 32, validation_size: 100, path: '%s'}"
+    assert absent_folders(study(folder % tmp_path)) == []
+    said = f"data.path: {tmp_path}/no: no such folder on this machine, expected one with train/ and test/"
+    assert absent_folders(study(folder % (tmp_path / "no"))) == [said]
 
 
 def test_training_for_another_norm_than_the_scored_one_is_said() -> None:

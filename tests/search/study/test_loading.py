@@ -1,5 +1,7 @@
 """Shipped studies are valid, and all that is wrong with a study is told at once."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +30,8 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     assert sorted(caught.value.problems) == [
         "baselines.0.perturbation.stps: unknown key, did you mean steps?",
         "budget.trails: unknown key, did you mean trials?",
-        "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function",
+        "model.name: got 'resnet', expected small, eight_layer, resnet18, wide_resnet or module:function; "
+        "torchvision's as torchvision:NAME",
         "seed: got 'x', expected a whole number from 0 to 9223372036854775807",
         "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
         "space.schedule.epochs: got low 50 above high 40, expected low <= high",
@@ -36,6 +39,32 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     ]
     with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
         load("digits", ["reference=foo"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("threat_model.epsilon=8/255", "threat_model.epsilon: got '8/255', expected a number; 8/255 is 0.031373"),
+        ("listeners=[mlflow]", "listeners.0: got 'mlflow', expected module:function"),
+        ("data.name=./photos", "a folder of images is name: image_folder with path: ./photos"),
+        ("seed=[", "not YAML: while parsing a flow node expected the node content, but found '<stream end>' in line 1"),
+    ],
+)
+def test_a_common_mistake_is_told_with_what_to_write(setting: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(words)):
+        load("digits", [setting])
+
+
+def test_a_studys_name_with_a_typo_is_told_with_what_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text("")
+    for given, words in {
+        "digit": "no such study, did you mean digits?; expected a YAML file or one of",
+        str(tmp_path / "odd.yml"): f"no such study, did you mean {tmp_path}/odd.yaml?",
+        str(tmp_path / "nowhere" / "x.yaml"): "no such study; expected a YAML file",
+        str(tmp_path / "odd.yaml"): "odd.yaml: is empty, expected the keys of a study",
+    }.items():
+        with pytest.raises(InvalidInput, match=re.escape(words)):
+            load(given)
 
 
 FAST = "{name: pgd_at_20, perturbation: {kind: fgsm, epsilon: 0.1}, schedule: {epochs: 1, learning_rate: 1}}"
