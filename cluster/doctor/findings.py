@@ -7,8 +7,11 @@ from ipaddress import ip_address
 from cluster.doctor.node_report import Report
 from cluster.doctor.shared_storage import Unshared
 
+FILE_SECONDS = 0.2  # a file of the storage, of which a trial writes several after each epoch
 CLOCK_SECONDS = 1.0  # with a larger difference, times in the record no longer say in which order things happened
 FREE_MEMORY = 1_000_000_000  # bytes that the imports of one trial take
+FULL = 0.95  # of the disk of Ray's files, from which on Ray writes no more objects there
+FILES, FILES_A_CPU = 100, 4  # that Ray's process on a node has open: 58 and 3 for each worker (Ray 2.60.0)
 FREE_SHARE_OF_GPU = 0.5  # where less of the card's memory is free, another process computes on the card
 WHOLE = "the cluster"
 
@@ -51,6 +54,7 @@ def findings(
     nodes: Sequence[Report],
     silent: Mapping[str, str],
     unshared: Sequence[Unshared],
+    undelivered: Mapping[str, str],
     access: Access,
     *,
     gpu: float = 0.0,
@@ -62,6 +66,7 @@ def findings(
         nodes: the nodes' reports.
         silent: name of each node that gave no report, to the reason.
         unshared: nodes that do not share the storage.
+        undelivered: name of each node that does not exchange objects with the driver's, to what went wrong.
         access: whether the cluster lets callers in without a token.
         gpu: share of a GPU that a trial wants; 0: trials use none, and cards are not examined.
     """
@@ -73,7 +78,7 @@ def findings(
     for node in nodes:
         found += _of_versions(driver, node)
         found += _of_source(driver, node)
-        found += _of_devices(node, gpu)
+        found += _of_devices(node, gpu) + _of_limits(node)
         if node.free_memory is not None and node.free_memory < FREE_MEMORY:
             found.append(
                 Finding(
@@ -93,6 +98,15 @@ def findings(
             )
     without = {node.name for node in nodes if node.code is None}
     found += [
+        Finding(
+            name,
+            f"Ray's objects do not pass between it and the driver's node ({why})",
+            "let all nodes reach each other on all ports, or start Ray with --object-manager-port and open that too",
+        )
+        for name, why in undelivered.items()
+        if name not in {*silent, *without}
+    ]
+    found += [
         Finding(one.node, one.problem, "give --storage a shared absolute path, or a URI (s3://…, gs://…)")
         for one in unshared
         if one.node not in without  # without Temper the storage could not be tried there, so nothing is known of it
@@ -100,20 +114,35 @@ def findings(
     return tuple(found)
 
 
-def slowed(driver: Report, nodes: Sequence[Report]) -> list[str]:
-    """Returns a line for each node whose workers get less of its CPUs than they could: no fault, but worth knowing.
+def slowed(driver: Report, nodes: Sequence[Report], a_file: Mapping[str, float] | None = None) -> list[str]:
+    """Returns a line for whatever makes a node's trials slower than they could be: no fault, but worth knowing.
 
     Beside two busy processes, workers at niceness 15 took seven to twelve times as long on two CPUs, at 0 a third more.
 
     Args:
         driver: this process's own report.
         nodes: the nodes' reports.
+        a_file: name of each node to the seconds that it takes to write a small file of the storage and read it back.
     """
-    lines = []
+    lines = [
+        f"{name} takes {seconds:.2f} s to write and read a small file of the storage; a trial writes several an epoch"
+        for name, seconds in (a_file or {}).items()
+        if seconds > FILE_SECONDS
+    ]
     for node in nodes:
         busy = node.load is not None and node.cpus is not None and node.load > node.cpus + 1
         if busy:
             lines.append(f"{node.name} is busy: {node.load:.1f} processes want its {node.cpus} CPUs")
+        if node.usable_cpus is not None and node.slots_cpus > node.usable_cpus:
+            lines.append(
+                f"{node.name} runs trials for {node.slots_cpus:g} CPUs on the {node.usable_cpus} that they may use "
+                f"(affinity, or a control group's quota); start Ray there with --num-cpus={node.usable_cpus}"
+            )
+        if node.shared_memory is not None and node.object_store > node.shared_memory:
+            lines.append(
+                f"{node.name} keeps Ray's objects ({node.object_store / 1e9:.1f} GB) on disk, since /dev/shm holds "
+                f"{node.shared_memory / 1e9:.2f} GB; enlarge it there, as by --shm-size of Docker"
+            )
         if node.niceness is not None and node.niceness > max(0, driver.niceness or 0):
             lines.append(
                 f"{node.name} runs trials at niceness {node.niceness}, so that other processes go first; "
@@ -178,6 +207,35 @@ def _of_source(driver: Report, node: Report) -> list[Finding]:
     return []
 
 
+def _of_limits(node: Report) -> list[Finding]:
+    found = []
+    if node.disk is not None and node.disk[2] < (1 - FULL) * node.disk[1]:
+        folder, total, free = node.disk
+        problem = f"the disk of Ray's files ({folder}) has {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+        fix = f"free some, or start Ray there with --temp-dir on another disk: beyond {FULL:.0%} it writes no objects"
+        found.append(Finding(node.name, problem, fix))
+    wanted = FILES + int(FILES_A_CPU * node.slots_cpus)
+    if node.files is not None and node.files < wanted:
+        problem = f"a process may open {node.files} files, of which Ray needs {wanted} for {node.slots_cpus:g} CPUs"
+        found.append(Finding(node.name, problem, "`ulimit -n 65536` before `ray start` there"))
+    return found
+
+
+def _of_cuda(node: Report) -> list[Finding]:
+    if node.torch_cuda == "":
+        problem, fix = "PyTorch is built without CUDA, so it computes on no GPU", "install its build for CUDA there"
+        return [Finding(node.name, problem, fix)]
+    built, served = (_major(version) for version in (node.torch_cuda, node.driver_cuda))
+    if built is None or served is None or built <= served:  # a driver serves all of a major version
+        return []
+    problem = f"PyTorch is built for CUDA {node.torch_cuda}, and the NVIDIA driver serves {node.driver_cuda} at most"
+    return [Finding(node.name, problem, f"install a newer driver there, or everywhere PyTorch for CUDA {served}")]
+
+
+def _major(version: str | None) -> int | None:
+    return int(version.partition(".")[0]) if version else None
+
+
 def _of_devices(node: Report, gpu: float) -> list[Finding]:
     if not gpu or not node.promised_gpus:
         return []
@@ -189,7 +247,7 @@ def _of_devices(node: Report, gpu: float) -> list[Finding]:
                 "install the NVIDIA driver and give the container its GPUs, or lower --num-gpus",
             )
         ]
-    return [
+    return _of_cuda(node) + [
         Finding(
             node.name,
             f"{card.name} has {card.free / 1e9:.1f} of {card.total / 1e9:.1f} GB free",

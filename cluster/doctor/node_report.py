@@ -1,8 +1,7 @@
-"""Collects a report from every node of a cluster: its versions, source, cards, free memory and clock."""
+"""Collects a report from every node of a cluster: its versions, source, cards, memory, disk, limits and clock."""
 
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cluster.doctor import machine
+from cluster.doctor.machine import (
+    cards,
+    driver_cuda,
+    free_memory,
+    open_files,
+    rays_disk,
+    shared_memory,
+    torch_cuda,
+)
 from cluster.doctor.per_node import ask_every_node, ask_nodes, label
+from trainables.cpu_limit import usable_cpus
 from trainables.errors import first_line
-from trainables.memory_limit import group_limits
 
 ROUND_TRIPS = 3
 _SHIPPED = ("trainables", "cluster")  # the packages that processes on other nodes import
@@ -45,6 +54,13 @@ class Report:
         slots_cpus: CPUs that Ray places work on.
         free_memory: bytes that new processes can have; None where that is not known.
         cpus: CPUs that the machine has; None where that is not known.
+        usable_cpus: CPUs that processes of Ray's may use there; None where that is not known.
+        files: files and connections that each of them may have open; None: as many as it likes, or not known.
+        disk: folder of Ray's files there, its disk's bytes and those that are free; None where that is not known.
+        shared_memory: bytes of /dev/shm; None where there is none.
+        object_store: bytes that Ray's object store may take.
+        torch_cuda: version of CUDA that PyTorch is built for, empty where for none; None where that is not known.
+        driver_cuda: the latest version of CUDA that NVIDIA's driver serves; None where there is no such driver.
         load: processes that ran or waited for a CPU in the last minute, on average; None where that is not known.
         niceness: niceness of Ray's workers there, 0 unless something else was asked for; None where it is not known.
         skew: seconds that the node's clock is ahead of the driver's.
@@ -61,6 +77,13 @@ class Report:
     slots_cpus: float = 0.0
     free_memory: int | None = None
     cpus: int | None = None
+    usable_cpus: int | None = None
+    files: int | None = None
+    disk: tuple[str, int, int] | None = None
+    shared_memory: int | None = None
+    object_store: float = 0.0
+    torch_cuda: str | None = None
+    driver_cuda: str | None = None
     load: float | None = None
     niceness: int | None = None
     skew: float = 0.0
@@ -89,13 +112,18 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
 
     found = find_spec("trainables")
     root = Path(found.origin).parent.parent if found is not None and found.origin else None
-    memory = free_memory()
     try:
         load: float | None = os.getloadavg()[0]
     except OSError:
         load = None
     return {
         "cpus": os.cpu_count(),
+        "usable_cpus": usable_cpus(),
+        "files": open_files(),
+        "disk": rays_disk(),
+        "shared_memory": shared_memory(),
+        "torch_cuda": torch_cuda(),
+        "driver_cuda": driver_cuda(),
         "load": load,
         "niceness": os.nice(0),
         "name": socket.gethostname(),
@@ -103,24 +131,8 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
         "source": str(root) if root else None,
         "code": source_hash(root) if root else None,
         "gpus": cards(),
-        "free_memory": memory,
+        "free_memory": free_memory(),
     }
-
-
-def free_memory(root: Path = Path("/")) -> int | None:
-    """Returns the bytes that new processes can have, of the machine or of its control groups; None where nothing tells.
-
-    Args:
-        root: the folder that has proc/ and sys/, for tests.
-    """
-    free = []
-    try:
-        lines = dict(line.split(":", 1) for line in (root / "proc/meminfo").read_text().splitlines())
-        free.append(int(lines["MemAvailable"].split()[0]) * 1024)
-    except (OSError, KeyError):
-        pass  # not Linux
-    free += [max(0, limit - used) for limit, used in group_limits(root)]
-    return min(free, default=None)
 
 
 def source_hash(root: Path) -> str:
@@ -132,25 +144,6 @@ def source_hash(root: Path) -> str:
 def read_clock() -> float:
     """Returns the seconds since the epoch by the clock of the node that it runs on."""
     return time.time()
-
-
-def cards() -> list[tuple[str, int, int]]:
-    """Returns name, bytes and free bytes of each card of this node.
-
-    They come from `nvidia-smi`, which also shows the cards that Ray has not assigned to this process. A card without
-    memory of its own, for which it says [N/A], has 0 bytes.
-    """
-    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = (line.rsplit(",", 2) for line in done.stdout.splitlines() if line.count(",") >= 2)
-    return [(name.strip(), _mebibytes(total), _mebibytes(free)) for name, total, free in rows]
-
-
-def _mebibytes(text: str) -> int:
-    return int(text) << 20 if text.strip().isdecimal() else 0
 
 
 def this_process(packages: Sequence[str]) -> Report:
@@ -170,12 +163,14 @@ def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
     import ray
     from ray import cloudpickle
 
-    module = sys.modules[__name__]
-    cloudpickle.register_pickle_by_value(module)  # so that the function also runs on a node without Temper
+    modules = (sys.modules[__name__], machine)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)  # so that the function also runs on a node without Temper
     try:
         answers, skews = ask_every_node(observe, packages), clocks()
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
     reports, silent = [], {}
     for node in ray.nodes():
         identity = node["NodeID"]
@@ -192,6 +187,7 @@ def report(packages: Sequence[str]) -> tuple[list[Report], dict[str, str]]:
             "promised_gpus": resources.get("GPU", 0.0),
             "accelerator": (node.get("Labels") or {}).get("ray.io/accelerator-type"),
             "slots_cpus": resources.get("CPU", 0.0),
+            "object_store": resources.get("object_store_memory", 0.0),
             "skew": skew[0],
             "skew_error": skew[1],
         }

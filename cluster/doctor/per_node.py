@@ -1,10 +1,12 @@
-"""Runs a function on every node of a cluster, in Ray tasks that are pinned to their nodes."""
+"""Runs a function on every node of a cluster, in Ray tasks that are pinned to their nodes; tries the way to them."""
 
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 ANSWER_SECONDS = 60.0  # long, because a new process on a busy node takes seconds to import Ray
+DELIVERY_SECONDS = 30.0
+DELIVERED = 1_000_000  # bytes; smaller objects go with the call itself, on another port
 Answer = TypeVar("Answer")
 
 
@@ -73,6 +75,28 @@ def ask_nodes(
         except (ray.exceptions.RayError, ImportError, OSError) as error:
             answers[node] = error
     return answers
+
+
+def undelivered() -> dict[str, str]:
+    """Finds the nodes that cannot fetch an object from the driver's node, or whose objects the driver cannot fetch.
+
+    Calls alone may pass where a firewall closes the ports of the object store: then every trial waits for data.
+
+    Returns:
+        Name of each such node, to what went wrong.
+    """
+    import ray
+
+    answers = ask_every_node(_return, ray.put(bytes(DELIVERED)), timeout=DELIVERY_SECONDS)
+    return {
+        label(node): str(answer) or type(answer).__name__
+        for node in ray.nodes()
+        if isinstance(answer := answers.get(node["NodeID"]), Exception)
+    }
+
+
+def _return(content: bytes) -> bytearray:
+    return bytearray(content)
 
 
 def label(node: Mapping[str, Any]) -> str:

@@ -1,8 +1,11 @@
 """Checks that every node writes to the same storage, and reads there what the other nodes wrote."""
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from shutil import disk_usage
 
 from cluster.doctor.per_node import ask_every_node, label
 from trainables.errors import InvalidInput
@@ -10,6 +13,7 @@ from trainables.storage import Folder
 
 PREFIX = ".temper-doctor-"
 DRIVER = "driver"
+TRIED, SMALL = 4, 10_000  # files that the storage is timed by, and their bytes
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,32 @@ def unshared(folder: Folder) -> tuple[Unshared, ...]:
         _clean(folder, place, existed)
 
 
+def seconds_a_file(folder: Folder) -> dict[str, float]:
+    """Returns how long each node takes to write a small file and read it back, by name; without those that cannot.
+
+    All nodes must share the folder.
+    """
+    import ray
+
+    folder = folder.anchored()
+    existed, place = folder.exists(), folder.child(PREFIX + secrets.token_hex(6))
+    try:
+        answers = ask_every_node(_seconds_a_file, place)
+    finally:
+        _clean(folder, place, existed)
+    found = {label(node): answers.get(node["NodeID"]) for node in ray.nodes()}
+    return {name: seconds for name, seconds in found.items() if isinstance(seconds, float)}
+
+
+def free_bytes(folder: Folder) -> int | None:
+    """Returns the bytes that are free where a folder is, or will be made; None where the storage is remote."""
+    if folder.local is None:
+        return None
+    with suppress(OSError):
+        return disk_usage(next(one for one in (folder.local, *folder.local.parents) if one.exists())).free
+    return None
+
+
 def judge(
     names: Mapping[str, str],
     written: Mapping[str, str | Exception],
@@ -130,6 +160,14 @@ def _write(place: Folder, name: str) -> str:
     except (OSError, InvalidInput) as error:
         return f"{error}"
     return name
+
+
+def _seconds_a_file(place: Folder) -> float:
+    name, began = secrets.token_hex(6), time.perf_counter()
+    for number in range(TRIED):
+        place.write(f"{name}-{number}", bytes(SMALL))
+        place.read(f"{name}-{number}")
+    return (time.perf_counter() - began) / TRIED
 
 
 def _read(place: Folder, names: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ from cluster.connection.authentication import dashboard, is_open
 from cluster.connection.session import Target, session
 from cluster.doctor.findings import Access, Finding, findings, is_public, slowed
 from cluster.doctor.node_report import Gpu, Report, report, this_process
-from cluster.doctor.shared_storage import unshared
+from cluster.doctor.per_node import undelivered
+from cluster.doctor.shared_storage import free_bytes, seconds_a_file, unshared
 from search.preflight.estimate import Estimate, Slots, estimate
 from search.preflight.network_check import NOT_TRIED, check_studys_network
 from search.preflight.timing import measured_slots
@@ -94,15 +95,17 @@ def examine(
         nodes, silent = report(PACKAGES)
         access = _access(address)
         apart = unshared(Folder(storage))
+        a_file = {} if apart else seconds_a_file(Folder(storage))
         say(table(nodes))
-        say(_in_words(access, nodes, storage, len(apart)))
-        for line in slowed(this_process(PACKAGES), nodes):
+        say(_in_words(access, nodes, storage, len(apart), max(a_file.values(), default=None)))
+        for line in slowed(this_process(PACKAGES), nodes, a_file):
             say(f"slower     {line}")
         found = findings(
             this_process(PACKAGES),
             nodes,
             silent,
             apart,
+            undelivered(),
             access,
             gpu=study.resources.of("proposed").gpu if study else 0.0,
         )
@@ -152,12 +155,15 @@ def _card(card: Gpu) -> str:
     return f"{card.name}{of}"
 
 
-def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int) -> str:
+def _in_words(access: Access, nodes: Sequence[Report], storage: str, apart: int, a_file: float | None) -> str:
     listens = "none"
     if access.dashboard is not None:
         reach = "beyond the head" if is_public(access.dashboard) else "on the head alone"
         listens = f"{access.dashboard}, {reach}" + (", wants a token" if access.dashboard_open is False else "")
     shared = f"not shared by {apart} of {len(nodes)}" if apart else "written by each node and read by the others"
+    shared += "" if a_file is None else f", {1e3 * a_file:.2g} ms a file"
+    free = free_bytes(Folder(storage))
+    shared += "" if free is None else f", {free / 1e9:.0f} GB free"
     return "\n".join(
         [
             f"source     {', '.join(sorted({str(node.source) for node in nodes}))}",

@@ -16,9 +16,10 @@ import ray
 from ray.exceptions import RayTaskError
 
 import trainables
-from cluster.doctor import node_report
+from cluster.doctor import machine, node_report
 from cluster.doctor.findings import CLOCK_SECONDS, Access, findings, is_public, slowed
-from cluster.doctor.node_report import Gpu, Report, free_memory, source_hash
+from cluster.doctor.machine import free_memory
+from cluster.doctor.node_report import Gpu, Report, source_hash
 from cluster.doctor.shared_storage import DRIVER, Unshared, judge
 from search.preflight.doctor import table
 from tests.support.checkout import ROOT, importable
@@ -33,7 +34,7 @@ CLOSED = Access(False, "127.0.0.1:8265", False)
 
 
 def problems(node: Report, access: Access = CLOSED, gpu: float = 0.0) -> list[tuple[str, str]]:
-    found = findings(DRIVERS, [SOUND, node], {}, (), access, gpu=gpu)
+    found = findings(DRIVERS, [SOUND, node], {}, (), {}, access, gpu=gpu)
     assert all(one.fix for one in found)
     return [(one.node, one.problem) for one in found]
 
@@ -103,7 +104,7 @@ def test_a_card_without_memory_of_its_own_is_no_finding(monkeypatch: pytest.Monk
     said = "NVIDIA GB10, [N/A], [N/A]\nNVIDIA H100, 81559, 81000\n"
     done = subprocess.CompletedProcess([], 0, said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
-    assert node_report.cards() == [("NVIDIA GB10", 0, 0), ("NVIDIA H100", 81559 << 20, 81000 << 20)]
+    assert machine.cards() == [("NVIDIA GB10", 0, 0), ("NVIDIA H100", 81559 << 20, 81000 << 20)]
     shared = replace(SOUND, promised_gpus=1.0, gpus=(Gpu("NVIDIA GB10", 0, 0),))
     assert problems(shared, gpu=1.0) == []
     assert table([shared]).endswith("  NVIDIA GB10")
@@ -140,12 +141,14 @@ def test_an_open_cluster_and_a_public_dashboard_are_findings() -> None:
 
 def test_a_node_without_temper_is_told_so_once() -> None:
     bare = replace(SOUND, code=None, source=None)
-    found = findings(DRIVERS, [bare], {}, [Unshared(bare.name, "cannot write there (No module named cluster)")], CLOSED)
+    found = findings(
+        DRIVERS, [bare], {}, [Unshared(bare.name, "cannot write there (No module named cluster)")], {}, CLOSED
+    )
     assert [one.problem for one in found] == ["Temper cannot be imported"]
 
 
 def test_silent_nodes_and_unshared_storage_are_findings() -> None:
-    found = findings(DRIVERS, [SOUND], {"mute/4": "no answer"}, [Unshared("there/2", "cannot write")], CLOSED)
+    found = findings(DRIVERS, [SOUND], {"mute/4": "no answer"}, [Unshared("there/2", "cannot write")], {}, CLOSED)
     assert [(one.node, one.problem) for one in found] == [
         ("mute/4", "gave no report (no answer)"),
         ("there/2", "cannot write"),
