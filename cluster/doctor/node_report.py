@@ -21,6 +21,7 @@ from cluster.doctor.machine import (
     rays_disk,
     shared_memory,
     torch_cuda,
+    visible_cards,
 )
 from cluster.doctor.per_node import ask_every_node, ask_nodes, label
 from trainables.cpu_limit import usable_cpus
@@ -48,7 +49,7 @@ class Report:
         versions: package, or `python`, to its version; None where it is not installed.
         source: folder that Temper is imported from; None where it cannot be imported.
         code: hash of the source in that folder; None where it cannot be imported.
-        gpus: cards that the NVIDIA driver shows.
+        gpus: cards that the NVIDIA driver shows, but for those that CUDA_VISIBLE_DEVICES leaves out.
         promised_gpus: cards that Ray places work on.
         accelerator: Ray's label of the cards' type; None where there is no label.
         slots_cpus: CPUs that Ray places work on.
@@ -130,7 +131,7 @@ def observe(packages: Sequence[str]) -> dict[str, Any]:
         "versions": {"python": sys.version.split()[0]} | {package: installed(package) for package in packages},
         "source": str(root) if root else None,
         "code": source_hash(root) if root else None,
-        "gpus": cards(),
+        "gpus": cards(visible_cards()),
         "free_memory": free_memory(),
     }
 

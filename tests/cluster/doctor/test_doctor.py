@@ -101,7 +101,7 @@ def test_a_clock_is_only_wrong_where_the_round_trip_cannot_explain_it() -> None:
 
 
 def test_a_card_without_memory_of_its_own_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "NVIDIA GB10, [N/A], [N/A]\nNVIDIA H100, 81559, 81000\n"
+    said = "0, GPU-a, NVIDIA GB10, [N/A], [N/A], [N/A]\n1, GPU-b, NVIDIA H100, Disabled, 81559, 81000\n"
     done = subprocess.CompletedProcess([], 0, said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     assert machine.cards() == [("NVIDIA GB10", 0, 0), ("NVIDIA H100", 81559 << 20, 81000 << 20)]

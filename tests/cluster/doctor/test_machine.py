@@ -1,5 +1,6 @@
 """What doctor finds out of one machine, and what it says of limits, disks, CUDA, storage and closed ports: by fakes."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -151,3 +152,50 @@ def test_nodes_to_which_nothing_is_delivered_are_named(monkeypatch: pytest.Monke
         lambda ask, content, timeout: {"a": ask(content), "b": TimeoutError("no answer"), "c": OSError()},
     )
     assert undelivered() == {"host/b": "no answer", "host/c": "OSError"}
+
+
+LISTED = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aa11)
+  MIG 1g.5gb      Device  0: (UUID: MIG-11)
+  MIG 2g.10gb     Device  1: (UUID: MIG-22)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bb22)
+"""
+QUERIED = "0, GPU-aa11, NVIDIA A100-SXM4-40GB, Enabled, 40960, 40000\n1, GPU-bb22, NVIDIA A100, Disabled, 40960, 3\n"
+PARTS = [("MIG 1g.5gb of NVIDIA A100-SXM4-40GB", 0, 0), ("MIG 2g.10gb of NVIDIA A100-SXM4-40GB", 0, 0)]
+WHOLE = ("NVIDIA A100", 40960 << 20, 3 << 20)
+
+
+@pytest.mark.parametrize(
+    ("visible", "cards"),
+    [
+        (None, [*PARTS, WHOLE]),
+        ("", []),
+        ("1", [WHOLE]),  # somebody else works on the other one
+        ("GPU-bb", [WHOLE]),
+        ("MIG-22", PARTS[1:]),
+        ("MIG-11,GPU-bb22", [PARTS[0], WHOLE]),
+        ("10", []),
+    ],
+)
+def test_cards_are_those_that_ray_may_use_and_parts_of_one_count_each(
+    visible: str | None, cards: list[tuple[str, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_nvidia_smi", lambda *asked: LISTED if asked == ("-L",) else QUERIED)
+    assert machine.cards(visible) == cards
+
+
+def test_the_cards_that_ray_may_use_are_told_by_the_process_that_started_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "of this process")
+    for given, told in (
+        ({"CUDA_VISIBLE_DEVICES": "MIG-22,1"}, "MIG-22,1"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, ""),
+        ({}, None),
+    ):
+        raylet = subprocess.Popen(["sleep", "60"], env=given)
+        try:
+            monkeypatch.setattr(os, "getppid", lambda pid=raylet.pid: pid)
+            assert machine.visible_cards() == told
+        finally:
+            raylet.kill()
+            raylet.wait()
