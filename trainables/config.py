@@ -230,8 +230,8 @@ def _expected(kind: str, context: dict[str, Any], message: str) -> str:
 
 def _how_to_write(got: Any, groups: Sequence[type[BaseModel]]) -> str:
     """Returns how to write a fraction, or a word where a group of keys with a kind belongs; else an empty text."""
-    if isinstance(got, str) and (fraction := re.fullmatch(r"(\d+) */ *([1-9]\d*)", got)):
-        return f"; {got} is {int(fraction[1]) / int(fraction[2]):.5g}"
+    if number_of(got) != got:
+        return f"; {got} is {number_of(got):.5g}"
     has_kind = isinstance(got, str) and any("kind" in group.model_fields for group in groups)
     return f", such as {{kind: {_SHORT.repr(got)[1:-1]}}}" if has_kind else ""
 
@@ -292,9 +292,16 @@ def as_list(given: Any) -> Any:
     return given if isinstance(given, list | tuple) else (given,)
 
 
+def number_of(given: Any) -> Any:
+    """Returns a fraction of whole numbers, as in 8/255, as a number, and anything else as it was given."""
+    fraction = re.fullmatch(r"\s*(\d+)\s*/\s*([1-9]\d*)\s*", given) if isinstance(given, str) else None
+    return int(fraction[1]) / int(fraction[2]) if fraction else given
+
+
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], BeforeValidator(as_list)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1, description="a whole number from 0 to 9223372036854775807")]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Length = Annotated[float, BeforeValidator(number_of), Field(gt=0)]  # for pixels in [0, 1]; may come as a fraction
 Share = Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")]

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from search.cli.completion import models, picks, runs, trials
-from search.cli.options import FORCE, NUMBERS, POSITIVE, on_cluster, prepare
+from search.cli.options import FORCE, NUMBERS, POSITIVE, RADIUS, on_cluster, prepare
 from search.cli.output import alone
 
 KEPT = "What was trained and attacked is kept: the same command goes on."
@@ -33,8 +33,8 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
 @click.option("--norm", type=click.Choice(["linf", "l2"]), help="Of the threat model.  [default: the run's, or linf]")
 @click.option(
     "--epsilon",
-    type=POSITIVE,
-    help="Of the threat model, for pixels in [0, 1].  [default: the run's]",
+    type=RADIUS,
+    help="Of the threat model, such as 8/255, for pixels in [0, 1].  [default: the run's]",
 )
 @click.option(
     "--split", type=click.Choice(["validation", "test"]),

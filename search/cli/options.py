@@ -18,7 +18,20 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-FROM_ZERO, POSITIVE = FiniteRange(min=0), FiniteRange(min=0, min_open=True)
+class Radius(FiniteRange):
+    """A length above 0 for pixels in [0, 1], which may come as a fraction such as 8/255."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter if it is none above 0."""
+        from trainables.config import number_of
+
+        return super().convert(number_of(value), param, ctx)
+
+
+FROM_ZERO, POSITIVE, RADIUS = FiniteRange(min=0), FiniteRange(min=0, min_open=True), Radius()
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):

@@ -12,7 +12,7 @@ import click
 
 from cluster.connection.session import Target
 from search.cli.completion import studies as names
-from search.cli.options import POSITIVE, SETTING, on_cluster, prepare
+from search.cli.options import POSITIVE, RADIUS, SETTING, on_cluster, prepare
 from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
@@ -38,7 +38,7 @@ LONGEST = 64  # characters of a study's name
 @click.option("--pretrained", type=click.Path(), metavar="FILE", help="Trained weights of the network, to start from.")
 @click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
 @click.option(
-    "--epsilon", type=POSITIVE,
+    "--epsilon", type=RADIUS,
     help="Radius of the attack, for pixels in [0, 1].  [default: 8/255; 0.1 for grey images; 0.5 in l2]",
 )  # fmt: skip
 @click.option("--image-size", type=click.IntRange(min=1), help="Height and width for the images of a folder.")

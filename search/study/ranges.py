@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from trainables.compression.config import MacRatio, PruningRatio
-from trainables.config import LISTED, RANGE, SINGLE, Frozen, PositiveFloat, PositiveInt, Share, as_list
+from trainables.config import LISTED, RANGE, SINGLE, Frozen, Length, PositiveFloat, PositiveInt, Share, as_list
 from trainables.recipe.schedule import Decay, Momentum, WeightDecay
 
 Value = TypeVar("Value")
@@ -84,8 +84,8 @@ class MacRange(Levelled):
 class EpsilonRange(Levelled):
     """The range of epsilon in training, for pixels in [0, 1]."""
 
-    low: PositiveFloat
-    high: PositiveFloat
+    low: Length
+    high: Length
 
 
 class IntRange(Levelled):

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from analysis.pareto.reference_point import ReferencePoint
 from search.study.algorithms import AUTO, Budget, Halving, Sampler
@@ -14,7 +14,7 @@ from search.study.resources import ROLES, Resources
 from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
-from trainables.config import Frozen, Seed, Several
+from trainables.config import Frozen, Seed, Several, number_of
 from trainables.data.config import Data, DataSet
 from trainables.evaluation.config import Scoring, ScoringProtocol, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
@@ -148,7 +148,7 @@ class Study(Frozen):
     budget: Budget = Budget()
     sampler: Annotated[Sampler, Field(validate_default=True)] = Sampler()
     halving: Halving | None = None
-    first: Several[dict[str, float | int | str | None]] = ()
+    first: Several[dict[str, Annotated[float | int | str | None, BeforeValidator(number_of)]]] = ()
     resources: Resources = Resources()
     reference_point: ReferencePoint = ReferencePoint()
     parity_margin: Annotated[float, Field(ge=0, le=1)] = 0.01

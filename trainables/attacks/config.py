@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from trainables.config import Frozen, PositiveFloat, PositiveInt, Share
+from trainables.config import Frozen, Length, PositiveInt, Share, number_of
 from trainables.user_code import OneOf, Reference, members
 
-EPSILON = "a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)"
-Epsilon = Annotated[float, Field(gt=0, le=0.5, description=EPSILON)]
+EPSILON = "a number in (0, 0.5] such as 8/255, for pixels in [0, 1]"
+Epsilon = Annotated[float, BeforeValidator(number_of), Field(gt=0, le=0.5, description=EPSILON)]
 Norm = Literal["linf", "l2"]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]  # a keyword argument's name
 
@@ -92,7 +92,7 @@ class FGSM(AttackConfig):
 
     kind: Literal["fgsm"] = "fgsm"
     epsilon: Epsilon
-    step_size: PositiveFloat | None = None
+    step_size: Length | None = None
 
     def words(self) -> str:
         return self._words("FGSM", self.epsilon)
@@ -128,9 +128,9 @@ class PGD(AttackConfig):
 
     kind: Literal["pgd"] = "pgd"
     norm: Norm = "linf"
-    epsilon: PositiveFloat
+    epsilon: Length
     steps: PositiveInt
-    step_size: PositiveFloat | None = None
+    step_size: Length | None = None
 
     @field_validator("epsilon")
     @classmethod
@@ -174,7 +174,7 @@ class UserAttack(AttackConfig):
 
     kind: Reference
     norm: Norm = "linf"
-    epsilon: PositiveFloat
+    epsilon: Length
     settings: dict[_Name, Setting] = {}
 
     @field_validator("epsilon")

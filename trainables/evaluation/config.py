@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator
 
 from trainables.attacks.config import Norm, radius
-from trainables.config import Frozen, PositiveFloat, PositiveInt
+from trainables.config import Frozen, Length, PositiveInt
 
 ScoringKind = Literal["two_losses", "pgd"]
 Strength = Literal["quick", "standard", "full"]  # of the ensemble that networks are attacked by once they are trained
@@ -46,7 +46,7 @@ class ThreatModel(Frozen):
     """
 
     norm: Norm = "linf"
-    epsilon: PositiveFloat
+    epsilon: Length
 
     @field_validator("epsilon")
     @classmethod

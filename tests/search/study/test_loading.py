@@ -9,6 +9,7 @@ import yaml
 
 from search.study.loading import load, parse_resolved, shipped
 from search.study.study import Study
+from trainables.attacks.config import PGD
 from trainables.config import parse, read_yaml
 from trainables.errors import InvalidInput
 
@@ -35,7 +36,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
         "seed: got 'x', expected a whole number from 0 to 9223372036854775807",
         "space.compression.pruning_ratio.high: got 1.2, expected a number in [0, 0.95]",
         "space.schedule.epochs: got low 50 above high 40, expected low <= high",
-        "threat_model.epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] (8/255 is 0.0314)",
+        "threat_model.epsilon: got 8, expected a number in (0, 0.5] such as 8/255, for pixels in [0, 1]",
     ]
     with pytest.raises(InvalidInput, match=r"reference: got 'foo', expected one of the baselines: pgd_at_20"):
         load("digits", ["reference=foo"])
@@ -44,7 +45,7 @@ def test_all_problems_of_a_study_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("threat_model.epsilon=8/255", "threat_model.epsilon: got '8/255', expected a number; 8/255 is 0.031373"),
+        ("parity_margin=1/100", "parity_margin: got '1/100', expected a number; 1/100 is 0.01"),
         ("listeners=[mlflow]", "listeners.0: got 'mlflow', expected module:function"),
         ("data.name=./photos", "a folder of images is name: image_folder with path: ./photos"),
         ("seed=[", "not YAML: while parsing a flow node expected the node content, but found '<stream end>' in line 1"),
@@ -53,6 +54,23 @@ def test_all_problems_of_a_study_come_at_once() -> None:
 def test_a_common_mistake_is_told_with_what_to_write(setting: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(words)):
         load("digits", [setting])
+
+
+def test_radii_may_be_fractions_as_the_field_writes_them() -> None:
+    study = load(
+        "fashion_mnist", ["threat_model.epsilon=8/255", "space.perturbation.epsilon={low: 4/255, high: 16 / 255}"]
+    )
+    assert study.threat_model.epsilon == 8 / 255
+    assert study.space is not None
+    searched = study.space.perturbation.epsilon
+    assert (searched.low, searched.high) == (4 / 255, 16 / 255)
+    assert load("digits", ["first=[{epsilon: 1/5}]"]).first == ({"epsilon": 0.2},)
+    assert PGD.model_validate({"epsilon": "2/255", "steps": 7, "step_size": "1/255"}).step_size == 1 / 255
+    for wrong in ("0/255", "8/0", "-8/255", "8/255/2", "eight"):
+        with pytest.raises(InvalidInput, match=r"^threat_model.epsilon: "):
+            load("digits", [f"threat_model.epsilon={wrong}"])
+    with pytest.raises(InvalidInput, match=r"threat_model.epsilon: got 0.564706, expected a number in"):
+        load("digits", ["threat_model.epsilon=144/255"])
 
 
 def test_a_studys_name_with_a_typo_is_told_with_what_was_meant(tmp_path: Path) -> None:
