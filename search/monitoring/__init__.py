@@ -6,7 +6,7 @@
 - `ray_metrics`: sets metrics that Prometheus reads
 - `hypervolume`: keeps the hypervolume so far
 - `watching`: shows a running search until it has ended
-- `sketch`: draws a frontier in characters
+- `sketch`: draws a frontier and bars in characters, for terminals
 - `user_listeners`: tells listeners of the user's own, such as an experiment tracker
 - `importances`: computes how much each parameter matters
 """

@@ -1,45 +1,88 @@
 """Prints one line for each trial that ends and, on a terminal, keeps a line below them that says how far it is."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TextIO
 
 from analysis.run.summary import summary
 from search.events import Listener, Outcome, Proposal
+from search.monitoring.sketch import bar, length_of, marks_of
 from search.monitoring.tally import Tally
 from trainables.evaluation.remarks import remarks
 
 CLEAR = "\r\x1b[K"  # moves the cursor to the start of the line, and erases the line
+BAR = 24  # characters of a bar
+SELDOM = 30.0  # seconds from one line on how far a task is to the next, where there is no status line
 
 
 class Terminal:
-    """Prints lines and, where output goes to a terminal, keeps a status line below them."""
+    """Prints lines and, where output goes to a terminal, keeps a status line below them.
 
-    def __init__(self) -> None:
-        self._live = not sys.stdout.closed and sys.stdout.isatty()
+    Bars of all commands are drawn here; `search.monitoring.watching` alone redraws a whole screen.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begins without a status line.
+
+        Args:
+            stream: where to print; None: to the standard output, whatever that is at the time.
+            clock: returns a time in seconds.
+        """
+        self._stream, self._clock = stream, clock
+        out = stream or sys.stdout
+        self._live = not out.closed and out.isatty()
+        self._marks = marks_of(getattr(out, "encoding", None))
         self._status = ""
+        self._task: tuple[str, int] | None = None  # what is being done, and of how many parts
+        self._first, self._begun, self._told = 0, 0.0, 0.0  # parts that were done when it began; times
 
     def line(self, text: str) -> None:
         """Print one line. That it cannot be printed ends nothing, as where a pipe is closed."""
-        _show(f"{CLEAR}{text}\n{self._status}" if self._live else f"{text}\n")
+        self._show(f"{CLEAR}{text}\n{self._status}" if self._live else f"{text}\n")
 
     def status(self, text: str) -> None:
         """Replace the status line at the bottom. Where output goes to a file, nothing is printed."""
         self._status = text
         if self._live:
-            _show(CLEAR + text)
+            self._show(CLEAR + text)
 
+    def doing(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Show what is being done in the status line, as a bar where it has parts.
 
-def _show(text: str) -> None:
-    """Write to the standard output what it can take."""
-    with suppress(OSError, ValueError):  # closed, by a reader such as `head`, or by the user's own code
-        try:
-            print(text, end="", flush=True)
-        except UnicodeEncodeError as error:
-            print(text.encode(error.encoding, "replace").decode(error.encoding), end="", flush=True)
+        Where output goes to a file, it is a line once in a while, so that what is over soon prints none.
+
+        Args:
+            text: says what it is; another text or total is another task.
+            done: number of its parts that are done.
+            total: number of its parts; 0: it has none.
+        """
+        now = self._clock()
+        if (text, total) != self._task:
+            self._task, self._first, self._begun, self._told = (text, total), done, now, now
+        left = ""
+        if self._first < done < total:
+            left = f", about {length_of((now - self._begun) * (total - done) / (done - self._first))} left"
+        counted = f"{done:,} of {total:,}{left}"
+        if self._live:
+            columns = shutil.get_terminal_size().columns - 1  # a full line would begin another
+            drawn = f"{text}  {bar(done / total, BAR, self._marks)} {counted}" if total else text
+            self.status(drawn[:columns])
+        elif total and now - self._told >= SELDOM:
+            self._told = now
+            self.line(f"{text}: {counted}")
+
+    def _show(self, text: str) -> None:
+        """Write what the output can take."""
+        with suppress(OSError, ValueError):  # closed, by a reader such as `head`, or by the user's own code
+            try:
+                print(text, end="", flush=True, file=self._stream)
+            except UnicodeEncodeError as error:
+                shown = text.encode(error.encoding, "replace").decode(error.encoding)
+                print(shown, end="", flush=True, file=self._stream)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Draws a frontier in characters, for a terminal: robust accuracy upwards, decades of compute to the right."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,16 @@ class Marks:
 
 
 PLAIN = Marks(other=".", member="o", baseline="B", full="#", empty="-", line="-", side="|")
+
+
+def marks_of(encoding: str | None) -> Marks:
+    """Return the characters that an output of this encoding can show."""
+    marks = Marks()
+    try:
+        "".join([marks.other, marks.member, marks.baseline, marks.full, marks.empty, marks.line]).encode(encoding or "")
+    except (LookupError, UnicodeEncodeError):
+        return PLAIN
+    return PLAIN if os.environ.get("TERM") == "dumb" else marks
 
 
 def sketch(run: Run, width: int, height: int, marks: Marks) -> list[str]:
@@ -73,6 +84,13 @@ def bar(done: float, width: int, marks: Marks) -> str:
     """Return a bar of so many characters, of which a share of `done` (0–1) is full."""
     full = round(min(max(done, 0.0), 1.0) * width)
     return marks.full * full + marks.empty * (width - full)
+
+
+def length_of(seconds: float) -> str:
+    """Return a length of time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

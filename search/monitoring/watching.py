@@ -1,6 +1,5 @@
 """Shows a running search again and again until it has ended: what runs, what is spent, the frontier so far."""
 
-import os
 import shutil
 import sys
 import time
@@ -14,7 +13,7 @@ from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial, read_run
 from analysis.status.status import Phase, Status, status_of
 from analysis.status.words import status_lines
-from search.monitoring.sketch import PLAIN, Marks, bar, sketch
+from search.monitoring.sketch import Marks, bar, length_of, marks_of, sketch
 from search.resume.extension import extended, spent_of
 from search.study.algorithms import Budget
 from search.study.loading import read_study
@@ -54,16 +53,6 @@ def watch(folder: Folder, *, sleep: Callable[[float], None] = time.sleep) -> Non
                 print("\n".join(status_lines(run, status)), flush=True)
             return
         sleep(max(SECONDS, PATIENCE * (time.monotonic() - begun)))
-
-
-def marks_of(encoding: str | None) -> Marks:
-    """Return the characters that an output of this encoding can show."""
-    marks = Marks()
-    try:
-        "".join([marks.other, marks.member, marks.baseline, marks.full, marks.empty, marks.line]).encode(encoding or "")
-    except (LookupError, UnicodeEncodeError):
-        return PLAIN
-    return PLAIN if os.environ.get("TERM") == "dumb" else marks
 
 
 def frame(run: Run, status: Status, budget: Budget, now: datetime, width: int, marks: Marks) -> list[str]:
@@ -115,14 +104,8 @@ def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[st
     used = max(share for _, share in parts)
     left = ""
     if began is not None and 0 < used < 1 and spent.trials:
-        left = f"; about {_length(3600 * hours * (1 - used) / used)} left at this pace"
+        left = f"; about {length_of(3600 * hours * (1 - used) / used)} left at this pace"
     return [f"spent {', '.join(words for words, _ in parts)}{left}"]
-
-
-def _length(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _running(trial: Trial, width: int, marks: Marks) -> str:

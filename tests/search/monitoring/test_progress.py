@@ -128,3 +128,57 @@ def test_a_file_gets_plain_lines_and_a_terminal_a_status_too(
     live.line("a trial")
     live.status("")
     assert capsys.readouterr().out == "\r\x1b[K1 of 2 done\r\x1b[Ka trial\n1 of 2 done\r\x1b[K"
+
+
+class FakeTerminal(io.StringIO):
+    """A stream that is a terminal, or a file, in an encoding."""
+
+    encoding = "utf-8"
+
+    def __init__(self, *, live: bool) -> None:
+        super().__init__()
+        self.live = live
+
+    def isatty(self) -> bool:
+        return self.live
+
+
+def test_a_task_with_parts_is_a_bar_on_a_terminal_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream, now = FakeTerminal(live=True), 0.0
+    terminal = Terminal(stream, clock=lambda: now)
+    terminal.doing("writing")
+    terminal.doing("trying", 0, 4000)
+    now = 5.0
+    terminal.doing("trying", 1000, 4000)
+    terminal.doing("again", 1000, 4000)
+    terminal.doing("a " * 60, 1, 2)
+    drawn = stream.getvalue().split("\r\x1b[K")[1:]
+    assert drawn[:2] == ["writing", f"trying  {'░' * 24} 0 of 4,000"]
+    assert drawn[2] == f"trying  {'█' * 6}{'░' * 18} 1,000 of 4,000, about 15 s left"
+    assert drawn[3] == f"again  {'█' * 6}{'░' * 18} 1,000 of 4,000"  # it has no pace yet
+    assert max(map(len, drawn)) == 79
+    stream.encoding = "ascii"
+    plain = Terminal(stream)
+    plain.doing("trying", 4, 4)
+    assert stream.getvalue().endswith(f"trying  {'#' * 24} 4 of 4")
+
+
+def test_a_task_with_parts_is_a_line_once_in_a_while_in_a_file() -> None:
+    stream, now = FakeTerminal(live=False), 0.0
+    terminal = Terminal(stream, clock=lambda: now)
+    for second in range(100):
+        now = float(second)
+        terminal.doing("writing")
+        terminal.doing("trying", second, 100)
+    assert stream.getvalue() == ""  # each is another task than the one before
+    terminal.doing("writing")
+    for second in range(100, 200):
+        now = float(second)
+        terminal.doing("trying", second - 100, 100)
+    assert stream.getvalue().splitlines() == [
+        "trying: 30 of 100, about 70 s left",
+        "trying: 60 of 100, about 40 s left",
+        "trying: 90 of 100, about 10 s left",
+    ]

@@ -9,8 +9,8 @@ import pytest
 from analysis.run.extensions import Extension, write_extension
 from analysis.run.trials import Run, read_run
 from analysis.status.status import status_of
-from search.monitoring.sketch import PLAIN, Marks, bar, sketch
-from search.monitoring.watching import frame, marks_of, spending, watch
+from search.monitoring.sketch import PLAIN, Marks, bar, marks_of, sketch
+from search.monitoring.watching import frame, spending, watch
 from search.study.algorithms import Budget
 from search.study.loading import load
 from tests.support.run_directories import BEGUN, add, drive, start, worked_example
