@@ -1,42 +1,30 @@
 """Writes a bundle: one trial's model as a folder that is used without Temper, its models checked in a fresh process."""
 
 import json
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 import torch
 from jinja2 import Environment
-from PIL import Image
 from safetensors.torch import save
 from torch import nn
 
 from analysis.bundle.card import card
+from analysis.bundle.checks import check_files, check_program
+from analysis.bundle.deployed import deploy, reference_of, timed
 from analysis.evidence.comparisons import Confirmed
 from analysis.export.networks import network_of, recipe_of
-from analysis.export.onnx_models import check_accuracy
+from analysis.export.onnx_models import Doing, check_accuracy
 from analysis.export.recipes import render
 from analysis.run.trials import Run, Trial
-from trainables.compression.compressor import Compressors
 from trainables.data.splits import Splits, load_splits
-from trainables.deployment.onnx_export import to_onnx
-from trainables.deployment.onnx_runtime import Latency, OnnxModel, latencies, require_onnx
-from trainables.deployment.torch_export import to_program
+from trainables.deployment.onnx_runtime import require_onnx
 from trainables.errors import InvalidInput
-from trainables.models.build import frozen
 from trainables.recipe.recipe import Recipe
 
-ALIKE = 0.99  # share of the validation images that a file must label as the trained network does
-IMAGES = 1_000  # validation images, at most, on which files are compared
-BATCH = 256  # images per pass
 FILES = {
     "model.onnx": "the network for onnxruntime and others; integers where it was trained at 8 bits or fewer",
     "model.pt2": "the network as a program of torch.export",
@@ -47,28 +35,13 @@ FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """A network as a file of onnxruntime's.
-
-    Attributes:
-        content: the file.
-        model: the same, opened.
-        trial: whose network it is.
-    """
-
-    content: bytes
-    model: OnnxModel
-    trial: Trial
-
-
 def write_bundles(
     run: Run,
     trials: Sequence[Trial],
     output: str,
     confirmed: Mapping[str, Confirmed],
     check: Callable[[str], object] = lambda fingerprint: None,
-    doing: Callable[[str], object] = lambda text: None,
+    doing: Doing = lambda text, done, total: None,
 ) -> Iterator[str]:
     """Write a folder for each trial, and yield lines about each.
 
@@ -78,7 +51,7 @@ def write_bundles(
         output: the folder; for several trials, one that holds a folder for each, named by its id.
         confirmed: what confirmations found, by the trials' ids.
         check: is given the fingerprint of the data, and raises if they are not those of the run.
-        doing: is told in words what is done next, as it takes seconds.
+        doing: is told what is done, as it takes seconds.
 
     Raises:
         InvalidInput: the optional packages are missing, a checkpoint is gone, the network has no ONNX form, a file does
@@ -122,8 +95,8 @@ def _in_whole(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _of(which: str, doing: Callable[[str], object]) -> Callable[[str], object]:
-    return lambda text: doing(which + text)
+def _of(which: str, doing: Doing) -> Doing:
+    return lambda text, done, total: doing(which + text, done, total)
 
 
 def _write(
@@ -133,22 +106,18 @@ def _write(
     splits: Splits,
     folder: Path,
     confirmed: Mapping[str, Confirmed],
-    doing: Callable[[str], object],
+    doing: Doing,
 ) -> list[str]:
-    doing("writing model.onnx, and trying it on the validation images")
+    doing("writing model.onnx and model.pt2", 0, 0)
     network, images = network_of(run, trial, recipe, splits), splits.validation.images
-    deployed = _deployed(trial, recipe, network, images.shape[1:])
-    check_accuracy(run, trial, deployed.model, splits)
-    (folder / "model.onnx").write_bytes(deployed.content)
+    here = deploy(trial, recipe, network, images.shape[1:])
+    check_accuracy(run, trial, here.model, splits)
+    (folder / "model.onnx").write_bytes(here.onnx)
+    if here.program is not None:
+        (folder / "model.pt2").write_bytes(here.program)
     (folder / "model.safetensors").write_bytes(
         save({name: one.contiguous() for name, one in _tensors(network).items()})
     )
-    no_program = ""
-    doing("writing model.pt2")
-    try:
-        (folder / "model.pt2").write_bytes(to_program(network, images.shape[1:]))
-    except InvalidInput as problem:
-        no_program = str(problem).removeprefix("model.name: ")
     labels = [splits.name_of(number) for number in range(splits.classes)]
     (folder / "config.json").write_text(
         json.dumps({"image_shape": images.shape[1:], "labels": labels}, indent=1) + "\n"
@@ -159,117 +128,29 @@ def _write(
         .render(shape=tuple(images.shape[1:]))
     )
     (folder / "recipe.yaml").write_text(render([trial], run, "yaml", confirmed), encoding="utf-8")
-    doing("trying every file in a fresh process")
-    alike = _checked(folder, deployed.model, network, images[:IMAGES])
-    doing("timing it beside the reference")
-    reference = _reference(run, trial)
-    times = latencies([one.model for one in (deployed, reference) if one], images[:1])
-    checks = {
-        name: f"{share:.2%} of {min(len(images), IMAGES)} validation images alike" for name, share in alike.items()
-    }
-    shown = [(name, what, checks.get(name, "")) for name, what in FILES.items() if (folder / name).exists()]
-    content = card(
-        run, trial, confirmed.get(trial.id), splits, labels, _sizes(deployed, reference, times), shown, no_program
+    alike = check_files(
+        folder, network, images, lambda count: doing("trying every file in a fresh process", count, len(images))
     )
+    check_program(folder, images[0], int(here.model.scores(images[:1])[0].argmax()))
+    doing("timing them beside the reference", 0, 0)
+    there = reference_of(run, trial)
+    rows = timed(here, there, images[:1])
+    checks = {name: f"{share:.2%} of {len(images):,} validation images alike" for name, share in alike.items()}
+    shown = [(name, what, checks.get(name, "")) for name, what in FILES.items() if (folder / name).exists()]
+    told = [one.in_card for one in rows]
+    content = card(run, trial, confirmed.get(trial.id), splits, labels, told, shown, here.no_program)
     (folder / "README.md").write_text(content, encoding="utf-8")
     lines = [
         f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"
         for name, words in checks.items()
     ]
-    if no_program:
-        lines.append(f"  model.pt2 is left out: {no_program}")
-    beside = "there is no other network of a reference to compare with"
-    if reference is not None:
-        took = f"{times[1].p50:.3f} and {times[1].p95:.3f} ms"
-        beside = f"{reference.trial.name}: {took}, {len(reference.content):,} bytes"
-    took = f"{times[0].p50:.3f} ms (p50), {times[0].p95:.3f} ms (p95) on this machine, 1 thread"
-    return [*lines, f"  one image in {took}; {beside}"]
-
-
-def _deployed(trial: Trial, recipe: Recipe, network: nn.Module, shape: tuple[int, ...]) -> Deployed:
-    content = to_onnx(network, shape, Compressors(recipe.methods, seed=recipe.seed))
-    return Deployed(content, OnnxModel(content, threads=1), trial)
+    if here.no_program:
+        lines.append(f"  model.pt2 is left out: {here.no_program}")
+    lines += [f"  one image in {one.in_words}" for one in rows if one.in_words]
+    beside = "timed in turn" if there is not None else "there is no other network of a reference to compare with"
+    return [*lines, f"  p50 and p95 on this machine, 1 thread; {beside}"]
 
 
 def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
     """Return parameters and buffers, each with memory of its own, as safetensors wants them."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def _reference(run: Run, trial: Trial) -> Deployed | None:
-    """Return the reference's network, to compare bytes and latency with; None where there is none, or it is gone."""
-    if run.reference is None or run.reference.id == trial.id:
-        return None
-    recipe = recipe_of(run, run.reference)
-    splits = load_splits(recipe.data)
-    try:
-        network = network_of(run, run.reference, recipe, splits)
-    except InvalidInput:
-        return None  # its weights were dropped
-    return _deployed(run.reference, recipe, network, splits.validation.images.shape[1:])
-
-
-def _checked(
-    folder: Path, model: OnnxModel, network: nn.Module, images: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-) -> dict[str, float]:
-    """Return how alike each file labels the images, measured in a fresh process.
-
-    Raises:
-        InvalidInput: a file cannot be loaded there, labels images otherwise, or predict.py does not run, or says
-            something else of an image file than of the same pixels.
-    """
-    with frozen(network), torch.no_grad():
-        parts = torch.split(torch.from_numpy(np.ascontiguousarray(images)), BATCH)
-        expected = torch.cat([network(part) for part in parts]).numpy()
-    with tempfile.TemporaryDirectory() as place:
-        kept = Path(place) / "expected.npz"
-        np.savez(kept, images=images, expected=expected)
-        shown = _image_files(images[0], Path(place))
-        found: dict[str, float] = json.loads(_run("-m", "analysis.bundle.fresh", str(folder), str(kept)))
-        predicted = _run(str(folder / "predict.py"), *map(str, shown)).splitlines()
-    worst = min(found, key=lambda name: found[name])
-    if found[worst] < ALIKE:
-        raise InvalidInput(
-            f"--bundle: {worst}: labels {found[worst]:.1%} of the validation images as the trained network "
-            f"does, expected {ALIKE:.0%}"
-        )
-    labels = json.loads((folder / "config.json").read_text())["labels"]
-    said = [line.removeprefix(str(path)) for line, path in zip(predicted, shown, strict=True)]
-    label = labels[int(model.scores(images[:1])[0].argmax())]
-    if not re.match(rf"  {re.escape(label)} \d\.\d{{3}}(  |$)", said[0]):
-        raise InvalidInput(f"--bundle: predict.py: says {said[0]!r} of a validation image, expected {label} first")
-    if len(set(said[1:])) > 1:
-        raise InvalidInput(f"--bundle: predict.py: says {said[2]!r} of an image file, expected {said[1]!r}")
-    return found
-
-
-def _image_files(image: np.ndarray[tuple[int, ...], np.dtype[np.float32]], place: Path) -> list[Path]:
-    """Write an image as an array, and, where a picture can hold it, in eight bits as an array and as a picture."""
-    written = [place / "image.npy"]
-    np.save(written[0], image)
-    if len(image) in (1, 3):
-        pixels = (image * 255).round().astype(np.uint8)
-        written += [place / "rounded.npy", place / "rounded.png"]
-        np.save(written[1], pixels / np.float32(255))
-        Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(written[2])
-    return written
-
-
-def _run(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or "no words").splitlines()[-1]
-        raise InvalidInput(f"--bundle: a fresh process cannot use what was written ({last})")
-    return done.stdout
-
-
-def _sizes(deployed: Deployed, reference: Deployed | None, times: Sequence[Latency]) -> list[tuple[str, str, str]]:
-    """Return rows of the card: what is compared, of this network, and of the reference."""
-    pairs = [(len(deployed.content), times[0])]
-    pairs += [(len(reference.content), times[1])] if reference is not None else []
-    cells = [(f"{size:,}", f"{took.p50:.3f} / {took.p95:.3f} ms") for size, took in pairs]
-    cells += [("", "")] if reference is None else []
-    return [
-        ("bytes of model.onnx", cells[0][0], cells[1][0]),
-        ("latency of one image, p50 / p95, one thread, on the machine that wrote this", cells[0][1], cells[1][1]),
-    ]

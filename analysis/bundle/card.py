@@ -83,7 +83,7 @@ def card(
             program=not no_program,
             no_program=no_program,
             files=[{"name": name, "what": what, "checked": checked} for name, what, checked in shown],
-            limits=_limits(trial),
+            limits=_limits(trial, program=not no_program),
         )
     )
 
@@ -108,10 +108,11 @@ def _standing(proven: Confirmed | None) -> str:
     return f"Confirmed on test images under the ensemble of attacks, as a recipe: {in_words(proven)}, 95% interval."
 
 
-def _limits(trial: Trial) -> str:
+def _limits(trial: Trial, *, program: bool) -> str:
     if not trial.recipe.get("quantization"):
         return ""
+    gradients = ", which `model.pt2` has too" if program else ""
     return (
-        "Its robustness was measured on the fake-quantized network in PyTorch, through straight-through gradients; the "
-        "integers of `model.onnx` compute nearly the same."
+        "Its robustness was measured on the fake-quantized network in PyTorch, through straight-through "
+        f"gradients{gradients}; the integers of `model.onnx` compute nearly the same."
     )

@@ -1,6 +1,7 @@
 """Writes the models of finished trials as ONNX files, and says of each how large, how faithful and how fast it is."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from analysis.export.networks import network_of, recipe_of
@@ -12,6 +13,8 @@ from trainables.deployment.onnx_runtime import OnnxModel, agreement, require_onn
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
 
+# Is told in words what is being done, how many of its images are, and how many there are; 0: it has no parts.
+Doing = Callable[[str, int, int], object]
 ACCURACY_TOLERANCE = 0.01  # of clean accuracy, 0–1, beside two images
 
 
@@ -20,7 +23,7 @@ def write_models(
     trials: Sequence[Trial],
     output: str,
     check: Callable[[str], object] = lambda fingerprint: None,
-    doing: Callable[[str], object] = lambda text: None,
+    doing: Doing = lambda text, done, total: None,
 ) -> Iterator[str]:
     """Write an ONNX file for each trial, and yield a line about each file.
 
@@ -30,7 +33,7 @@ def write_models(
         output: the file to write. For several trials, or if it is a folder already, it is a folder, in which files are
             named by trial.
         check: is given the fingerprint of the data, and raises if they are not those of the run.
-        doing: is told in words what is done next, as it takes seconds.
+        doing: is told what is done, as it takes seconds.
 
     Yields:
         Size of the file, its agreement with PyTorch on the validation images, and its latency, in words.
@@ -44,17 +47,20 @@ def write_models(
     folder = place if len(trials) > 1 or place.is_dir() else None
     data: dict[str, Splits] = {}
     for number, trial in enumerate(trials, 1):
-        doing(f"{trial.name or trial.id[:8]} ({number} of {len(trials)}): writing it, and trying it on the images")
+        which = f"{trial.name or trial.id[:8]} ({number} of {len(trials)}): "
+        doing(f"{which}writing it", 0, 0)
         recipe = recipe_of(run, trial)
         key = recipe.data.model_dump_json()
         if key not in data:
             data[key] = load_splits(recipe.data)
             check(data[key].fingerprint())
         path = place if folder is None else folder / f"{trial.id}.onnx"
-        yield _write_model(run, trial, recipe, data[key], path)
+        yield _write_model(run, trial, recipe, data[key], path, partial(doing, f"{which}trying it"))
 
 
-def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: Path) -> str:
+def _write_model(
+    run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: Path, tried: Callable[[int, int], object]
+) -> str:
     model, images = network_of(run, trial, recipe, splits), splits.validation.images
     content = to_onnx(model, images.shape[1:], Compressors(recipe.methods, seed=recipe.seed))
     deployed = OnnxModel(content, threads=1)
@@ -64,10 +70,11 @@ def _write_model(run: Run, trial: Trial, recipe: Recipe, splits: Splits, path: P
         path.write_bytes(content)
     except OSError as error:
         raise InvalidInput(f"--output: {path}: {error.strerror}") from error
+    alike = agreement(deployed, model, images, lambda count: tried(count, len(images)))
     took = deployed.latency(images[:1])
     parts = [
         f"{path}: {len(content):,} bytes",
-        f"{agreement(deployed, model, images):.2%} of {len(images)} validation images labelled as by PyTorch",
+        f"{alike:.2%} of {len(images)} validation images labelled as by PyTorch",
         f"one image in {took.p50:.3f} ms (p50), {took.p95:.3f} ms (p95) on this machine, 1 thread",
     ]
     if recipe.quantization is not None:

@@ -105,11 +105,11 @@ def export(
     if bundle is not None:
         from analysis.bundle.bundle import write_bundles
 
-        lines = write_bundles(found, chosen, bundle, proven, check, terminal.status)
+        lines = write_bundles(found, chosen, bundle, proven, check, terminal.doing)
     else:
         from analysis.export.onnx_models import write_models
 
-        lines = write_models(found, chosen, str(output), check, terminal.status)
+        lines = write_models(found, chosen, str(output), check, terminal.doing)
     try:
         for line in lines:
             terminal.line(line)

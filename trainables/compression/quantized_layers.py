@@ -16,7 +16,7 @@ bits, the kernels round biases too coarsely. In these cases the rounding of acti
 and Mul, which runtimes do not fuse. 16-bit weights are stored as the floats that they stand for.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ FOLLOWS = 0.1  # share of the way to a batch's range by which a range of activat
 BYTE = 8  # bits up to which runtimes have integer kernels
 FUSIBLE = 8  # least sum of the bits of weights and input for which they are used: W2A2 lost 3.4% of the labels by them
 NOTED_BITS = "noted_bits"  # name of the buffer in which a quantizer keeps its bits, where they follow from no rule
+Bound = TypeVar("Bound", int, Tensor)
 ZERO = 128  # the byte that stands for a weight of 0
 
 
@@ -80,8 +81,10 @@ class WeightQuantizer(nn.Module):
         return scale.float()  # PyTorch takes no other scales for weights in float64
 
     def _round(self, rows: Tensor, share: Tensor) -> Tensor:
-        zero = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
         scale = self._scale(rows, share)
+        if torch.compiler.is_exporting():
+            return _by_plain_operators(rows, _by_channel(scale, rows), self.low, self.high)
+        zero = torch.zeros(len(rows), dtype=torch.int32, device=rows.device)
         return torch.fake_quantize_per_channel_affine(rows, scale, zero, 0, self.low, self.high)
 
 
@@ -137,7 +140,24 @@ class ActivationQuantizer(nn.Module):
         self.zero_point = (-low / self.scale).round().to(torch.int32)
 
     def _round(self, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return _by_plain_operators(x, scale, -zero_point, self.high - zero_point)
         return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, self.high)
+
+
+def _by_plain_operators(x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:
+    """Rounds as fake quantization does, bit for bit, and with its straight-through gradient.
+
+    torch.export follows no operator of fake quantization for any number of images (torch 2.14.1 knows none's shapes).
+
+    Args:
+        x: the values.
+        scale: value of one step, of a shape that broadcasts with them.
+        low, high: the least and the largest number of steps; beyond them no gradient passes.
+    """
+    steps = x * (1 / scale)
+    steps = steps + (steps.round() - steps).detach()
+    return torch.where((steps >= low) & (steps <= high), steps, steps.detach().clamp(low, high)) * scale
 
 
 class _Dequantize(torch.autograd.Function):

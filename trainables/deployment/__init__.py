@@ -6,5 +6,6 @@
 - `batchnorm_folding`: folds batch normalization into a quantized graph, so that runtimes compute in integers
 - `onnx_check`: compares the file with the network on several numbers of images
 - `torch_export`: writes the network as a program of torch.export
-- `onnx_runtime`: runs the file, compares it with PyTorch and measures its latency
+- `onnx_runtime`: runs the file, and compares it with PyTorch
+- `latency`: measures how long calls take
 """

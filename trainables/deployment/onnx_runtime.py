@@ -1,9 +1,7 @@
-"""Runs a deployed file in onnxruntime on the CPU, compares its labels with PyTorch's and measures its latency."""
+"""Runs a deployed file in onnxruntime on the CPU, and compares its labels with PyTorch's."""
 
 import importlib
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.deployment.latency import CALLS, WARM_UP, Latency, milliseconds
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
 
@@ -18,23 +17,6 @@ Images = NDArray[np.float32]
 PACKAGES = ("onnx", "onnxruntime")
 BATCH = 256  # images per pass where only their labels matter
 FATAL = 4  # onnxruntime's log level for fatal errors only
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Time that one call takes.
-
-    Attributes:
-        p50: median, in ms.
-        p95: 95th percentile, in ms.
-        images: number of images in a call.
-        threads: number of threads that computed it.
-    """
-
-    p50: float
-    p95: float
-    images: int
-    threads: int
 
 
 class OnnxModel:
@@ -113,36 +95,14 @@ class OnnxModel:
         found = [self.scores(images[start : start + BATCH]).argmax(1) for start in parts]
         return float((np.concatenate(found) == labels).mean())
 
-    def latency(self, images: Images, *, calls: int = 200, warm_up: int = 20) -> Latency:
+    def latency(self, images: Images, *, calls: int = CALLS, warm_up: int = WARM_UP) -> Latency:
         """Measures the time of calls on the same images (n, channels, height, width), after `warm_up` untimed calls."""
-        return latencies([self], images, calls=calls, warm_up=warm_up)[0]
+        ((p50, p95),) = milliseconds([lambda: self.call(images)], most=calls, warm_up=warm_up)
+        return Latency(p50, p95, len(images), self.threads)
 
     def call(self, images: Images) -> None:
         """Computes the scores of images, and lets them go."""
         self._called(images)
-
-
-def latencies(models: Sequence[OnnxModel], images: Images, *, calls: int = 200, warm_up: int = 20) -> list[Latency]:
-    """Measures several files beside each other, call by call in turn, so that a busy machine slows all of them alike.
-
-    Args:
-        models: the files.
-        images: (n, channels, height, width) in [0, 1], the same in each call.
-        calls: timed calls of each.
-        warm_up: untimed calls of each before them.
-    """
-    taken: list[list[float]] = [[] for _ in models]
-    for number in range(warm_up + calls):
-        for model, times in zip(models, taken, strict=True):
-            started = time.perf_counter()
-            model.call(images)
-            if number >= warm_up:
-                times.append(1000 * (time.perf_counter() - started))
-    middle = [np.percentile(times, [50, 95]) for times in taken]
-    return [
-        Latency(float(p50), float(p95), len(images), model.threads)
-        for model, (p50, p95) in zip(models, middle, strict=True)
-    ]
 
 
 class OnnxNetwork(nn.Module):
@@ -156,14 +116,24 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(self._deployed.scores(np.ascontiguousarray(x.detach().numpy(), np.float32)))
 
 
-def agreement(deployed: OnnxModel, model: nn.Module, images: Images) -> float:
-    """Returns the share of images (n, channels, height, width), 0–1, that a file and a model on the CPU label alike."""
+def agreement(
+    deployed: OnnxModel, model: nn.Module, images: Images, done: Callable[[int], object] = lambda count: None
+) -> float:
+    """Returns the share of images, 0–1, that a file and a model on the CPU label alike.
+
+    Args:
+        deployed: the file.
+        model: the network.
+        images: (n, channels, height, width) in [0, 1].
+        done: is told how many of them have been tried.
+    """
     same = 0
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         with frozen(model), torch.no_grad():
             labels = model(torch.from_numpy(batch)).argmax(1).numpy()
         same += int((deployed.scores(batch).argmax(1) == labels).sum())
+        done(start + len(batch))
     return same / len(images)
 
 

@@ -21,15 +21,15 @@ def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
 
     `torch.export.load(path).module()` takes images (n, channels, height, width) in [0, 1] and returns scores
     (n, classes).
-    Its parameters have the names that they have in the network.
+    Its parameters have the names that they have in the network. A quantized network's program rounds floats as the
+    network was trained to, and passes gradients straight through, so that it can be attacked.
 
     Args:
         model: the trained network; it is left as it is.
         image_shape: (channels, height, width).
 
     Raises:
-        InvalidInput: torch.export cannot follow something that the network computes; fake quantization is such (torch
-            2.14.1), so that a quantized network has no program.
+        InvalidInput: torch.export cannot follow something that the network computes.
     """
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     content = io.BytesIO()
@@ -44,9 +44,17 @@ def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
             )
             torch.export.save(program, content)
         except Exception as error:  # whatever following the network runs into
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InvalidInput(f"model.name: the network cannot be written by torch.export ({reason})") from error
+            raise InvalidInput(
+                f"model.name: the network cannot be written by torch.export ({_reason(error)})"
+            ) from error
     return content.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line of an error that says what is wrong: the first, or the first of a list that follows it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    listed = [line.strip().removeprefix("- ") for line in lines[1:] if line.startswith("  - ")]
+    return listed[0] if listed and lines[0].startswith("Constraints violated") else lines[0]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -18,11 +18,14 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from analysis.bundle import bundle, fresh
+from analysis.bundle import bundle, deployed
 from analysis.bundle.bundle import write_bundles
 from analysis.bundle.card import card as card_of
+from analysis.bundle.checks import check_files
 from analysis.evidence.comparisons import Confirmed
+from analysis.export.networks import network_of, recipe_of
 from analysis.run.trials import Run, read_run
 from search.evaluating.subjects import Wanted, find
 from tests.support.run_directories import propose, start
@@ -70,11 +73,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | None = None) -> list[str]:
-    trial, said = run.finished(name), list[str]()
+    trial, said = run.finished(name), list[tuple[str, int, int]]()
     assert trial is not None
-    lines = list(write_bundles(run, [trial], str(place), confirmed or {}, doing=said.append))
-    assert all(one.startswith(f"{trial.name or name[:8]} (1 of 1): ") for one in said)
-    assert len(said) == 4
+    lines = list(write_bundles(run, [trial], str(place), confirmed or {}, doing=lambda *told: said.append(told)))
+    assert all(text.startswith(f"{trial.name or name[:8]} (1 of 1): ") for text, _, _ in said)
+    assert [(done, total) for _, done, total in said if total][-1] == (200, 200)
     return lines
 
 
@@ -82,10 +85,20 @@ def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | 
 def pruned(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("out") / "pruned"
     lines = written(run, "pruned", place)
-    assert [line.split(":")[0].strip() for line in lines[1:-1]] == ["model.onnx", "model.pt2", "model.safetensors"]
-    assert all("100.00% of 200 validation images alike, in a fresh process" in line for line in lines[1:-1])
-    assert re.search(r"one image in [\d.]+ ms \(p50\).*; pgd_at_20: [\d.]+ and [\d.]+ ms, [\d,]+ bytes", lines[-1])
+    assert_tried_and_timed(lines)
     return place
+
+
+def assert_tried_and_timed(lines: Sequence[str]) -> None:
+    """Each file was tried on all validation images, and each that runs was timed beside the reference's."""
+    tried, (onnx, program), last = lines[1:4], lines[4:6], lines[6]
+    assert [line.split(":")[0].strip() for line in tried] == ["model.onnx", "model.pt2", "model.safetensors"]
+    shares = [re.search(r"([\d.]+)% of 200 validation images alike, in a fresh process$", line) for line in tried]
+    assert all(share is not None and float(share[1]) >= 99 for share in shares)
+    for name, line in (("onnx", onnx), ("pt2", program)):
+        time = r"[\d.]+ / [\d.]+ ms"
+        assert re.match(rf"  one image in {time} by model.{name}; pgd_at_20: {time}, [\d,]+ bytes$", line)
+    assert last == "  p50 and p95 on this machine, 1 thread; timed in turn"
 
 
 def test_the_folder_holds_what_it_says(pruned: Path) -> None:
@@ -126,13 +139,14 @@ def test_an_interval_is_over_the_images_that_the_score_used(run: Run) -> None:
     assert "on the 200 validation images" in card_of(more, trial, None, splits, ["0"], [], [], "")
 
 
-def test_what_was_confirmed_is_said(run: Run, tmp_path: Path) -> None:
+def test_what_was_confirmed_is_said(run: Run) -> None:
     proven = Confirmed(
         number=1, seeds=6, robust_accuracy=0.61, low=0.58, high=0.64, clean=0.9, scored=0.7,
         parity="undecided", doubts=(),
     )  # fmt: skip
-    written(run, "pruned", tmp_path / "new", {"pruned": proven})
-    card = (tmp_path / "new" / "README.md").read_text()
+    trial = run.finished("pruned")
+    assert trial is not None
+    card = card_of(run, trial, proven, load_splits(DATA), ["0"], [], [], "")
     assert "0.610 (0.580 to 0.640) with 6 fresh seeds, parity undecided" in card
     assert "Found, not confirmed" not in card
 
@@ -279,38 +293,60 @@ def fresh_labels(folder: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.f
     return [int(label) for label in network(torch.from_numpy(images)).argmax(1)]
 
 
-def test_eight_bits_have_integers_in_the_file_and_no_program(run: Run, tmp_path: Path) -> None:
-    lines = written(run, "eight_bits", tmp_path / "new")
-    assert not (tmp_path / "new" / "model.pt2").exists()
-    (left_out,) = [line for line in lines if "left out" in line]
-    assert "fake_quantize" in left_out
-    card = (tmp_path / "new" / "README.md").read_text()
-    assert "there is no `model.pt2`" in card
+def test_eight_bits_have_integers_in_the_file_and_floats_in_the_program(run: Run, tmp_path: Path) -> None:
+    place = tmp_path / "new"
+    assert_tried_and_timed(written(run, "eight_bits", place))
+    card = (place / "README.md").read_text()
     assert "fake-quantized network in PyTorch" in card
-    assert b"QuantizeLinear" in (tmp_path / "new" / "model.onnx").read_bytes()
-    assert find(Wanted(model=str(tmp_path / "new"), examples=20), print).deployed is not None
+    assert b"QuantizeLinear" in (place / "model.onnx").read_bytes()
+    images = load_splits(DATA).validation.images[:20]
+    subject = find(Wanted(model=str(place), examples=20), print)
+    assert subject.deployed is not None
+    program = torch.export.load(str(place / "model.pt2")).module()
+    with torch.no_grad():
+        assert torch.equal(program(torch.from_numpy(images)), subject.model(torch.from_numpy(images)))
 
 
-def test_files_that_compute_something_else_are_noticed(pruned: Path) -> None:
-    images = load_splits(DATA).validation.images
-    network = torch.export.load(str(pruned / "model.pt2")).module()
-    expected = network(torch.from_numpy(images)).detach().numpy()
-    assert set(fresh.compare(pruned, images, expected).values()) == {1.0}
-    weights = load_file(pruned / "model.safetensors")
-    save_file({name: torch.zeros_like(value) for name, value in weights.items()}, pruned / "model.safetensors")
-    try:
-        found = fresh.compare(pruned, images, expected)
-        assert found["model.safetensors"] < 0.3
-        assert found["model.pt2"] == found["model.onnx"] == 1.0
-    finally:
-        save_file(weights, pruned / "model.safetensors")
+def test_files_that_compute_something_else_are_noticed(run: Run, pruned: Path, tmp_path: Path) -> None:
+    trial, splits = run.finished("pruned"), load_splits(DATA)
+    assert trial is not None
+    network = network_of(run, trial, recipe_of(run, trial), splits)
+    folder = shutil.copytree(pruned, tmp_path / "bundle")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: torch.zeros_like(value) for name, value in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(InvalidInput, match=r"model.safetensors: labels [\d.]+% of .*, expected 99%"):
+        check_files(folder, network, splits.validation.images)
+    (folder / "model.pt2").write_bytes(b"no program")
+    with pytest.raises(InvalidInput, match=r"a fresh process cannot use what was written \(.+\)"):
+        check_files(folder, network, splits.validation.images)
+
+
+def test_without_a_program_weights_are_tried_in_the_network_that_is_rebuilt(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(network: nn.Module, shape: tuple[int, ...]) -> bytes:
+        raise InvalidInput("model.name: the network cannot be written by torch.export (its branches)")
+
+    monkeypatch.setattr(deployed, "to_program", refused)
+    place = tmp_path / "new"
+    lines = written(run, "pruned", place)
+    tried = [line.split(":")[0].strip() for line in lines if "in a fresh process" in line]
+    assert tried == ["model.onnx", "model.safetensors"]
+    assert "  model.pt2 is left out: the network cannot be written by torch.export (its branches)" in lines
+    assert "there is no `model.pt2`, since the network cannot" in (place / "README.md").read_text()
+    weights = load_file(place / "model.safetensors")
+    save_file({name: torch.zeros_like(value) for name, value in weights.items()}, place / "model.safetensors")
+    trial, splits = run.finished("pruned"), load_splits(DATA)
+    assert trial is not None
+    network = network_of(run, trial, recipe_of(run, trial), splits)
+    with pytest.raises(InvalidInput, match=r"model.safetensors: labels [\d.]+% of .*, expected 99%"):
+        check_files(place, network, splits.validation.images)
 
 
 def test_the_reference_itself_is_compared_with_no_other(run: Run, tmp_path: Path) -> None:
-    last = written(run, "pgd", tmp_path / "new")[-1]
-    assert re.search(
-        r"one image in [\d.]+ ms \(p50\).*; there is no other network of a reference to compare with", last
-    )
+    *_, timed, last = written(run, "pgd", tmp_path / "new")
+    assert re.fullmatch(r"  one image in [\d.]+ / [\d.]+ ms by model.pt2", timed)
+    assert last.endswith("there is no other network of a reference to compare with")
     assert "the dense reference" not in (tmp_path / "new" / "README.md").read_text()
 
 

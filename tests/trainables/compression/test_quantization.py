@@ -63,6 +63,24 @@ def test_the_scale_of_weights_follows_them() -> None:
     assert torch.allclose(quantizer(10 * weight), 10 * quantizer(weight), rtol=1e-5)
 
 
+@pytest.mark.parametrize("bits", [16, *BITS])
+def test_what_is_exported_rounds_bit_for_bit_as_what_was_trained(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the same gradients, too: what was cut off has none, and what lies on the end of the range has its own."""
+    weight = torch.randn(5, 400, generator=GENERATOR) * torch.tensor([0.01, 0.1, 1, 10, 100])[:, None]
+    values = torch.cat([torch.randn(4000, generator=GENERATOR).relu(), -torch.rand(400, generator=GENERATOR) / 9])
+    for quantizer, given in ((WeightQuantizer(weight, bits), weight), (ActivationQuantizer(values, bits), 2 * values)):
+        quantizer.eval()
+        given, counted = given.clone().requires_grad_(), torch.randn(given.shape, generator=GENERATOR)
+        trained = quantizer(given)
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.compiler, "is_exporting", lambda: True)
+            exported = quantizer(given)
+        assert torch.equal(trained, exported)
+        there, here = (torch.autograd.grad((one * counted).sum(), given)[0] for one in (trained, exported))
+        assert bool((there == 0).any()) or isinstance(quantizer, WeightQuantizer)  # many bits cut no weight off
+        torch.testing.assert_close(here, there, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_activations_lie_on_a_grid_that_has_zero(bits: int) -> None:
     sample = torch.rand(4000, generator=GENERATOR) * 3 - 1

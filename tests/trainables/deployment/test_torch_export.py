@@ -8,6 +8,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from trainables.compression.config import Quantization
+from trainables.compression.quantization import Quantizer
 from trainables.deployment.torch_export import to_program
 from trainables.errors import InvalidInput
 
@@ -58,12 +60,45 @@ def test_a_program_computes_what_the_network_does_for_any_number_of_images(name:
             torch.testing.assert_close(program(images), network(images))
 
 
+def test_a_quantized_program_computes_bit_for_bit_the_same_and_can_be_attacked() -> None:
+    """Its gradients pass straight through the rounding, else an attack on the file would find it robust."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.ConvTranspose2d(4, 4, 3, groups=2), nn.Flatten(),
+        nn.Linear(256, 10),
+    ).eval()  # fmt: skip
+    Quantizer(Quantization(weight_bits=4, activation_bits=8), seed=0).step(
+        1, network, torch.rand(16, 1, 8, 8), torch.arange(16) % 10
+    )
+    program = torch.export.load(io.BytesIO(to_program(network, (1, 8, 8)))).module()
+    assert set(program.state_dict()) == set(network.state_dict())
+    for count in (1, 2, 7):
+        images = (torch.rand(count, 1, 8, 8) * 1.5).requires_grad_()  # some are beyond the range
+        expected, found = network(images), program(images)
+        assert torch.equal(expected, found)
+        there, here = (torch.autograd.grad(one.logsumexp(1).sum(), images)[0] for one in (expected, found))
+        assert there.abs().max() > 1e-3
+        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-7)
+
+
 def test_a_residual_network_has_a_program() -> None:
     network = torchvision.models.resnet18(num_classes=4).eval()
     program = torch.export.load(io.BytesIO(to_program(network, (3, 32, 32)))).module()
     images = torch.rand(3, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(program(images), network(images))
+
+
+class Fixed(nn.Module):
+    """Computes with the number of images that it was traced with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) / int(x.shape[0])
+
+
+def test_a_number_of_images_that_is_kept_is_the_reason_that_is_told() -> None:
+    with pytest.raises(InvalidInput, match=r"torch.export \(You marked n as dynamic but your code specialized it"):
+        to_program(Fixed(), (1, 8, 8))
 
 
 def test_what_cannot_be_followed_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
