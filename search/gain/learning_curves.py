@@ -1,5 +1,7 @@
 """Tells what a recipe that still trains will come to, from the learning curves of those that have finished."""
 
+from collections import deque
+
 import numpy as np
 
 from search.events import Listener, Outcome, Proposal, Row
@@ -8,7 +10,7 @@ from search.surrogate.gaussian_process import Array
 from trainables.evaluation.chance import learnt_nothing
 from trainables.recipe.recipe import Recipe
 
-COMPARED = 200  # of the curves that have finished, the newest so many are asked
+COMPARED = 200  # of the curves that have finished, the newest so many are kept and asked
 
 
 class LearningCurves(Listener):
@@ -21,16 +23,19 @@ class LearningCurves(Listener):
     def __init__(self) -> None:
         """Start without curves."""
         self._open: dict[Recipe, list[tuple[float, float]]] = {}
-        self._finished: list[tuple[Array, Array, float]] = []  # shares, best scores until then, and the final one
+        # Of each curve its shares, the best scores until then, and the final one.
+        self._finished: deque[tuple[Array, Array, float]] = deque(maxlen=COMPARED)
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
         epochs = proposal.recipe.schedule.epochs  # 0 of a base that is a file of weights
         if row.get(SCORE) is not None and epochs:
             share = float(row["epoch"]) / epochs
+            curve = self._open.setdefault(proposal.recipe, [])
             # A trial that is started again from its checkpoint may report an epoch twice: the later report counts.
-            curve = [one for one in self._open.get(proposal.recipe, []) if one[0] < share]
+            while curve and curve[-1][0] >= share:
+                curve.pop()
             best = max(float(row[SCORE]), curve[-1][1] if curve else 0.0)  # a dip says little of where it will end
-            self._open[proposal.recipe] = [*curve, (share, best)]
+            curve.append((share, best))
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         curve = self._open.pop(proposal.recipe, [])
@@ -49,6 +54,5 @@ class LearningCurves(Listener):
         if not curve:
             return None
         share, best = curve[-1]
-        compared = self._finished[-COMPARED:]
-        still = [final - float(np.interp(share, shares, scores)) for shares, scores, final in compared]
+        still = [final - float(np.interp(share, shares, scores)) for shares, scores, final in self._finished]
         return float(np.clip(best + np.median(still), 0.0, 1.0)) if still else best

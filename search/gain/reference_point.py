@@ -39,7 +39,7 @@ class ReferencePointTracker(Listener):
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
         self._curves.reported(proposal, row)
-        if proposal.recipe == self._recipe and row.get(SCORE) is not None:
+        if row.get(SCORE) is not None and proposal.recipe.id == self._recipe.id:
             self._latest = {name: float(row[name]) for name in (SCORE, "clean_accuracy") if row.get(name) is not None}
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -48,7 +48,7 @@ class ReferencePointTracker(Listener):
             return
         for name, value in outcome.metrics.items():
             self._largest[name] = max(self._largest.get(name, value), value)
-        if proposal.recipe == self._recipe:
+        if proposal.recipe.id == self._recipe.id:
             self._reference = outcome.metrics
 
     def point(self, base: float) -> NDArray[np.float64] | None:

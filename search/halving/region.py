@@ -33,11 +33,11 @@ class RegionByShare(Listener):
         self._rows: list[Row] = []
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        if proposal.recipe == self._reference_recipe and row.get(SCORE) is not None:
+        if row.get(SCORE) is not None and proposal.recipe.id == self._reference_recipe.id:
             self._rows.append(row)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        if proposal.recipe == self._base_recipe:
+        if proposal.recipe.id == self._base_recipe.id:
             self._base = outcome.metrics
 
     def bounds(self, share: float, objectives: Sequence[Metric]) -> Costs | None:

@@ -1,6 +1,6 @@
 """Reads the trials of a run directory back as proposals, epochs and outcomes, for a driver that resumes the search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from analysis.run.trials import Run, Trial
 from search.events import Asked, Outcome, Proposal
 from trainables.checkpoints.checkpoint import read_newest
+from trainables.collector import paused
 from trainables.recipe.recipe import Recipe
 
 
@@ -34,11 +35,32 @@ def remember(run: Run) -> list[RememberedTrial]:
 
     A trial whose recipe.json is torn is left out: it counts as never begun, and is proposed anew.
     """
-    return [_remembered(run, trial) for trial in run.trials]
+    bases = _Bases()
+    with paused():
+        return [_remembered(run, trial, bases) for trial in run.trials]
 
 
-def _remembered(run: Run, trial: Trial) -> RememberedTrial:
-    recipe = Recipe.model_validate(trial.recipe)
+class _Bases:
+    """The bases of recipes, each made once: nearly all recipes of a run start from the same few."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Mapping[str, Any], Recipe]] = []
+
+    def recipe(self, fields: Mapping[str, Any]) -> Recipe:
+        """Make a recipe of its fields."""
+        base = fields.get("base")
+        return Recipe.model_validate(fields if base is None else {**fields, "base": self._base(base)})
+
+    def _base(self, fields: Mapping[str, Any]) -> Recipe:
+        for plain, recipe in self._made:
+            if plain == fields:
+                return recipe
+        self._made.append((fields, self.recipe(fields)))
+        return self._made[-1][1]
+
+
+def _remembered(run: Run, trial: Trial, bases: _Bases) -> RememberedTrial:
+    recipe = bases.recipe(trial.recipe)
     asked = None if trial.asked is None else Asked(**trial.asked)
     proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions, asked)
     outcome, history = None, trial.history

@@ -130,7 +130,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
 
         Trials that have not ended are suggested again, before all others, without being announced a second time.
         """
-        replay(past, [Restoring(self._sampler), *self.listeners.several])
+        replay(past, [Restoring(self._sampler, past), *self.listeners.several])
         ids = {one.proposal.recipe.id for one in past}
         self._waiting = [fixed for fixed in self._waiting if fixed.recipe.id not in ids]
         self._left = max(0, self._left - sum(one.proposal.role == "proposed" for one in past))  # its study was edited

@@ -87,7 +87,7 @@ class OptunaSampler(Sampler):
     def forget(self, candidate: Candidate) -> None:
         self._tell(self._accepted.pop(candidate.recipe.id), None)
 
-    def restore(self, proposal: Proposal) -> Candidate:
+    def restore(self, proposal: Proposal, *, has_ended: bool = False) -> Candidate:
         refused = self._asks.go_to(proposal.asked)
         if self._study.sampler.kind in REMEMBERING and proposal.asked is not None:
             return self._ask_again(proposal, len(refused))
@@ -105,7 +105,7 @@ class OptunaSampler(Sampler):
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         self._outcomes[proposal.recipe.id] = outcome
-        if proposal.recipe == self._fixed.base.recipe:
+        if proposal.recipe.id == self._fixed.base.recipe.id:
             self._base_metrics = outcome.metrics or {}
         trial = self._accepted.pop(proposal.recipe.id, None)
         if trial is not None:

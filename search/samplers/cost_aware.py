@@ -107,9 +107,7 @@ class CostAwareSampler(Sampler):
         return replace(chosen, distributions=chooser.distributions, worth=worth)
 
     def accept(self, candidate: Candidate) -> None:
-        known = KnownProposal(candidate.recipe, candidate.params, candidate.features, self._costs(candidate))
-        self._so_far.known[candidate.recipe] = known
-        self._asks.accept()
+        self._know(candidate, self._costs(candidate))
 
     def refuse(self, candidate: Candidate) -> None:
         """Note a refused candidate. Nothing is learnt from it, since it is a recipe that the study wanted first."""
@@ -121,14 +119,20 @@ class CostAwareSampler(Sampler):
     def forget(self, candidate: Candidate) -> None:
         del self._so_far.known[candidate.recipe]
 
-    def restore(self, proposal: Proposal) -> Candidate:
+    def restore(self, proposal: Proposal, *, has_ended: bool = False) -> Candidate:
+        """Repeat a past ask. What has ended is not planned: for ten thousand that takes as long as all else of them."""
         refused = self._asks.go_to(proposal.asked)
         for _ in refused:
             self._asks.take()
         self._first = self._first[1 + len(refused) :]
         recipe, chooser = self._chosen(proposal.params)
-        candidate = self._candidate(same_recipe(proposal, recipe), chooser, self._asks.take())
-        self.accept(candidate)
+        recipe, number = same_recipe(proposal, recipe), self._asks.take()
+        if has_ended:
+            candidate = Candidate(recipe, chooser.params, {}, number, inputs_of(chooser, recipe))
+            self._know(candidate, np.full(len(self._so_far.axes), math.nan))
+        else:
+            candidate = self._candidate(recipe, chooser, number)
+            self.accept(candidate)
         return candidate
 
     def reported(self, proposal: Proposal, row: Row, ending: Ending | None = None) -> None:
@@ -145,6 +149,11 @@ class CostAwareSampler(Sampler):
         known = self._so_far.known.get(proposal.recipe)
         if known is not None:
             self._so_far.end(known, outcome)
+
+    def _know(self, candidate: Candidate, costs: Array) -> None:
+        known = KnownProposal(candidate.recipe, candidate.params, candidate.features, costs)
+        self._so_far.known[candidate.recipe] = known
+        self._asks.accept()
 
     def estimates(self) -> Estimates:
         return self._models.estimates()

@@ -35,5 +35,6 @@ def estimates_of(run: Run, study: Study) -> Estimates:
     if not sampler.models_scores:
         return {}
     told = replace(run, trials=tuple(one for one in run.trials if one.ending is not None and one.role != "confirm"))
-    replay(remember(told), [Restoring(sampler), sampler])
+    past = remember(told)
+    replay(past, [Restoring(sampler, past), sampler])
     return sampler.estimates()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 from analysis.run.trials import Estimates
 from search.events import Asked, Listener, Proposal
 from search.recipes.fixed import FixedRecipes
+from search.resume.history import RememberedTrial
 from search.samplers.limits import Limits
 from search.samplers.warm_start import PastTrial
 from search.study.algorithms import SAMPLERS
@@ -108,8 +109,13 @@ class Sampler(Listener, ABC):
         """Forget a candidate that was accepted, but will not run after all."""
 
     @abstractmethod
-    def restore(self, proposal: Proposal) -> Candidate:
+    def restore(self, proposal: Proposal, *, has_ended: bool = False) -> Candidate:
         """Repeat the ask for a past proposal, and accept it, when a search is resumed.
+
+        Args:
+            proposal: the past proposal.
+            has_ended: whether `ended` will tell its outcome before the next ask; then nothing need be found out that is
+                asked of running proposals alone.
 
         Raises:
             TemperError: its parameters make another recipe now.
@@ -123,12 +129,14 @@ class Sampler(Listener, ABC):
 class Restoring(Listener):
     """Makes the sampler of a resumed search repeat the ask of each past proposal, before it is told of the proposal."""
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Sampler, past: Sequence[RememberedTrial]) -> None:
+        """Create it for a sampler, and the past that it will be told of."""
         self._sampler = sampler
+        self._ended = {one.proposal.recipe.id for one in past if one.outcome is not None}
 
     def proposed(self, proposal: Proposal) -> None:
         if proposal.role == "proposed":
-            self._sampler.restore(proposal)
+            self._sampler.restore(proposal, has_ended=proposal.recipe.id in self._ended)
 
 
 class Asks:

@@ -1,5 +1,6 @@
 """A resumed search is the unbroken one: for every sampler, wherever it was killed, with one worker or several."""
 
+import gc
 import itertools
 
 import pytest
@@ -11,6 +12,7 @@ from search.simulation.recording import Curve
 from search.study.algorithms import SAMPLERS
 from tests.support.made_recordings import finite, made
 from tests.support.replayed_search import Search
+from tests.support.searcher import searcher
 from trainables.execution.ending import FINISHED, Ending
 from trainables.recipe.recipe import Recipe
 
@@ -156,3 +158,43 @@ def test_of_runs_that_did_not_record_asks_all_endings_come_last() -> None:
     assert [word for word in heard.words if not word.startswith("epoch")] == [
         "proposed 0", "proposed 1", "proposed 2", "ended 0", "ended 1",
     ]  # fmt: skip
+
+
+class Resting(Listener):
+    """Notes whether the garbage collector looks for garbage while the past is told."""
+
+    def __init__(self) -> None:
+        self.collecting: set[bool] = set()
+
+    def proposed(self, proposal: Proposal) -> None:
+        self.collecting.add(gc.isenabled())
+
+
+def test_of_epochs_those_are_told_that_heed_any_and_no_garbage_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unheeded(*event: object) -> None:
+        raise AssertionError("it heeds no epoch")
+
+    heard, resting = Heard(), Resting()
+    monkeypatch.setattr(Listener, "reported", unheeded)
+    replay(past(), [resting, heard])
+    assert sum(word.startswith("epoch") for word in heard.words) == 4
+    assert resting.collecting == {False}
+
+
+def test_only_what_still_runs_is_planned_anew() -> None:
+    study = finite(*settings("cost_aware"), "budget.trials=8")
+    curves = made(study).of(study)
+    search = Search(study, curves, 2)
+    for _ in range(40):
+        search.step()
+    past = list(search.record.past.values())
+    running = [one.proposal.recipe for one in past if one.outcome is None and one.proposal.role == "proposed"]
+    planned: list[Recipe] = []
+
+    def plan(recipe: Recipe) -> dict[str, float]:
+        planned.append(recipe)
+        return {"train_flops": curves[recipe].planned("train_flops")}
+
+    searcher(study, cost=plan).replay(past)
+    assert 0 < len(running) < sum(one.proposal.role == "proposed" for one in past)
+    assert planned == running

@@ -1,0 +1,19 @@
+"""Trials that are read back."""
+
+from pathlib import Path
+
+from analysis.run.trials import read_run
+from search.resume.history import remember
+from tests.support.run_directories import worked_example
+from trainables.recipe.recipe import Recipe
+from trainables.storage import Folder
+
+
+def test_recipes_are_what_was_recorded_and_share_the_base_that_they_start_from(tmp_path: Path) -> None:
+    worked_example(tmp_path)
+    run = read_run(Folder(str(tmp_path)))
+    recipes = [one.proposal.recipe for one in remember(run)]
+    assert recipes == [Recipe.model_validate(one.recipe) for one in run.trials]
+    bases = [one.base for one in recipes if one.base is not None]
+    assert len(bases) > 1
+    assert all(one is bases[0] for one in bases)
