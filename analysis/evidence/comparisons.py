@@ -101,7 +101,7 @@ def confirmed(run: Run) -> dict[str, Confirmed]:
         against = {one.pick.id: one for one in comparisons(confirmation) if one.other.id == run.info["reference"]}
         for entry in filter(confirmation.whole, confirmation.entries):
             level = estimate(confirmation.robust(entry))
-            low, high = bounds(level, 0.025)
+            low, high = bounds(level, 0.025, least=0.0)
             means = row(confirmation, entry)
             if (one := against.get(entry.id)) is not None:
                 held[entry.id] = one.verdict.parity, [*confirmation.doubts(entry), *confirmation.doubts(one.other)]

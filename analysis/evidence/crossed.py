@@ -15,6 +15,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.evidence.few_images import ImageMeans
+
 Array = NDArray[np.float64]
 
 
@@ -27,6 +29,7 @@ class Estimate:
         seeds, images: how many there were.
         of_seeds: variance of a seed's mean over these images, MS_seeds / I.
         of_images: variance of an image's mean over infinitely many seeds, (MS_images − MS_rest) / S, ≥ 0.
+        image_means: the images' means over these seeds; None where the mean squares alone are known.
     """
 
     mean: float
@@ -34,6 +37,7 @@ class Estimate:
     images: int
     of_seeds: float
     of_images: float
+    image_means: ImageMeans | None = None
 
     @property
     def error(self) -> float:
@@ -89,7 +93,8 @@ def estimate(differences: Array) -> Estimate:
     of_columns = seeds * float(np.square(columns - mean).sum()) / (images - 1)
     rest = values - rows[:, None] - columns[None, :] + mean
     of_rest = float(np.square(rest).sum()) / ((seeds - 1) * (images - 1))
-    return from_squares(mean, seeds, images, of_rows, of_columns, of_rest)
+    found = from_squares(mean, seeds, images, of_rows, of_columns, of_rest)
+    return replace(found, image_means=ImageMeans.of(columns))
 
 
 def from_squares(mean: float, seeds: int, images: int, of_rows: float, of_columns: float, of_rest: float) -> Estimate:

@@ -71,16 +71,22 @@ def decide(estimate: Estimate, *, margin: float, comparisons: int = 1, looks: in
     )
 
 
-def bounds(estimate: Estimate, tail: float) -> tuple[float, float]:
-    """Return the one-sided lower and upper bounds of a mean over images of numbers between −1 and 1.
+def bounds(estimate: Estimate, tail: float, *, least: float = -1.0, most: float = 1.0) -> tuple[float, float]:
+    """Return the one-sided lower and upper bounds of a mean over images.
 
     Each may be wrong with a probability of `tail`. What happens on a share q of all images is not seen at all on n of
-    them with probability (1 − q)^n. So no bound is nearer than 1 − tail^(1/n), which the variances alone would allow
-    where nearly all images agree: then they know nothing of the others.
+    them with probability (1 − q)^n. So no bound is nearer than what images of any distribution allow, 1 − tail^(1/n)
+    where all agree: the variances alone would allow it where nearly all do, and then they know little of the others.
+
+    Args:
+        estimate: the mean.
+        tail: the probability.
+        least, most: range of the numbers; that of differences of accuracies if not given.
     """
-    unseen = 1.0 - tail ** (1.0 / estimate.images)
-    half = max(estimate.half_width(tail), unseen)
-    return estimate.mean - half, estimate.mean + half
+    half, unseen = estimate.half_width(tail), 1.0 - tail ** (1.0 / estimate.images)
+    means = estimate.image_means
+    down, up = (unseen if means is None else means.off(tail, end) for end in (least, most))
+    return estimate.mean - max(half, down), estimate.mean + max(half, up)
 
 
 def _answer(yes: bool, no: bool, enough: bool) -> Answer:
