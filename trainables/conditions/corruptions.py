@@ -1,7 +1,7 @@
 """Corrupts images as cameras, storage and handling do, in five severities.
 
-The strengths follow those of common corruptions on CIFAR (arXiv 1903.12261). Blur, which is measured in pixels there,
-is as many pixels in smaller images, and as large a share of the side in larger ones.
+Definitions and strengths are those of common corruptions on CIFAR (arXiv 1903.12261). Blur, which is measured in pixels
+there, is as many pixels in smaller images, and as large a share of the side in larger ones.
 """
 
 import io
@@ -20,8 +20,8 @@ CIFAR_SIDE = 32  # pixels, for which the strengths are given
 # By severity, from 1 to 5.
 NOISE = (0.04, 0.06, 0.08, 0.09, 0.10)  # standard deviation
 BLUR = (0.4, 0.6, 0.7, 0.8, 1.0)  # standard deviation in pixels, of 32 where there are more
-BRIGHTNESS = (1.1, 1.2, 1.3, 1.4, 1.6)  # factor
-CONTRAST = (0.75, 0.5, 0.4, 0.3, 0.15)  # factor
+BRIGHTNESS = (0.05, 0.1, 0.15, 0.2, 0.3)  # added to the value of hue, saturation and value
+CONTRAST = (0.75, 0.5, 0.4, 0.3, 0.15)  # factor of the distance to a channel's mean
 JPEG = (80, 65, 58, 50, 40)  # quality, of 100
 ROTATION = (5.0, 10.0, 15.0, 20.0, 30.0)  # degrees, to either side
 OCCLUSION = (0.15, 0.2, 0.25, 0.3, 0.35)  # side of a grey square, as a share of the image's
@@ -41,11 +41,14 @@ def _blur(images: Tensor, severity: int, generator: Generator) -> Tensor:
 
 
 def _brightness(images: Tensor, severity: int, generator: Generator) -> Tensor:
-    return BRIGHTNESS[severity - 1] * images
+    """Adds to the value of each pixel, its largest channel; with hue and saturation kept, all channels grow alike."""
+    value = images.amax(1, keepdim=True)
+    brighter = (value + BRIGHTNESS[severity - 1]).clamp(max=1)
+    return torch.where(value > 0, images * (brighter / value), brighter)  # black becomes grey
 
 
 def _contrast(images: Tensor, severity: int, generator: Generator) -> Tensor:
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    mean = images.mean(dim=(2, 3), keepdim=True)
     return mean + CONTRAST[severity - 1] * (images - mean)
 
 

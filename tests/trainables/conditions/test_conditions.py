@@ -1,5 +1,6 @@
 """Corruptions do what they say, balls of two norms are as large, and conditions are measured as by hand."""
 
+import colorsys
 import json
 import math
 from dataclasses import replace
@@ -54,8 +55,6 @@ def test_images_keep_their_shape_and_box_and_what_is_more_severe_harms_more(name
 
 
 def test_closed_forms_of_some_corruptions() -> None:
-    images = pictures((3, 32, 32))
-    assert torch.allclose(corrupt("brightness", images, 1, generator()), (1.1 * images).clamp(0, 1))
     noise = corrupt("noise", torch.full((50, 1, 20, 20), 0.5), 5, generator()) - 0.5
     assert float(noise.std()) == pytest.approx(0.1, rel=0.02)
     covered = corrupt("occlusion", torch.zeros(10, 1, 20, 20), 5, generator())
@@ -64,6 +63,23 @@ def test_closed_forms_of_some_corruptions() -> None:
     flat = torch.full((4, 1, 9, 9), 0.3)
     for name in ("blur", "contrast"):
         assert torch.allclose(corrupt(name, flat, 5, generator()), flat, atol=1e-6)
+
+
+def test_brightness_is_added_to_the_value_of_a_pixel_and_keeps_its_hue() -> None:
+    images = torch.rand((1, 3, 4, 4), generator=generator())
+    images[0, :, 0, 0] = 0
+    brighter = corrupt("brightness", images, 5, generator())
+    for pixel, found in zip(images[0].flatten(1).T.tolist(), brighter[0].flatten(1).T.tolist(), strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
+        assert found == pytest.approx(colorsys.hsv_to_rgb(hue, saturation, min(1, value + 0.3)), abs=1e-6)
+    grey = torch.tensor([0.0, 0.5, 0.9]).view(1, 1, 1, 3)
+    assert corrupt("brightness", grey, 2, generator()).flatten().tolist() == pytest.approx([0.1, 0.6, 1.0])
+
+
+def test_contrast_is_about_the_mean_of_each_channel() -> None:
+    images = torch.tensor([[0.2, 0.4], [0.5, 0.9]]).view(1, 2, 1, 2)
+    expected = [0.3 - 0.015, 0.3 + 0.015, 0.7 - 0.03, 0.7 + 0.03]
+    assert corrupt("contrast", images, 5, generator()).flatten().tolist() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 64, 3072, 150_528])
