@@ -47,7 +47,7 @@ class SquareAttack:
         for query in range(1, self.queries):
             if not len(rows):
                 break
-            side = _side(query / self.queries, x)
+            side = _side(query / self.queries, x, self.norm)
             tried = self._changed(x[rows], found[rows], side, generator)
             new_values, stands = _values(model, tried, target[rows])
             better = (new_values > values) | ~stands
@@ -78,17 +78,20 @@ class SquareAttack:
         return ball.nearest(self._moved(x, here, side, inside, generator))
 
     def _moved(self, x: Tensor, here: Tensor, side: int, inside: Tensor, generator: Generator) -> Tensor:
-        """Takes the length of a shift that lies in one square, and what is left of epsilon, to bumps in another one."""
+        """Takes the length of a shift that lies in two squares, and what is left of epsilon, to bumps in one of them.
+
+        Each channel keeps the length that it has there; what is left of epsilon is shared evenly.
+        """
         emptied = _squares(x, side, generator)
         shift = here - x
         both = inside | emptied
         kept = torch.where(both, 0.0, shift)
-        left = (self.epsilon**2 - kept.square().sum((1, 2, 3), keepdim=True)).clamp(min=0)
-        share = (left / x.shape[1]).sqrt()  # of each channel
+        left = (self.epsilon**2 - shift.square().sum((1, 2, 3), keepdim=True)).clamp(min=0) / x.shape[1]
+        length = ((shift - kept).square().sum((2, 3), keepdim=True) + left).sqrt()  # (n, channels, 1, 1)
         bumps = _placed(_bumps(side, side, x), inside, x) * _signs((*x.shape[:2], 1, 1), x, generator)
         old = torch.where(inside, shift, 0.0)
         new = bumps + old / _channel_length(old)
-        return x + kept + share * new / _channel_length(new)
+        return x + kept + length * new / _channel_length(new)
 
 
 def _values(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,11 +101,11 @@ def _values(model: nn.Module, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     return margin(scores, labels, labels), ~wrong(scores, labels)
 
 
-def _side(done: float, x: Tensor) -> int:
-    """Returns the side of the squares, in pixels, once a share of the queries is done."""
+def _side(done: float, x: Tensor, norm: Norm) -> int:
+    """Returns the side of the squares, in pixels, once a share of the queries is done; in L2 it is odd."""
     halvings = sum(10_000 * done > limit for limit in HALVED_AFTER)
-    side = math.sqrt(FIRST_SHARE / 2.0**halvings * x.shape[2] * x.shape[3])
-    return max(1, min(round(side), int(x.shape[2]), int(x.shape[3])))
+    side, most = round(math.sqrt(FIRST_SHARE / 2.0**halvings * x.shape[2] * x.shape[3])), min(x.shape[2:])
+    return max(1, min(side if norm == "linf" else side + 1 - side % 2, most))
 
 
 def _squares(x: Tensor, side: int, generator: Generator) -> Tensor:

@@ -144,9 +144,24 @@ def test_square_asks_for_scores_only() -> None:
 
 def test_squares_shrink_as_published() -> None:
     x = torch.empty(1, 1, 28, 28)
-    sides = [_side(query / 10_000, x) for query in (0, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)]
+    queries = (0, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001)
     shares = [0.8 / 2**halvings for halvings in range(10)]
+    sides = [_side(query / 10_000, x, "linf") for query in queries]
     assert sides == [max(1, round((share * 784) ** 0.5)) for share in shares]
+    assert [_side(query / 10_000, x, "l2") for query in queries] == [25, 19, 13, 9, 7, 5, 3, 3, 3, 1]
+    assert _side(0, torch.empty(1, 1, 2, 2), "l2") == 2
+
+
+def test_a_channel_keeps_its_length_in_the_squares_and_the_rest_of_epsilon_is_shared_evenly() -> None:
+    """arXiv 1912.00049, algorithm 3, where both squares are the whole image; one image has all of epsilon spent."""
+    attack, x = SquareAttack(norm="l2", epsilon=0.5, queries=10), torch.full((2, 3, 5, 5), 0.5)
+    here = x.clone()
+    here[0, 0] += 0.5 / 5
+    here[1, 0] += 0.3 / 5
+    lengths = (attack._changed(x, here, 5, Generator().manual_seed(0)) - x).square().sum((2, 3)).sqrt()
+    share = (0.25 - 0.09) / 3
+    assert lengths[0].tolist() == pytest.approx([0.5, 0, 0], abs=1e-3)
+    assert lengths[1].tolist() == pytest.approx([(0.09 + share) ** 0.5, share**0.5, share**0.5], abs=1e-5)
 
 
 def test_a_direction_that_breaks_is_where_a_restart_begins() -> None:
