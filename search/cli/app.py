@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -85,13 +85,22 @@ def main() -> NoReturn:
     go_to_work()
     INTERRUPTS.listen()
     OUTPUTS.make_tolerant()
-    arguments = [one for one in sys.argv[1:] if one != DEBUG]
-    code = _guard(temper.main, debug=DEBUG in sys.argv)(args=arguments, standalone_mode=False) or 0
+    code = run(sys.argv[1:])
     unprinted = OUTPUTS.failure()
     if unprinted is not None and not code:
         click.echo(f"standard output cannot be written ({unprinted.strerror})", err=True)
         code = 1
     sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command in this process, and return its exit code.
+
+    Args:
+        arguments: what was typed after the command's name.
+    """
+    given = [one for one in arguments if one != DEBUG]
+    return int(_guard(temper.main, debug=DEBUG in arguments)(args=given, standalone_mode=False) or 0)
 
 
 def _guard(command: Callable[..., Any], *, debug: bool) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from analysis.export.recipes import render
 from analysis.run.trials import read_run
 from search.tidying.needed import needed
-from tests.support.command import SMALL, temper
+from tests.support.command import SMALL, temper, temper_here
 from trainables.evaluation.attacked_images import AttackedImages
 from trainables.execution.ending import State
 from trainables.storage import Folder
@@ -172,18 +172,18 @@ def test_tensorboard_has_curves_by_trial_and_of_the_search(run: Path) -> None:
 
 
 def test_an_exported_recipe_is_reproduced_bitwise(run: Path, tmp_path: Path) -> None:
-    exported = temper("export", str(run), "--pick", "max-robust")
+    exported = temper_here("export", str(run), "--pick", "max-robust")
     assert exported.returncode == 0, exported.stderr
     file = tmp_path / "recipe.yaml"
     file.write_text(exported.stdout)
-    again = temper("reproduce", str(file))
+    again = temper_here("reproduce", str(file))
     assert again.returncode == 0, again.stdout + again.stderr
     assert "bitwise" in again.stdout
     assert again.stdout.count(" same") == 6
     content = yaml.safe_load(exported.stdout)
     content["metrics"]["robust_accuracy"] += 1e-6
     file.write_text(yaml.safe_dump(content))
-    assert temper("reproduce", str(file)).returncode == 1
+    assert temper_here("reproduce", str(file)).returncode == 1
 
 
 def test_a_distilled_recipe_is_reproduced_bitwise_with_its_teacher(run: Path, tmp_path: Path) -> None:
@@ -191,14 +191,14 @@ def test_a_distilled_recipe_is_reproduced_bitwise_with_its_teacher(run: Path, tm
     trial = next(one for one in made.trials if (one.recipe["distillation"] or {}).get("teacher"))
     file = tmp_path / "recipe.yaml"
     file.write_text(render([trial], made, "yaml"))
-    again = temper("reproduce", str(file))
+    again = temper_here("reproduce", str(file))
     assert again.returncode == 0, again.stdout + again.stderr
     assert again.stdout.count(" same") == 6
 
 
 def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
-    done = temper("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file))
+    done = temper_here("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     told = f"{re.escape(str(file))}: {file.stat().st_size:,} bytes; (.*)% of 100 validation images"
     found = re.match(told, done.stdout)
@@ -207,13 +207,13 @@ def test_a_model_is_written_as_onnx(run: Path, tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
     assert "Warning" not in done.stderr
     for arguments in (["--format", "onnx"], ["--output", str(file)]):
-        refused = temper("export", str(run), *arguments)
+        refused = temper_here("export", str(run), *arguments)
         assert refused.returncode == 2
         assert "--output FILE goes with --format onnx" in refused.stderr
 
 
 def test_a_finished_trial_and_its_deployed_file_are_evaluated(run: Path, tmp_path: Path) -> None:
-    done = temper("evaluate", f"{run}:b0", "--attack", "quick", "--examples", "50", "--json")
+    done = temper_here("evaluate", f"{run}:b0", "--attack", "quick", "--examples", "50", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     trial = next(one for one in read_run(Folder(str(run))).trials if one.name == "b0")
@@ -223,13 +223,16 @@ def test_a_finished_trial_and_its_deployed_file_are_evaluated(run: Path, tmp_pat
     assert found["robust_accuracy"] == found["broken_by"].count(None) / 50 <= found["scored_accuracy"]
     assert found["clean_accuracy"] == 1 - found["broken_by"].count("clean") / 50
     file = tmp_path / "model.onnx"
-    assert temper("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file)).returncode == 0
+    assert (
+        temper_here("export", str(run), "--pick", "max-robust", "--format", "onnx", "--output", str(file)).returncode
+        == 0
+    )
     black = ["evaluate", str(file), "--data", str(run), "--attack", "quick", "--examples", "20"]
-    deployed = temper(*black, "--transfer-from", f"{run}:b0")
+    deployed = temper_here(*black, "--transfer-from", f"{run}:b0")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     assert "20 validation images, L∞ ε 0.02, quick ensemble without gradients" in deployed.stdout
     assert [line.split()[0] for line in deployed.stdout.splitlines()[4:7]] == ["none", "Square", "transfer"]
-    refused = temper("evaluate", f"{run}:zzz")
+    refused = temper_here("evaluate", f"{run}:zzz")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "no trial is called 'zzz', expected one such as" in refused.stderr
 
@@ -265,12 +268,12 @@ def test_a_users_weights_are_taken_as_the_base(run: Path, tmp_path: Path) -> Non
 def test_a_report_is_rebuilt_from_the_trials_alone(run: Path) -> None:
     frontier = (run / "frontier.json").read_text()
     (run / "frontier.json").unlink()
-    assert temper("report", str(run)).returncode == 0
+    assert temper_here("report", str(run)).returncode == 0
     assert (run / "frontier.json").read_text() == frontier
 
 
 def test_a_run_that_exists_is_refused(run: Path) -> None:
-    done = temper("search", "digits", "--storage", str(run.parent), "--name", "first")
+    done = temper_here("search", "digits", "--storage", str(run.parent), "--name", "first")
     assert done.returncode == 2
     assert "exists already" in done.stderr
 
@@ -292,7 +295,7 @@ def test_what_nothing_needs_is_dropped_and_all_that_a_run_is_for_still_works(run
     shutil.copytree(run, pruned)
     before = {path.name: path.read_bytes() for path in (pruned / "frontier.csv", pruned / "trials.parquet")}
     size = Folder(str(pruned)).size("trials")
-    said = temper("prune", str(pruned), "--dry-run")
+    said = temper_here("prune", str(pruned), "--dry-run")
     assert said.returncode == 0, said.stderr
     assert "would be freed" in said.stdout
     assert Folder(str(pruned)).size("trials") == size
@@ -300,16 +303,18 @@ def test_what_nothing_needs_is_dropped_and_all_that_a_run_is_for_still_works(run
     reasons = needed(found)
     lost = [one.id for one in found.trials if one.state is State.COMPLETE and one.id not in reasons]
     assert len(lost) > 1
-    done = temper("prune", str(pruned), "--keep", lost[0])
+    done = temper_here("prune", str(pruned), "--keep", lost[0])
     assert done.returncode == 0, done.stderr
     assert "1 wanted" in done.stdout
     assert Folder(str(pruned)).size("trials") < 0.7 * size
-    assert temper("report", str(pruned)).returncode == 0
+    assert temper_here("report", str(pruned)).returncode == 0
     assert {name: (pruned / name).read_bytes() for name in before} == before
     for pick in ("knee", "b0", lost[0]):
-        written = temper("export", str(pruned), "--pick", pick, "--format", "onnx", "--output", str(tmp_path / pick))
+        written = temper_here(
+            "export", str(pruned), "--pick", pick, "--format", "onnx", "--output", str(tmp_path / pick)
+        )
         assert written.returncode == 0, written.stderr
-    refused = temper("evaluate", f"{pruned}:{lost[1]}")
+    refused = temper_here("evaluate", f"{pruned}:{lost[1]}")
     assert (refused.returncode, "its weights were dropped by `temper prune`" in refused.stderr) == (2, True)
     assert ", 0 continue" in temper("resume", str(pruned)).stdout
-    assert "0.0 of" in temper("prune", str(pruned), "--keep", lost[0]).stdout
+    assert "0.0 of" in temper_here("prune", str(pruned), "--keep", lost[0]).stdout

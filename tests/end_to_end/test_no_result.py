@@ -6,7 +6,7 @@ import pytest
 
 from search.record.run_directory import begun_run, open_run
 from search.study.loading import load
-from tests.support.command import SMALL, temper
+from tests.support.command import SMALL, temper, temper_here
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
 
@@ -25,7 +25,7 @@ def test_a_run_that_died_before_its_first_trial_begins_anew_and_other_folders_st
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    done = temper("search", "digits", "--dry-run", "--storage", str(tmp_path / "runs"))
+    done = temper_here("search", "digits", "--dry-run", "--storage", str(tmp_path / "runs"))
     assert done.returncode == 0
     assert "pgd_at_20" in done.stdout
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.command import temper
+from tests.support.command import temper, temper_here
 
 ROOT = Path(__file__).parents[2]
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "your-own.md"
@@ -88,12 +88,12 @@ def test_code_of_ones_own_is_the_code_that_the_suites_run(heading: str) -> None:
 def test_studies_with_what_is_ones_own_are_valid_and_a_wrong_one_is_not(tmp_path: Path) -> None:
     study = study_with(*OWN)
     write(tmp_path, study)
-    valid = temper("validate", "odd.yaml", cwd=tmp_path)
+    valid = temper_here("validate", "odd.yaml", cwd=tmp_path)
     assert valid.returncode == 0, valid.stderr
     assert "valid (3 baselines, 4 proposals)" in valid.stdout
     study["baselines"][1]["perturbation"]["settings"] = {"strides": 5}
     write(tmp_path, study)
-    refused = temper("validate", "odd.yaml", cwd=tmp_path)
+    refused = temper_here("validate", "odd.yaml", cwd=tmp_path)
     assert refused.returncode == 2
     assert "baselines.1.perturbation.kind: mi_fgsm:attack does not take the keyword arguments" in refused.stderr
 
@@ -101,7 +101,7 @@ def test_studies_with_what_is_ones_own_are_valid_and_a_wrong_one_is_not(tmp_path
 def test_the_short_study_of_readme_is_valid_with_the_rest_of_the_long_one(tmp_path: Path) -> None:
     (short,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
     write(tmp_path, study_with() | yaml.safe_load(short))
-    valid = temper("validate", "odd.yaml", cwd=tmp_path)
+    valid = temper_here("validate", "odd.yaml", cwd=tmp_path)
     assert valid.returncode == 0, valid.stderr
 
 

@@ -1,10 +1,12 @@
 """Bad input to `temper search`: one message, and nothing left behind."""
 
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.support.command import temper
+from tests.support.command import temper, temper_here
 
 
 @pytest.mark.parametrize(
@@ -12,7 +14,6 @@ from tests.support.command import temper
     [
         (["digits", "--or-resume"], "--or-resume goes with --name"),
         (["digits", "--or-resume", "--name", "a", "--dry-run"], "--or-resume goes with --name, and not with --dry-run"),
-        (["nosuch"], "no such study"),
         (["digits", "--set", "budget.trails=3"], "budget.trails: unknown key, did you mean trials?"),
         (
             ["digits", "--set", "space.compression.pruning_ratio.high=1.2"],
@@ -23,13 +24,30 @@ from tests.support.command import temper
         (["digits", "--name", ".."], "expected letters, digits"),
         (["digits", "--storage", "/proc/nowhere"], "cannot be written"),
         (["digits", "--set", "resources.cpu=4096"], "resources.cpu: got 4096 CPUs a trial"),
-        (["digits", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray cluster answers there"),
     ],
 )
 def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = temper(
-        "search", *(["--storage", str(tmp_path / "runs")] if "--storage" not in arguments else []), *arguments
-    )
+    refuses(temper_here, arguments, message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "no such study"),
+        pytest.param(
+            ["digits", "--address", "127.0.0.1:1"],
+            "--address 127.0.0.1:1: no Ray cluster answers there",
+            marks=pytest.mark.slow,  # it imports Ray and PyTorch first: 12 s of computing
+        ),
+    ],
+)
+def test_a_process_of_its_own_ends_in_the_same_way(arguments: list[str], message: str, tmp_path: Path) -> None:
+    refuses(temper, arguments, message, tmp_path)
+
+
+def refuses(run: Callable[..., CompletedProcess[str]], arguments: list[str], message: str, tmp_path: Path) -> None:
+    place = [] if "--storage" in arguments else ["--storage", str(tmp_path / "runs")]
+    done = run("search", *place, *arguments)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -47,7 +65,7 @@ def test_bad_input_is_one_message_and_leaves_nothing(arguments: list[str], messa
 def test_a_place_for_what_comes_of_it_is_refused_before_the_work(
     command: list[str], option: str, tmp_path: Path
 ) -> None:
-    done = temper(*command, option, str(tmp_path / "missing" / "file"))
+    done = temper_here(*command, option, str(tmp_path / "missing" / "file"))
     assert done.returncode == 2, done.stderr
     assert f"{option}: got {tmp_path}/missing/file, expected a file in a folder that is there" in done.stderr
     assert done.stdout == ""

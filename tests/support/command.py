@@ -1,10 +1,14 @@
 """Runs the command as a user does, on a digits study cut to a few seconds."""
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from search.cli.app import run
 from tests.support.checkout import ROOT
 
 PGD, FAST = "{kind: pgd, epsilon: 0.02, steps: 3}", "{kind: n_fgsm, epsilon: 0.02}"
@@ -36,6 +40,7 @@ if SHARE := os.environ.get("TEMPER_TEST_GPU"):  # of a card: `make gpu` runs som
 def temper(
     *arguments: str, settings: list[str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: for what starts Ray, and where the process itself is what is tested."""
     changes = [part for setting in settings or [] for part in ("--set", setting)]
     return subprocess.run(
         [sys.executable, "-m", "search", *arguments, *changes],
@@ -46,6 +51,29 @@ def temper(
         cwd=cwd,
         env=os.environ | {"PYTHONWARNINGS": "default"},
     )
+
+
+def temper_here(
+    *arguments: str, settings: list[str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported PyTorch already: a process of its own computes 3 to 8 s before."""
+    changes = [part for setting in settings or [] for part in ("--set", setting)]
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with chdir(cwd or Path.cwd()), redirect_stdout(stdout), redirect_stderr(stderr), _modules_forgotten(cwd):
+        code = run([*arguments, *changes])
+    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def _modules_forgotten(folder: Path | None) -> Iterator[None]:
+    """Forgets the modules of a folder that are imported meanwhile: another test's may have the same names."""
+    try:
+        yield
+    finally:
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if folder is not None and file is not None and Path(file).is_relative_to(folder.resolve()):
+                del sys.modules[name]
 
 
 def installed_temper(*arguments: str, cwd: Path, settings: list[str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -81,6 +81,23 @@ def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | 
     return lines
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are not loaded in a process of its own: for tests of what else is in the folder."""
+    monkeypatch.setattr(bundle, "_checked", lambda *_: {"model.onnx": 1.0})
+
+
+@pytest.fixture
+def files_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models' files pass without a process, so that the program alone is tried in one."""
+
+    def run(*arguments: str) -> str:
+        return json.dumps({"model.onnx": 1.0}) if arguments[1] == "analysis.bundle.fresh" else really(*arguments)
+
+    really = bundle._run
+    monkeypatch.setattr(bundle, "_run", run)
+
+
 @pytest.fixture(scope="module")
 def pruned(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("out") / "pruned"
@@ -244,6 +261,7 @@ def test_predict_fills_shapes_that_are_no_square_and_refuses_what_is_no_picture(
         shipped_reader(folder, (2, 8, 8))(str(tmp_path / "halves.png"))
 
 
+@pytest.mark.usefixtures("files_alike")
 def test_a_program_that_reads_files_otherwise_is_noticed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +274,7 @@ def test_a_program_that_reads_files_otherwise_is_noticed(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("files_alike")
 def test_a_program_that_names_another_class_first_is_noticed_and_leaves_no_file(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +362,7 @@ def test_without_a_program_weights_are_tried_in_the_network_that_is_rebuilt(
         check_files(place, network, splits.validation.images)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_reference_itself_is_compared_with_no_other(run: Run, tmp_path: Path) -> None:
     *_, timed, last = written(run, "pgd", tmp_path / "new")
     assert re.fullmatch(r"  one image in [\d.]+ / [\d.]+ ms by model.pt2", timed)

@@ -19,7 +19,7 @@ from search.preflight.network_check import (
 )
 from search.study.loading import load, shipped
 from search.study.study import Study
-from tests.support.command import temper
+from tests.support.command import temper_here
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
 
@@ -168,7 +168,7 @@ def test_a_plan_without_its_data_is_shown_and_refused() -> None:
 def test_what_does_not_work_is_refused_before_ray_starts_and_nothing_is_written(command: str, tmp_path: Path) -> None:
     options = {"search": ["--storage", str(tmp_path)], "doctor": ["--storage", str(tmp_path)], "validate": ["--try"]}
     faulty = [*FEW, "model.name=tests.support.faulty_networks:RemembersTheBatchSize"]
-    refused = temper(command, "digits", *options[command], settings=faulty)
+    refused = temper_here(command, "digits", *options[command], settings=faulty)
     assert refused.returncode == 2, refused.stdout + refused.stderr
     assert re.search(r"cannot be called with [24] images at once \(RuntimeError: ", refused.stderr)
     assert ") in layer head (Linear), faulty_networks.py line " in refused.stderr

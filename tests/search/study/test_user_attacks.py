@@ -11,7 +11,7 @@ from search.recipes.grid_cells import grid_cells
 from search.study.loading import changed, load
 from search.study.space import SEARCHED
 from search.study.user_functions import user_attacks
-from tests.support.command import temper
+from tests.support.command import temper_here
 from tests.support.recipes import propose
 from trainables.attacks.config import CONFIGS, UserAttack
 from trainables.errors import InvalidInput
@@ -107,7 +107,7 @@ def test_the_free_loop_does_not_replay_it() -> None:
 def test_validate_refuses_it_without_a_traceback(users_folder: Path) -> None:
     (users_folder / "theirs.py").write_text("import torch\ndef attack(strength): ...\n")
     own = "baselines.0.perturbation={kind: 'theirs:attack', epsilon: 0.1}"
-    refused = temper("validate", "digits", settings=[own], cwd=users_folder)
+    refused = temper_here("validate", "digits", settings=[own], cwd=users_folder)
     assert refused.returncode == 2
     assert "theirs:attack does not take the keyword arguments epsilon, norm" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -91,13 +91,18 @@ def train(model: nn.Module, x: Tensor, y: Tensor) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def compressed(methods: Methods, network: str, seed: int = 0) -> tuple[nn.Module, Compressors]:
-    """After all steps, with training in between and afterwards."""
-    model, compressors, (x, y) = fresh(network), Compressors(methods, seed=seed), images(network)
-    for epoch in range(1, last_of(methods) + 1):
-        compressors.step(epoch, model, x, y)
-        train(model, x, y)
-    return model, compressors
+def compressed(methods: Methods, network: str) -> tuple[nn.Module, Compressors]:
+    """After all steps, with training in between and afterwards; made once, and copied for each test."""
+    if (key := (repr(methods), network)) not in _COMPRESSED:
+        model, compressors, (x, y) = fresh(network), Compressors(methods, seed=0), images(network)
+        for epoch in range(1, last_of(methods) + 1):
+            compressors.step(epoch, model, x, y)
+            train(model, x, y)
+        _COMPRESSED[key] = model, compressors
+    return copy.deepcopy(_COMPRESSED[key])
+
+
+_COMPRESSED: dict[tuple[str, str], tuple[nn.Module, Compressors]] = {}
 
 
 def scores(model: nn.Module, x: Tensor) -> Tensor:

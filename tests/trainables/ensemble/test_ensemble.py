@@ -92,13 +92,13 @@ def test_on_a_linear_network_what_stands_is_what_must(strength: Strength, norm: 
 def test_the_same_seed_gives_the_same_answers_and_leaves_the_network_as_it_was() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
-    images = torch.rand(40, 1, 8, 8)
+    images = torch.rand(12, 1, 8, 8)
     labels = model.eval()(images).argmax(1)
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     threat_model = ThreatModel(epsilon=0.02)
     first, second = (
-        run_turns(model, images, labels, threat_model, ENSEMBLES["standard"][:4], batch_size=16) for _ in range(2)
+        run_turns(model, images, labels, threat_model, ENSEMBLES["standard"][:4], batch_size=8) for _ in range(2)
     )
     assert first.broken_by.tolist() == second.broken_by.tolist()
     assert torch.equal(first.adversarial, second.adversarial)
