@@ -82,20 +82,22 @@ def written(run: Run, name: str, place: Path, confirmed: dict[str, Confirmed] | 
 
 
 @pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are not loaded in a process of its own: for tests of what else is in the folder."""
-    monkeypatch.setattr(bundle, "_checked", lambda *_: {"model.onnx": 1.0})
+def files_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models' files are not tried in a process of their own, so that the program alone is."""
+
+    def alike(
+        folder: Path, network: nn.Module, images: NDArray[np.float32], count: Callable[[int], object]
+    ) -> dict[str, float]:
+        count(len(images))
+        return {"model.onnx": 1.0}
+
+    monkeypatch.setattr(bundle, "check_files", alike)
 
 
 @pytest.fixture
-def files_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The models' files pass without a process, so that the program alone is tried in one."""
-
-    def run(*arguments: str) -> str:
-        return json.dumps({"model.onnx": 1.0}) if arguments[1] == "analysis.bundle.fresh" else really(*arguments)
-
-    really = bundle._run
-    monkeypatch.setattr(bundle, "_run", run)
+def unchecked(monkeypatch: pytest.MonkeyPatch, files_alike: None) -> None:
+    """Nothing is tried in a process of its own: for tests of what else is in the folder."""
+    monkeypatch.setattr(bundle, "check_program", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
