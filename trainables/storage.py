@@ -208,6 +208,21 @@ class Folder:
         moment: datetime | None = system.get_file_info(f"{folder}/{name}").mtime
         return None if moment is None else moment.astimezone(UTC)
 
+    def stamps(self, places: Sequence[str]) -> list[tuple[int, int]]:
+        """Returns of each place below this folder when it was last written, in ns, and its bytes; (0, 0) if it is none.
+
+        Whoever read a file knows by its stamp whether it is still as it was.
+
+        Args:
+            places: files and local folders, by their paths from here, with `/`.
+        """
+        system, folder = self._resolve()
+        if isinstance(system, fs.LocalFileSystem):
+            return [_stamp(f"{folder}/{place}") for place in places]
+        found = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+        known = {one.path: (one.mtime_ns or 0, one.size or 0) for one in found if one.type == fs.FileType.File}
+        return [known.get(f"{folder}/{place}", (0, 0)) for place in places]
+
     def size(self, name: str = "") -> int:
         """Returns the bytes of a file or folder in this folder, or of all files in it; 0 where there is none."""
         system, folder = self._resolve()
@@ -258,6 +273,14 @@ def for_each(folder: Folder, task: Callable[[Item], Made], items: Sequence[Item]
         return [task(item) for item in items]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(task, items))
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=16)  # opening asks the store where its bucket lies, which would be done again for each file

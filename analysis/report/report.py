@@ -20,18 +20,26 @@ from analysis.tables.trials import curves, finished, on_frontier, recipes
 CURVES = "epsilon_curves.png"  # in the folder of a confirmation
 
 
-def write_report(run: Run) -> None:
+TABLES = ("trials.parquet", "recipes.parquet")
+
+
+def write_report(run: Run, *, tables: bool = True) -> None:
     """Rebuild trials.parquet, recipes.parquet, frontier.json, frontier.csv, figures/frontier.png and report.html.
 
     If the study has a grid, also grid.csv and figures/grid.png; if it has halving, also rungs.csv; of each
     confirmation, its verdict.json and epsilon_curves.png.
+
+    Args:
+        run: the run.
+        tables: False leaves trials.parquet and recipes.parquet as they are, which hold every trial; the caller knows
+            that they were made of the same record.
     """
     proven = confirmed(run)
     table = finished(run, proven)
     members = on_frontier(table, run)
-    for name, content in (("trials.parquet", curves(run)), ("recipes.parquet", recipes(run))):
+    for name, made in zip(TABLES, (curves, recipes), strict=True) if tables else ():
         buffer = io.BytesIO()
-        content.to_parquet(buffer)
+        made(run).to_parquet(buffer)
         run.folder.write(name, buffer.getvalue())
     run.folder.write_json("frontier.json", [record(run, trial, proven) for trial in frontier(run)])
     run.folder.write("frontier.csv", members.to_csv(index=False).encode())

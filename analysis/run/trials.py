@@ -1,10 +1,10 @@
 """Reads a run directory back: run.json, and of each trial its recipe, how it ended, and its learning curve."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,32 @@ ESTIMATES = "estimates.json"
 IMPORTANCES = "importance.json"
 FETCHED = "fetched.json"  # in a folder that holds report and frontier of a run that lies elsewhere
 CONFIRM = "confirm"  # the role of trials that retrain recipes with fresh seeds
+Row = dict[str, Any]  # one epoch of a learning curve
+
+
+class Curve(Sequence[Row]):
+    """The learning curve of a trial, read from its folder when it is first asked for.
+
+    A report of 50,000 trials draws 300 of their curves; to read all of them takes as long as to read all the rest.
+    """
+
+    def __init__(self, trials: Folder, name: str) -> None:
+        """Take the folder of all trials, and the name of one in it, without looking into it."""
+        self._trials, self._name = trials, name
+
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        return _history(self._trials.child(self._name, "checkpoint"))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        return self._rows[place]
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,7 @@ class Trial:
         ended: when it ended, ISO 8601; None if it has not.
         seconds: seconds for which it kept its slot busy; 0 if it has not ended.
         metrics: final numbers; empty unless it is complete.
-        history: one row for each epoch.
+        history: one row for each epoch; a `Curve` where it is read once it is asked for.
         robust_correct: `(examples,)`, whether each validation image is classified correctly under attack; None if
             that was not recorded.
         lost: why a search left it unfinished, in words; None where it ended, or where no search did.
@@ -65,7 +91,7 @@ class Trial:
     ended: str | None
     seconds: float
     metrics: dict[str, float]
-    history: tuple[dict[str, Any], ...]
+    history: Sequence[Row]
     robust_correct: NDArray[np.bool_] | None
     lost: str | None = None
     estimate: Mapping[str, float] = field(default_factory=dict)
@@ -99,6 +125,7 @@ class Run:
         confirmations: trials of role confirm, which retrain recipes with fresh seeds; nothing that a search does or
             shows is about them.
         not_estimated: why the search's model could not be asked for estimates; empty where it was asked, or is none.
+        found: what was computed of this run and is asked for several times, such as its frontier, by name.
     """
 
     folder: Folder
@@ -108,6 +135,7 @@ class Run:
     left_out: tuple[str, ...] = ()
     confirmations: tuple[Trial, ...] = ()
     not_estimated: str = ""
+    found: dict[str, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def finished(self, trial_id: str) -> Trial | None:
         """Return the complete trial of this id; None if there is none."""

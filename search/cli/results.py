@@ -200,17 +200,20 @@ def reproduce(recipe: str, force: bool) -> None:
 def report(run: str, force: bool) -> None:
     """Rebuild every derived file of RUN: report, figures, tables, study.db, TensorBoard."""
     prepare(None)
-    from analysis.run.trials import read_run
+    from analysis.run.record_table import read_known, read_run_by
     from analysis.status.words import left_unfinished, still_running
     from search.failures import storage_watched
     from search.record import derived_files
     from trainables.storage import Folder
 
     folder = Folder(run)
-    found = read_run(folder)
+    known = read_known(folder)
+    found = read_run_by(known, folder)
+    if known.passed_over:
+        click.echo(known.passed_over, err=True)
     _compare(found, force=force)
     with storage_watched(folder, verb="report"):
-        derived = derived_files.derive(found)
+        derived = derived_files.derive(found, known)
     if (running := still_running(derived)) is not None:
         click.echo(running)
     sentence = derived_files.conclude(derived)

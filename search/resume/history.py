@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.run.trials import Run, Trial
+from analysis.run.trials import Row, Run, Trial
 from search.events import Asked, Outcome, Proposal
 from trainables.checkpoints.checkpoint import read_newest
 from trainables.collector import paused
@@ -27,7 +27,7 @@ class RememberedTrial:
     proposal: Proposal
     outcome: Outcome | None
     order: int
-    history: tuple[dict[str, Any], ...]
+    history: Sequence[Row]
 
 
 def remember(run: Run) -> list[RememberedTrial]:

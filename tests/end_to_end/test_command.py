@@ -48,7 +48,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_directory_is_as_designed(run: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
         "study.yaml", "run.json", "trials", "study.db", "trials.parquet", "frontier.json", "frontier.csv",
-        "figures", "report.html", "tensorboard", "grid.csv", "sessions", "lease", "recipes.parquet",
+        "figures", "report.html", "tensorboard", "grid.csv", "sessions", "lease", "recipes.parquet", "record.parquet",
+        "derived.json",
     }  # fmt: skip
     assert len(list((run / "trials").iterdir())) == 14  # 2 bases, 4 baselines, 4 proposals, 4 cells
     for trial in (run / "trials").iterdir():

@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
+from trainables import storage
 from trainables.data.memory_mapping import data_root
 from trainables.errors import InvalidInput
 from trainables.storage import AT_ONCE, Folder, for_each, user_path
@@ -67,6 +69,17 @@ def test_damaged_json_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_the_root_is_a_folder_too() -> None:
     assert Folder("/").local == Path("/")
     assert "tmp" in Folder("/").names()
+
+
+def test_stamps_tell_what_has_changed_on_every_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(storage, "_remote", lambda uri: (bucket, "lab"))
+    for folder in (Folder(str(tmp_path / "lab")), Folder("s3://lab")):
+        folder.child("a").write("b.json", b"123")
+        ((moment, size), *absent) = folder.stamps(["a/b.json", "a/c.json", "d"])
+        assert (size, absent) == (3, [(0, 0), (0, 0)])
+        os.utime(tmp_path / "lab" / "a" / "b.json", ns=(0, moment - 10**9))
+        assert folder.stamps(["a/b.json"]) == [(moment - 10**9, 3)]
 
 
 def test_tasks_on_remote_storage_wait_side_by_side() -> None:
