@@ -17,7 +17,7 @@ from PIL import Image
 from analysis.run.trials import Run
 from trainables.evaluation.attacked_images import AttackedImages, in_a_row
 
-ROOM = 200_000  # characters, of a page that stays below 6 MB
+ROOM = 150_000  # characters, of a page that stays below 6 MB
 
 
 def attacked_sheets(run: Run, table: pd.DataFrame, first: Sequence[str]) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from analysis.evidence.rows import broken_by, rows
 from analysis.pareto.parity import verdict
 from analysis.report.epsilon_curves import axis_words, epsilon_curves
 from analysis.report.frontier_chart import title
-from analysis.report.page_data import PARAM, endings, page_data
+from analysis.report.page_data import PARAM, endings, page_data, shortened
 from analysis.run.trials import Run
 from analysis.status.words import left_unfinished, still_running
 from analysis.tables.rungs import rung_rows, rung_table
@@ -48,14 +48,14 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         confirmations: its confirmations.
     """
     environment = Environment(autoescape=True)
-    environment.policies["json.dumps_kwargs"] = {}  # in order: the first of several is the chief one
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # not sorted: the first is the chief one
     template = environment.from_string(_asset("page.html.j2"))
     data = page_data(run, table) | {"epsilons": [_epsilons(one) for one in confirmations]}
     return template.render(
         style=_asset("page.css"),
         plotly_js=get_plotlyjs(),
         script="(() => {\n" + "\n".join(_asset(f"{name}.js") for name in SCRIPTS) + "})();",
-        data=data,
+        data=data | {"values": shortened(data["values"])},
         hidden=len(run.trials) > len(data["values"]["id"]),
         searched=len(data["growth"]["trials"]) > 0,
         parameters=any(one["key"].startswith(PARAM) for one in data["columns"]) and len(table) > 0,

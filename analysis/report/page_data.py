@@ -25,7 +25,8 @@ from trainables.evaluation.metrics import METRICS
 from trainables.evaluation.remarks import remarks
 
 MOST = 1_000  # recipes that the page holds, which keeps it below 6 MB; of more it shows these, and says so
-MOST_CURVES = 300  # recipes whose learning curves it holds
+MOST_CURVES = 200  # recipes whose learning curves it holds
+DIGITS = 5  # of the numbers of a learning curve, which are drawn and not copied
 AXES = {
     "train_flops": "marginal training compute (FLOPs)",
     "end_to_end_flops": "end-to-end training compute (FLOPs)",
@@ -139,6 +140,13 @@ def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, 
     return {key: [_plain(row.get(key)) for row in rows] for key in keys}
 
 
+def shortened(values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return columns as the page holds them: one in which all recipes have the same value as a list of that alone."""
+    return {
+        key: column[:1] if len({repr(value) for value in column}) == 1 else column for key, column in values.items()
+    }
+
+
 def _standing(run: Run, trial: Trial) -> dict[str, str | None]:
     """Return how a trial stands, in words, and why it may not be on the frontier, if it has finished and may not."""
     why = excluded(run, trial) if trial.metrics and trial.role in CANDIDATES else None
@@ -208,6 +216,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _rounded(value: Any) -> Any:
+    """Return a number of a learning curve with the digits that a chart can show."""
+    found = _plain(value)
+    return round(found, DIGITS) if isinstance(found, float) else found
+
+
 def _line(table: pd.DataFrame, axis: str) -> dict[str, list[float]]:
     steps = staircase(table, axis)
     return {"x": steps[axis].tolist(), "y": steps["robust_accuracy"].tolist()}
@@ -247,7 +261,7 @@ def _curves(shown: Sequence[Trial], table: pd.DataFrame) -> dict[str, dict[str, 
     ranked = sorted(shown, key=lambda trial: trial.id not in members and trial.role == "proposed")
     return {
         trial.id: {
-            key: [_plain(row.get(key)) for row in trial.history]
+            key: [_rounded(row.get(key)) for row in trial.history]
             for key in ("epoch", "robust_accuracy", "clean_accuracy")
         }
         for trial in [one for one in ranked if one.history][:MOST_CURVES]

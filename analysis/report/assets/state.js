@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const columns = new Map(data.columns.map((column) => [column.key, column]));
 const rows = data.values.id.map((_, place) => {
   const row = { place };
-  for (const key of Object.keys(data.values)) row[key] = data.values[key][place];
+  for (const [key, column] of Object.entries(data.values)) row[key] = column.length === 1 ? column[0] : column[place];
   return row;
 });
 const byId = new Map(rows.map((row) => [row.id, row]));

@@ -3,21 +3,29 @@
 import io
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.evidence.comparisons import confirmed
 from analysis.report import page_data as module
+from analysis.report.attacked_sheets import ROOM
+from analysis.report.page import render
 from analysis.report.page_data import endings, page_data
 from analysis.report.report import write_report
-from analysis.run.trials import read_run
+from analysis.run.trials import Trial, read_run
 from analysis.tables.trials import finished
 from tests.support.confirmations import confirmed_run
 from tests.support.report_pages import page_numbers
-from tests.support.run_directories import add, start, worked_example
+from tests.support.run_directories import add, recipe, start, worked_example
+from trainables.evaluation.metrics import METRICS
 from trainables.storage import Folder
+
+COUNTED = ("flops", "_macs", "_bitops", "_bytes", "parameters", "epochs", "kept_epoch")
+ACCURACIES = ("robust_accuracy", "robust_accuracy_stderr", "clean_accuracy")
 
 
 def test_every_number_of_the_frontiers_table_is_in_the_page_with_all_of_its_digits(tmp_path: Path) -> None:
@@ -115,3 +123,39 @@ def test_endings_are_counted_by_state_and_reason(tmp_path: Path) -> None:
         ("fail", "out of memory", 1),
         ("running", "", 1),
     ]
+
+
+def test_a_page_of_a_thousand_recipes_stays_below_six_megabytes(tmp_path: Path) -> None:
+    """Made-up recipes with as many numbers and digits as a search of digits records, and images to the room's end."""
+    random = np.random.default_rng(0)
+    few = worked_example(tmp_path)
+    level = {"chance_accuracy": 31 / 297, "chance_accuracy_stderr": 0.017741363380791162}
+    names = [name for name in METRICS if name.endswith(COUNTED)]
+
+    def made(number: int) -> Trial:
+        shares = random.random((22, 2)).tolist()
+        params = dict(zip(("pruning_ratio", "epsilon", "learning_rate"), random.random(3).tolist(), strict=True))
+        parts = {"compression": {"method": "channel_pruning", "pruning_ratio": number % 20 / 20}}
+        schedule = {"epochs": 35, "learning_rate": params["learning_rate"]}
+        tuned = recipe() | {"perturbation": {"kind": "n_fgsm", "epsilon": params["epsilon"]}} | parts
+        numbers = (
+            dict(zip(names, random.integers(10**7, 10**9, len(names)).astype(float).tolist(), strict=True)) | level
+        )
+        accuracies = dict(zip(ACCURACIES, (random.integers(32, 297, 3) / 297).tolist(), strict=True))
+        return replace(
+            few.trials[3],
+            id=f"{number:016x}",
+            number=10 + number,
+            recipe=tuned | {"schedule": tuned["schedule"] | schedule},
+            params=params | {"importance": "l2", "scope": "uniform", "perturbation": "n_fgsm", "epochs": 35},
+            metrics=few.trials[3].metrics | numbers | accuracies,
+            history=tuple(
+                {"epoch": epoch, "robust_accuracy": robust, "clean_accuracy": clean}
+                for epoch, (robust, clean) in enumerate(shares, 1)
+            ),
+        )
+
+    run = replace(few, trials=(*few.trials, *(made(number) for number in range(module.MOST - len(few.trials)))))
+    page = render(run, finished(run), None)
+    assert len(page_numbers(page)["values"]["id"]) == module.MOST
+    assert 5_500_000 < len(page.encode()) < 6_000_000 - ROOM
