@@ -1,5 +1,6 @@
 """Defines the commands that make evidence of robustness: `temper evaluate` and `confirm`."""
 
+import sys
 import time
 from typing import Any
 
@@ -60,10 +61,18 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     from search.evaluating.subjects import Wanted, find
     from search.evaluating.words import as_json as in_json
     from search.evaluating.words import table
+    from search.monitoring.progress import Terminal
 
+    def ignored(text: str, done: int, total: int) -> None:
+        """Say nothing of how far it is, since programs read what is printed."""
+
+    terminal = Terminal(sys.stderr)
     with alone(as_json):
         subject = find(Wanted(**given), lambda text: click.echo(text, err=True))
-        found = attacked(subject, attack, seed)
+        try:
+            found = attacked(subject, attack, seed, ignored if as_json else terminal.doing)
+        finally:
+            terminal.status("")
     click.echo(in_json(subject, found) if as_json else "\n".join(table(subject, found)))
 
 

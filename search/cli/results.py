@@ -230,6 +230,7 @@ def record(run: str, output: str, force: bool) -> None:
     """Record every learning curve of RUN, which went through the whole of a finite space, for `temper simulate`."""
     from analysis.export.output_file import output_file
     from analysis.run.trials import read_run
+    from search.monitoring.progress import Terminal
     from search.resume.comparison import check_run
     from search.simulation import recording
     from search.study.loading import read_study
@@ -238,8 +239,12 @@ def record(run: str, output: str, force: bool) -> None:
     folder, path = Folder(run), output_file(output, "--output")
     found = read_run(folder)
     check_run(found, lambda text: click.echo(text, err=True), force=force)
-    made = recording.record(found, read_study(folder))
-    recording.write(made, path)
+    terminal = Terminal()
+    try:
+        made = recording.record(found, read_study(folder), terminal.doing)
+        recording.write(made, path)
+    finally:
+        terminal.status("")
     epochs = sum(len(curve.rows) for curve in made.curves.values())
     click.echo(f"{output}: {len(made.curves)} recipes, {epochs} epochs, {path.stat().st_size / 1e3:.0f} kB")
 

@@ -86,6 +86,7 @@ def attacks(trained: Iterable[Recipe], trials: Folder, test: Examples, plan: Pla
 
     return Work(
         words=f"attacking {{}} networks on {len(test):,} test images ({setting.attack} ensemble)",
+        verb="attacking",
         task=attack_trial,
         left=[(recipe, (recipe, trials.child(recipe.id))) for recipe in trained if not is_done(recipe)],
         shared=(test, setting),

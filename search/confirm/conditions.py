@@ -126,6 +126,7 @@ def conditions(plan: Plan, finished: Collection[str], trials: Folder, test: Exam
 
     return Work(
         words=f"measuring {{}} networks under other conditions on {len(test):,} test images",
+        verb="measuring",
         task=measure_trial,
         left=left,
         shared=(test, other, setting),

@@ -276,7 +276,7 @@ def confirm(
         placement = capacity.placements["confirm"]
 
         def done(work: Work) -> None:
-            run_work(work, splits, placement=placement, say=terminal.line, check=check_all)
+            run_work(work, splits, placement=placement, terminal=terminal, check=check_all)
 
         done(attacks(networks, trials, test, plan))
         if prepared.conditions:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.placement.placement import Placement
+from search.monitoring.progress import Terminal
 from trainables.data.splits import Splits
 from trainables.errors import InvalidInput
 from trainables.recipe.recipe import Recipe
@@ -18,6 +19,7 @@ class Work:
 
     Attributes:
         words: says what is done, with {} where the number of networks goes.
+        verb: says it in a word.
         task: is called with a network's arguments, the data, the placement, and what is shared; it writes its result,
             and returns None, or what went wrong in words.
         left: for each network that is left to do, its recipe and the task's first arguments.
@@ -26,6 +28,7 @@ class Work:
     """
 
     words: str
+    verb: str
     task: Callable[..., str | None]
     left: Sequence[tuple[Recipe, tuple[Any, ...]]]
     shared: tuple[Any, ...]
@@ -33,7 +36,7 @@ class Work:
 
 
 def run_work(
-    work: Work, splits: Splits, *, placement: Placement, say: Callable[[str], None], check: Callable[[], object]
+    work: Work, splits: Splits, *, placement: Placement, terminal: Terminal, check: Callable[[], object]
 ) -> None:
     """Do what is left.
 
@@ -41,7 +44,7 @@ def run_work(
         work: what is to be done.
         splits: the data that the networks were trained on.
         placement: what each task takes, and on which nodes.
-        say: prints a line.
+        terminal: prints a line for each network, and shows how many are done.
         check: is called while it waits, and raises if it must end.
 
     Raises:
@@ -57,8 +60,9 @@ def run_work(
     task = ray.remote(**options)(work.task)
     data, shared = ray.put(splits), [ray.put(one) for one in work.shared]
     running = {task.remote(*own, data, placement, *shared): recipe for recipe, own in work.left}
-    say(work.words.format(len(work.left)))
+    terminal.line(work.words.format(len(work.left)))
     done = 0
+    terminal.doing(work.verb, done, len(work.left))
     try:
         while running:
             check()
@@ -69,7 +73,9 @@ def run_work(
                 if problem is not None:
                     raise InvalidInput(problem)
                 done += 1
-                say(f"{done:4d}/{len(work.left)}  {recipe.id[:8]}  {work.told(recipe)}")
+                terminal.line(f"{done:4d}/{len(work.left)}  {recipe.id[:8]}  {work.told(recipe)}")
+                terminal.doing(work.verb, done, len(work.left))
     finally:
+        terminal.status("")
         for one in running:
             ray.cancel(one, force=True)

@@ -4,7 +4,7 @@ The file is a Parquet table with one row for each recipe and epoch; the study is
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from io import BytesIO
@@ -121,12 +121,15 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.parquet"))}
 
 
-def record(run: Run, study: Study) -> Recording:
+def record(
+    run: Run, study: Study, doing: Callable[[str, int, int], object] = lambda text, done, total: None
+) -> Recording:
     """Make a recording of a run that went through the whole of a finite space.
 
     Args:
         run: the run.
         study: its study.
+        doing: is told what is done, how much of it is, and how much there is.
 
     Raises:
         InvalidInput: the space is not finite, recipes of it are missing or unfinished, or the study has halving, a grid
@@ -137,13 +140,16 @@ def record(run: Run, study: Study) -> Recording:
     if study.grid is not None or (study.space and study.space.pretraining_epochs is not None):
         raise InvalidInput(f"{run.folder}: has a grid or searches pretraining_epochs, expected neither to record")
     fixed = FixedRecipes.of(study)
-    wanted = {propose(FixedTrial(params), study, fixed): _key(params) for params in combinations(study, fixed)}
+    wanted, space = {}, list(combinations(study, fixed))
+    for number, params in enumerate(space, 1):
+        wanted[propose(FixedTrial(params), study, fixed)] = _key(params)
+        doing("making the recipes of the space", number, len(space))
     wanted |= {one.recipe: one.name for one in fixed}
-    found = {
-        Recipe.model_validate(trial.recipe): _curve(trial)
-        for trial in run.trials
-        if trial.state in (State.COMPLETE, State.PRUNED) and trial.history
-    }
+    ended = [one for one in run.trials if one.state in (State.COMPLETE, State.PRUNED) and one.history]
+    found = {}
+    for number, trial in enumerate(ended, 1):
+        found[Recipe.model_validate(trial.recipe)] = _curve(trial)
+        doing("recording the curves of trials", number, len(ended))
     missing = len(set(wanted) - set(found))
     if missing:
         raise InvalidInput(f"{run.folder}: {missing} of {len(wanted)} recipes have no result, expected all of them")

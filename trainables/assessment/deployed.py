@@ -73,7 +73,7 @@ def evaluate_deployed(
         attack: how hard Square tries.
         seed: of all that is drawn.
         batch_size: images per pass.
-        progress: is told after each batch.
+        progress: is told before each attack, and after each batch.
     """
     wrong = broken_images(deployed, images, labels, batch_size)
     replayed = broken_images(deployed, adversarial, labels, batch_size) & ~wrong

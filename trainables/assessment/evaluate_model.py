@@ -121,7 +121,7 @@ def evaluate_model(
             is an upper bound.
         source: another network for the same images, on the same device, whose adversarial examples are tried as well.
         batch_size: images per pass.
-        progress: is told after each batch.
+        progress: is told before each attack, and after each batch.
 
     Raises:
         InvalidInput: an argument is none of these; images, labels and scores do not fit each other, or images lie

@@ -191,7 +191,7 @@ def run_turns(
         turns: the attacks, in their order.
         batch_size: images per pass.
         seed: of all that is drawn.
-        progress: is told after each batch.
+        progress: is told before each attack, and after each batch.
 
     Raises:
         TemperError: an attack left its bounds.
@@ -206,6 +206,7 @@ def run_turns(
             attack, counter = turn.make(threat_model, directions), GradientCounter()
             generator = torch.Generator(device).manual_seed(1000 * seed + number)
             begun, done = time.perf_counter(), 0
+            progress(Progress(turn.name, number, len(turns), done, len(standing)))
             for rows in torch.split(standing, batch_size) if len(standing) else ():
                 found = perturb(attack, model, images[rows], labels[rows], generator, counter)
                 broken = broken_images(model, found, labels[rows], batch_size)

@@ -15,6 +15,7 @@ from search.monitoring.tally import Tally
 from search.recipes.baselines import base_recipe
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
+from tests.support.terminals import FakeTerminal
 from trainables.execution.ending import FINISHED, Ending, EndKind
 
 STUDY = load("digits")
@@ -130,23 +131,10 @@ def test_a_file_gets_plain_lines_and_a_terminal_a_status_too(
     assert capsys.readouterr().out == "\r\x1b[K1 of 2 done\r\x1b[Ka trial\n1 of 2 done\r\x1b[K"
 
 
-class FakeTerminal(io.StringIO):
-    """A stream that is a terminal, or a file, in an encoding."""
-
-    encoding = "utf-8"
-
-    def __init__(self, *, live: bool) -> None:
-        super().__init__()
-        self.live = live
-
-    def isatty(self) -> bool:
-        return self.live
-
-
 def test_a_task_with_parts_is_a_bar_on_a_terminal_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    stream, now = FakeTerminal(live=True), 0.0
+    stream, now = FakeTerminal(), 0.0
     terminal = Terminal(stream, clock=lambda: now)
     terminal.doing("writing")
     terminal.doing("trying", 0, 4000)
@@ -154,7 +142,7 @@ def test_a_task_with_parts_is_a_bar_on_a_terminal_with_the_time_that_is_left(mon
     terminal.doing("trying", 1000, 4000)
     terminal.doing("again", 1000, 4000)
     terminal.doing("a " * 60, 1, 2)
-    drawn = stream.getvalue().split("\r\x1b[K")[1:]
+    drawn = stream.drawn()
     assert drawn[:2] == ["writing", f"trying  {'░' * 24} 0 of 4,000"]
     assert drawn[2] == f"trying  {'█' * 6}{'░' * 18} 1,000 of 4,000, about 15 s left"
     assert drawn[3] == f"again  {'█' * 6}{'░' * 18} 1,000 of 4,000"  # it has no pace yet

@@ -10,10 +10,11 @@ from analysis.run.extensions import Extension, write_extension
 from analysis.run.trials import Run, read_run
 from analysis.status.status import status_of
 from search.monitoring.sketch import PLAIN, Marks, bar, marks_of, sketch
-from search.monitoring.watching import frame, spending, watch
+from search.monitoring.watching import HOME, frame, spending, watch
 from search.study.algorithms import Budget
 from search.study.loading import load
 from tests.support.run_directories import BEGUN, add, drive, start, worked_example
+from tests.support.terminals import FakeTerminal
 from trainables.storage import Folder
 
 
@@ -148,3 +149,32 @@ def test_what_is_added_to_the_budget_meanwhile_counts(
     watch(Folder(str(tmp_path)), sleep=sleep)
     told = re.findall(r"of (\d+) proposals", capsys.readouterr().out)
     assert told == ["3", "10", "10"]
+
+
+def test_on_a_terminal_the_picture_is_drawn_anew_in_the_size_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running(tmp_path)
+    Folder(str(tmp_path)).write_json("study.yaml", load("digits", ["reference=pgd_at_20"]).model_dump(mode="json"))
+    drive(tmp_path, 1, began=1e9)  # as above
+    stream = FakeTerminal()
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    sizes = {"COLUMNS": "60", "LINES": "8"}
+
+    def sleep(seconds: float) -> None:
+        for name, value in sizes.items():
+            monkeypatch.setenv(name, value)
+        drive(tmp_path, 1, began=0.0, ended=60.0)
+
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", "40")
+    watch(Folder(str(tmp_path)), sleep=sleep)
+    wide, narrow = (picture.splitlines() for picture in stream.getvalue().split(HOME)[1:])
+    assert wide[0] == narrow[0] == "6 of 12 recipes ended (5 complete, 1 pruned), 1 run"
+    assert wide[1] == "█" * 45 + "░" * 45
+    assert narrow[1] == "█" * 30 + "░" * 30
+    assert any(line.startswith("  d  ████░░░░░░░░   2/6   0.310  proposed: ") for line in wide)
+    assert any("● frontier  ◆ baseline  · other" in line for line in wide)
+    assert len(narrow) == 7  # the last line of the screen is left, else it would scroll
+    assert max(map(len, narrow)) <= 60

@@ -121,7 +121,11 @@ def test_a_study_that_differs_otherwise_is_refused(settings: list[str], keys: li
 
 def test_a_whole_run_is_recorded() -> None:
     recording = with_ends(made(tiny()))
-    taken = record(as_run(recording), recording.study)
+    told: list[tuple[str, int, int]] = []
+    taken = record(as_run(recording), recording.study, lambda *one: told.append(one))
+    proposals = len(taken.curves) - len(list(FixedRecipes.of(recording.study)))
+    assert told[proposals - 1] == ("making the recipes of the space", proposals, proposals)
+    assert told[-1][1] == told[-1][2] == len(told) - proposals
     assert taken.study.sampler.kind == "cost_aware"  # how it was searched is not recorded
     assert taken.study.space == recording.study.space
     assert set(taken.curves) == set(recording.curves)

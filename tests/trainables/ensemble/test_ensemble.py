@@ -66,8 +66,10 @@ def test_what_broke_each_image_is_known_and_is_attacked_no_more() -> None:
     moved = attacked.adversarial[:, 0, 0, 0].tolist()
     assert moved == pytest.approx([0.6, 0.51, 0.53, 0.53, 0.2])
     assert [(one.turn, one.done, one.standing) for one in told] == [
-        ("+5%", 2, 4), ("+5%", 4, 4), ("+10%", 2, 3), ("+10%", 3, 3), ("+15%", 2, 2),
-    ]  # fmt: skip
+        *[("+5%", done, 4) for done in (0, 2, 4)],
+        *[("+10%", done, 3) for done in (0, 2, 3)],
+        *[("+15%", done, 2) for done in (0, 2)],
+    ]
 
 
 def test_an_attack_that_leaves_its_ball_is_an_error() -> None:
