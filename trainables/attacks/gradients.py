@@ -15,7 +15,7 @@ class GradientCounter:
     """
 
     def __init__(self) -> None:
-        self._seen = self._passes = 0
+        self._seen = self._passes = self._calls = 0
         self._zero: list[Tensor] = []
         self._not_finite: list[Tensor] = []
 
@@ -31,6 +31,12 @@ class GradientCounter:
     def called(self, images: int) -> None:
         """Counts a pass of so many images, with or without a gradient."""
         self._passes += images
+        self._calls += 1
+
+    @property
+    def calls(self) -> int:
+        """Number of passes, one for all of the images that go together."""
+        return self._calls
 
     @property
     def passes(self) -> int:

@@ -1,5 +1,6 @@
 """Holds what a finished recipe passes on to others: its weights, their compute, and soft labels if it is a teacher."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ class SoftLabels:
 
     Attributes:
         logits: (n, classes), in the order of the training split; an array, which processes of a node share through Ray.
-        flops: FLOPs of one forward pass of the teacher over one image.
+        flops: FLOPs of one forward pass of the teacher over one image, of as many as were computed at once.
     """
 
     logits: NDArray[np.float32]
@@ -68,7 +69,12 @@ def soft_labels(recipe: Recipe, weights: bytes, splits: Splits, images: Tensor) 
     with frozen(model), torch.no_grad():
         batches = (part.contiguous(memory_format=torch.channels_last) for part in torch.split(images, BATCH))
         logits = torch.cat([model(part) for part in batches])
-    return SoftLabels(logits.float().cpu().numpy(), forward_flops(model, images[:1]))
+    return SoftLabels(logits.float().cpu().numpy(), teaching_flops(model, images))
+
+
+def teaching_flops(teacher: nn.Module, images: Tensor) -> float:
+    """Returns the FLOPs for each image that `soft_labels` takes for all of them."""
+    return forward_flops(teacher, images[:1], batch=len(images) / math.ceil(len(images) / BATCH))
 
 
 def rebuild(recipe: Recipe, splits: Splits, weights: bytes, *, epochs: int | None = None) -> nn.Module:

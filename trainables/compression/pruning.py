@@ -1,5 +1,6 @@
 """Implements channel pruning: channels are taken out of the network's tensors, so that its compute falls."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -45,6 +46,7 @@ class ChannelPruner(Compressor):
         self.pruning, self._seed = pruning, seed
         self._first: dict[str, int] = {}  # numbers of units before the first step, which the ratio is relative to
         self._flops = 0.0  # FLOPs of one forward pass before the first step
+        self._batch = math.inf  # images that share what a pass does once, as FLOPs are counted
         self._left: dict[str, str] = {}  # layer to the reason why the last step left it as it is
 
     def step(self, number: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
@@ -111,29 +113,32 @@ class ChannelPruner(Compressor):
         """
         if number == 1:
             self._flops = forward_flops(model, example)
+            with _disable_current_modes():  # a network that does nothing once can be counted in half the time
+                self._batch = 1 if forward_flops(model, example, 1) == self._flops else math.inf
         while True:
             failed = len(choice.failed)
             low, high, tried = 0.0, MOST, dict[float, float]()
             for _ in range(BISECTIONS):
                 middle = (low + high) / 2
-                tried[middle] = _flops_without(choice.units(middle), model, example, prunable)
+                tried[middle] = self._flops_without(choice.units(middle), model, example, prunable)
                 low, high = (low, middle) if tried[middle] <= mac_ratio * self._flops else (middle, high)
                 if len(choice.failed) > failed:
                     break
             if high == MOST:
-                tried[MOST] = _flops_without(choice.units(MOST), model, example, prunable)
+                tried[MOST] = self._flops_without(choice.units(MOST), model, example, prunable)
                 high = min(reversed(tried), key=lambda ratio: tried[ratio])
             units = choice.units(high)
             if len(choice.failed) == failed:
                 return units
 
-
-def _flops_without(units: Mapping[str, Tensor], model: nn.Module, example: Tensor, prunable: Prunable) -> float:
-    """Returns the FLOPs of a forward pass without the given units of groups; the network is left as it was."""
-    removal = prunable.remove(model, units)
-    flops = forward_flops(model, example)
-    removal.undo()
-    return flops
+    def _flops_without(
+        self, units: Mapping[str, Tensor], model: nn.Module, example: Tensor, prunable: Prunable
+    ) -> float:
+        """Returns the FLOPs of a forward pass without the given units of groups; the network is left as it was."""
+        removal = prunable.remove(model, units)
+        flops = forward_flops(model, example, self._batch)
+        removal.undo()
+        return flops
 
 
 def _accumulate_gradients(model: nn.Module, x: Tensor, y: Tensor) -> None:

@@ -1,10 +1,12 @@
 """Counts the FLOPs of the passes through a network, on the shapes of the network as it is."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.attacks.attack import Attack
 from trainables.compute.counter import FlopCounter
@@ -30,17 +32,28 @@ class StepCost:
 class PassCost:
     """FLOPs per example of each kind of pass through a network; FLOPs = 2 × multiply-accumulates.
 
+    What a pass computes once for all of its images, such as a weight out of its factors, is kept apart from them.
+
     Attributes:
         forward: a forward pass.
         input_gradient: forward and backward to the input with frozen parameters, as a step of an attack needs.
         full: forward and backward to the parameters, as an update needs (the first layer has no input gradient).
         full_with_input: forward and backward to both, as a step of free training or of an unsound attack needs.
+        once: FLOPs of each kind of pass that do not depend on the number of images; None: there are none.
     """
 
     forward: float
     input_gradient: float
     full: float
     full_with_input: float
+    once: "PassCost | None" = None
+
+    def in_batches_of(self, images: float) -> "PassCost":
+        """Returns the FLOPs per example where so many images share what each pass computes once."""
+        if self.once is None:
+            return self
+        shares = (getattr(self, kind) + getattr(self.once, kind) / images for kind in _KINDS)
+        return PassCost(*shares)
 
     def attack_step(self, *, sound: bool) -> float:
         """Returns the FLOPs of one step of an attack; one that is not sound computes parameter gradients as well."""
@@ -56,17 +69,38 @@ class PassCost:
         return StepCost(0.0, self.full_with_input)
 
 
+_KINDS = ("forward", "input_gradient", "full", "full_with_input")
+_LEAST = 1e-9  # smallest share of a count that may be FLOPs of its own, since a count of fractions is rounded
+
+
 class UncountedOperator(InvalidInput):
     """Raised for a network that runs an operator whose FLOPs are unknown, so that no number of it would be true."""
 
 
-def forward_flops(model: nn.Module, example: Tensor) -> float:
-    """Counts the FLOPs of one image's forward pass in eval mode, as `measure` does, but takes any operator."""
-    return on_shapes(model, example, lambda network, x: _forward(network.eval(), x).flops / len(x))
+def forward_flops(model: nn.Module, example: Tensor, batch: float = math.inf) -> float:
+    """Counts the FLOPs of one image's forward pass in eval mode, as `measure` does, but takes any operator.
+
+    Args:
+        model: the network.
+        example: images (n, channels, height, width) on the network's device.
+        batch: images that share what a pass computes once; it is left out if not given, since a deployed network has
+            computed it.
+    """
+
+    def count(network: nn.Module, x: Tensor) -> float:
+        single = _forward(network.eval(), x).flops
+        if batch == len(x):
+            return single / batch
+        with _disable_current_modes():  # what was counted is not counted once more by a counter around this
+            double = _forward(network, _twice(x)).flops
+        each, once = _split(single, double, len(x))
+        return each + once / batch
+
+    return on_shapes(model, example, count)
 
 
 def forward_by_layer(model: nn.Module, example: Tensor, layers: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Counts the FLOPs of one image's forward pass in eval mode by layer and operator.
+    """Counts the FLOPs of one image's forward pass in eval mode by layer and operator, but not what a pass does once.
 
     Args:
         model: the network.
@@ -79,10 +113,16 @@ def forward_by_layer(model: nn.Module, example: Tensor, layers: Sequence[str]) -
     """
 
     def count(network: nn.Module, x: Tensor) -> dict[str, dict[str, float]]:
-        return _forward(network.eval(), x, {name: network.get_submodule(name) for name in layers}).by_layer
+        named = {name: network.get_submodule(name) for name in layers}
+        single = _forward(network.eval(), x, named).by_layer
+        with _disable_current_modes():
+            double = _forward(network, _twice(x), named).by_layer
+        return {
+            layer: {one: _split(flops, double[layer].get(one, 0.0), len(x))[0] for one, flops in own.items()}
+            for layer, own in single.items()
+        }
 
-    by_layer = on_shapes(model, example, count)
-    return {name: {one: flops / len(example) for one, flops in own.items()} for name, own in by_layer.items()}
+    return on_shapes(model, example, count)
 
 
 def uncounted_shares(model: nn.Module, example: Tensor) -> dict[str, float]:
@@ -119,19 +159,44 @@ def measure(model: nn.Module, example: Tensor, uncounted: Sequence[str] = ()) ->
 def _passes(model: nn.Module, x: Tensor) -> tuple[PassCost, set[str]]:
     """Returns the FLOPs of each kind of pass, and the operators without a rule."""
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    several = x if len(x) > 1 else x.repeat(2, *[1] * (x.dim() - 1))  # BatchNorm may need two images in training mode
-    forward, training = _forward(model.eval(), x), _forward(model.train(), several)
-    runs_more = training.flops / len(several) > forward.flops / len(x)
+    counters: list[FlopCounter] = []
+
+    def split(run: Callable[[Tensor], FlopCounter], images: Tensor, *, shared: bool = True) -> tuple[float, float]:
+        counters.append(run(images))
+        if not shared:
+            return counters[-1].flops / len(images), 0.0
+        counters.append(run(_twice(images)))
+        return _split(counters[-2].flops, counters[-1].flops, len(images))
+
+    forward = split(lambda images: _forward(model.eval(), images), x)
+    counters.append(_forward(model.train(), _twice(x)))  # BatchNorm may need two images in training mode
+    runs_more = counters[-1].flops > counters[-2].flops
+    shared = forward[1] > 0 or runs_more
     model.eval().requires_grad_(False)
-    attack = _backward(model, x.detach().requires_grad_())
+    attack = split(lambda images: _backward(model, images.detach().requires_grad_()), x, shared=shared)
     for parameter, requires_grad in wanted:
         parameter.requires_grad_(requires_grad)
-    seen = several if runs_more else x
     model.train(runs_more)
-    update = _backward(model, seen.detach())
-    both = _backward(model, seen.detach().requires_grad_())
-    cost = PassCost(forward.flops / len(x), attack.flops / len(x), update.flops / len(seen), both.flops / len(seen))
-    return cost, {operator for counter in (forward, training, attack, update, both) for operator in counter.uncounted}
+    seen = _twice(x) if runs_more else x
+    update = split(lambda images: _backward(model, images.detach()), seen, shared=shared)
+    both = split(lambda images: _backward(model, images.detach().requires_grad_()), seen, shared=shared)
+    each, once = zip(forward, attack, update, both, strict=True)
+    cost = PassCost(*each, once=PassCost(*once) if any(once) else None)
+    return cost, {operator for counter in counters for operator in counter.uncounted}
+
+
+def _twice(x: Tensor) -> Tensor:
+    return torch.cat([x, x])
+
+
+def _split(single: float, double: float, images: int) -> tuple[float, float]:
+    """Returns the FLOPs of each image and those that a pass has once, by counts of so many images and of twice as many.
+
+    A pass whose images are compared with each other has more than twice the FLOPs for twice the images; they are then
+    counted as those of each.
+    """
+    once = 2 * single - double
+    return ((single - once) / images, once) if _LEAST * single < once <= single else (single / images, 0.0)
 
 
 def _forward(model: nn.Module, x: Tensor, layers: Mapping[str, nn.Module] | None = None) -> FlopCounter:

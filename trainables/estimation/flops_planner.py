@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from trainables.attacks.registry import attack_of
-from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild
+from trainables.checkpoints.trained_model import TrainedModel, inherited, rebuild, teaching_flops
 from trainables.compression.compressor import Compressors
 from trainables.compression.size import forward_bitops, stored_bytes
-from trainables.compute.flops import PassCost, forward_flops, measure
+from trainables.compute.flops import PassCost, measure
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
 from trainables.losses.losses import loss_of
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
-from trainables.training.batches import schedule_images
+from trainables.training.batches import batch_sizes, schedule_images, schedule_steps
 from trainables.training.initial_network import initial_network
 from trainables.training.train_state import update_phase
 
@@ -99,9 +99,11 @@ class FlopsPlanner:
         counted = self._network(recipe, base)
         ledger.add("compression", counted.compression)
         *early, last = counted.passes
+        steps = len(batch_sizes(examples, recipe.schedule.batch_size))
         for passes in early:
-            _charge(recipe, passes, ledger, examples)
-        _charge(recipe, last, ledger, schedule_images(examples, recipe.schedule) - examples * len(early))
+            _charge(recipe, passes, ledger, examples, steps)
+        left = schedule_images(examples, recipe.schedule) - examples * len(early)
+        _charge(recipe, last, ledger, left, schedule_steps(examples, recipe.schedule) - steps * len(early))
         return ledger
 
     def sizes(self, recipe: Recipe) -> dict[str, float]:
@@ -161,7 +163,7 @@ class FlopsPlanner:
         if trained.soft_labels is not None:
             return trained.soft_labels.flops
         model = rebuild(teacher, self._splits, trained.weights).to(self._device)
-        return forward_flops(model, self._train[0][:1])
+        return teaching_flops(model, self._train[0])
 
 
 def _start_of(recipe: Recipe) -> object:
@@ -169,8 +171,9 @@ def _start_of(recipe: Recipe) -> object:
     return recipe.data, recipe.model, recipe.base, recipe.weights, recipe.seed
 
 
-def _charge(recipe: Recipe, passes: PassCost, ledger: Ledger, examples: int) -> None:
-    """Adds the FLOPs of training once on each of these examples, by the recipe's loop, perturbation and loss."""
+def _charge(recipe: Recipe, passes: PassCost, ledger: Ledger, examples: int, batches: int) -> None:
+    """Adds the FLOPs of training on so many examples in these batches, by the recipe's loop, perturbation and loss."""
+    passes = passes.in_batches_of(examples / batches) if batches else passes
     if isinstance(recipe.loop, FreeLoop):
         step, examples = passes.free_step(), examples * recipe.loop.replays
     else:

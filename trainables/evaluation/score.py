@@ -103,13 +103,15 @@ def evaluate(
                 with torch.no_grad():
                     scores = model(adversarial)
                 attacked_answer[right], stands[right] = scores.argmax(1), ~wrong(scores, labels[right])
-            ledger.add("validation", cost.forward, len(images) + int(right.sum()))
+            seen, calls = len(images) + int(right.sum()), 1 + bool(right.any())
+            ledger.add("validation", cost.in_batches_of(seen / calls).forward, seen)
             clean.append(right)
             robust.append(stands)
             answers.append(answer)
             if keep and kept is None:
                 kept = _kept(images[:keep], attacked[:keep], labels[:keep], answer[:keep], attacked_answer[:keep])
-    ledger.add("validation", cost.attack_step(sound=attack.sound), counter.passes)
+    step = cost.in_batches_of(counter.passes / max(1, counter.calls)) if counter.passes else cost
+    ledger.add("validation", step.attack_step(sound=attack.sound), counter.passes)
     answered = torch.cat(answers)
     return Score(
         torch.cat(clean).cpu().numpy(),

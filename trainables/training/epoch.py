@@ -157,7 +157,7 @@ def train_epoch(
             if soft is not None:
                 value = soft(value, logits, index)
             yield value, len(labels) / examples
-            trainer.charge(trainer.cost.step(chosen, loss), len(labels))
+            trainer.charge(trainer.cost.in_batches_of(len(labels)).step(chosen, loss), len(labels))
             tally.add(value, logits, labels)
 
     for number, batch in enumerate(trainer.batches(x, y, batch_size), start=first_step):
@@ -208,7 +208,7 @@ def free_epoch(
             assert gradient is not None
             moved = shift[part] + perturbation.epsilon * gradient.sign()
             shift[part] = moved.clamp(-perturbation.epsilon, perturbation.epsilon)
-            trainer.charge(trainer.cost.free_step(), len(logits))
+            trainer.charge(trainer.cost.in_batches_of(len(logits)).free_step(), len(logits))
             tally.add(value, logits, labels[part])
 
     carried = torch.zeros_like(x[: max(batch_sizes(len(x), batch_size))])

@@ -3,16 +3,26 @@
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 from tests.support.checkout import ROOT
 from trainables.compute.counter import FlopCounter
-from trainables.compute.flops import UncountedOperator, forward_by_layer, forward_flops, measure, uncounted_shares
+from trainables.compute.flops import (
+    PassCost,
+    UncountedOperator,
+    forward_by_layer,
+    forward_flops,
+    measure,
+    uncounted_shares,
+)
 from trainables.compute.operators import RULES
 from trainables.compute.uncounted import LEFT_OUT
 from trainables.models.build import build
@@ -102,6 +112,56 @@ def test_a_frozen_layer_needs_no_gradient_of_its_weights() -> None:
     assert measure(model, X).full == CONV + HEAD
     model.conv.requires_grad_(True)
     assert measure(model, X).full == 2 * CONV + 2 * HEAD
+
+
+class LowRank(nn.Module):
+    """Adds a product of two factors, (10, 3) and (3, 256), to a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outer, self.inner = nn.Parameter(torch.rand(10, 3)), nn.Parameter(torch.rand(3, 256))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.outer @ self.inner
+
+
+def test_what_a_pass_does_once_is_shared_by_the_images_of_a_batch() -> None:
+    """A merged low-rank weight: a product forward, and one for each of its factors backward."""
+    model, product = Small(), 2 * 10 * 3 * 256
+    register_parametrization(model.head, "weight", LowRank())
+    plain, cost = measure(Small(), X), measure(model, X)
+    assert cost.once == PassCost(product, product, 3 * product, 3 * product)
+    assert cost == replace(plain, once=cost.once) == measure(model, X.repeat(5, 1, 1, 1))
+    assert cost.in_batches_of(8) == PassCost(
+        plain.forward + product / 8,
+        plain.input_gradient + product / 8,
+        plain.full + 3 * product / 8,
+        plain.full_with_input + 3 * product / 8,
+    )
+    assert forward_flops(model, X) == plain.forward
+    assert forward_flops(model, X, batch=8) == plain.forward + product / 8
+    assert forward_flops(model, X, batch=1) == plain.forward + product
+    by_layer = forward_by_layer(model, X, ["conv", "head"])
+    assert sum(by_layer["head"].values()) == HEAD
+
+
+def test_spectral_normalization_is_charged_to_passes_with_the_iterations_of_training() -> None:
+    """Its norm is a product with the weight and one of vectors; two more products with the weight come in training."""
+    model = Small()
+    spectral_norm(model.head)
+    once = measure(model, X).once
+    norm, iterations = 2 * 256 * 10 + 2 * 10, 2 * 2 * 256 * 10
+    assert once == PassCost(norm, norm, norm + iterations, norm + iterations)
+
+
+def test_images_that_are_compared_with_each_other_are_counted_as_those_of_one() -> None:
+    class Compares(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = super().forward(x)
+            return scores + (scores @ scores.T).sum()
+
+    cost = measure(Compares(), X)
+    assert (cost.forward, cost.once) == (CONV + HEAD + 2 * 10, None)
 
 
 @pytest.mark.parametrize("kind", [Small, AsksForValues, Draws])

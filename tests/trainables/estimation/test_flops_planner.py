@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from trainables.attacks.config import FGSM, NFGSM, PGD, PublishedPGD
 from trainables.checkpoints.trained_model import TrainedModel
@@ -103,6 +104,11 @@ EXACT = {
 }
 
 
+def normalized(image_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """A linear layer whose weight is divided by its spectral norm in each pass."""
+    return nn.Sequential(nn.Flatten(), spectral_norm(nn.Linear(64, classes)))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     set_conditions(1)
@@ -142,6 +148,19 @@ def test_a_plan_is_the_ledger_at_the_end(
     planned, ledger = planner.plan(EXACT[case]), finished(EXACT[case]).ledger
     assert planned.as_dict() == ledger.as_dict() | {"validation": 0}
     assert (planned.marginal, planned.end_to_end) == (ledger.marginal, ledger.end_to_end)
+
+
+def test_what_each_pass_does_once_is_charged_to_passes_and_not_to_images(
+    planner: FlopsPlanner, finished: Callable[[Recipe], Pipeline]
+) -> None:
+    network = Network(name="tests.trainables.estimation.test_flops_planner:normalized")
+    recipe = scratch(model=network, perturbation=PGD2, schedule=schedule(2))
+    ledger, layer, norm = finished(recipe).ledger, 2 * 64 * 10, 2 * 64 * 10 + 2 * 10
+    images, batches = 2 * 30, 2 * 2
+    assert ledger.attack == pytest.approx(2 * (2 * layer * images + norm * batches))  # two steps
+    assert ledger.update == pytest.approx(2 * layer * images + (norm + 2 * layer) * batches)
+    assert planner.plan(recipe).marginal == pytest.approx(ledger.marginal)
+    assert finished(recipe).metrics()["inference_macs"] == 640
 
 
 def test_the_cases_tell_compressions_seeds_and_bases_apart(planner: FlopsPlanner) -> None:
