@@ -106,10 +106,16 @@ class Folder:
         """Returns the same folder by its absolute path, for processes that have another working directory."""
         return self if self.local is None else Folder(str(self.local))
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, *, lasting: bool = False) -> None:
         """Writes one file so that a reader sees all of it or nothing of it.
 
         A local file is written under another name and then renamed; an object store shows a file once it is closed.
+
+        Args:
+            name: the file's name.
+            content: its content.
+            lasting: whether it is still whole after a loss of power: a local file and its folders are then on the disk
+                before this returns, which takes 8 ms on a solid-state disk where it would take 0.1 ms (ext4).
 
         Raises:
             OSError: the storage is full, or cannot be written; no part of the file is left then.
@@ -123,14 +129,21 @@ class Folder:
         # The name is unique because two processes may write the same file: one that the driver believes dead, since
         # the connection to it was lost, and the one that has replaced it.
         staging = f"{target}.{uuid4().hex}.partial"
+        place = Path(folder)
+        changed = [place, *(one.parent for one in (place, *place.parents) if lasting and not one.is_dir())]
         try:
             system.create_dir(folder, recursive=True)
             _write(system, staging, content)
+            if lasting:
+                _sync(staging)
             system.move(staging, target)
         except OSError:
             with suppress(OSError):
                 system.delete_file(staging)
             raise
+        for one in changed if lasting else ():
+            with suppress(OSError):  # some filesystems have no such operation on folders
+                _sync(one)
 
     def create(self, name: str, content: bytes) -> bool:
         """Makes one local file unless there is one of that name, and returns whether it did.
@@ -164,9 +177,9 @@ class Folder:
         with system.open_input_stream(f"{folder}/{name}") as stream:
             return bytes(stream.read())
 
-    def write_json(self, name: str, content: object) -> None:
+    def write_json(self, name: str, content: object, *, lasting: bool = False) -> None:
         """Writes plain data as indented JSON. Raises ValueError for NaN and infinities, which JSON cannot express."""
-        self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+        self.write(name, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n", lasting=lasting)
 
     def read_json(self, name: str) -> Any:
         """Reads a JSON file. Raises FileNotFoundError, or ValueError for a file that is damaged.
@@ -295,3 +308,12 @@ def _remote(uri: str) -> tuple[fs.FileSystem, str]:
 def _write(system: fs.FileSystem, path: str, content: bytes) -> None:
     with system.open_output_stream(path) as stream:
         stream.write(content)
+
+
+def _sync(path: str | Path) -> None:
+    """Waits until a local file's content, or a folder's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

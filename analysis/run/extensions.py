@@ -74,7 +74,7 @@ def planned_after(planned: int, extensions: Sequence[Extension]) -> int:
 
 def write_extension(run: Folder, extension: Extension) -> None:
     """Write one more extension of a run, after those that it has."""
-    run.child(EXTENSIONS).write_json(f"{1 + len(read_extensions(run))}.json", asdict(extension))
+    run.child(EXTENSIONS).write_json(f"{1 + len(read_extensions(run))}.json", asdict(extension), lasting=True)
 
 
 def _read(folder: Folder, name: str) -> Extension:

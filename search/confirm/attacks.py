@@ -45,7 +45,7 @@ def attack_trial(
             record = replace(record, unreliable=(*record.unreliable, reason))
         else:
             record = record_of(found, images, labels, _as_file(file, found, test, setting))
-    trial.write_json(setting.file, record.as_json())
+    trial.write_json(setting.file, record.as_json(), lasting=True)
     return None
 
 

@@ -78,7 +78,7 @@ def measure_trial(
     found = replace(found, images=hash_of(images, labels))
     # Another confirmation may have held the same network against others.
     found = found.with_those_of(read_conditions(trials.child(recipe.id), setting, ()))
-    trials.child(recipe.id).write_json(conditions_file(setting), found.as_json())
+    trials.child(recipe.id).write_json(conditions_file(setting), found.as_json(), lasting=True)
     return None
 
 

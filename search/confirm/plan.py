@@ -89,7 +89,7 @@ def write_plan(run: Folder, plan: Plan) -> int:
         if _is_equal(_content(folder.child(str(number))), content):
             return number
     number = 1 + max(numbers, default=0)
-    folder.child(str(number)).write_json(PLAN, content)
+    folder.child(str(number)).write_json(PLAN, content, lasting=True)
     return number
 
 

@@ -1,4 +1,7 @@
-"""Writes the files of a run directory from which all others are derived: study.yaml, run.json and trials/."""
+"""Writes the files of a run directory from which all others are derived: study.yaml, run.json and trials/.
+
+Each is on the disk before the search goes on, so that none is lost or empty after a loss of power.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -63,7 +66,9 @@ class Record(Listener):
         """
         self.still_held()
         self.folder.write(
-            "study.yaml", yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False).encode()
+            "study.yaml",
+            yaml.dump(study.model_dump(mode="json"), Dumper=YamlDumper, sort_keys=False).encode(),
+            lasting=True,
         )
         halving = study.halving
         self.folder.write_json(
@@ -92,6 +97,7 @@ class Record(Listener):
                 "fingerprint": fingerprint(study, data_fingerprint),
                 "provenance": provenance(command),
             },
+            lasting=True,
         )
 
     def proposed(self, proposal: Proposal) -> None:
@@ -109,13 +115,14 @@ class Record(Listener):
                 "asked": None if proposal.asked is None else asdict(proposal.asked),
                 "recipe": proposal.recipe.model_dump(mode="json"),
             },
+            lasting=True,
         )
 
     def left_unfinished(self, proposal: Proposal, reason: str) -> None:
         """Write trials/<id>/lost/<n>.json; the trial has no outcome, so a resumed search goes on with it."""
         trial = self._trial(proposal)
         number = 1 + max(loss_numbers(trial), default=0)
-        trial.child(LOST).write_json(f"{number}.json", {"reason": reason, "when": now()})
+        trial.child(LOST).write_json(f"{number}.json", {"reason": reason, "when": now()}, lasting=True)
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
         """Write trials/<id>/outcome.json."""
@@ -134,6 +141,7 @@ class Record(Listener):
                 "examples": outcome.examples,
                 "metrics": None if outcome.metrics is None else dict(outcome.metrics),
             },
+            lasting=True,
         )
         self.endings += 1
 

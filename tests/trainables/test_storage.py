@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import threading
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,41 @@ def test_a_local_folder_is_written_in_many_ways(uri: str, tmp_path: Path, monkey
     assert folder.size() > 0
     folder.remove()
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_to_last_is_on_the_disk_with_the_folders_that_were_made_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def sync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append((path.relative_to(tmp_path).as_posix().partition(".json.")[0], path.is_dir()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    trial = Folder(str(tmp_path), ("trials", "one"))
+    trial.write_json("beat.json", 1)
+    assert synced == []
+    trial.remove()
+    (tmp_path / "trials").rmdir()
+    trial.write_json("recipe.json", 1, lasting=True)
+    before_it_has_its_name = ("trials/one/recipe", False)
+    assert synced == [before_it_has_its_name, ("trials/one", True), ("trials", True), (".", True)]
+    synced.clear()
+    trial.write_json("outcome.json", 1, lasting=True)
+    assert synced == [("trials/one/outcome", False), ("trials/one", True)]
+
+
+def test_a_file_that_the_disk_does_not_take_in_the_end_is_an_error_and_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        Folder(str(tmp_path)).write_json("outcome.json", 1, lasting=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e-300, 2**70, "\udcff.png", "ü", [{"a": None}, True]])

@@ -26,7 +26,7 @@ class Checkpoint(NamedTuple):
         return None if name is None else self.files[name]
 
 
-def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, Any]) -> None:
+def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, Any], *, lasting: bool = False) -> None:
     """Writes the checkpoint of an epoch, then deletes all others but the one before it.
 
     Those of later epochs are of an attempt that was given up since they are damaged.
@@ -36,11 +36,13 @@ def write(folder: Folder, epoch: int, files: dict[str, bytes], state: dict[str, 
         epoch: number of epochs done.
         files: name of each tensor file, to its content.
         state: plain data for state.json; the files' hashes are added, so that a damaged checkpoint is recognised.
+        lasting: whether it must outlast a loss of power, as a result must; else an earlier one is gone on from.
     """
     place = folder.child(str(epoch))
     for name, content in files.items():
-        place.write(name, content)
-    place.write_json("state.json", {**state, "sha256": {name: _hash(content) for name, content in files.items()}})
+        place.write(name, content, lasting=lasting)
+    hashes = {name: _hash(content) for name, content in files.items()}
+    place.write_json("state.json", {**state, "sha256": hashes}, lasting=lasting)
     others = [one for one in epochs_in(folder) if one != epoch]
     before = max((one for one in others if one < epoch), default=None)
     for other in others:

@@ -233,7 +233,7 @@ class Pipeline:
             "best_epoch": self._best_epoch,
         }
         files = self._state.files() | {"best.safetensors": self._best_weights}
-        write(folder, self.epoch, files, state)
+        write(folder, self.epoch, files, state, lasting=self.finished)
 
     def restore(self, folder: Folder) -> None:
         """Continues from the newest undamaged checkpoint below `folder`; from the start if there is none."""

@@ -55,7 +55,7 @@ def test_a_claim_that_was_written_too_slowly_is_made_anew_with_a_higher_number(t
 class Stalling(Folder):
     """A folder whose first write comes after another driver has claimed it, since this one stalls before it."""
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, *, lasting: bool = False) -> None:
         plain = Folder(self.uri)
         if not claims(plain):
             assert claim_by_number(plain, b"other", settle=2.0, clock=lambda: 0.0, sleep=lambda _: None)

@@ -1,5 +1,6 @@
 """A storage that is full from any one write on: the record stays whole, nothing has failed, and a resume ends it."""
 
+import os
 from errno import EACCES, ENOSPC
 from functools import partial
 from os import strerror
@@ -66,7 +67,7 @@ def drive(study: Study, folder: Folder) -> None:
 def test_a_report_into_anothers_run_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worked_example(tmp_path)
 
-    def refuse(self: Folder, name: str, content: bytes) -> None:
+    def refuse(self: Folder, name: str, content: bytes, **how: bool) -> None:
         detail = f"Failed to open local file '{self}/{name}.partial'. Detail: [errno 13] Permission denied"
         raise PermissionError(EACCES, detail)  # as Arrow words it
 
@@ -87,17 +88,23 @@ def test_whenever_it_becomes_full_nothing_is_lost_and_nothing_fails(
         """Drive the search on a storage that takes so many writes."""
         written.clear()
 
-        def limited(self: Folder, name: str, content: bytes) -> None:
+        def limited(self: Folder, name: str, content: bytes, *, lasting: bool = False) -> None:
             if len(written) >= writes:
                 raise OSError(ENOSPC, strerror(ENOSPC), f"{self}/{name}")
             written.append(f"{self}/{name}")
-            write(self, name, content)
+            write(self, name, content, lasting=lasting)
 
         with monkeypatch.context() as patched:
             patched.setattr(Folder, "write", limited)
             drive(study, folder)
 
-    drive_with_room_for(1000, Folder(str(tmp_path)).child("whole"))
+    on_disk = set()
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "os.fsync", lambda file: on_disk.add(Path(os.readlink(f"/proc/self/fd/{file}")).name.partition(".")[0])
+        )
+        drive_with_room_for(1000, Folder(str(tmp_path)).child("whole"))
+    assert on_disk > {"study", "run", "recipe", "outcome"}
     needed = len(written)
     assert needed > 25
     recipes = {one.id for one in read_run(Folder(str(tmp_path)).child("whole")).trials}

@@ -144,16 +144,24 @@ def test_a_checkpoint_continues_to_the_same_numbers(
     assert second.trained().weights == straight.trained().weights
 
 
-def test_a_torn_checkpoint_falls_back_to_the_one_before(splits: Splits, base: TrainedModel, tmp_path: Path) -> None:
-    pipeline = Pipeline(TUNED, EVALUATION, splits, base, CPU)
+def test_a_torn_checkpoint_falls_back_to_the_one_before_and_the_last_one_outlasts_a_loss_of_power(
+    splits: Splits, base: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, synced = Pipeline(TUNED, EVALUATION, splits, base, CPU), list[int]()
+    monkeypatch.setattr("os.fsync", synced.append)
     for _ in range(2):
         pipeline.step()
         pipeline.save(Folder(str(tmp_path)))
+    assert synced == []
     torn = tmp_path / "2" / "weights.safetensors"
     torn.write_bytes(torn.read_bytes()[:100])
     again = Pipeline(TUNED, EVALUATION, splits, base, CPU)
     again.restore(Folder(str(tmp_path)))
     assert again.epoch == 1
+    pipeline.step()
+    pipeline.save(Folder(str(tmp_path)))
+    assert pipeline.finished
+    assert len(synced) == 2 * 4 + 1  # its files with the folder each time, and the folder above that is new
 
 
 def test_divergence_ends_a_recipe_with_its_reason(splits: Splits) -> None:
