@@ -7,23 +7,40 @@ from pathlib import Path
 import click
 
 from search.cli.completion import studies as names
-from search.cli.options import FROM_ZERO, NO_TRY, SETTING, prepare
+from search.cli.options import (
+    FROM_ZERO,
+    NO_TRY,
+    OR_RESUME,
+    SETTING,
+    STORAGE,
+    UNAUTHENTICATED,
+    cluster_address,
+    json_option,
+    prepare,
+)
 from search.cli.output import alone
 from search.study.loading import load
+
+DASHBOARD = click.option(
+    "--address", required=True, metavar="ADDRESS", help="Dashboard of the cluster, http://host:8265."
+)
 
 
 @click.command()
 @click.argument("study", shell_complete=names)
 @SETTING
-@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
-@click.option("--storage", required=True, help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.")
-@click.option("--name", help="Name of the run and of the job.  [default: study name and time]")
-@click.option("--or-resume", is_flag=True, help="As for `temper search`.")
+@DASHBOARD
+@click.option(
+    "--storage", required=True, metavar="FOLDER",
+    help="URI (s3://…, gs://…) or absolute path that the cluster's nodes share.",
+)  # fmt: skip
+@click.option("--name", metavar="NAME", help="Name of the run and of the job.  [default: study name and time]")
+@OR_RESUME
 @NO_TRY
-@click.option("--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token.")
+@UNAUTHENTICATED
 @click.option("--follow", is_flag=True, help="Print the search's output until it ends, then fetch what came of it.")
 @click.option(
-    "--output", type=click.Path(), metavar="DIR", help="Where to fetch it to, with --follow.  [default: runs/NAME]"
+    "--output", type=click.Path(), metavar="DIR", help="With --follow: where to write to.  [default: runs/NAME]"
 )
 def submit(
     study: str,
@@ -63,7 +80,7 @@ def submit(
 
 @click.command()
 @click.argument("name")
-@click.option("--address", required=True, help="Dashboard of the cluster, http://host:8265.")
+@DASHBOARD
 @click.option("--output", type=click.Path(), metavar="DIR", help="Where to write to.  [default: runs/NAME]")
 def fetch(name: str, address: str, output: str | None) -> None:
     """Fetch report and frontier of NAME, a search that was submitted to a cluster."""
@@ -74,11 +91,13 @@ def fetch(name: str, address: str, output: str | None) -> None:
 @click.command()
 @click.argument("study", required=False, shell_complete=names)
 @SETTING
-@click.option("--address", help="Ray cluster to examine (auto, host:port).  [default: this machine alone]")
-@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
-@click.option("--price", type=FROM_ZERO, help="Of an hour of one GPU; of one CPU where STUDY uses no GPU.")
+@cluster_address("examine")
+@STORAGE
+@click.option(
+    "--price", type=FROM_ZERO, metavar="PRICE", help="Of an hour of one GPU; of one CPU where STUDY uses no GPU."
+)
 @NO_TRY
-@click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
+@json_option()
 def doctor(
     study: str | None,
     settings: tuple[str, ...],

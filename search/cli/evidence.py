@@ -7,9 +7,23 @@ from typing import Any
 import click
 
 from search.cli.completion import models, picks, runs, trials
-from search.cli.options import FORCE, NUMBERS, POSITIVE, RADIUS, on_cluster, prepare
+from search.cli.options import (
+    ATTACK,
+    FORCE,
+    IMAGE_SIZE,
+    LENGTH,
+    NORM,
+    NUMBERS,
+    PICK,
+    POSITIVE,
+    RADIUS,
+    json_option,
+    on_cluster,
+    prepare,
+)
 from search.cli.output import alone
 
+IMAGES = "Images, drawn evenly over the classes."
 KEPT = "What was trained and attacked is kept: the same command goes on."
 
 
@@ -22,32 +36,25 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
     help="Weights of a MODEL that is a network's name or module:function.",
 )
 @click.option("--data", metavar="DATA", help="A run, a data set's name, module:function, or an image folder.")
-@click.option("--image-size", type=click.IntRange(min=1), help="Height and width of an image folder's images.")
-@click.option(
-    "--attack", type=click.Choice(["quick", "standard", "full"]), default="standard", show_default=True,
-    help="How hard to attack.",
-)  # fmt: skip
+@IMAGE_SIZE
+@ATTACK
 @click.option(
     "--pixel-mean", type=NUMBERS, help="Of each channel, as --weights were trained.  [default: of the training images]"
 )
 @click.option("--pixel-std", type=NUMBERS, help="The same for the standard deviation.")
-@click.option("--norm", type=click.Choice(["linf", "l2"]), help="Of the threat model.  [default: the run's, or linf]")
-@click.option(
-    "--epsilon",
-    type=RADIUS,
-    help="Of the threat model, such as 8/255, for pixels in [0, 1].  [default: the run's]",
-)
+@click.option("--norm", type=click.Choice(["linf", "l2"]), help=f"{NORM}  [default: the run's, or linf]")
+@click.option("--epsilon", type=LENGTH, help=f"{RADIUS}  [default: the run's]")
 @click.option(
     "--split", type=click.Choice(["validation", "test"]),
     help="Images to attack.  [default: validation of a run, test of other data]",
 )  # fmt: skip
-@click.option("--examples", type=click.IntRange(min=1), help="Images, drawn evenly over the classes.  [default: all]")
+@click.option("--examples", type=click.IntRange(min=1), help=f"{IMAGES}  [default: all]")
 @click.option(
     "--transfer-from", "source", metavar="RUN:ID", shell_complete=models,
     help="Try this network's adversarial examples too.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with what broke each image.")
+@json_option("what broke each image")
 @FORCE
 def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     """Attack MODEL as hard as can be, and say how robust it is and whether that can be trusted.
@@ -80,20 +87,22 @@ def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
 @click.argument("run", shell_complete=runs)
 @click.option(
     "--pick", "picks", multiple=True, metavar="WHAT", shell_complete=picks,
-    help="knee, parity, max-robust, all, or the beginning of a trial's id; may be repeated.  [default: parity, knee]",
+    help=f"{PICK}  [default: parity, knee]",
 )  # fmt: skip
 @click.option(
     "--against", multiple=True, metavar="NAME", shell_complete=trials,
     help="What to hold picks against; may be repeated.  [default: the reference]",
 )  # fmt: skip
 @click.option("--seeds", type=int, default=6, show_default=True, help="Fresh seeds, the same for all.")
-@click.option("--examples", type=click.IntRange(min=2), help="Test images, drawn evenly by class.  [default: all]")
+@click.option("--examples", type=click.IntRange(min=2), help=f"{IMAGES}  [default: all]")
+@ATTACK
 @click.option(
-    "--attack", type=click.Choice(["quick", "standard", "full"]), default="standard", show_default=True,
-    help="How hard to attack.",
+    "--opponents/--no-opponents", default=True, help="Train fast opponents at the picks' compute too.  [default: yes]"
+)
+@click.option(
+    "--conditions/--no-conditions", default=True,
+    help="Measure wider balls, corruptions and transfer too.  [default: yes]",
 )  # fmt: skip
-@click.option("--opponents/--no-opponents", default=True, help="Train fast opponents at the picks' compute too.")
-@click.option("--conditions/--no-conditions", default=True, help="Measure wider balls, corruptions and transfer too.")
 @click.option(
     "--max-hours",
     type=POSITIVE,

@@ -18,7 +18,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class Radius(FiniteRange):
+class Length(FiniteRange):
     """A length above 0 for pixels in [0, 1], which may come as a fraction such as 8/255."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Radius(FiniteRange):
         return super().convert(number_of(value), param, ctx)
 
 
-FROM_ZERO, POSITIVE, RADIUS = FiniteRange(min=0), FiniteRange(min=0, min_open=True), Radius()
+FROM_ZERO, POSITIVE, LENGTH = FiniteRange(min=0), FiniteRange(min=0, min_open=True), Length()
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -54,6 +54,40 @@ SETTING = click.option(
 )
 
 
+STORAGE = click.option(
+    "--storage", default="runs", show_default=True, metavar="FOLDER",
+    help="Folder or URI (s3://…, gs://…) that holds runs.",
+)  # fmt: skip
+OR_RESUME = click.option(
+    "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
+)
+IMAGE_SIZE = click.option(
+    "--image-size", type=click.IntRange(min=1), help="Height and width of an image folder's images."
+)
+ATTACK = click.option(
+    "--attack", type=click.Choice(["quick", "standard", "full"]), default="standard", show_default=True,
+    help="How hard to attack.",
+)  # fmt: skip
+UNAUTHENTICATED = click.option(
+    "--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token."
+)
+RADIUS = "Radius of the attack, such as 8/255, for pixels in [0, 1]."
+NORM = "Norm of the attack."
+PICK = "knee, parity, max-robust, all, a baseline's name, or the beginning of a trial's id; may be repeated."
+
+
+def json_option(also: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the option to a command that prints data for programs; `also` says what people are not shown."""
+    told = f"Print JSON for programs{also and ', with '}{also}."
+    return click.option("--json", "as_json", is_flag=True, help=told)
+
+
+def cluster_address(does: str = "run on") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the option to a command that says on which cluster it does something."""
+    told = f"Ray cluster to {does} (auto, host:port).  [default: this machine alone]"
+    return click.option("--address", metavar="ADDRESS", help=told)
+
+
 NO_TRY = click.option("--no-try", is_flag=True, help="Do not try the network on a few images before anything runs.")
 
 FORCE = click.option("--force", is_flag=True, help="Go on even if data or the user's own modules have changed.")
@@ -61,11 +95,7 @@ FORCE = click.option("--force", is_flag=True, help="Go on even if data or the us
 
 def on_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options to a command that say on which cluster the search runs."""
-    address = click.option("--address", help="Ray cluster to run on (auto, host:port).  [default: this machine alone]")
-    unauthenticated = click.option(
-        "--allow-unauthenticated", is_flag=True, help="Join a cluster that asks nobody for a token."
-    )
-    return address(unauthenticated(command))
+    return cluster_address()(UNAUTHENTICATED(command))
 
 
 def prepare(address: str | None, *, allow_unauthenticated: bool = False) -> None:

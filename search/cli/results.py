@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from search.cli.completion import picks, recordings, runs
-from search.cli.options import FORCE, FROM_ZERO, POSITIVE, SETTING, prepare
+from search.cli.options import FORCE, FROM_ZERO, PICK, POSITIVE, SETTING, json_option, prepare
 
 
 @click.command()
 @click.argument("run", shell_complete=runs)
-@click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+@json_option()
 @click.option("--watch", "watched", is_flag=True, help="Show it again and again until its search has ended.")
 def status(run: str, as_json: bool, watched: bool) -> None:
     """Say how far RUN is, from any machine that can read its directory."""
@@ -48,10 +48,12 @@ def status(run: str, as_json: bool, watched: bool) -> None:
 @click.argument("run", shell_complete=runs)
 @click.option(
     "--pick", "picked", multiple=True, default=["knee"], show_default=True, metavar="WHAT", shell_complete=picks,
-    help="knee, parity, max-robust, all, a baseline's name, or the beginning of a trial's id; may be repeated.",
+    help=PICK,
 )  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), help="[default: yaml]")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option(
+    "--format", "form", type=click.Choice(["yaml", "json", "csv", "onnx"]), help="How to write it.  [default: yaml]"
+)
+@json_option()
 @click.option(
     "--output", type=click.Path(), metavar="FILE", help="With onnx: the file to write, or a folder for several recipes."
 )
@@ -119,7 +121,7 @@ def export(
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=runs)
-@click.option("--json", "as_json", is_flag=True, help="Print plain data, every point of the curves included.")
+@json_option("every point of the curves")
 @click.option(
     "--html",
     "place",
@@ -253,7 +255,7 @@ def record(run: str, output: str, force: bool) -> None:
 @click.argument("recording", shell_complete=recordings)
 @SETTING
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at once.")
-@click.option("--speeds", default="1", show_default=True, help="Of the workers, dealt out in turn, e.g. 1,1,0.5.")
+@click.option("--speeds", default="1", show_default=True, metavar="N,N,…", help="Of the workers, dealt out in turn.")
 @click.option("--stretch", type=POSITIVE, default=1.0, show_default=True, help="Times the recorded seconds.")
 @click.option("--failures", type=POSITIVE, help="Seconds of computing from one failure of a worker to its next.")
 @click.option("--repair", type=FROM_ZERO, default=60.0, show_default=True, help="Seconds until that one is back.")

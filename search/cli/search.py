@@ -14,7 +14,7 @@ from cluster.connection.session import Target
 from search.api import Searching, carry_out
 from search.cli.completion import runs
 from search.cli.completion import studies as names
-from search.cli.options import NO_TRY, SETTING, on_cluster, prepare
+from search.cli.options import NO_TRY, OR_RESUME, SETTING, STORAGE, on_cluster, prepare
 from search.cli.output import OUTPUTS
 from search.study.loading import load
 from trainables.errors import MachineFault
@@ -32,17 +32,15 @@ INTERRUPTED = 130
 
 @click.command()
 @click.argument("study", shell_complete=names)
-@click.option("--storage", default="runs", show_default=True, help="Folder or URI (s3://…, gs://…) that holds runs.")
-@click.option("--name", help="Name of the run.  [default: study name and time]")
+@STORAGE
+@click.option("--name", metavar="NAME", help="Name of the run.  [default: study name and time]")
 @SETTING
 @on_cluster
 @click.option(
     "--warm-start", multiple=True, metavar="RUN", shell_complete=runs,
     help="Let the sampler learn from an earlier run of the same base; may be repeated.",
 )  # fmt: skip
-@click.option(
-    "--or-resume", is_flag=True, help="Go on with the run of that --name if there is one: for jobs that retry."
-)
+@OR_RESUME
 @click.option("--dry-run", is_flag=True, help="Try the network, show the plan, and write nothing.")
 @NO_TRY
 def search(

@@ -12,7 +12,7 @@ import click
 
 from cluster.connection.session import Target
 from search.cli.completion import studies as names
-from search.cli.options import POSITIVE, RADIUS, SETTING, on_cluster, prepare
+from search.cli.options import IMAGE_SIZE, LENGTH, NORM, POSITIVE, RADIUS, SETTING, json_option, on_cluster, prepare
 from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
@@ -36,16 +36,12 @@ LONGEST = 64  # characters of a study's name
     help="module:function, a folder with train/ and test/, or a known data set such as cifar10.",
 )  # fmt: skip
 @click.option("--pretrained", type=click.Path(), metavar="FILE", help="Trained weights of the network, to start from.")
-@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True)
+@click.option("--norm", type=click.Choice(["linf", "l2"]), default="linf", show_default=True, help=NORM)
+@click.option("--epsilon", type=LENGTH, help=f"{RADIUS}  [default: 8/255; 0.1 for grey images; 0.5 in l2]")
+@IMAGE_SIZE
 @click.option(
-    "--epsilon", type=RADIUS,
-    help="Radius of the attack, for pixels in [0, 1].  [default: 8/255; 0.1 for grey images; 0.5 in l2]",
-)  # fmt: skip
-@click.option("--image-size", type=click.IntRange(min=1), help="Height and width for the images of a folder.")
-@click.option(
-    "--hours", type=POSITIVE, default=1.0, show_default=True,
-    help="Hours that the search may take.",
-)  # fmt: skip
+    "--hours", type=POSITIVE, metavar="HOURS", default=1.0, show_default=True, help="What the search may take."
+)
 @click.option("--force", is_flag=True, help="Write over FILE if it is there.")
 @on_cluster
 def init(file: str, force: bool, address: str | None, allow_unauthenticated: bool, **wishes: Any) -> None:
@@ -81,7 +77,7 @@ def _name_of(path: Path) -> str:
 @click.argument("study", shell_complete=names)
 @SETTING
 @click.option("--try", "tries", is_flag=True, help="Also load the data, and try the network on a few images.")
-@click.option("--json", "as_json", is_flag=True, help="Print plain data, and nothing else.")
+@json_option()
 def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) -> None:
     """Check STUDY and list everything that is wrong with it."""
     notes: list[str] = []
@@ -126,12 +122,13 @@ def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> 
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print plain data.")
+@json_option()
 def studies(as_json: bool) -> None:
     """List the studies that come with Temper."""
     if as_json:
         found = [{"name": name, "description": load(name).description} for name in shipped()]
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
+    width = max(map(len, shipped()))
     for name in shipped():
-        click.echo(f"{name:22s} {load(name).description}")
+        click.echo(f"{name:{width}s}  {load(name).description}")

@@ -39,7 +39,9 @@ def _row(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{one}{_value(option, context)}`" for one in [*option.opts, *option.secondary_opts])
     meaning, _, told = (option.help or "").partition("  [default: ")
     default = option.to_info_dict()["default"]
-    if told:
+    if option.required:
+        default = "must be given"
+    elif told:
         default = told.removesuffix("]")
     elif (option.is_flag and not option.secondary_opts) or default in (None, (), []):
         default = ""

@@ -33,6 +33,32 @@ def test_every_command_is_under_one_heading_and_has_examples() -> None:
         assert all(f"  {example}\n" in f"{told}\n" for example in examples)
 
 
+DIFFERENT = {  # what one word stands for in several senses, each told where it is
+    "--address": 3,  # a cluster to run on, one to examine, a dashboard
+    "--data": 2,
+    "--dry-run": 3,
+    "--force": 3,  # over a file, over changes of the user's, over any
+    "--json": 3,  # with what people are not shown
+    "--name": 2,
+    "--output": 5,
+    "--storage": 2,
+}
+
+
+def test_an_option_has_the_same_words_and_the_same_name_of_its_value_in_every_command() -> None:
+    meanings = dict[str, set[tuple[str, str]]]()
+    for command in temper.commands.values():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                words = (option.help or "").partition("  [default: ")[0]
+                assert words.endswith("."), (command.name, option.opts)
+                value = "" if option.is_flag else option.make_metavar(click.Context(command))
+                assert value != "TEXT", (command.name, option.opts)
+                meanings.setdefault(option.opts[0], set()).add((words, value))
+    assert {name: len(several) for name, several in meanings.items() if len(several) > 1} == DIFFERENT
+    assert len(meanings) >= 49
+
+
 @pytest.mark.parametrize("example", [one for examples in EXAMPLES.values() for one in examples])
 def test_an_example_is_a_command_that_can_be_given(example: str) -> None:
     words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))

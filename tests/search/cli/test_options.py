@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import search.cli
 from search.cli.app import SECTIONS, temper
-from search.cli.options import RADIUS, FiniteRange
+from search.cli.options import LENGTH, FiniteRange
 from search.cli.search import _command
 from tests.support.command import temper as run_temper
 
@@ -43,11 +43,11 @@ def test_every_range_of_numbers_is_of_finite_ones() -> None:
 
 
 def test_a_radius_may_be_a_fraction() -> None:
-    assert RADIUS.convert("8/255", None, None) == 8 / 255
-    assert RADIUS.convert("0.1", None, None) == 0.1
+    assert LENGTH.convert("8/255", None, None) == 8 / 255
+    assert LENGTH.convert("0.1", None, None) == 0.1
     for wrong in ("0/255", "8/0", "-8/255"):
         with pytest.raises(click.BadParameter):
-            RADIUS.convert(wrong, None, None)
+            LENGTH.convert(wrong, None, None)
 
 
 @pytest.mark.parametrize("number", ["inf", "nan", "-inf", "1e999"])

@@ -1,15 +1,21 @@
 """What commands print with `--json`: the same as for people, as plain data."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
+from cluster.doctor.findings import Access, findings
+from cluster.doctor.node_report import Report
 from search.cli.app import temper
+from search.preflight import doctor
 from search.study.loading import shipped
 from tests.support.checkout import ROOT
 from tests.support.run_directories import add, start, worked_example
+from trainables.errors import Unsound
 
 
 def printed(*arguments: str) -> Any:
@@ -50,6 +56,26 @@ def test_a_study_that_is_valid_and_one_that_is_not() -> None:
     refused = json.loads(done.stdout)
     assert not refused["valid"]
     assert [problem.partition(":")[0] for problem in refused["problems"]] == ["budget.trials", "seed"]
+
+
+def test_what_a_doctor_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Report("vm/5c7392", {"python": "3.11.7"}, "/home/me/temper", "5f2c", free_memory=10**11)
+    access = Access(open=True)
+
+    def examine(study: object, *, say: Callable[[str], object], **asked: object) -> doctor.Examination:
+        say("for people alone")
+        return doctor.Examination((node,), access, findings(node, [node], {}, [], access))
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    done = CliRunner().invoke(temper, ["doctor", "--json"])
+    found = json.loads(done.stdout)
+    assert (found["sound"], found["estimate"], found["access"]["open"]) == (False, None, True)
+    assert found["nodes"][0]["versions"] == {"python": "3.11.7"}
+    (finding,) = found["findings"]
+    assert finding["node"] == "the cluster"
+    assert "without a token" in finding["problem"]
+    assert "RAY_AUTH_MODE=token" in finding["fix"]
+    assert isinstance(done.exception, Unsound)
 
 
 def test_an_exported_recipe() -> None:
