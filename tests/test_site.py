@@ -29,11 +29,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_document_is_a_page(site: Path) -> None:
-    documents = [path.relative_to(ROOT) for path in (ROOT / "docs").rglob("*.md")]
+    documents = [path.relative_to(ROOT) for end in ("*.md", "*.ipynb") for path in (ROOT / "docs").rglob(end)]
     pages = [site / path.parent / ("index" if path.stem == "README" else path.stem) for path in documents]
     assert len(pages) > 25
     assert [str(page) for page in pages if not page.with_suffix(".html").exists()] == []
     assert "Finds compressed neural networks" in (site / "index.html").read_text()
+
+
+def test_every_table_is_one_and_no_code_has_a_stray_backslash(site: Path) -> None:
+    pages = [page.read_text() for page in site.rglob("*.html")]
+    assert [page[:500] for page in pages if re.search(r"\| ?-+ ?\||<code>[^<]*\\\|", page)] == []
+    assert sum(page.count("<table>") for page in pages) >= 100
 
 
 def test_every_picture_is_there_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:

@@ -2,12 +2,18 @@
 
 import re
 
+from search.study.algorithms import SAMPLERS
 from search.study.loading import shipped
+from search.study.space import SEARCHED
 from search.study.study import Study
+from tests.support.checkout import ROOT
 from tests.support.study_reference import KINDS, PAGE, page
 from trainables.config import read_yaml
+from trainables.data.config import DATA_SETS
+from trainables.evaluation.metrics import OBJECTIVES
+from trainables.models.config import NETWORKS
 
-ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.+?) \| (.*?) \|$", re.MULTILINE)
 
 
 def test_the_page_is_what_the_types_say() -> None:
@@ -16,8 +22,18 @@ def test_the_page_is_what_the_types_say() -> None:
 
 def test_every_key_has_a_meaning() -> None:
     rows = ROW.findall(page())
-    assert [key for key, _, _, meaning in rows if not meaning and key not in KINDS] == []
+    assert [key for key, meaning, *_ in rows if not meaning and key not in KINDS] == []
     assert len(rows) > 100
+
+
+def test_whatever_is_known_by_name_is_named_in_both_pages_of_keys() -> None:
+    known = {*DATA_SETS, *NETWORKS, *SAMPLERS, *SEARCHED}
+    for text, names in (
+        (page(), known),
+        ((ROOT / "docs" / "studies.md").read_text(), {*known, *OBJECTIVES, *shipped()}),
+    ):
+        words = set(re.findall(r"[\w-]+", text))
+        assert names - words == set()
 
 
 def test_every_link_leads_to_a_table() -> None:

@@ -56,7 +56,8 @@ class Sampler(Frozen):
     """The sampler that proposes recipes, with its settings; see `search.samplers`.
 
     Attributes:
-        kind: name of the sampler; `auto` stands for the cost-aware one.
+        kind: `cost_aware`, for which `auto` stands; `tpe`, `nsga2`, `nsga3`, `gp`, `random` or `quasi_random`; or
+            `grid`, for a finite space.
         startup_trials: number of proposals before TPE, GP or the cost-aware sampler begins to learn from scores: random
             ones, and for the cost-aware sampler those whose scores will tell most.
         population: population size of NSGA-II and NSGA-III.

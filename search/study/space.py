@@ -153,7 +153,11 @@ class Space(Frozen):
     Attributes:
         base: what a proposal starts from: `base`, the ordinary base, or `none` (or null), so that the compressed
             network is trained from scratch and no pretraining is charged to it.
-        compression, quantization, perturbation, distillation, schedule: what may be chosen of each.
+        compression: how much is pruned and how, or other methods.
+        quantization: to how many bits weights and activations are rounded.
+        perturbation: the attacks that are trained against, and how strong they are.
+        distillation: how much is learnt from soft labels, and whose.
+        schedule: how long and how fast a proposal is trained.
         loss: losses to choose from.
         label_smoothing: share of the label that cross-entropy spreads over all classes: a list, or a range. It is
             chosen only if the loss is cross-entropy, and soft labels do not make up the whole of it. None: as the loss

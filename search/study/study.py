@@ -56,7 +56,10 @@ class Baseline(Frozen):
         compression: compression before training. Without a base, the compressed architecture is trained from scratch;
             with an adversarially trained base, a robust network is compressed and fine-tuned.
         quantization: bits that it is trained for; None: floating point.
-        perturbation, loss, loop, schedule: the attack that it is trained against, and how it is trained.
+        perturbation: the attack that it is trained against.
+        loss: what training minimises.
+        loop: how often each batch is trained on.
+        schedule: how long and how fast it is trained.
         distillation: soft labels to learn from; a teacher's compute is charged like a base's.
     """
 

@@ -36,7 +36,9 @@ def _row(option: click.Option, context: click.Context) -> str:
     """Return an option's row; empty for `--help`, which every command has."""
     if "--help" in option.opts:
         return ""
-    names = ", ".join(f"`{one}{_value(option, context)}`" for one in [*option.opts, *option.secondary_opts])
+    first, *others = _values(option, context)
+    named = [f"{one}{first}" for one in (*option.opts, *option.secondary_opts)]
+    names = ", ".join(f"`{one}`" for one in (*named, *others))
     meaning, _, told = (option.help or "").partition("  [default: ")
     default = option.to_info_dict()["default"]
     if option.required:
@@ -50,12 +52,14 @@ def _row(option: click.Option, context: click.Context) -> str:
     return f"| {names} | {meaning} | {default} |"
 
 
-def _value(option: click.Option, context: click.Context) -> str:
+def _values(option: click.Option, context: click.Context) -> list[str]:
+    """Return what follows an option, and the other words that may; the first is empty where nothing does."""
     if option.is_flag:
-        return ""
+        return [""]
     if isinstance(option.type, click.Choice):
-        return " " + "\\|".join(str(one) for one in option.type.choices)  # a bar would end the table's cell
-    return f" {option.make_metavar(context).removesuffix(' RANGE')}"
+        first, *others = map(str, option.type.choices)
+        return [f" {first}", *others]
+    return [f" {option.make_metavar(context).removesuffix(' RANGE')}"]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Documents lie where they belong in the repository and link to each other by thei
 The site's folder is the repository without all that no document links to.
 """
 
+import json
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from tests.support.checkout import ROOT
 
 PAGES = ROOT / "build" / "pages"  # `docs_dir` of mkdocs.yml
+LOOKS = Path(__file__).with_name("site.css")  # `extra_css` of mkdocs.yml
 FIRST = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "cluster/README.md"]
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -19,16 +21,19 @@ LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)#\s]+)(?P<anchor>#[^)\
 def lay_out(target: Path) -> None:
     """Copy every document, and what they link to, into a folder that is made anew.
 
-    A link to a folder becomes its text, since a site has no listing of folders.
+    A link to a folder becomes its text, since a site has no listing of folders. A notebook becomes a page of its
+    text and its code.
 
     Raises:
         ValueError: a document links to what is not in the repository.
     """
     shutil.rmtree(target, ignore_errors=True)
-    documents = [*FIRST, *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))]
+    found = sorted(path for end in ("*.md", "*.ipynb") for path in (ROOT / "docs").rglob(end))
+    documents = [*FIRST, *(path.relative_to(ROOT).as_posix() for path in found)]
+    _put(target / LOOKS.name, LOOKS.read_bytes())
     for name in documents:
         content, linked = _read(name)
-        _put(target / name, content.encode())
+        _put((target / name).with_suffix(".md"), content.encode())
         for file in linked - set(documents):
             _put(target / file, (ROOT / file).read_bytes())
 
@@ -46,9 +51,16 @@ def _read(name: str) -> tuple[str, set[str]]:
         if place.is_dir():
             return found["text"].strip("[]")
         linked.add(place.relative_to(ROOT).as_posix())
-        return found[0]
+        return found[0].replace(".ipynb)", ".md)")
 
-    return LINK.sub(kept, (ROOT / name).read_text()), linked
+    text = (ROOT / name).read_text()
+    return LINK.sub(kept, _as_page(text) if name.endswith(".ipynb") else text), linked
+
+
+def _as_page(notebook: str) -> str:
+    """Return a notebook as Markdown: its texts, and its code in blocks."""
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
+    return "\n\n".join(f"```python\n{text}\n```" if kind == "code" else text for kind, text in cells) + "\n"
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -52,12 +52,12 @@ def _within(annotation: Any) -> Iterator[type[BaseModel]]:
 def _section(model: type[BaseModel]) -> str:
     about, meanings = _documented(model)
     rows = [
-        f"| `{name}` | {_type(field.annotation, field.metadata, field.description)} | {_default(field)} | "
-        f"{meanings.get(name, '')} |"
+        f"| `{name}` | {meanings.get(name, '')} | {_type(field.annotation, field.metadata, field.description)} | "
+        f"{_default(field)} |"
         for name, field in model.model_fields.items()
     ]
     return "\n".join(
-        [f"## {model.__name__}", about, "", "| key | value | default | meaning |", "|---|---|---|---|", *rows, ""]
+        [f"## {model.__name__}", about, "", "| key | meaning | value | default |", "|---|---|---|---|", *rows, ""]
     )
 
 

@@ -14,8 +14,9 @@ class DataSet(Frozen):
     """A data set: where its images come from.
 
     Attributes:
-        name: a known data set, `image_folder`, or the user's own as `module:function`, which is called with "train" or
-            "test" and returns images (n, channels, height, width) in [0, 1] or as bytes, and class numbers (n,).
+        name: `digits`, `fashion_mnist`, `mnist`, `cifar10`, `cifar100`, `svhn`, `image_folder`, or the user's own as
+            `module:function`, which is called with "train" or "test" and returns images (n, channels, height, width) in
+            [0, 1] or as bytes, and class numbers (n,).
         path: path of an image folder, which holds train/ and test/, each with a folder for every class.
         image_size: height and width that an image folder's images are cut to.
     """

@@ -14,9 +14,9 @@ class Network(Frozen):
     """The architecture of a network before compression.
 
     Attributes:
-        name: a known network, `torchvision:NAME` without weights, or the user's own as `module:function`, which is
-            called with `image_shape` (channels, height, width) and `classes`, and returns a module for images in
-            [0, 1].
+        name: `small`, `eight_layer`, `resnet18`, `wide_resnet`, `torchvision:NAME` without weights, or the user's own
+            as `module:function`, which is called with `image_shape` (channels, height, width) and `classes`, and
+            returns a module for images in [0, 1].
         normalization: whether `small` and `eight_layer` have batch normalization; it makes no difference to others.
         depth: number of layers of `wide_resnet`, 6 n + 4.
         width: factor of `wide_resnet` by which it has more channels than a ResNet.
