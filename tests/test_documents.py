@@ -129,7 +129,11 @@ def shown_commands() -> list[tuple[str, str]]:
     ]
 
 
-def test_every_command_that_is_shown_is_one_that_the_command_line_takes() -> None:
+def test_every_command_that_is_shown_is_one_that_the_command_line_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.pt").touch()  # whose bytes a study holds by their hash
+    monkeypatch.chdir(tmp_path)
     for name, line in shown_commands():
         verb, *rest = takewhile(lambda word: word not in (">", "|"), shlex.split(line, comments=True)[1:])
         command = temper.commands.get(verb)
@@ -144,6 +148,22 @@ def test_every_command_that_is_shown_is_one_that_the_command_line_takes() -> Non
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
 def test_modules_that_pages_name_are_there(path: Path) -> None:
     assert missing(PATH.findall(path.read_text())) == []
+
+
+INTERNAL = {"TEMPER_GIT_COMMIT", "TEMPER_WORKING_FOLDER", "TEMPER_COMPLETE"}  # which Temper sets for its own processes
+
+
+def test_every_variable_that_a_user_may_set_is_told_of() -> None:
+    read = {
+        name
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(r"TEMPER_[A-Z_]+", path.read_text())
+    }
+    section = (ROOT / "docs" / "commands.md").read_text().split("## Environment variables")[1].split("\n## ")[0]
+    told = set(re.findall(r"`(TEMPER_[A-Z_]+)`", section))
+    assert read >= INTERNAL
+    assert told == (read - INTERNAL) | {"TEMPER_HEAD_IP"}
 
 
 def test_the_version_is_one_and_the_same_everywhere() -> None:

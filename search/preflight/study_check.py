@@ -36,7 +36,7 @@ def check_study(study: Study) -> int:
 
 def oddities(study: Study) -> list[str]:
     """Return what a study says that is allowed and rarely meant, as warnings."""
-    return [*_other_norms(study), *_never_reached(study)]
+    return [*_other_norms(study), *_never_reached(study), *_idle_cards(study)]
 
 
 def _other_norms(study: Study) -> list[str]:
@@ -67,6 +67,13 @@ def _never_reached(study: Study) -> list[str]:
     if wanted <= allowed:
         return []
     return [f"first lists {wanted} proposals, of which budget.trials lets {allowed} run"]
+
+
+def _idle_cards(study: Study) -> list[str]:
+    """Return a warning for each key that gives a trial more than one card."""
+    cards = {role: one.gpu for role, one in study.resources.placements().items() if one.gpu > 1}
+    told = [f"{_key(study, role, 'gpu')}: got {n:g} GPUs a trial, which computes on one" for role, n in cards.items()]
+    return list(dict.fromkeys(told))
 
 
 def absent_folders(study: Study) -> list[str]:

@@ -109,6 +109,8 @@ def test_its_report_comes_out_as_it_was(run: Run, place: Path) -> None:
     sentence = conclude(derive(run))
     assert "reaches 0.830 robust accuracy, 101% of b0's 0.820" in sentence
     assert (place / "run" / "report.html").stat().st_size > 10_000
+    told = (ROOT / "docs" / "runs.md").read_text()
+    assert [path.name for path in (place / "run").iterdir() if f"`{path.name}" not in told] == []
     again = pd.read_parquet(place / "run" / "trials.parquet")
     pd.testing.assert_frame_equal(again[curves.columns], curves)
     for name in ("frontier.csv", "rungs.csv"):

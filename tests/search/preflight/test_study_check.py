@@ -55,6 +55,13 @@ def test_first_proposals_that_no_trial_is_left_for_are_said() -> None:
     ]
 
 
+def test_more_cards_than_a_trial_computes_on_are_said() -> None:
+    assert oddities(study("resources.gpu=1", "resources.roles={baseline: {gpu: 2}}")) == [
+        "resources.roles.baseline.gpu: got 2 GPUs a trial, which computes on one"
+    ]
+    assert oddities(study("resources.gpu=auto")) == []
+
+
 def test_more_cpus_than_this_machine_has_are_refused_by_role(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(study_check, "usable_cpus", lambda: 4)
