@@ -17,7 +17,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 base=$((20000 + SLURM_JOB_ID % 600 * 20))
 # This script runs on the first node, where the head will.
 ip=${TEMPER_HEAD_IP:-$(hostname --all-ip-addresses | cut --delimiter=' ' --fields=1)}
-export TEMPER_ADDRESS="$ip:$base" TEMPER_BASE=$base TEMPER_TEMP="/tmp/temper-$SLURM_JOB_ID"
+export TEMPER_ADDRESS="$ip:$base" TEMPER_BASE=$base
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not inherit it
 
 # The token, in a folder that only this user can read, on the file system that all nodes share.
@@ -25,12 +25,20 @@ private=$(mktemp --directory "$HOME/.temper-$SLURM_JOB_ID-XXXXXX")
 python -c 'import secrets; print(secrets.token_hex(32), end="")' > "$private/token"
 export RAY_AUTH_MODE=token RAY_worker_niceness=0 RAY_AUTH_TOKEN_PATH="$private/token"
 unset RAY_AUTH_TOKEN  # it would come before the file
+# A folder on each node's own disk, whose name nobody can foresee; its sockets have paths of 107 bytes at most.
+export TEMPER_TEMP="${TEMPER_SCRATCH:-/tmp}/temper-$SLURM_JOB_ID-${private##*-}"
+if [ ${#TEMPER_TEMP} -gt 40 ]; then
+    echo "TEMPER_SCRATCH: $TEMPER_TEMP has over 40 characters, too many for Ray" >&2
+    rm -rf "$private"
+    exit 2
+fi
 export AUTOSCALER_METRIC_PORT=$((base + 10)) DASHBOARD_METRIC_PORT=$((base + 11))
 
 # Not `ray symmetric-run`: it exits 0 when the head does not start, and its `ray stop` ends the Ray of other jobs too.
 # shellcheck disable=SC2016  # expanded on each node
 node='
-trap "rm -rf $TEMPER_TEMP" EXIT
+trap "rm -rf \"$TEMPER_TEMP\"" EXIT
+ulimit -n "$(ulimit -Hn)" || true  # Ray has open a few files for each of its processes
 options="--node-manager-port=$((TEMPER_BASE + 1)) --object-manager-port=$((TEMPER_BASE + 2))
     --runtime-env-agent-port=$((TEMPER_BASE + 3)) --metrics-export-port=$((TEMPER_BASE + 4))
     --dashboard-agent-listen-port=$((TEMPER_BASE + 5)) --dashboard-agent-grpc-port=$((TEMPER_BASE + 6))
@@ -47,12 +55,13 @@ fi
 trap "kill $!" TERM
 wait $! || wait $!
 '
-srun --ntasks-per-node=1 --kill-on-bad-exit=0 bash -c "$node" &
+# Where jobs are submitted with --export=NONE, srun would hand on nothing of the above.
+srun --export=ALL --ntasks-per-node=1 --kill-on-bad-exit=0 bash -c "$node" &
 running=("$!")  # and the search, below
 trap 'kill "${running[@]}" 2>/dev/null || true; wait "${running[0]}" || true; rm -rf "$private"' EXIT
 trap 'exit 143' TERM
 # The time limit is near: the job goes back into the queue, and --or-resume goes on from the last epoch of each trial.
-trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+trap 'scontrol requeue "$SLURM_JOB_ID" || echo "not queued again: submit the same job, which goes on" >&2' USR1
 
 wait_for_nodes='
 import sys, time, ray

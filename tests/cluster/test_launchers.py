@@ -1,6 +1,7 @@
 """Launchers, against the schemas of those who read them: Ray, the KubeRay operator, hadolint, shellcheck."""
 
 import copy
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from cluster.connection.runtime_env import COMMIT
 from tests.support.checkout import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -160,6 +162,35 @@ def test_the_operator_accepts_its_manifests_and_refuses_misspelt_keys(kind: str)
             check(wrong)
 
 
+@pytest.mark.skipif(not CRDS.is_dir(), reason="the custom resource definitions of KubeRay are not beside the checkout")
+def test_the_operator_accepts_what_readme_says_to_change() -> None:
+    (written,) = of_kind("RayCluster")
+    cluster = json.loads(json.dumps(written))  # in which groups share nothing
+    spec = cluster["spec"]
+    spec["enableInTreeAutoscaling"] = False
+    for group in [spec["headGroupSpec"], *spec["workerGroupSpecs"]]:
+        pod = group["template"]["spec"]
+        pod["volumes"].append({"name": "runs", "persistentVolumeClaim": {"claimName": "temper-runs"}})
+        pod["containers"][0]["volumeMounts"].append({"name": "runs", "mountPath": "/runs"})
+    for group in spec["workerGroupSpecs"]:
+        group["rayStartParams"] = {"num-gpus": "1"}
+        for amount in group["template"]["spec"]["containers"][0]["resources"].values():
+            amount["nvidia.com/mig-1g.10gb"] = amount.pop("nvidia.com/gpu")
+    check(cluster)
+
+
+def test_a_group_that_calls_itself_on_demand_takes_no_spot_node() -> None:
+    (cluster,) = of_kind("RayCluster")
+    for group in cluster["spec"]["workerGroupSpecs"]:
+        pod, key = group["template"]["spec"], "cloud.google.com/gke-spot"
+        if group["labels"]["ray.io/market-type"] == "spot":
+            assert pod["nodeSelector"][key] == "true"
+            assert any(toleration["key"] == key for toleration in pod["tolerations"])
+        else:
+            wanted = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+            assert wanted == {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": "DoesNotExist"}]}]}
+
+
 def test_a_job_runs_on_the_cluster_that_stands_alone() -> None:
     (cluster,), (job,) = of_kind("RayCluster"), of_kind("RayJob")
     assert job["spec"]["rayClusterSpec"] == cluster["spec"]
@@ -249,6 +280,12 @@ def test_linters_find_nothing_but_what_is_put_in(tool: str, path: Path, flaw: st
     clean = lint(tool, path.read_text())
     assert clean.returncode == 0, clean.stdout
     assert lint(tool, path.read_text() + flaw).returncode == 1
+
+
+def test_the_image_says_which_commit_it_holds() -> None:
+    text = (LAUNCHERS / "Dockerfile").read_text()
+    assert 'ARG COMMIT=""' in text
+    assert f" {COMMIT}=$COMMIT\n" in text
 
 
 def test_the_image_is_pinned_and_runs_as_nobody_special() -> None:
