@@ -1,8 +1,12 @@
 """Rooms: which there are, how large they are, what their maps say, and who may import whom."""
 
 import ast
+import itertools
 import re
+import sys
+import tomllib
 from importlib import import_module
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -98,6 +102,19 @@ def test_only_who_may_knows_ray_and_optuna() -> None:
     assert knowing("trainables", "optuna") == []
     assert knowing("cluster", "optuna", "torch", "search") == []
     assert not [name for name in knowing("search", "ray", "optuna", "torch") if name.startswith("search.study.")]
+
+
+def test_what_is_imported_is_declared() -> None:
+    """A package that comes along with another one today may not do so tomorrow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    known = {re.split(r"[\[<>=]", one)[0].lower() for one in declared} | {"pydantic-core"}  # which is pydantic itself
+    provided = packages_distributions()
+    tops = {
+        name.partition(".")[0] for package in PACKAGES for path in module_files(package) for name in imported(path)
+    } - {*PACKAGES, *sys.stdlib_module_names}
+    assert len(tops) > 20
+    assert not {top for top in tops if not {one.lower().replace("_", "-") for one in provided.get(top, [])} & known}
 
 
 def test_only_confirming_and_evaluating_open_the_test_split() -> None:

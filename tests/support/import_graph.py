@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def imported(path: Path) -> set[str]:
+@cache  # several tests ask for all modules
+def imported(path: Path) -> frozenset[str]:
     """All that a module names in imports, wherever in it; `from a import b` may name a module: `a` and `a.b`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -43,13 +45,13 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def files_graph() -> Graph:
     """Each module to the modules of the four packages that it imports."""
     paths = {module_name(path): path for package in PACKAGES for path in module_files(package)}
-    return {name: (imported(path) & set(paths)) - {name} for name, path in paths.items()}
+    return {name: {*imported(path)} & {*paths} - {name} for name, path in paths.items()}
 
 
 def rooms_graph(files: Graph) -> Graph:
