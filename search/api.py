@@ -54,7 +54,7 @@ def load_study(study: str | PathLike[str] | Mapping[str, Any], settings: Mapping
             changes.append(f"{key}={json.dumps(value, allow_nan=False, default=_plain)}")
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"{key}: got {value!r}, expected plain data ({error})") from None
-    loaded = load(study if isinstance(study, Mapping) else os.path.expanduser(study), changes)
+    loaded = load(study if isinstance(study, Mapping) else os.path.expanduser(study), changes, where="settings: ")
     from search.preflight.study_check import check_study  # late: it imports Optuna
 
     check_study(loaded)

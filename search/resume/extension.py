@@ -83,15 +83,17 @@ def check_extension(study: Study, extensions: Sequence[Extension], spent: Spent)
     """
     added, budget = extensions[-1], extended(study, extensions).budget
     if study.space is None:
-        raise InvalidInput("--budget: the study has no space, so nothing can be proposed")
+        raise InvalidInput("budget: the study has no space, so nothing can be proposed")
     problems = []
     for field in fields(Extension)[:AMOUNTS]:
         name = field.name
         limit, used = getattr(budget, name), getattr(spent, name)
         if limit is None and getattr(added, name):
-            problems.append(f"--budget: got {name}, which the study does not limit, expected trials or what it limits")
+            problems.append(
+                f"budget: {name} are added, which the study does not limit; expected trials, or what it limits"
+            )
         elif limit is not None and used >= limit:
-            problems.append(f"--budget: {name} are spent as well, {used:.4g} of {limit:.4g}; add {name}=+N")
+            problems.append(f"budget: {name} are spent as well, {used:.4g} of {limit:.4g}; add {name}, too")
     if problems:
         raise InvalidInput(*problems)
 

@@ -24,7 +24,7 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load(study: str | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
+def load(study: str | Mapping[str, Any], settings: Sequence[str] = (), *, where: str = "--set ") -> Study:
     """Read a shipped study by its name, or any study by its path, change it, and validate it.
 
     Functions of the user's that it names are looked for beside its file first, from now on.
@@ -32,6 +32,7 @@ def load(study: str | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
     Args:
         study: name of a shipped study, or path of a YAML file, or a study's keys as plain data.
         settings: changes, each as `path.to.key=value`.
+        where: what they were given by, which begins a message about one.
 
     Raises:
         InvalidInput: there is no such study, it is no YAML, its content is not valid (every problem is listed), the
@@ -40,7 +41,7 @@ def load(study: str | Mapping[str, Any], settings: Sequence[str] = ()) -> Study:
     data = _read(study) if isinstance(study, str) else deepcopy(dict(study))
     look_beside(None if not isinstance(study, str) or study in shipped() else Path(study))
     for setting in settings:
-        _apply(data, setting)
+        _apply(data, setting, where)
     loaded = parse(Study, data)
     _check_steps(loaded)
     check_user_functions(loaded)
@@ -101,12 +102,12 @@ def changed(study: Study, settings: Sequence[str]) -> Study:
     return made
 
 
-def _apply(data: dict[str, Any], setting: str) -> None:
+def _apply(data: dict[str, Any], setting: str, where: str = "--set ") -> None:
     """Set one `path.to.key=value` in nested dicts and lists; the value is YAML."""
     path, equals, text = setting.partition("=")
     if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
-        raise InvalidInput(f"--set {setting}: expected path.to.key=value")
-    value = read_yaml(text, f"--set {path}")
+        raise InvalidInput(f"{where}{setting}: expected path.to.key=value")
+    value = read_yaml(text, f"{where}{path}")
     *parents, last = path.split(".")
     place: Any = data
     try:
@@ -114,7 +115,7 @@ def _apply(data: dict[str, Any], setting: str) -> None:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise InvalidInput(f"--set {setting}: nothing in the study lies at {path}") from None
+        raise InvalidInput(f"{where}{setting}: nothing in the study lies at {path}") from None
 
 
 def read_study(folder: Folder) -> Study:

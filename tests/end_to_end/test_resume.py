@@ -127,7 +127,7 @@ def test_a_finished_search_goes_on_with_what_is_added_to_its_budget_also_after_a
     nothing = temper("resume", str(unbroken), "--budget", "hours=+1")
     assert nothing.returncode == 2
     assert "which the study does not limit" in nothing.stderr
-    assert "trials are spent as well, 8 of 8; add trials=+N" in nothing.stderr
+    assert "trials are spent as well, 8 of 8; add trials, too" in nothing.stderr
 
 
 def with_other_data(run: Path, place: Path) -> Path:

@@ -43,7 +43,7 @@ def test_a_study_is_read_from_plain_data_which_stays_as_it_was() -> None:
         ({"budget.trials": -1}, "budget.trials"),
         ({"seed": {1, 2}}, "seed: got {1, 2}, expected plain data"),
         ({"pretraining.learning_rate": float("nan")}, "pretraining.learning_rate: got nan"),
-        ({"no such": 1}, "expected path.to.key=value"),
+        ({"no such": 1}, "^settings: no such=1: expected path.to.key=value"),
         (["budget.trials=3"], r"^settings: got \['budget.trials=3'\], expected changes by key, such as {"),
     ],
 )

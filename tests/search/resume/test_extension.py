@@ -84,12 +84,12 @@ def test_what_was_spent_is_read_from_the_record(tmp_path: Path) -> None:
 def test_an_extension_must_leave_something_to_spend() -> None:
     spent = Spent(trials=4, finished=4, flops=2e11)
     check_extension(STUDY, [Extension(trials=2, spent=spent)], spent)
-    with pytest.raises(InvalidInput, match=r"trials are spent as well, 4 of 4; add trials=\+N"):
+    with pytest.raises(InvalidInput, match=r"^budget: trials are spent as well, 4 of 4; add trials, too$"):
         check_extension(STUDY, [Extension(flops=1e12, spent=spent)], spent)
-    with pytest.raises(InvalidInput, match="got hours, which the study does not limit"):
+    with pytest.raises(InvalidInput, match=r"^budget: hours are added, which the study does not limit"):
         check_extension(STUDY, [Extension(trials=2, hours=1.0, spent=spent)], spent)
-    with pytest.raises(InvalidInput, match=r"flops are spent as well, 2e\+12 of 1e\+12; add flops=\+N"):
+    with pytest.raises(InvalidInput, match=r"^budget: flops are spent as well, 2e\+12 of 1e\+12; add flops, too$"):
         check_extension(STUDY, [Extension(trials=2, spent=spent)], Spent(trials=4, flops=2e12))
     without = STUDY.model_copy(update={"space": None})
-    with pytest.raises(InvalidInput, match="has no space, so nothing can be proposed"):
+    with pytest.raises(InvalidInput, match=r"^budget: the study has no space, so nothing can be proposed"):
         check_extension(without, [Extension(trials=2, spent=spent)], spent)
