@@ -45,10 +45,13 @@ class Terminal:
         self._show(f"{CLEAR}{text}\n{self._status}" if self._live else f"{text}\n")
 
     def status(self, text: str) -> None:
-        """Replace the status line at the bottom. Where output goes to a file, nothing is printed."""
-        self._status = text
+        """Replace the status line at the bottom, which is cut at the terminal's width: only one line can be erased.
+
+        Where output goes to a file, nothing is printed.
+        """
+        self._status = text[: shutil.get_terminal_size().columns - 1]
         if self._live:
-            self._show(CLEAR + text)
+            self._show(CLEAR + self._status)
 
     def doing(self, text: str, done: int = 0, total: int = 0) -> None:
         """Show what is being done in the status line, as a bar where it has parts.
@@ -68,9 +71,7 @@ class Terminal:
             left = f", about {length_of((now - self._begun) * (total - done) / (done - self._first))} left"
         counted = f"{done:,} of {total:,}{left}"
         if self._live:
-            columns = shutil.get_terminal_size().columns - 1  # a full line would begin another
-            drawn = f"{text}  {bar(done / total, BAR, self._marks)} {counted}" if total else text
-            self.status(drawn[:columns])
+            self.status(f"{text}  {bar(done / total, BAR, self._marks)} {counted}" if total else text)
         elif total and now - self._told >= SELDOM:
             self._told = now
             self.line(f"{text}: {counted}")
@@ -164,7 +165,7 @@ class Progress(Listener):
     def _summary(self) -> str:
         top, best = self.tally.best, ""
         if top is not None:
-            best = f", best score of a proposal {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
+            best = f", best score {top['robust_accuracy']:.3f} for {top['train_flops']:.3g} FLOPs"
         return f"{self.tally.total} of {self.total} done{best}, about {self._seconds_left():.0f} s left"
 
     def _seconds_left(self) -> float:

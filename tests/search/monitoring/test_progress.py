@@ -63,7 +63,7 @@ def test_one_line_a_trial_and_a_status_of_what_is_left() -> None:
     assert lines[3].startswith(" 3/10")
     assert "0.600  0.900        5e+10 =   5.0%  dense · ordinary" in lines[3]
     assert "  PRUNED: diverged: nan; dense · ordinary" in lines[4]
-    assert status[-1] == "4 of 10 done, best score of a proposal 0.600 for 5e+10 FLOPs, about 8 s left"
+    assert status[-1] == "4 of 10 done, best score 0.600 for 5e+10 FLOPs, about 8 s left"
     assert progress.busy == 37.0
     assert lines[0].index("recipe") == lines[3].index("dense")
 
@@ -129,6 +129,10 @@ def test_a_file_gets_plain_lines_and_a_terminal_a_status_too(
     live.line("a trial")
     live.status("")
     assert capsys.readouterr().out == "\r\x1b[K1 of 2 done\r\x1b[Ka trial\n1 of 2 done\r\x1b[K"
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((8, 24)))
+    live.status("1 of 2 done")  # a line that is broken cannot be erased
+    live.line("a trial")
+    assert capsys.readouterr().out == "\r\x1b[K1 of 2 \r\x1b[Ka trial\n1 of 2 "
 
 
 def test_a_task_with_parts_is_a_bar_on_a_terminal_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
