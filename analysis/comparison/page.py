@@ -99,9 +99,10 @@ def _symbol(number: int, joint: bool) -> str:
 
 
 def _styled(figure: go.Figure) -> go.Figure:
-    figure.update_layout(template="plotly_white", height=440, margin={"l": 60, "r": 20, "t": 20, "b": 50})
+    above = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}  # beside it, a phone has no room for both
+    figure.update_layout(template="plotly_white", height=440, legend=above, margin={"l": 60, "r": 20, "t": 20, "b": 50})
     return figure
 
 
 def _html(figure: go.Figure) -> str:
-    return str(figure.to_html(full_html=False, include_plotlyjs=False))
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config={"responsive": True}))

@@ -21,8 +21,10 @@ BOXES = """(selector) => [...document.querySelectorAll(selector)].map((mark) => 
 })"""
 
 
-def opened(browser: Browser, report: Path, width: int = 1280, dark: bool = False) -> Iterator[Page]:
-    """The page, once its frontier is drawn; no error may be in the console when it is closed."""
+def opened(
+    browser: Browser, report: Path, width: int = 1280, dark: bool = False, drawn: str = "#frontier .annotation-text"
+) -> Iterator[Page]:
+    """The page, once what is drawn last is there; no error may be in the console when it is closed."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
     )
@@ -30,7 +32,7 @@ def opened(browser: Browser, report: Path, width: int = 1280, dark: bool = False
     page.on("console", lambda said: errors.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(report.as_uri())
-    page.wait_for_selector("#frontier .annotation-text")
+    page.wait_for_selector(drawn)
     yield page
     context.close()
     assert [line for line in errors if NOISE not in line] == []

@@ -1,10 +1,12 @@
-"""Reports of other runs in a real browser: a confirmed one, and one whose texts are hostile."""
+"""Other pages in a real browser: a confirmed run's, one whose texts are hostile, and a comparison of two runs."""
 
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
+from analysis.comparison.page import page as compared
+from analysis.comparison.sides import compare
 from analysis.report.report import write_report
 from analysis.run.trials import read_run
 from tests.support.browsers import CHROMIUM, opened
@@ -55,3 +57,27 @@ def test_texts_of_a_run_stay_texts(browser: Browser, tmp_path: Path) -> None:
         assert page.locator("img[src=x]").count() == 0
         assert bad in page.locator("#rows").inner_text()
         assert asked == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_comparison_draws_both_runs_in_a_window_and_on_a_phone(browser: Browser, tmp_path: Path, width: int) -> None:
+    names = [f"fashion-mnist-20261130-{number}20000" for number in range(2)]
+    for number, name in enumerate(names):
+        start(tmp_path / name)
+        add(tmp_path / name, "base", role="base", robust=0.1, flops=0.0, end_to_end=1e8)
+        add(tmp_path / name, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)
+        for one in range(3):
+            robust, flops = 0.6 + 0.05 * one + 0.02 * number, 1e9 * (one + 1)
+            add(tmp_path / name, f"p{one}", number=1 + one, robust=robust, flops=flops)
+    runs = [read_run(Folder(str(tmp_path / name))) for name in names]
+    (tmp_path / "compared.html").write_text(compared(compare(runs)), encoding="utf-8")
+    for page in opened(browser, tmp_path / "compared.html", width, drawn=".plotly-graph-div:nth-of-type(1) .trace"):
+        for number, figure in enumerate(page.locator(".plotly-graph-div").all()):
+            assert figure.locator(".legendtext").all_text_contents() == names
+            assert figure.locator(".scatterlayer .trace .js-line").count() == 2
+            assert figure.locator(".scatterlayer .point").count() == (0 if number else 2 * 4)
+            area = figure.locator(".nsewdrag").bounding_box()
+            assert area is not None
+            assert area["width"] > 0.6 * min(width, 1100)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
