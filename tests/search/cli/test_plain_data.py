@@ -64,7 +64,7 @@ def test_what_a_doctor_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def examine(study: object, *, say: Callable[[str], object], **asked: object) -> doctor.Examination:
         say("for people alone")
-        return doctor.Examination((node,), access, findings(node, [node], {}, [], access))
+        return doctor.Examination((node,), access, findings(node, [node], {}, [], {}, access))
 
     monkeypatch.setattr(doctor, "examine", examine)
     done = CliRunner().invoke(temper, ["doctor", "--json"])
