@@ -138,7 +138,7 @@ def _write(
     checks = {name: f"{share:.2%} of {len(images):,} validation images alike" for name, share in alike.items()}
     shown = [(name, what, checks.get(name, "")) for name, what in FILES.items() if (folder / name).exists()]
     told = [one.in_card for one in rows]
-    content = card(run, trial, confirmed.get(trial.id), splits, labels, told, shown, here.no_program)
+    content = card(run, trial, confirmed, splits, labels, told, shown, here.no_program)
     (folder / "README.md").write_text(content, encoding="utf-8")
     lines = [
         f"  {name}: {(folder / name).stat().st_size:,} bytes, {words}, in a fresh process"

@@ -1,6 +1,6 @@
 """Writes the model card of a bundle: what the network is, its numbers, how far they were proven, and how to use it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -16,8 +16,8 @@ from trainables.data.splits import Splits
 from trainables.evaluation.config import ThreatModel, attack_words, threat_words
 
 COUNTED = {
-    "robust_accuracy": ("robust accuracy, validation split, the search's attack", "{:.3f}"),
-    "clean_accuracy": ("clean accuracy, validation split", "{:.3f}"),
+    "robust_accuracy": ("robust accuracy, found: validation split, {attack}", "{:.3f}"),
+    "clean_accuracy": ("clean accuracy, found: validation split", "{:.3f}"),
     "train_flops": ("marginal training compute, FLOPs", "{:.3g}"),
     "end_to_end_flops": ("end-to-end training compute, FLOPs", "{:.3g}"),
     "inference_macs": ("multiply-accumulates of one image", "{:,.0f}"),
@@ -28,7 +28,7 @@ COUNTED = {
 def card(
     run: Run,
     trial: Trial,
-    proven: Confirmed | None,
+    confirmed: Mapping[str, Confirmed],
     splits: Splits,
     labels: Sequence[str],
     sizes: Sequence[tuple[str, str, str]],
@@ -40,7 +40,7 @@ def card(
     Args:
         run: the run.
         trial: the trial whose network it is.
-        proven: what the strongest confirmation found of it; None: it was not confirmed.
+        confirmed: what the strongest confirmations found, by the trials' ids.
         splits: its data.
         labels: names of the classes.
         sizes: rows of the table of numbers: what, of this network, of the reference.
@@ -51,15 +51,18 @@ def card(
     images = splits.validation.images
     scored = min((info.get("evaluation") or {}).get("examples") or len(images), len(images))
     reference = run.reference if run.reference is not None and run.reference.id != trial.id else None
+    proven = confirmed.get(trial.id)
+    attack = attack_words(info["evaluation"])
     rows = [
         {
-            "name": name,
+            "name": name.format(attack=attack),
             "here": _number(trial, key, form, scored),
             "there": _number(reference, key, form, scored),
         }
         for key, (name, form) in COUNTED.items()
     ]
-    rows += [{"name": name, "here": here, "there": there} for name, here, there in sizes]
+    further = [*_proven(proven, confirmed.get(reference.id) if reference is not None else None), *sizes]
+    rows += [{"name": name, "here": here, "there": there} for name, here, there in further]
     template = (files("analysis.bundle") / "assets" / "card.md.j2").read_text(encoding="utf-8")
     return (
         Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # Markdown
@@ -72,8 +75,9 @@ def card(
             standing=_standing(proven),
             reference=reference,
             rows=rows,
-            attack=f"Found numbers are under {attack_words(info['evaluation'])}, on the {scored:,} validation "
-            "images that the search chose by. Behind an accuracy stands its 95% interval over the images (Wilson's).",
+            attack=f"Found numbers are under {attack}, on the {scored:,} validation "
+            "images that the search chose by. Behind an accuracy stands its 95% interval: of what was found over the "
+            "images (Wilson's), of what was confirmed over seeds and images.",
             data=", ".join(f"{key} {value}" for key, value in trial.recipe["data"].items() if value is not None),
             shape=tuple(images.shape[1:]),
             channels=images.shape[1],
@@ -97,6 +101,21 @@ def _number(trial: Trial | None, key: str, form: str, images: int) -> str:
         return told
     interval = binomtest(round(value * images), images).proportion_ci(method="wilson")
     return f"{told} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _proven(here: Confirmed | None, there: Confirmed | None) -> list[tuple[str, str, str]]:
+    """Return rows of what a confirmation found, in which the reference has its place if it is of the same one."""
+    if here is None:
+        return []
+    sides = (here, there if there is not None and there.number == here.number else None)
+    whole = [f"{one.robust_accuracy:.3f} ({one.low:.3f} to {one.high:.3f})" if one else "" for one in sides]
+    seeds = f"confirmed: test split, mean of {here.seeds} fresh seeds"
+    rows = [(f"robust accuracy, {seeds}, all attacks together", whole[0], whole[1])]
+    for attack in here.after:
+        left = [f"{one.after[attack]:.3f}" if one and attack in one.after else "" for one in sides]
+        rows.append((f"… what stands once {attack} has had its turn", left[0], left[1]))
+    clean = [f"{one.clean:.3f}" if one else "" for one in sides]
+    return [*rows, (f"clean accuracy, {seeds}", clean[0], clean[1])]
 
 
 def _standing(proven: Confirmed | None) -> str:

@@ -137,7 +137,9 @@ def test_the_card_has_the_recorded_numbers_and_a_hubs_head(run: Run, pruned: Pat
     here, there = run.finished("pruned"), run.finished("pgd")
     assert here is not None
     assert there is not None
-    row = next(line for line in card.splitlines() if line.startswith("| robust accuracy"))
+    row = next(
+        line for line in card.splitlines() if line.startswith("| robust accuracy, found: validation split, PGD-1")
+    )
     for one in (here.metrics["robust_accuracy"], there.metrics["robust_accuracy"]):
         low, high = map(float, re.findall(rf"\| {one:.3f} \(([\d.]+) to ([\d.]+)\)", row)[0])
         assert low < one < high
@@ -151,23 +153,32 @@ def test_an_interval_is_over_the_images_that_the_score_used(run: Run) -> None:
     trial, splits = run.finished("pruned"), load_splits(DATA)
     assert trial is not None
     few = replace(run, info=run.info | {"evaluation": QUICK.model_dump() | {"examples": 128}})
-    told = card_of(few, replace(trial, metrics={"robust_accuracy": 0.6}), None, splits, ["0"], [], [], "")
+    told = card_of(few, replace(trial, metrics={"robust_accuracy": 0.6}), {}, splits, ["0"], [], [], "")
     assert "0.600 (0.515 to 0.682)" in told
     assert "on the 128 validation images" in told
     more = replace(run, info=run.info | {"evaluation": QUICK.model_dump() | {"examples": 999}})
-    assert "on the 200 validation images" in card_of(more, trial, None, splits, ["0"], [], [], "")
+    assert "on the 200 validation images" in card_of(more, trial, {}, splits, ["0"], [], [], "")
 
 
 def test_what_was_confirmed_is_said(run: Run) -> None:
     proven = Confirmed(
         number=1, seeds=6, robust_accuracy=0.61, low=0.58, high=0.64, clean=0.9, scored=0.7,
-        parity="undecided", doubts=(),
+        parity="undecided", doubts=(), after={"APGD-CE": 0.65, "Square": 0.61},
     )  # fmt: skip
+    reference = replace(proven, robust_accuracy=0.7, low=0.65, high=0.75, after={"APGD-CE": 0.72, "Square": 0.7})
     trial = run.finished("pruned")
     assert trial is not None
-    card = card_of(run, trial, proven, load_splits(DATA), ["0"], [], [], "")
+    splits = load_splits(DATA)
+    card = card_of(run, trial, {"pruned": proven, "pgd": reference}, splits, ["0"], [], [], "")
     assert "0.610 (0.580 to 0.640) with 6 fresh seeds, parity undecided" in card
     assert "Found, not confirmed" not in card
+    seeds = "confirmed: test split, mean of 6 fresh seeds"
+    both = "0.610 (0.580 to 0.640) | 0.700 (0.650 to 0.750)"
+    assert f"| robust accuracy, {seeds}, all attacks together | {both} |" in card
+    assert "| … what stands once APGD-CE has had its turn | 0.650 | 0.720 |" in card
+    assert f"| clean accuracy, {seeds} | 0.900 | 0.900 |" in card
+    other = card_of(run, trial, {"pruned": proven, "pgd": replace(reference, number=2)}, splits, ["0"], [], [], "")
+    assert f"| robust accuracy, {seeds}, all attacks together | 0.610 (0.580 to 0.640) |  |" in other
 
 
 def test_predict_classifies_image_files_without_temper(run: Run, pruned: Path, tmp_path: Path) -> None:
