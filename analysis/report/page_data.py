@@ -16,6 +16,7 @@ from analysis.pareto.growth import growth
 from analysis.pareto.reference_point import least_of, reference_point_of
 from analysis.report.attacked_sheets import attacked_sheets
 from analysis.report.frontier_chart import ESTIMATED, staircase
+from analysis.run.sessions import standings
 from analysis.run.summary import summary
 from analysis.run.trials import IMPORTANCES, Run, Trial
 from analysis.tables.trials import AFTER, some_of
@@ -120,18 +121,20 @@ def page_data(run: Run, table: pd.DataFrame) -> dict[str, Any]:
 
 def endings(run: Run) -> list[tuple[str, str, int]]:
     """Return how the recipes of a run stand: state, reason in words, and how many; the most frequent first."""
-    counts = Counter((trial.stands, trial.reason or "") for trial in run.trials)
+    standing = standings(run)
+    counts = Counter((standing[trial.id], trial.reason or "") for trial in run.trials)
     return [(state, reason, number) for (state, reason), number in counts.most_common()]
 
 
 def _values(run: Run, table: pd.DataFrame, shown: Sequence[Trial]) -> dict[str, list[Any]]:
     """Return every column, a value for each shown trial, None where there is none."""
     here = table[table["id"].isin([trial.id for trial in shown])]
+    standing = standings(run)
     known: Mapping[Any, Mapping[Any, Any]] = here.set_index("id").to_dict("index") if len(here) else {}
     rows = [
         {**known.get(trial.id, {"on_frontier": False, "eligible": False, "in_region": True})}
         | {"id": trial.id, "role": trial.role, "name": trial.name, "recipe": summary(trial.recipe)}
-        | _standing(run, trial)
+        | _standing(run, trial, standing[trial.id])
         | {"seconds": trial.seconds or None, "complete": bool(trial.metrics), "candidate": trial.role in CANDIDATES}
         | {f"{PARAM}{name}": _chosen(value) for name, value in trial.params.items()}
         for trial in shown
@@ -147,12 +150,12 @@ def shortened(values: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     }
 
 
-def _standing(run: Run, trial: Trial) -> dict[str, str | None]:
-    """Return how a trial stands, in words, and why it may not be on the frontier, if it has finished and may not."""
+def _standing(run: Run, trial: Trial, state: str) -> dict[str, str | None]:
+    """Return a trial's state with its reason, and why it may not be on the frontier, if it has finished and may not."""
     why = excluded(run, trial) if trial.metrics and trial.role in CANDIDATES else None
     said = learnt_nothing(trial.metrics) is not None  # which is among the remarks
     reasons = [trial.reason] if trial.reason else [*([] if why is None or said else [why]), *remarks(trial.metrics)]
-    return {"state": ": ".join([trial.stands, "; ".join(reasons)][: 1 + bool(reasons)]), "excluded": why}
+    return {"state": ": ".join([state, "; ".join(reasons)][: 1 + bool(reasons)]), "excluded": why}
 
 
 def _chosen(value: Any) -> Any:

@@ -69,6 +69,16 @@ def read_sessions(folder: Folder) -> tuple[Session, ...]:
     return tuple(found)
 
 
+def standings(run: Run) -> dict[str, str]:
+    """Return how each trial stands, in a word by its id.
+
+    One without an end is `unfinished` if a search left it behind, or has ended since, as by Ctrl-C.
+    """
+    sessions = read_sessions(run.folder)
+    ended = bool(sessions) and sessions[-1].end is not None
+    return {trial.id: "unfinished" if ended and trial.ending is None else trial.stands for trial in run.trials}
+
+
 def session_numbers(folder: Folder) -> list[int]:
     """Return the numbers of all sessions that have begun, torn ones included."""
     return sorted(int(name) for name in folder.child(SESSIONS).names() if name.isdigit())

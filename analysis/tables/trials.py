@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.evidence.comparisons import Confirmed
 from analysis.pareto.frontier import compute_metric, eligible, frontier, ratio
 from analysis.pareto.reference_point import beyond, reference_point_of
+from analysis.run.sessions import standings
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from trainables.evaluation.metrics import METRICS
@@ -82,7 +83,7 @@ def recipes(run: Run) -> pd.DataFrame:
         parameter that a sampler chose, empty for fixed recipes and where it was not asked for; every final metric,
         empty where the recipe has not finished; on_frontier (bool).
     """
-    kept = {trial.id for trial in frontier(run)}
+    kept, standing = {trial.id for trial in frontier(run)}, standings(run)
     rows = [
         {
             "id": trial.id,
@@ -90,7 +91,7 @@ def recipes(run: Run) -> pd.DataFrame:
             "role": trial.role,
             "name": trial.name,
             "recipe": summary(trial.recipe),
-            "state": trial.state.value,
+            "state": standing[trial.id],
             "reason": trial.reason,
             "started": trial.started,
             "ended": trial.ended,
@@ -129,8 +130,9 @@ def some_of(run: Run, members: Collection[str], most: int) -> list[Trial]:
 
 def curves(run: Run) -> pd.DataFrame:
     """Return one row for each trial and epoch: id, role, name and state of the trial, then the epoch's numbers."""
+    standing = standings(run)
     rows = [
-        {"id": trial.id, "role": trial.role, "name": trial.name, "state": trial.state.value, **row}
+        {"id": trial.id, "role": trial.role, "name": trial.name, "state": standing[trial.id], **row}
         for trial in run.trials
         for row in trial.history
     ]

@@ -77,7 +77,8 @@ def search(
     from search.record import run_directory
 
     if or_resume and (begun := run_directory.begun_run(storage, name or "", loaded)) is not None:
-        _resume(begun, started, Target(address, allow_unauthenticated), force=False)
+        target = Target(address, allow_unauthenticated)
+        _resume(begun, started, target, force=False, listeners=loaded.listeners)
         return
     past_trials = _past_trials(warm_start, loaded)
     if name is None:
@@ -141,7 +142,15 @@ def resume(run: str, force: bool, budget: tuple[str, ...], address: str | None, 
     _resume(Folder(run), started, Target(address, allow_unauthenticated), force=force, added=added)
 
 
-def _resume(folder: "Folder", started: float, target: Target, *, force: bool, added: "Extension | None" = None) -> None:
+def _resume(
+    folder: "Folder",
+    started: float,
+    target: Target,
+    *,
+    force: bool,
+    added: "Extension | None" = None,
+    listeners: tuple[str, ...] | None = None,
+) -> None:
     from analysis.run.trials import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal
@@ -162,6 +171,7 @@ def _resume(folder: "Folder", started: float, target: Target, *, force: bool, ad
             started=started,
             terminal=Terminal(),
             added=added,
+            listeners=listeners,
         ),
     )
 

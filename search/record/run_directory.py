@@ -18,6 +18,7 @@ from search.study.study import Study
 from trainables.config import Frozen
 from trainables.errors import InvalidInput
 from trainables.storage import Folder
+from trainables.user_code import LISTENERS
 
 _STUDY = "study.yaml"
 _LEFT_BEHIND = {LEASES, _STUDY, PROBE, "tensorboard", ".tune"}  # by a driver that died before it wrote run.json
@@ -102,6 +103,8 @@ def open_unnamed_run(storage: str, study: Study) -> Lease:
 def begun_run(storage: str, name: str, study: Study) -> Folder | None:
     """Return the folder of the run of that name if a search of this study has begun it, else None.
 
+    Listeners may be others, since no number depends on them.
+
     Raises:
         InvalidInput: the name cannot be a folder's, or the run is of another study or of a later version of Temper.
     """
@@ -117,13 +120,13 @@ def begun_run(storage: str, name: str, study: Study) -> Folder | None:
 def _changed(before: Study, now: Study) -> list[str]:
     """Return the keys of a study at the top level, or the second, whose values differ."""
     found = []
-    for name in Study.model_fields:
+    for name in Study.model_fields.keys() - {LISTENERS}:
         old, new = getattr(before, name), getattr(now, name)
         if old != new and isinstance(old, Frozen) and type(old) is type(new):
             found += [f"{name}.{key}" for key in type(old).model_fields if getattr(old, key) != getattr(new, key)]
         elif old != new:
             found.append(name)
-    return found
+    return sorted(found)
 
 
 def default_name(study: Study) -> str:

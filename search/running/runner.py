@@ -45,6 +45,7 @@ from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.models.build import build
 from trainables.models.weights import load_weights
+from trainables.user_code import LISTENERS
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def resume(
     started: float,
     terminal: Terminal,
     added: Extension | None = None,
+    listeners: tuple[str, ...] | None = None,
 ) -> Timing:
     """Go on with a search whose driver was interrupted or killed, or whose budget is extended.
 
@@ -160,6 +162,7 @@ def resume(
         started: as for `search`.
         terminal: as for `search`.
         added: what is added to the budget; None: nothing.
+        listeners: the user's functions that make what is told of the search; None: those of the run.
 
     Returns:
         How long this driver took.
@@ -172,6 +175,8 @@ def resume(
     folder = lease.run
     run = read_run(folder)
     study = read_study(folder)
+    if listeners is not None:
+        study = study.model_copy(update={LISTENERS: listeners})
     require_modules(folder, study, terminal.line)
     splits = load_splits(study.data)
     changed = differences(run.info["fingerprint"], fingerprint(study, splits.fingerprint()))

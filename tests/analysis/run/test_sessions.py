@@ -7,6 +7,7 @@ import pytest
 
 from analysis.run.sessions import End, hours_spent, last_written, read_sessions
 from analysis.run.trials import Run, read_run
+from analysis.tables.trials import recipes
 from tests.support.run_directories import BEGUN, add, drive, start
 from trainables.storage import Folder
 
@@ -32,6 +33,24 @@ def test_sessions_are_read_in_their_order_and_torn_ones_are_no_sessions(tmp_path
     assert [one.host for one in sessions] == ["host-1", "host-2", "host-10"]
     assert {(one.end, one.hours) for one in sessions} == {(End.INTERRUPTED, 1.0)}
     assert read_sessions(Folder(str(tmp_path / "elsewhere"))) == ()
+
+
+def test_a_trial_without_an_end_runs_only_while_a_search_may_work_on_it(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "a", robust=0.5)
+    add(tmp_path, "b", state=None, number=1)
+
+    def states() -> dict[str, str]:
+        table = recipes(run_of(tmp_path))
+        return dict(zip(table["id"], table["state"], strict=True))
+
+    assert states() == {"a": "complete", "b": "running"}
+    drive(tmp_path, 1, began=0)
+    assert states() == {"a": "complete", "b": "running"}
+    drive(tmp_path, 1, began=0, ended=60, why="interrupted")
+    assert states() == {"a": "complete", "b": "unfinished"}
+    drive(tmp_path, 2, began=90)
+    assert states() == {"a": "complete", "b": "running"}
 
 
 @pytest.mark.parametrize("why", ["finished", "interrupted", "failed"])

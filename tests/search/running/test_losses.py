@@ -5,7 +5,7 @@ from pathlib import Path
 from ray.tune.search import Searcher
 
 from analysis.run.losses import last_loss
-from analysis.run.sessions import End, read_sessions
+from analysis.run.sessions import End, read_sessions, standings
 from analysis.run.trials import read_run
 from analysis.status.status import status_of
 from analysis.status.words import left_unfinished, status_lines
@@ -125,7 +125,8 @@ def test_the_record_keeps_the_reason_and_no_outcome(tmp_path: Path) -> None:
     assert "1 trial was left unfinished" in told
     assert "its process was ended by SIGTERM" in told
     assert f"temper resume {run}" in told
-    assert [(one.stands, one.reason) for one in again.trials] == [("unfinished", "its process was ended by SIGTERM")]
+    assert [one.reason for one in again.trials] == ["its process was ended by SIGTERM"]
+    assert list(standings(again).values()) == ["unfinished"]
     place.child("lost").write("2.json", b'{"reas')  # torn
     assert last_loss(place) == "its node was lost"
     assert [one.outcome for one in remember(again)] == [None]
