@@ -10,6 +10,7 @@ from pathlib import Path
 
 from search.cli.app import run
 from tests.support.checkout import ROOT
+from trainables.user_modules import STUDY_FOLDER
 
 PGD, FAST = "{kind: pgd, epsilon: 0.02, steps: 3}", "{kind: n_fgsm, epsilon: 0.02}"
 _SHORT = "{epochs: 1, learning_rate: 0.05, batch_size: 8}"
@@ -59,17 +60,22 @@ def temper_here(
     """The same in this process, which has imported PyTorch already: a process of its own computes 3 to 8 s before."""
     changes = [part for setting in settings or [] for part in ("--set", setting)]
     stdout, stderr = io.StringIO(), io.StringIO()
-    with chdir(cwd or Path.cwd()), redirect_stdout(stdout), redirect_stderr(stderr), _modules_forgotten(cwd):
+    with chdir(cwd or Path.cwd()), redirect_stdout(stdout), redirect_stderr(stderr), _user_forgotten(cwd):
         code = run([*arguments, *changes])
     return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
 
 
 @contextmanager
-def _modules_forgotten(folder: Path | None) -> Iterator[None]:
+def _user_forgotten(folder: Path | None) -> Iterator[None]:
     """Forgets the modules of a folder that are imported meanwhile: another test's may have the same names."""
+    paths, told = sys.path[:], os.environ.get(STUDY_FOLDER)
     try:
         yield
     finally:
+        sys.path[:] = paths
+        os.environ.pop(STUDY_FOLDER, None)
+        if told is not None:
+            os.environ[STUDY_FOLDER] = told
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
             if folder is not None and file is not None and Path(file).is_relative_to(folder.resolve()):

@@ -39,6 +39,9 @@ def test_parity_needs_the_bound_above_the_margin_on_the_same_examples(tmp_path: 
     run = read_run(Folder(str(tmp_path)))
     level = {trial.id for trial in run.trials if run.reference and at_parity(trial, run.reference, 0.01)}
     assert level == {"pgd", "same"}
+    assert not [
+        trial for trial in run.trials if run.reference and at_parity(trial, run.reference, 0.0)
+    ]  # 0 is not above
 
 
 def test_the_verdict_names_the_cheapest_that_keeps_enough_and_its_rival(tmp_path: Path) -> None:
@@ -87,3 +90,17 @@ def test_the_verdict_says_what_is_missing(tmp_path: Path) -> None:
     assert "no proposal finished" in verdict(read_run(Folder(str(tmp_path))))
     add(tmp_path, "a", robust=0.5, flops=1e9)
     assert "No proposal is on the frontier" in verdict(read_run(Folder(str(tmp_path))))
+
+
+def test_a_baseline_that_is_a_little_dearer_is_within_the_compute_and_a_recipe_at_the_share_keeps_enough(
+    tmp_path: Path,
+) -> None:
+    start(tmp_path)
+    add(tmp_path, "pgd", role="baseline", name="pgd_at_20", robust=0.8, flops=1e10)
+    add(tmp_path, "near", role="baseline", name="near", robust=0.5, flops=1.04e9, end_to_end=1.04e9)
+    add(tmp_path, "far", role="baseline", name="far", robust=0.6, flops=1.06e9, end_to_end=1.06e9)
+    add(tmp_path, "enough", robust=0.95 * 0.8, flops=9e8, end_to_end=1e9)
+    add(tmp_path, "more", robust=0.79, flops=2e9, end_to_end=2e9)
+    said = verdict(read_run(Folder(str(tmp_path))))
+    assert "reaches 0.760" in said
+    assert said.endswith("the best baseline within that end-to-end compute, near, reaches 0.500.")

@@ -229,3 +229,9 @@ def test_uncounted_passes_and_what_is_no_batch_of_images_are_refused(result: obj
     with pytest.raises(TemperError, match=message):
         perturb(Careless(result, calls), model, x, torch.zeros(2, dtype=torch.long), Generator())
     assert not model._forward_pre_hooks
+
+
+def test_each_attack_is_held_to_the_distance_that_it_can_go() -> None:
+    """N-FGSM takes noise of 2 epsilon and a step of epsilon; the others come back into the ball."""
+    attacks = (PgdAttack(epsilon=0.1, steps=3), FgsmAttack(epsilon=0.1), NFgsmAttack(epsilon=0.1))
+    assert [attack.bound for attack in attacks] == pytest.approx([0.1, 0.1, 0.3])

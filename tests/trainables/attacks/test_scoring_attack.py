@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.attacks.attack import margin_gradient, perturb
+from trainables.attacks.attack import cross_entropy_gradient, margin_gradient, perturb
 from trainables.attacks.config import Norm
 from trainables.attacks.gradients import GradientCounter
 from trainables.attacks.pgd import PgdAttack
@@ -111,3 +111,10 @@ def test_the_last_steps_are_short_and_one_step_goes_the_whole_way() -> None:
     y = model(x).argmax(1)
     found = perturb(ScoringAttack(epsilon=0.01, steps=1), model, x, y, Generator().manual_seed(0))
     assert math.isclose(float((found - x).abs().median()), 0.01, rel_tol=1e-3)
+
+
+def test_of_an_odd_number_of_steps_the_cross_entropy_has_one_more() -> None:
+    """Half of a cosine each: from 2 epsilon over three steps, then from epsilon over two."""
+    losses, sizes = zip(*ScoringAttack(epsilon=0.1, steps=5)._plan(), strict=True)
+    assert losses == (cross_entropy_gradient,) * 3 + (margin_gradient,) * 2
+    assert sizes == pytest.approx([0.2, 0.15, 0.05, 0.1, 0.05])
