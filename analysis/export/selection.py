@@ -14,7 +14,8 @@ from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
 from trainables.execution.ending import State
 
-CHOICES = ("knee", "parity", "max-robust", "all")
+ONE = ("knee", "parity", "max-robust")  # rules that choose one trial
+CHOICES = (*ONE, "all")
 
 
 def picks(run: Run, hows: Sequence[str], confirmed: Mapping[str, Confirmed] | None = None) -> list[Trial]:
@@ -35,6 +36,15 @@ def picks(run: Run, hows: Sequence[str], confirmed: Mapping[str, Confirmed] | No
         for trial in (pick(run, how, confirmed) if how in CHOICES else [finished_trial(run, how, CHOICES)])
     ]
     return list({trial.id: trial for trial in chosen}.values())
+
+
+def one_trial(run: Run, wanted: str, confirmed: Mapping[str, Confirmed]) -> Trial:
+    """Return the finished trial that a rule of `ONE`, a fixed recipe's name or the beginning of an id means.
+
+    Raises:
+        InvalidInput: there is none, or there are several.
+    """
+    return pick(run, wanted, confirmed)[0] if wanted in ONE else finished_trial(run, wanted, ONE)
 
 
 def finished_trial(run: Run, wanted: str, words: Sequence[str] = ()) -> Trial:

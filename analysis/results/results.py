@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.evidence.comparisons import Confirmed, confirmed
-from analysis.export.selection import CHOICES, finished_trial, pick
+from analysis.export.selection import ONE, one_trial
 from analysis.pareto.frontier import compute_metric
 from analysis.pareto.parity import verdict
 from analysis.pareto.reference_point import least_of
@@ -23,8 +23,6 @@ from trainables.storage import Folder
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-ONE = tuple(choice for choice in CHOICES if choice != "all")  # the rules that choose one recipe
 
 
 def load_run(run: str | PathLike[str]) -> "Results":
@@ -90,8 +88,7 @@ class Results:
                 f"pick: got {what!r:.200}, expected {', '.join(ONE)}, a name or the beginning of an id: it chooses one "
                 "recipe, and `frontier` has a row for each"
             )
-        chosen = pick(self._run, what, self._confirmed)[0] if what in ONE else finished_trial(self._run, what, ONE)
-        return Picked(self._run, chosen, self._confirmed)
+        return Picked(self._run, one_trial(self._run, what, self._confirmed), self._confirmed)
 
     def figure(self) -> "go.Figure":
         """Draw robust accuracy against training compute, as report.html shows it: a figure of Plotly's."""

@@ -59,9 +59,9 @@ KEPT = "What was trained and attacked is kept: the same command goes on."
 def evaluate(attack: Any, seed: int, as_json: bool, **given: Any) -> None:
     """Attack MODEL as hard as can be, and say how robust it is and whether that can be trusted.
 
-    MODEL is RUN:ID, a finished trial of a run by its name or the beginning of its id; a folder that `temper export
-    --bundle` wrote; module:function or another network's name, with --weights and --data; or an ONNX file with --data,
-    attacked without gradients.
+    MODEL is RUN:ID, a finished trial of a run by its name, the beginning of its id, or as knee, parity or max-robust; a
+    folder that `temper export --bundle` wrote; module:function or another network's name, with --weights and --data;
+    or an ONNX file with --data, attacked without gradients.
     """
     prepare(None)
     from search.evaluating.evaluate import evaluate as attacked

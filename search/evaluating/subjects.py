@@ -9,8 +9,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from analysis.evidence.comparisons import confirmed
 from analysis.export.networks import network_of, recipe_of, weights_of
-from analysis.export.selection import finished_trial
+from analysis.export.selection import one_trial
 from analysis.pareto.parity import label
 from analysis.run.summary import summary
 from analysis.run.trials import Run, read_run
@@ -126,7 +127,7 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     place, _, trial = wanted.model.rpartition(":")
     if place and _is_run(place):
         run, known = _known(place, trial, wanted, say)
-        found = finished_trial(run, trial)
+        found = one_trial(run, trial, confirmed(run))
         recipe = recipe_of(run, found)
         weights = weights_of(run, found, recipe)
         return _of_recipe(
@@ -141,8 +142,7 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
     if (folder / RECIPE).is_file():
         return _bundled(wanted, folder, say)
     if _is_run(wanted.model):
-        names = [one.name or one.id for one in read_run(Folder(wanted.model)).trials if one.metrics] or ["ID"]
-        raise InvalidInput(f"{wanted.model}: is a run, expected {wanted.model}:{names[-1]} or another of its networks")
+        raise InvalidInput(f"{wanted.model}: is a run, expected {wanted.model}:knee or another of its networks")
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "
@@ -218,7 +218,7 @@ def _subject(
         if not place or not _is_run(place):
             raise InvalidInput(f"--transfer-from: got {wanted.source!r}, expected RUN:ID of a finished trial")
         run = read_run(Folder(place))
-        found = finished_trial(run, trial)
+        found = one_trial(run, trial, confirmed(run))
         recipe = recipe_of(run, found)
         source = network_of(run, found, recipe, load_splits(recipe.data))
     return Subject(name, model, white_box, images, labels, split, _threat_model(wanted, known), source)
@@ -244,7 +244,7 @@ def _known(place: str, trial: str | None, wanted: Wanted, say: Callable[[str], o
     check_run(run, lambda text: None, force=True)  # puts the study's modules on the path, for the recipe's functions
     if not run.trials:
         raise InvalidInput(f"{place}: no recipe in it, so nothing says which data it is about")
-    chosen = run.trials[0] if trial is None else finished_trial(run, trial)
+    chosen = run.trials[0] if trial is None else one_trial(run, trial, confirmed(run))
     data = recipe_of(run, chosen).data
     splits = load_splits(data)
     check_run(run, say, force=wanted.force, data=splits.fingerprint())

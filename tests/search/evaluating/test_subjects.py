@@ -138,8 +138,12 @@ def test_paths_that_cannot_be_are_refused_by_what_they_were_given_as() -> None:
 def test_a_run_without_one_of_its_networks_is_told_how_to_name_one(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "first"
     worked_example(run)
-    with pytest.raises(InvalidInput, match=rf"is a run, expected {run}:b or another of its networks$"):
+    with pytest.raises(InvalidInput, match=rf"is a run, expected {run}:knee or another of its networks$"):
         find(Wanted(model=str(run)), print)
+    with pytest.raises(
+        InvalidInput, match="trials/b/checkpoint: no whole checkpoint"
+    ):  # it was chosen; its weights are gone
+        find(Wanted(model=f"{run}:max-robust"), print)
     for given in (tmp_path / "runs", tmp_path / "first"):
         with pytest.raises(InvalidInput, match=rf"no readable run.json in it, expected .* such as {run}$"):
             read_info(Folder(str(given)))
