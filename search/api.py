@@ -111,6 +111,7 @@ def run_study(
     from search.preflight.network_check import tried
     from search.recipes.fixed import FixedRecipes
     from search.record import run_directory
+    from search.record.provenance import python_command
     from search.resume.comparison import check_run
     from search.samplers.warm_start import past_trials_of
     from trainables.storage import Folder
@@ -131,7 +132,14 @@ def run_study(
             loaded,
             lease,
             target=Target(address, allow_unauthenticated),
-            command=f"search.run_study of {loaded.name!r} from Python",
+            command=python_command(
+                study,
+                lease.run,
+                storage="" if str(storage) == "runs" else storage,
+                address=address,
+                allow_unauthenticated=allow_unauthenticated,
+                warm_start=several,
+            ),
             started=started,
             terminal=terminal,
             past_trials=past_trials,

@@ -75,6 +75,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         running=still_running(run),
         unfinished=left_unfinished(run),
         conditions=list(_circumstances(run)),
+        command=run.info["provenance"].get("command"),
         provenance=json.dumps(run.info["provenance"], indent=1),
     )
 

@@ -2,14 +2,17 @@
 
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from cluster.connection.runtime_env import LOCK, checkout, commit, temper_version
+from trainables.storage import Folder
 
 PACKAGES = ("ray", "torch", "torchvision", "optuna", "numpy", "pandas", "scikit-learn")
 
@@ -36,7 +39,7 @@ def provenance(command: str) -> dict[str, Any]:
     """Return where a run came from. The git commit is that of Temper's code, and None outside a checkout.
 
     Args:
-        command: the command as it was typed.
+        command: the command as it was typed, or what repeats it.
     """
     lock = checkout() / LOCK
     return {
@@ -54,6 +57,37 @@ def provenance(command: str) -> dict[str, Any]:
             "cards": cards(),
         },
     }
+
+
+def python_command(study: object, run: Folder, **given: object) -> str:
+    """Return what repeats a search that was started from Python: a command, or three lines of Python.
+
+    Args:
+        study: what was given as the study: a shipped one's name or a file, which a command can name; of any other the
+            run's own study.yaml holds every key.
+        run: the run directory.
+        given: the other arguments, by name; those that are empty are left out.
+    """
+    given = {name: value for name, value in given.items() if value}
+    if isinstance(study, str | PathLike):
+        words = ["temper", "search", os.path.expanduser(study)]
+        for name, value in given.items():
+            flag = f"--{name.replace('_', '-')}"
+            several = value if isinstance(value, list | tuple) else [value]
+            words += [flag] if value is True else [word for one in several for word in (flag, str(one))]
+        return shlex.join(words)
+    arguments = ", ".join(["study", *(f"{name}={_written(value)}" for name, value in given.items())])
+    file = f"{run}/study.yaml"
+    where = "" if run.local is not None else f"  # a copy of {file}"
+    named = file if run.local is not None else "study.yaml"
+    return f"import search\nstudy = search.load_study({named!r}){where}\nrun = search.run_study({arguments})"
+
+
+def _written(value: object) -> str:
+    """Return an argument as Python has it; paths as texts."""
+    if isinstance(value, list | tuple):
+        return repr([str(one) for one in value])
+    return repr(str(value) if isinstance(value, PathLike) else value)
 
 
 def now() -> str:

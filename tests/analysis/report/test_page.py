@@ -19,8 +19,15 @@ from trainables.evaluation.attacked_images import AttackedImages
 from trainables.storage import Folder
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+REGION = {"robust_accuracy": ["0.6 of reference"], "compute": "1.1 of reference"}
+WIDTHS = {1280: 10, 820: 6, 390: 2}  # of a desktop, a tablet and a phone, and how many names find a place at least
 CROWD = 10  # baselines that lie so close together that their names have to be moved
 
+# The chart is as wide as its place, and the names were placed for that width.
+DRAWN = """() => {
+  const chart = document.getElementById("frontier"), inside = document.getElementById("frontier").clientWidth;
+  return Math.abs(chart._fullLayout.width - inside) < 2 && document.querySelector("#frontier .annotation .bg");
+}"""
 MEMBERS = "JSON.parse(document.getElementById('data').textContent).values.on_frontier.filter(Boolean).length"
 
 
@@ -28,7 +35,7 @@ MEMBERS = "JSON.parse(document.getElementById('data').textContent).values.on_fro
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a base, a crowd of baselines, thirty proposals, one that was stopped and one that runs."""
     root = tmp_path_factory.mktemp("runs") / "crowded"
-    start(root, class_names=["ant", "bee", "cat", "dog", "<b>"])
+    start(root, class_names=["ant", "bee", "cat", "dog", "<b>"], reference_point=REGION)
     add(root, "base", role="base", robust=0.2, flops=0.0, end_to_end=1e8)
     add(
         root,
@@ -196,15 +203,35 @@ def test_the_axis_switches_between_kinds_of_compute_and_dominated_recipes_go_and
     assert CROWD < marks(page) <= CROWD + 1 + on_frontier
 
 
-def test_no_two_names_overlap_or_leave_the_plot(page: Page) -> None:
-    boxes = page.evaluate(BOXES, "#frontier .annotation .bg")
-    assert len(boxes) >= CROWD
-    for one, other in itertools.combinations(boxes, 2):
-        assert one[0] >= other[1] or other[0] >= one[1] or one[2] >= other[3] or other[2] >= one[3], (one, other)
+def test_no_two_names_overlap_or_leave_the_plot_at_any_width_in_any_light(page: Page) -> None:
+    for (width, least), theme in itertools.product(WIDTHS.items(), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.dataset.theme") != theme:
+            page.click("#theme")
+        page.wait_for_function(DRAWN)
+        boxes = page.evaluate(BOXES, "#frontier .annotation .bg")
+        assert len(boxes) >= least, (width, theme)
+        for one, other in itertools.combinations(boxes, 2):
+            apart = one[0] >= other[1] or other[0] >= one[1] or one[2] >= other[3] or other[2] >= one[3]
+            assert apart, (width, theme, one, other)
+        (plot,) = page.evaluate(BOXES, "#frontier .nsewdrag")
+        for left, right, top, bottom in boxes:
+            assert plot[0] - 2 <= left < right <= plot[1] + 2
+            assert plot[2] - 2 <= top < bottom <= plot[3] + 2
+
+
+def test_baselines_have_a_curve_and_what_lies_below_the_region_is_grey(page: Page) -> None:
+    cheap, dear = "baseline_0", "pgd_at_20"
+    drawn = page.evaluate("document.getElementById('frontier').data.find(one => one.name === `baselines' frontier`)")
+    assert (drawn["x"][0], drawn["y"][0]) == (5e9, 0.7), cheap
+    assert (drawn["x"][-1], drawn["y"][-1]) == (1e10, 0.8), dear
+    assert drawn["line"]["shape"] == "hv"
+    assert page.locator("#frontier .scatterlayer .js-line").count() == 2  # that line, and the frontier's
     (plot,) = page.evaluate(BOXES, "#frontier .nsewdrag")
-    for left, right, top, bottom in boxes:
-        assert plot[0] - 2 <= left < right <= plot[1] + 2
-        assert plot[2] - 2 <= top < bottom <= plot[3] + 2
+    ((left, right, top, bottom),) = page.evaluate(BOXES, "#frontier .shapelayer path")
+    assert top == pytest.approx(page.evaluate(WHERE, [1e9, 0.6 * 0.8])[1], abs=2)
+    assert bottom >= plot[3] - 2
+    assert (left, right) == (pytest.approx(plot[0], abs=2), pytest.approx(plot[1], abs=2))
 
 
 def test_the_table_sorts_filters_and_copies_what_it_shows(page: Page) -> None:

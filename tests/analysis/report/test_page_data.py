@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.evidence.comparisons import confirmed
+from analysis.evidence.confirmation import read_confirmations
 from analysis.report import page_data as module
 from analysis.report.attacked_sheets import ROOM
 from analysis.report.page import render
@@ -24,6 +26,11 @@ from tests.support.run_directories import add, recipe, start, worked_example
 from trainables.evaluation.metrics import METRICS
 from trainables.storage import Folder
 
+ORDER = (
+    "Confirmed", "Frontier", "Every recipe", "Confirmation 1 in numbers", "What was found when", "What was chosen",
+    "What matters", "Learning curves", "What the attack does", "How they ended", "Threat model and conditions",
+    "Provenance",
+)  # fmt: skip
 COUNTED = ("flops", "_macs", "_bitops", "_bytes", "parameters", "epochs", "kept_epoch")
 ACCURACIES = ("robust_accuracy", "robust_accuracy_stderr", "clean_accuracy")
 
@@ -159,3 +166,11 @@ def test_a_page_of_a_thousand_recipes_stays_below_six_megabytes(tmp_path: Path) 
     page = render(run, finished(run), None)
     assert len(page_numbers(page)["values"]["id"]) == module.MOST
     assert 5_500_000 < len(page.encode()) < 6_000_000 - ROOM
+
+
+def test_the_sections_stand_in_the_order_in_which_people_ask(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.72, 0.5)
+    page = render(run, finished(run, confirmed(run)), b"a picture", read_confirmations(run))
+    found = re.findall("<h2>([^<]*)", page[page.index("<body>") :])
+    assert [one for one in found if one in ORDER] == [one for one in ORDER if one in found]
+    assert set(ORDER) - set(found) <= {"What matters", "What the attack does", "Learning curves", "What was chosen"}
