@@ -63,7 +63,10 @@ def trial(run: Run, name: str) -> Trial:
 
 def test_one_file_is_the_pruned_quantized_averaged_model(trained: dict[str, Pipeline], tmp_path: Path) -> None:
     run, file = saved(tmp_path / "run", trained), tmp_path / "new" / "model.onnx"
-    (line,) = write_models(run, [trial(run, "small")], str(file))
+    told: list[tuple[str, int, int]] = []
+    (line,) = write_models(run, [trial(run, "small")], str(file), doing=lambda *one: told.append(one))
+    which = told[0][0].removesuffix("writing it")
+    assert told == [(f"{which}writing it", 0, 0), (f"{which}trying it", 200, 200)]
     images = load_splits(DATA).validation.images
     assert agreement(OnnxModel(file.read_bytes()), trained["small"].deployed, images) >= 0.995
     assert line.startswith(f"{file}: {file.stat().st_size:,} bytes; ")
