@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.evidence.comparisons import confirmed
+from analysis.evidence.comparisons import comparisons, confirmed
 from analysis.evidence.conditions import conditions_of, conditions_table
 from analysis.evidence.confirmation import read_confirmations
+from analysis.evidence.crossed import estimate
 from analysis.evidence.words import as_json, progress, sentences, status_lines
 from analysis.export.recipes import record
 from analysis.export.selection import picks, warnings
@@ -63,6 +64,23 @@ def test_of_several_confirmations_the_strongest_counts(tmp_path: Path) -> None:
     assert found["pgd"].parity is None
     confirm(tmp_path, 0.6, 0.7, 0.5, number=3, attack="full")
     assert confirmed(again(tmp_path))["a"].parity == "no"
+
+
+def test_its_interval_leaves_a_fortieth_out_on_each_side(tmp_path: Path) -> None:
+    run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
+    (one,) = read_confirmations(run)
+    level = estimate(one.robust(next(entry for entry in one.entries if entry.name == PICK)))
+    assert (confirmed(run)["a"].low, confirmed(run)["a"].high) == (level.lower(0.025), level.upper(0.025))
+
+
+def test_bounds_are_those_of_all_planned_comparisons_while_one_is_not_through(tmp_path: Path) -> None:
+    (both,) = read_confirmations(confirmed_run(tmp_path / "both", 0.7, 0.7, 0.5))
+    confirmed_run(tmp_path / "one", 0.7, 0.7, 0.5)
+    for attack in (tmp_path / "one").glob("trials/fast_a_*/attack-*.json"):
+        attack.unlink()
+    (one,) = read_confirmations(again(tmp_path / "one"))
+    assert [len(comparisons(of)) for of in (both, one)] == [2, 1]
+    assert comparisons(one)[0].verdict.low == comparisons(both)[0].verdict.low
 
 
 def test_a_later_confirmation_that_says_nothing_of_parity_leaves_the_answer_as_it_was(tmp_path: Path) -> None:

@@ -23,3 +23,9 @@ def test_what_stands_after_the_last_attack_is_what_the_ensemble_left(tmp_path: P
         standing = standing_after(one, row.entry)
         assert list(standing) == ["PGD", "Square"]
         assert row.clean > standing["PGD"] > standing["Square"] == pytest.approx(row.robust)
+
+
+def test_the_spread_is_that_of_a_sample_of_seeds(tmp_path: Path) -> None:
+    """Six seeds at equal distances of .002: the squares of ±1, ±3, ±5 times .001 add up to 70, of five degrees."""
+    (pick, *_) = rows(confirmation(tmp_path, 0.8, 0.81, 0.7))
+    assert pick.spread == pytest.approx(0.001 * (70 / 5) ** 0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from analysis.evidence.crossed import Array, estimate, from_squares
+from analysis.evidence.crossed import Array, Estimate, estimate, from_squares
 from analysis.evidence.sign_flip import sign_flip_p, smallest_p
 from analysis.evidence.verdict import Answer, bounds, decide
 
@@ -132,3 +132,10 @@ def test_sign_flips_by_hand() -> None:
     assert sign_flip_p(np.full(25, 0.01)) == pytest.approx(1e-5, abs=1e-5)
     with pytest.raises(ValueError, match="one difference for each seed"):
         sign_flip_p(np.empty(0))
+
+
+def test_a_difference_that_may_be_0_at_most_is_not_better() -> None:
+    """All of 1,000 images agree, so the upper bound is the mean and what they do not tell of others: exactly 0."""
+    unseen = 1 - 0.05 ** (1 / 1000)
+    found = decide(Estimate(-unseen, seeds=6, images=1000, of_seeds=0.0, of_images=0.0), margin=0.01)
+    assert (found.high, found.better, found.parity) == (0.0, "no", "yes")

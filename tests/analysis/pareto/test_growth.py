@@ -8,8 +8,9 @@ import pytest
 
 from analysis.pareto.growth import GrowingHypervolume, growth
 from analysis.pareto.hypervolume import hypervolume, log_compute
-from analysis.run.trials import Trial
-from tests.support.run_directories import worked_example
+from analysis.run.trials import Trial, read_run
+from tests.support.run_directories import add, start, worked_example
+from trainables.storage import Folder
 
 POINT = np.array([0.3, 9.0])
 
@@ -42,6 +43,15 @@ def test_a_base_is_spent_once_and_a_teacher_by_no_proposal(compute: str, spent: 
     taught = [replace(one, metrics=_taught(one)) if one.id == "b" else one for one in run.trials]
     run = replace(run, info=run.info | {"objectives": objectives}, trials=tuple(taught))
     assert growth(run, POINT).flops[:2] == pytest.approx(spent)
+
+
+def test_what_ended_first_counts_first_whenever_it_was_proposed(tmp_path: Path) -> None:
+    start(tmp_path)
+    add(tmp_path, "slow", number=0, order=1, robust=0.5, flops=4e8)
+    add(tmp_path, "quick", number=1, order=0, robust=0.4, flops=1e8)
+    grown = growth(read_run(Folder(str(tmp_path))), POINT)
+    assert grown.flops.tolist() == [1e8, 5e8]
+    assert grown.hypervolume[0] == pytest.approx((0.4 - 0.3) * (9 - 8))
 
 
 def _taught(trial: Trial) -> dict[str, float]:

@@ -112,3 +112,14 @@ def test_a_verdict_on_what_lies_outside_says_so(tmp_path: Path) -> None:
     )
     searched(tmp_path / "inside", {"a": (0.7, 1e8)})
     assert "outside" not in verdict(read_run(Folder(str(tmp_path / "inside"))))
+
+
+def test_of_the_regions_ends_the_compute_lies_inside_and_the_robust_accuracy_outside(tmp_path: Path) -> None:
+    start(tmp_path, reference_point={"robust_accuracy": 0.5, "compute": "1 of reference"})
+    add(tmp_path, "base", role="base", robust=0.1, flops=0.0)
+    add(tmp_path, "pgd", role="baseline", robust=0.8, flops=1e10)
+    add(tmp_path, "as_dear", robust=0.6, flops=1e10)
+    add(tmp_path, "as_weak", robust=0.5, flops=1e9)
+    run = read_run(Folder(str(tmp_path)))
+    found = {trial.id: outside(run, trial) for trial in run.trials if trial.role == "proposed"}
+    assert found == {"as_dear": None, "as_weak": "its robust accuracy, 0.500, is not above 0.500"}

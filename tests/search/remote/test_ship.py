@@ -61,8 +61,12 @@ def test_a_file_that_is_not_named_is_noticed_before_anything_is_sent(study: Path
     lacking = load(str(study), [f"model.name={module}:net"])
     with pytest.raises(InvalidInput, match=r"does not work where it is sent: .*sizes/width.json.*`ship: \["):
         try_shipped_copy(lacking, user_modules(lacking))
-    complete = load(str(study), [f"model.name={module}:net", "ship=[sizes/width.json]"])
-    assert f"{module}.py" in user_modules(complete)
+
+
+def test_once_it_is_named_the_code_works_where_it_is_sent(study: Path) -> None:
+    (study.parent / "copy.py").write_text(READS_LATER)
+    complete = load(str(study), ["model.name=copy:net", "ship=[sizes/width.json]"])
+    assert "copy.py" in user_modules(complete)
     try_shipped_copy(complete, user_modules(complete))
 
 
