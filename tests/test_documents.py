@@ -4,15 +4,19 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from search.cli.app import temper
 from search.study.loading import load, shipped
+from search.study.study import Study
 from tests.support.checkout import PACKAGES, ROOT
+from tests.support.study_reference import within
 from tests.test_structure import FLOORS
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -149,6 +153,22 @@ def test_every_command_that_is_shown_is_one_that_the_command_line_takes(
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
 def test_modules_that_pages_name_are_there(path: Path) -> None:
     assert missing(PATH.findall(path.read_text())) == []
+
+
+def test_keys_of_a_study_and_modules_to_run_that_pages_name_are_there() -> None:
+    keys = 0
+    for path in (ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = path.read_text()
+        for key in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:[:= ][^`]*)?`", text):
+            models: list[type[BaseModel]] = [Study]
+            for part in key.split(".") if key.partition(".")[0] in Study.model_fields else ():
+                fields = [one.model_fields[part] for one in models if part in one.model_fields]
+                assert fields, (path, key)
+                models = [inner for field in fields for inner in within(field.annotation)]
+                keys += 1
+        for module in re.findall(r"python -m (tests\.[\w.]+)", text):
+            assert find_spec(module) is not None, (path, module)
+    assert keys >= 60
 
 
 INTERNAL = {"TEMPER_GIT_COMMIT", "TEMPER_WORKING_FOLDER", "TEMPER_COMPLETE"}  # which Temper sets for its own processes

@@ -38,15 +38,16 @@ def _models() -> list[type[BaseModel]]:
     found: list[type[BaseModel]] = [Study]
     for model in found:  # it grows while it is gone through
         for field in model.model_fields.values():
-            found += [one for one in _within(field.annotation) if one not in found and one.__name__ not in AS_TEXT]
+            found += [one for one in within(field.annotation) if one not in found and one.__name__ not in AS_TEXT]
     return found
 
 
-def _within(annotation: Any) -> Iterator[type[BaseModel]]:
+def within(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a type such as `tuple[A | B, ...] | None` is made of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
-        yield from _within(argument)
+        yield from within(argument)
 
 
 def _section(model: type[BaseModel]) -> str:
