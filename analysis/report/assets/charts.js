@@ -114,7 +114,8 @@ function drawCurves() {
     line: { color: PALETTE[number % PALETTE.length], dash: DASHES[Math.floor(number / PALETTE.length) % DASHES.length], width: id === state.pinned ? 3.5 : 1.5 },
   }));
   return Plotly.react("curves", traces, layout({
-    height: 360, xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: "robust accuracy, quick attack" } },
+    height: 400, xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: "robust accuracy, quick attack" } },
+    legend: { orientation: "h", y: -0.3 }, // below the axis' title on a phone too, where it has many lines
   }), CONFIG);
 }
 
