@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from reprlib import Repr
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
@@ -11,7 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from trainables.errors import InvalidInput
+from trainables.value_forms import SHORT, how_to_write, number_of
 
+GROUP = "a group of keys"
 LISTED, RANGE, SINGLE = "(list)", "(range)", "(number)"  # tags of a field's forms, of which no key of a study has one
 MOST_NODES = 100_000  # values that a YAML document may stand for
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
@@ -19,9 +20,6 @@ _INT_FORM = re.compile(r"[-+]?([0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+)$")
 _FLOAT_FORM = re.compile(
     r"([-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
 )
-_SHORT = Repr()  # shortens values in messages, since a user may give a value of any size
-_SHORT.maxstring = _SHORT.maxother = 200
-_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 class Frozen(BaseModel):
@@ -199,12 +197,13 @@ def _line(model: type[BaseModel], problem: Any) -> str:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         key = context["discriminator"].strip("'()")
         tags = context.get("expected_tags") or "one of the known kinds"
-        return f"{path}.{key}: got {_SHORT.repr(context.get('tag'))}, expected {tags}"
+        return f"{path}.{key}: got {SHORT.repr(context.get('tag'))}, expected {tags}"
     expected = context["expected"] if kind == "literal_error" else _described(owners, location)
     if kind == "missing":
         return f"{path}: missing" + (f", expected {expected}" if expected else "")
-    expected = (expected or _expected(kind, context, problem["msg"])) + _how_to_write(got, inside)
-    return f"{path or 'top level'}: got {_SHORT.repr(got)}, expected {expected}"
+    expected = expected or _expected(kind, context, problem["msg"])
+    expected += how_to_write(got, inside, group_expected=expected == GROUP)
+    return f"{path or 'top level'}: got {SHORT.repr(got)}, expected {expected}"
 
 
 _BOUNDS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
@@ -214,9 +213,9 @@ _TYPES = {
     "finite": "a finite number",
     "string": "text",
     "bool": "true or false",
-    "model": "a group of keys",
+    "model": GROUP,
     "tuple": "a list",
-    "dict": "a group of keys",
+    "dict": GROUP,
 }
 
 
@@ -226,14 +225,6 @@ def _expected(kind: str, context: dict[str, Any], message: str) -> str:
     if kind == "too_short":
         return f"at least {context['min_length']} in the list"
     return _TYPES.get(kind.split("_")[0], message[:1].lower() + message[1:])
-
-
-def _how_to_write(got: Any, groups: Sequence[type[BaseModel]]) -> str:
-    """Returns how to write a fraction, or a word where a group of keys with a kind belongs; else an empty text."""
-    if number_of(got) != got:
-        return f"; {got} is {number_of(got):.5g}"
-    has_kind = isinstance(got, str) and any("kind" in group.model_fields for group in groups)
-    return f", such as {{kind: {_SHORT.repr(got)[1:-1]}}}" if has_kind else ""
 
 
 def _resolve(
@@ -290,12 +281,6 @@ def _items(annotation: Any) -> list[FieldInfo]:
 def as_list(given: Any) -> Any:
     """Returns what was given for a list, of which one value may stand for a list of one."""
     return given if isinstance(given, list | tuple) else (given,)
-
-
-def number_of(given: Any) -> Any:
-    """Returns a fraction of whole numbers, as in 8/255, as a number, and anything else as it was given."""
-    fraction = re.fullmatch(r"\s*(\d+)\s*/\s*([1-9]\d*)\s*", given) if isinstance(given, str) else None
-    return int(fraction[1]) / int(fraction[2]) if fraction else given
 
 
 Item = TypeVar("Item")

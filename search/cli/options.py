@@ -26,7 +26,7 @@ class Length(FiniteRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number. Raises click.BadParameter if it is none above 0."""
-        from trainables.config import number_of
+        from trainables.value_forms import number_of
 
         return super().convert(number_of(value), param, ctx)
 

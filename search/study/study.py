@@ -14,7 +14,7 @@ from search.study.resources import ROLES, Resources
 from search.study.space import BASE, Space
 from trainables.attacks.config import Adversarial
 from trainables.compression.config import Compression, NoCompression, Quantization
-from trainables.config import Frozen, Seed, Several, number_of
+from trainables.config import Frozen, Seed, Several
 from trainables.data.config import Data, DataSet
 from trainables.evaluation.config import Scoring, ScoringProtocol, ThreatModel
 from trainables.evaluation.metrics import COMPUTE, OBJECTIVES
@@ -24,6 +24,7 @@ from trainables.recipe.compatibility import unfit, unreached
 from trainables.recipe.schedule import Augmentation, Loop, OrdinaryLoop, Precision, Schedule
 from trainables.user_code import Reference
 from trainables.user_source import OURS
+from trainables.value_forms import number_of
 
 
 def _trains(schedule: Schedule) -> Schedule:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from trainables.config import Frozen, Length, PositiveInt, Share, number_of
+from trainables.config import Frozen, Length, PositiveInt, Share
 from trainables.user_code import OneOf, Reference, members
+from trainables.value_forms import number_of
 
 EPSILON = "a number in (0, 0.5] such as 8/255, for pixels in [0, 1]"
 Epsilon = Annotated[float, BeforeValidator(number_of), Field(gt=0, le=0.5, description=EPSILON)]

@@ -46,6 +46,16 @@ def test_all_problems_of_a_study_come_at_once() -> None:
     ("setting", "words"),
     [
         ("parity_margin=1/100", "parity_margin: got '1/100', expected a number; 1/100 is 0.01"),
+        (
+            "space.schedule.epochs=[1, 4]",
+            "space.schedule.epochs: got [1, 4], expected a group of keys, such as {low: 1, high: 4}",
+        ),
+        ("space.perturbation.epsilon=0.1", "expected a group of keys, such as {low: 0.1, high: 0.1}"),
+        ("space.compression.pruning_ratio=[0.5, 0.7]", "such as {low: 0.5, high: 0.7}"),
+        ("model=resnet18", "model: got 'resnet18', expected a group of keys, such as {name: resnet18}"),
+        ("pretrained=net.pt", "pretrained: got 'net.pt', expected a group of keys, such as {path: net.pt}"),
+        ("sampler=tpe", "sampler: got 'tpe', expected a group of keys, such as {kind: tpe}"),
+        ("halving=true", "halving: got True, expected a group of keys: reduction_factor, grace, "),
         ("listeners=[mlflow]", "listeners.0: got 'mlflow', expected module:function"),
         ("data.name=./photos", "a folder of images is name: image_folder with path: ./photos"),
         ("seed=[", "not YAML: while parsing a flow node expected the node content, but found '<stream end>' in line 1"),
