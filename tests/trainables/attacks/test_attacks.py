@@ -235,3 +235,10 @@ def test_each_attack_is_held_to_the_distance_that_it_can_go() -> None:
     """N-FGSM takes noise of 2 epsilon and a step of epsilon; the others come back into the ball."""
     attacks = (PgdAttack(epsilon=0.1, steps=3), FgsmAttack(epsilon=0.1), NFgsmAttack(epsilon=0.1))
     assert [attack.bound for attack in attacks] == pytest.approx([0.1, 0.1, 0.3])
+
+
+def test_a_pixel_may_be_off_by_a_rounding_and_not_by_a_share_of_epsilon() -> None:
+    x, y = torch.full((4, 1, 2, 2), 0.5), torch.zeros(4, dtype=torch.long)
+    perturb(InPlace(epsilon=0.4, steps=1, step=0.4000005), linear(), x, y, Generator())
+    with pytest.raises(TemperError, match="left its bound"):
+        perturb(InPlace(epsilon=0.4, steps=1, step=0.400003), linear(), x, y, Generator())
