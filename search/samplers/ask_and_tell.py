@@ -3,14 +3,19 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from search.events import Outcome, Proposal
+from search.recipes.choosers import RandomChooser, combinations
+from search.recipes.finite_space import LOOKED_AT
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
 from search.samplers.optuna_samplers import optuna_sampler
@@ -23,6 +28,7 @@ from trainables.evaluation.metrics import OBJECTIVES
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 
+PATIENCE = 16  # candidates that may be refused in a row before one is looked for that is left
 NO_STATE = SearchState(1.0, {})  # for repeated asks: Optuna's samplers do not look at the state of the search
 REMEMBERING = ("nsga2", "nsga3", "quasi_random")  # keep generations, or their position in a sequence, in the storage
 TPE = "tpe:"  # prefix of what TPE notes on a trial, which its constant liar reads while the trial runs
@@ -34,6 +40,7 @@ class OptunaSampler(Sampler):
 
     If a candidate is refused because its recipe has ended already, Optuna is told how that recipe ended, so that the
     sampler turns elsewhere. Any other refused candidate is told as FAIL, from which Optuna's samplers learn nothing.
+    One that names known recipes again and again, as where few of a finite space are left, is given one that is left.
 
     Attributes:
         optuna: the Optuna study, in memory.
@@ -61,6 +68,8 @@ class OptunaSampler(Sampler):
         self._shared = IntersectionSearchSpace()
         self._asked: dict[int, optuna.Trial] = {}  # by number of the ask, until it is accepted or refused
         self._accepted: dict[str, optuna.Trial] = {}  # by the recipe's id, until it has ended
+        self._known = {one.recipe.id for one in fixed}
+        self._passed: set[str] = set()  # ids of the recipes that were refused since one was accepted
         directions = [OBJECTIVES[name] for name in study.objectives]
         self.optuna = optuna.create_study(
             directions=["maximize" if one == "max" else "minimize" for one in directions],
@@ -71,20 +80,29 @@ class OptunaSampler(Sampler):
             state = State(past["state"])
             self.optuna.add_trial(frozen_trial(past["params"], past["distributions"], state, past["values"] or []))
 
-    def ask(self, search: SearchState) -> Candidate:
+    def ask(self, search: SearchState) -> Candidate | None:
         number = self._asks.take()
         self.optuna.sampler = optuna_sampler(self._study, number, self._shared)
-        return self._ask(number, self._next_first())
+        given = self._next_first()
+        if given is None and len(self._asks.refused) >= PATIENCE:
+            given = self._left_over()
+            if given is None and 0 < len(self._combinations) < LOOKED_AT:
+                return None
+        return self._ask(number, given)
 
     def accept(self, candidate: Candidate) -> None:
         self._accepted[candidate.recipe.id] = self._asked.pop(candidate.ask)
+        self._known.add(candidate.recipe.id)
+        self._passed.clear()
         self._asks.accept()
 
     def refuse(self, candidate: Candidate) -> None:
         self._asks.refuse(candidate)
+        self._passed.add(candidate.recipe.id)
         self._tell(self._asked.pop(candidate.ask), self._outcomes.get(candidate.recipe.id))
 
     def forget(self, candidate: Candidate) -> None:
+        self._known.discard(candidate.recipe.id)
         self._tell(self._accepted.pop(candidate.recipe.id), None)
 
     def restore(self, proposal: Proposal, *, has_ended: bool = False) -> Candidate:
@@ -118,8 +136,10 @@ class OptunaSampler(Sampler):
         """
         candidate = self.ask(NO_STATE)
         for _ in range(refused):
+            assert candidate is not None  # of a space in which the proposal was left
             self.refuse(candidate)
             candidate = self.ask(NO_STATE)
+        assert candidate is not None
         if candidate.recipe.id != proposal.recipe.id:  # another version of Optuna asks otherwise
             self.refuse(candidate)
             candidate = self._ask_for(proposal.params, candidate.ask)
@@ -162,6 +182,19 @@ class OptunaSampler(Sampler):
         attributes = {name: value for name, value in held.system_attrs.items() if name.startswith(TPE)}
         params = dict(held.params)
         return Candidate(recipe, params, distributions, number, refused=self._asks.refused, attributes=attributes)
+
+    def _left_over(self) -> Mapping[str, Any] | None:
+        """Return the first combination of a finite space that was neither proposed nor just refused, if any is left."""
+        return next((params for id, params in self._combinations if id not in self._known | self._passed), None)
+
+    @cached_property
+    def _combinations(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Every combination of a finite space, with the id of its recipe; none of one that is endless, or too large."""
+        if self._study.space is None or self._study.space.endless:
+            return []
+        chooser = partial(RandomChooser, np.random.default_rng(0))  # which draws nothing: all is given
+        several = islice(combinations(self._study, self._fixed), LOOKED_AT)
+        return [(propose(chooser(params), self._study, self._fixed).id, params) for params in several]
 
     def _next_first(self) -> Mapping[str, Any] | None:
         """Return the parameters that the study wants at this ask; None once all that it wants first was asked for."""

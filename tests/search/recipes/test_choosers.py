@@ -161,6 +161,24 @@ def test_grid_goes_through_a_finite_space_once_and_ends() -> None:
     assert {json.dumps(one.params, sort_keys=True) for one in log.proposals if one.params} <= recorded  # to the digit
 
 
+@pytest.mark.parametrize("kind", ["nsga2", "random"])  # TPE, which takes three seconds, did not either
+def test_any_sampler_comes_to_the_end_of_a_small_finite_space(kind: str) -> None:
+    few = (
+        "space.schedule.epochs={low: 4, high: 8, levels: 2}",
+        "space.compression.pruning_ratio={low: 0.4, high: 0.6, step: 0.2}",
+    )
+    study = finite(f"sampler.kind={kind}", "budget.trials=1000", "space.perturbation.kind=[pgd]", *few)
+    log = Log(study)
+    for number in itertools.count():
+        suggestion = log.searcher.suggest(f"t{number}")
+        if suggestion == Searcher.FINISHED:
+            break
+        assert isinstance(suggestion, dict)
+        log.searcher.on_trial_complete(f"t{number}", done(0.1 + number / 1e4, 1e9))
+    proposed = [key(one.params) for one in log.proposals if one.role == "proposed"]
+    assert sorted(proposed) == sorted({key(params) for params in combinations(study)})
+
+
 def test_grid_is_refused_where_the_space_is_endless() -> None:
     with pytest.raises(InvalidInput, match=r"sampler.kind: got grid with an endless space.perturbation.epsilon, sp"):
         load("digits", ["sampler.kind=grid"])

@@ -11,6 +11,7 @@ from analysis.run.summary import summary
 from search.events import Outcome, Proposal
 from search.recipes.fixed import FixedRecipes
 from search.running.trial_results import outcome_of
+from search.samplers import ask_and_tell
 from search.study.loading import load
 from tests.support.command import SMALL
 from tests.support.recipes import propose
@@ -33,8 +34,16 @@ def log() -> Log:
     return Log(load("digits", THREE))
 
 
-def test_a_search_that_finds_no_new_recipe_says_so() -> None:
+@pytest.mark.parametrize(
+    ("looked_at", "said"),
+    [
+        (20_000, "no recipe of the space is left"),
+        (1, "the sampler named 50 recipes in a row that were proposed before"),  # as where there are too many to list
+    ],
+)
+def test_a_search_that_finds_no_new_recipe_says_so(looked_at: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random draws of a space of four recipes, which a budget of forty lets it draw again and again."""
+    monkeypatch.setattr(ask_and_tell, "LOOKED_AT", looked_at)
     few = ["space.compression.pruning_ratio={low: 0.5, high: 0.5, step: 0.1}", "space.perturbation.kind=[n_fgsm]"]
     few += [f"space.perturbation.epsilon={EPSILONS}", f"space.schedule.learning_rate={EPSILONS}"]
     few += ["space.schedule.epochs={low: 1, high: 1}", "space.compression.importance=[l1]"]
@@ -45,8 +54,8 @@ def test_a_search_that_finds_no_new_recipe_says_so() -> None:
     log.searcher.on_trial_complete("base", done(0.1, 0.0))
     for number in range(60):
         log.searcher.suggest(f"t{number}")
-    assert sum(proposal.role == "proposed" for proposal in log.proposals) <= 4
-    assert log.reasons == ["the sampler named 50 recipes in a row that were proposed before"]
+    assert sum(proposal.role == "proposed" for proposal in log.proposals) == 4
+    assert log.reasons == [said]
 
 
 def test_base_and_baselines_come_first_and_proposals_wait_for_the_base(log: Log) -> None:
