@@ -75,7 +75,7 @@ def run_study(
     name: str | None = None,
     address: str | None = None,
     allow_unauthenticated: bool = False,
-    warm_start: Sequence[str | PathLike[str]] = (),
+    warm_start: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     try_network: bool = True,
 ) -> "Results":
     """Run a study into a new run directory, and print a line for each recipe that ends.
@@ -88,7 +88,7 @@ def run_study(
         name: name of the run; None: the study's name and the time.
         address: Ray cluster to run on (auto, host:port); None: this machine alone.
         allow_unauthenticated: join even a cluster that asks nobody for a token.
-        warm_start: earlier runs of the same base, from which the sampler learns.
+        warm_start: an earlier run of the same base, or several, from which the sampler learns.
         try_network: try the network on a few images first.
 
     Raises:

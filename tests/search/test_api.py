@@ -79,6 +79,15 @@ def test_an_argument_of_another_kind_is_refused_in_words(
         function(given, **named)
 
 
+def test_a_run_to_learn_from_is_one_path_or_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("require_free_ray", "prepare_environment"):
+        monkeypatch.setattr(f"search.api.{name}", lambda *_, **__: None)
+    earlier = tmp_path / "earlier"
+    for given in (str(earlier), earlier, [str(earlier)], (earlier,)):
+        with pytest.raises(InvalidInput, match=rf"^{earlier}: no readable run\.json in it"):
+            search.run_study("digits", storage=tmp_path / "runs", warm_start=given)
+
+
 def test_results_stand_for_their_run(tmp_path: Path) -> None:
     results = Results(worked_example(tmp_path))
     (tmp_path / "run.json").unlink()
