@@ -1,7 +1,7 @@
 """Makes recipes out of the parameters that a sampler chooses from a study's conditional space."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 from search.recipes.fixed import FixedRecipes
@@ -103,17 +103,22 @@ def _compression(trial: Chooser, space: CompressionSpace) -> Compression:
 def _pruning(trial: Chooser, space: CompressionSpace) -> Compression:
     if space.mac_ratio is not None:
         kept = round(_float(trial, "mac_ratio", space.mac_ratio, log=True), 6)
-        amount = {"mac_ratio": kept}
+        amount = "mac_ratio", kept
     else:
         low, high, step = space.pruning_ratio.low, space.pruning_ratio.high, space.pruning_ratio.step
         ratio = round(trial.suggest_float("pruning_ratio", low, high, step=step), 6)
         if ratio == 0:
             return NoCompression()
-        amount = {"pruning_ratio": ratio}
+        amount = "pruning_ratio", ratio
     importance = trial.suggest_categorical("importance", space.importance)
     scope = trial.suggest_categorical("scope", space.scope)
     steps = _choice(trial, "pruning_steps", space.steps)
-    return ChannelPruning.model_validate({**amount, "steps": steps, "importance": importance, "scope": scope})
+    return _channel_pruning(*amount, steps, importance, scope)
+
+
+@lru_cache(maxsize=1024)  # of two hundred candidates of each proposal many are pruned alike
+def _channel_pruning(name: str, amount: float, steps: int, importance: str, scope: str) -> ChannelPruning:
+    return ChannelPruning.model_validate({name: amount, "steps": steps, "importance": importance, "scope": scope})
 
 
 def _quantization(trial: Chooser, space: QuantizationSpace) -> Quantization | None:

@@ -2,6 +2,7 @@
 
 import optuna
 import pytest
+from optuna.trial import FixedTrial
 
 from search.recipes.first_proposals import check_first
 from search.recipes.fixed import FixedRecipes
@@ -174,3 +175,12 @@ def test_the_free_loop_does_not_smooth_labels() -> None:
             "baselines.0.perturbation={kind: fgsm, epsilon: 0.2}", "baselines.0.loop.kind=free",
             "baselines.0.loss={kind: cross_entropy, label_smoothing: 0.1}",
         ])  # fmt: skip
+
+
+def test_recipes_that_are_pruned_alike_share_what_prunes_them() -> None:
+    study = load("digits", SMALL)
+    chosen = {"pruning_ratio": 0.7, "importance": "l2", "scope": "global", "perturbation": "n_fgsm"}
+    chosen |= {"learning_rate": 0.1, "epochs": 1}
+    one, other = (propose(FixedTrial(chosen | {"epsilon": epsilon}), study) for epsilon in (0.01, 0.02))
+    assert one != other
+    assert one.compression is other.compression
