@@ -191,10 +191,12 @@ def _attention(function: Callable[..., Any], named: dict[str, Any]) -> Operation
 
 def _recurrent(function: Callable[..., Any], named: dict[str, Any]) -> Operation:
     """Describes an LSTM, a GRU or a plain recurrent layer: features of its input can be removed, its state's cannot."""
-    weights, both = named["params"], named["bidirectional"]
-    if not isinstance(weights, list | tuple):  # a packed sequence has other arguments
-        return Operation(function, named, (), -1, None, None, mixes=True)
-    per_direction = len(weights) // (named["num_layers"] * (2 if both else 1))  # with `proj_size` there is one more
+    second = named["hx"]
+    # A packed sequence has its lengths in the second place, which moves most arguments by one.
+    packed = isinstance(second, Tensor) and not second.is_floating_point()
+    names = ("has_biases", "dropout", "batch_first") if packed else ("params", "num_layers", "bidirectional")
+    weights, layers, both = (named[name] for name in names)
+    per_direction = len(weights) // (layers * (2 if both else 1))  # with `proj_size` there is one more
     firsts = [weights[0], *([weights[per_direction]] if both else [])]
     into = Port((id(firsts[0]), 1), firsts[0].shape[1], tuple(Slot(one, 1) for one in firsts), kind="in")
     return Operation(function, named, (named["input"],), -1, into, None, mixes=True)

@@ -152,7 +152,12 @@ def made_up(number: int, shape: torch.Size, like: Tensor) -> Tensor:
 
 def shapes(call: Operation) -> Any:
     """Returns the outputs that a call would have, as tensors without values; raises what the function would raise."""
-    away = tree_map(lambda one: one.to("meta") if isinstance(one, Tensor) else one, dict(call.arguments))
+    lengths = torch.int64 if call.function in _RECURRENT else None  # of packed sequences: the shapes follow from them
+
+    def without_values(one: object) -> object:
+        return one.to("meta") if isinstance(one, Tensor) and one.dtype != lengths else one
+
+    away = tree_map(without_values, dict(call.arguments))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return call.function(*away.values()) if call.function in _POSITIONAL else call.function(**away)

@@ -87,14 +87,16 @@ class ChannelPruning(Method):
 
     Attributes:
         pruning_ratio: share of channels to remove; the share of MACs that is left is about the square of the share of
-            channels that is left.
+            channels that is left. The number of channels that stay is rounded down in floating point, as in
+            torch-pruning: 0.8 of 160 leaves 31, not 32.
         mac_ratio: share of the MACs to keep; the channel ratio that leaves no more is found by measuring.
         steps: number of steps in which the ratio is reached, one before each of the first `steps` epochs; 1: all at
             once, before training. After step i of n, 1 - (1 - i/n)^3 of the channels to remove are removed (arXiv
             1710.01878, eq. 1): most of them early, when the network has most to spare and most time to recover.
         importance: how the value of a channel is measured; the least valuable go first. L1 or L2 norm of its weights;
             first-order Taylor, |weight × gradient| of the clean loss (arXiv 1906.10771); or a random number.
-        scope: whether channels are ranked across the network (global) or inside each layer (uniform).
+        scope: whether channels are ranked across the network (global) or inside each layer (uniform). Inside layers,
+            one that would lose all of its channels keeps all of them, and is named among those left as they are.
         taylor_examples: number of training images that the Taylor gradient is computed on.
     """
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from trainables.compression.compressor import FLOAT, Compressors
 from trainables.compression.quantized_layers import NOTED_BITS
-from trainables.compression.weight_layers import weighted_layers, weights_of
+from trainables.compression.weight_layers import own_weights, weighted_layers, weights_of
 from trainables.compute.flops import forward_by_layer
 
 # Products inside an attention layer that have no weights: of queries with keys, and of attention weights with values.
@@ -28,10 +28,21 @@ def forward_bitops(model: nn.Module, example: Tensor, compressors: Compressors) 
             elif isinstance(layer, nn.MultiheadAttention):
                 bits = _bits_of_attention(layer, compressors)
             else:
-                weight_bits, input_bits = compressors.bits(layer)
-                bits = weight_bits * input_bits
+                bits = _bits_of_layer(layer, compressors)
             total += own / 2 * bits
     return total
+
+
+def _bits_of_layer(layer: nn.Module, compressors: Compressors) -> float:
+    """Returns weight bits × input bits of a layer; matrices of its class's own, such as an adapter's, stay floats.
+
+    Each then has the share of the layer's MACs that it has of their elements, as is so where all see the same inputs.
+    """
+    weight_bits, input_bits = compressors.bits(layer)
+    own = sum(matrix.numel() for matrix in own_weights(layer).values())
+    whole = own + sum(getattr(layer, name).numel() for name in weights_of(layer))
+    share = own / whole if own else 0.0
+    return (1 - share) * weight_bits * input_bits + share * FLOAT**2
 
 
 def _bits_of_attention(layer: nn.MultiheadAttention, compressors: Compressors) -> float:

@@ -42,6 +42,23 @@ def weights_of(layer: nn.Module) -> list[str]:
     ]
 
 
+def own_weights(layer: nn.Module) -> dict[str, Tensor]:
+    """Returns the matrices that a subclass of a layer adds to its weights, such as a low-rank adapter's factors.
+
+    They stay in floating point. Of a layer whose weight is computed by a hook there are none, since it is made of them.
+    """
+    weights = weights_of(layer)
+    return {
+        name: parameter
+        for name, parameter in layer.named_parameters(recurse=False)
+        if weights and name not in weights and _is_matrix(parameter)
+    }
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    return sum(length > 1 for length in parameter.shape) >= 2
+
+
 def transposed_groups(layer: nn.Module) -> int:
     """Returns the number of groups of a transposed convolution, whose weights are (in, out / groups, …); else 0."""
     return layer.groups if isinstance(layer, _TRANSPOSED) else 0
@@ -79,6 +96,10 @@ def left_in_floating_point(model: nn.Module, *, weights: bool, inputs: bool) -> 
                 "is computed by a hook before each call; the functions of torch.nn.utils.parametrizations can be "
                 "quantized"
             )
+        if weights:
+            kind = type(layer).__name__.removeprefix("Parametrized")
+            reason = f"is a weight of {kind}'s own, beside those of the layer that it is made from"
+            left |= {f"{name}.{own}": reason for own in own_weights(layer)}
         if inputs and not hasattr(layer, "input_quantizer") and not isinstance(layer, nn.Embedding):
             left[f"input of {name}"] = _why_no_input(model, name)
     if weights:
@@ -99,7 +120,7 @@ def _other_parameters(model: nn.Module, covered: set[nn.Module]) -> Iterator[tup
         if module in covered or isinstance(module, (*_NORMALIZATIONS, parametrize.ParametrizationList)):
             continue
         for name, parameter in module.named_parameters(prefix=path, recurse=False):
-            if sum(length > 1 for length in parameter.shape) < 2:
+            if not _is_matrix(parameter):
                 continue
             if isinstance(module, _RECURRENT):
                 yield name, f"belongs to a recurrent layer (nn.{type(module).__name__}), whose weights are left"

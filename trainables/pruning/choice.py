@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.pruning.prunable import Prunable
-from trainables.pruning.selection import EVERYTHING, chosen
+from trainables.pruning.selection import EVERYTHING, chosen, kept_whole
+
+WHOLE = "it would lose all of its channels at this ratio"
 
 
 class CannotPrune(Exception):
@@ -44,6 +46,7 @@ class Choice:
         self._model, self._example, self._prunable = model, example, prunable
         self._ranked, self._first, self._together = ranked, first, together
         self.failed: dict[str, str] = {}  # the groups that are left alone, with the reasons
+        self._whole: list[str] = []  # the groups that would have lost all units in the last choice
 
     def units(self, ratio: float) -> dict[str, Tensor]:
         """Returns the units that a channel ratio removes, by group. Raises CannotPrune: there is no such removal."""
@@ -58,10 +61,10 @@ class Choice:
             self.failed |= found
 
     def layers_left_alone(self) -> dict[str, str]:
-        """Returns the layers of the groups that failed, with the reasons."""
+        """Returns the layers of the groups that failed, or lost nothing in the last choice, with the reasons."""
         return {
             layer: reason
-            for group, reason in self.failed.items()
+            for group, reason in (*dict.fromkeys(self._whole, WHOLE).items(), *self.failed.items())
             for layer in self._prunable.layers(self._model, group)
         }
 
@@ -70,5 +73,6 @@ class Choice:
         ranked = {name: values for name, values in self._ranked.items() if name in first}
         if self._together:
             first[EVERYTHING] = self._first[EVERYTHING] - sum(self._first.get(name, 0) for name in self.failed)
+        self._whole = [] if self._together else kept_whole(ranked, first, ratio)
         with _disable_current_modes():  # this has no FLOPs, and a counter would slow it down
             return chosen(self._prunable.groups, ranked, first, ratio, together=self._together)

@@ -33,7 +33,8 @@ def chosen(
         groups: the groups by name.
         ranked: what `ranks` returned for them.
         first: what `totals` returned before anything was removed, which the ratio is relative to.
-        ratio: share to remove.
+        ratio: share to remove. What stays is rounded down in floating point, as in torch-pruning: of 160 at .8, 31.
+            A change would train other networks under the ids of older recipes.
         together: rank across the network. At least one unit of each group, and 5%, then stay. Inside groups, a group
             that would lose all stays whole, as in torch-pruning.
 
@@ -61,6 +62,11 @@ def chosen(
                 lost[name] = torch.topk(values, count, largest=False)[1]
     gone_by_group = {name: groups[name].in_all_parts(gone) for name, gone in lost.items() if len(gone)}
     return with_something_left(groups, ranked, gone_by_group)
+
+
+def kept_whole(ranked: Mapping[str, Tensor], first: Mapping[str, int], ratio: float) -> list[str]:
+    """Returns the groups of several units that would lose all of them, and so lose none, inside groups."""
+    return [name for name, values in ranked.items() if len(values) > 1 and int(first[name] * (1 - ratio)) == 0]
 
 
 def _protected(values: Tensor, before: int) -> Tensor:

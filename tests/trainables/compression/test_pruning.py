@@ -1,10 +1,12 @@
 """Which channels go, and how many, against what is known of the network beforehand."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 from torchvision.models import resnet18
 
 from trainables.compression.config import ChannelPruning, Importance, Scope
@@ -76,6 +78,35 @@ def test_a_mac_ratio_that_no_channels_leave_is_approached_as_far_as_they_do() ->
     weights = dict(model.named_parameters())
     assert [len(weights[name]) for name in ("0.weight", "2.weight")] == [1, 1]
     assert model(X).shape == (16, 10)
+
+
+def test_a_layer_that_would_lose_all_channels_keeps_them_and_is_named() -> None:
+    """At .85, 1.2 of 8 stay; at .9, .8 of them would."""
+    for ratio, kept, left in ((0.85, 1, {}), (0.9, 8, {"0": "it would lose all of its channels at this ratio"})):
+        model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+        pruner = ChannelPruner(ChannelPruning(pruning_ratio=ratio, scope="uniform"), seed=0)
+        pruner.step(1, model, X, Y)
+        assert len(dict(model.named_parameters())["0.weight"]) == kept
+        assert pruner.left_as_is() == left
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_packed_sequences_are_no_reason_to_refuse_a_network(kind: Any) -> None:
+    class Packs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.recurrent, self.scores = nn.Conv2d(1, 6, 3, padding=1), kind(48, 5), nn.Linear(5, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            rows = self.first(x).permute(2, 0, 1, 3).flatten(2)
+            state = self.recurrent(pack_padded_sequence(rows, torch.full((len(x),), 8)))[1]
+            scores: Tensor = self.scores((state[0] if isinstance(state, tuple) else state)[-1])
+            return scores
+
+    model, pruner = Packs(), ChannelPruner(ChannelPruning(pruning_ratio=0.5), seed=0)
+    pruner.step(1, model, X, Y)
+    assert model(X).shape == (16, 10)
+    assert pruner.left_as_is()["recurrent"] == "the state of a recurrent layer keeps its width"
 
 
 @pytest.mark.parametrize("importance", ["l1", "taylor"])

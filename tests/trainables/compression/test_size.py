@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from trainables.compression.compressor import FLOAT, Compressors
 from trainables.compression.config import Quantization
 from trainables.compression.size import forward_bitops, stored_bytes
+from trainables.compression.weight_layers import left_in_floating_point
 
 X, Y = torch.rand(6, 1, 8, 8), torch.arange(6)
 W4A8 = Quantization(weight_bits=4, activation_bits=8)
@@ -101,3 +102,39 @@ def test_what_several_layers_share_is_stored_once() -> None:
     compressed, compressors = quantized(model)
     weights, biases, ranges = 8 * 8 + 8 * 10, 8 + 10, (8 + 2) + (10 + 2)  # of 8 bits, as first and last layers; 32 bits
     assert stored_bytes(compressed, compressors) == weights + 4 * (biases + ranges)
+
+
+class Adapted(nn.Linear):
+    """A linear layer with a low-rank adapter whose factors are not multiplied out."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int) -> None:
+        super().__init__(inputs, outputs)
+        self.inner = nn.Parameter(0.1 * torch.rand(inputs, rank))
+        self.outer = nn.Parameter(0.1 * torch.rand(rank, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x @ self.inner @ self.outer
+
+
+def test_an_adapters_own_weights_stay_floats_and_are_named() -> None:
+    own = 64 * 2 + 2 * 10
+    model, compressors = quantized(nn.Sequential(nn.Flatten(), Adapted(64, 10, 2)))
+    assert forward_bitops(model, X[:1], compressors) == pytest.approx(8 * 8 * 640 + FLOAT**2 * own)
+    ranges = 4 * (10 + 2)
+    assert stored_bytes(model, compressors) == 640 + 4 * (10 + own) + ranges
+    reason = "is a weight of Adapted's own, beside those of the layer that it is made from"
+    assert left_in_floating_point(model, weights=True, inputs=True) == {"1.inner": reason, "1.outer": reason}
+
+
+def test_a_layer_by_hand_is_left_and_named() -> None:
+    class ByHand(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mixing = nn.Parameter(torch.eye(64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1) @ self.mixing
+
+    model, compressors = quantized(nn.Sequential(ByHand(), nn.Linear(64, 10)))
+    assert forward_bitops(model, X[:1], compressors) == 64 * 640 + FLOAT**2 * 64 * 64
+    assert list(left_in_floating_point(model, weights=True, inputs=True)) == ["0.mixing"]
