@@ -81,6 +81,8 @@ def run_study(
     """Run a study into a new run directory, and print a line for each recipe that ends.
 
     A KeyboardInterrupt, as by a notebook's stop button, ends it within seconds; `resume_run` goes on with it.
+    A module of yours that you imported yourself and then edited, before a search first used it, stays in this process
+    as it was, while trials have it as it is: restart the process or the kernel then.
 
     Args:
         study: the study, from `load_study`, or what that takes.
