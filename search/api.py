@@ -176,7 +176,7 @@ def resume_run(
     forget_changed()
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
-    from analysis.run.trials import read_info
+    from analysis.run.format import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal
     from search.record.lease import acquire

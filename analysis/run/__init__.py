@@ -2,7 +2,7 @@
 
 - `trials`: reads a run and its trials
 - `record_table`: keeps what was read of ended trials in a table, so that it need not be read anew
-- `format`: refuses records of a format that this version cannot read
+- `format`: reads run.json, and refuses records of a format that this version cannot read
 - `losses`: reads why a search left a trial unfinished
 - `users_parts`: names the parts of a run's fingerprint, and picks those that are the user's
 - `impossible`: finds values in a trial's record that no search writes

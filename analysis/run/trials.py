@@ -1,6 +1,5 @@
 """Reads a run directory back: run.json, and of each trial its recipe, how it ended, and its learning curve."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,18 +8,16 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.run.format import check_format
+from analysis.run.format import read_info
 from analysis.run.impossible import impossible
 from analysis.run.losses import last_loss
 from trainables.collector import paused
-from trainables.errors import InvalidInput
 from trainables.execution.ending import Ending, State
 from trainables.storage import Folder, for_each
 
 Estimates = Mapping[str, Mapping[str, float]]  # of final numbers, by name, for each recipe by its id
 ESTIMATES = "estimates.json"
 IMPORTANCES = "importance.json"
-FETCHED = "fetched.json"  # in a folder that holds report and frontier of a run that lies elsewhere
 CONFIRM = "confirm"  # the role of trials that retrain recipes with fresh seeds
 Row = dict[str, Any]  # one epoch of a learning curve
 
@@ -169,43 +166,6 @@ class Run:
     def base(self) -> Trial | None:
         """The ordinary base; None if it did not finish."""
         return self.finished(self.info["base"])
-
-
-def read_info(folder: Folder) -> dict[str, Any]:
-    """Read the run.json of a run.
-
-    Raises:
-        InvalidInput: the folder holds no run, or one of a format that this version cannot read, or only what was
-            fetched of one.
-    """
-    try:
-        info = dict(folder.read_json("run.json"))
-    except (OSError, ValueError, TypeError) as error:
-        told = f"{folder}: no readable run.json in it, expected the directory of a run"
-        raise InvalidInput(f"{told}{_runs_nearby(folder)}") from error
-    if folder.exists(FETCHED):
-        raise InvalidInput(f"{folder}: holds what `temper fetch` brought, report and frontier; {_elsewhere(folder)}")
-    check_format(info, f"{folder}/run.json")
-    return info
-
-
-def _runs_nearby(folder: Folder) -> str:
-    """Return which runs were probably meant by a local folder that holds none: those in it, or those called so."""
-    place = folder.local
-    if place is None:
-        return ""
-    inside = sorted((path.parent for path in place.glob("*/run.json")), key=str) if place.is_dir() else []
-    called_so = [path.parent for path in place.parent.glob(f"*/{place.name}/run.json")] if place.name else []
-    near = [str(path) if os.path.isabs(folder.uri) else os.path.relpath(path) for path in inside or called_so]
-    return f", such as {' or '.join(near[:2])}" if near else ""
-
-
-def _elsewhere(folder: Folder) -> str:
-    """Return where the run lies of which a folder holds what was fetched, in words."""
-    try:
-        return f"the run itself is {folder.read_json(FETCHED)['run']}, on the cluster"
-    except (OSError, ValueError, TypeError, KeyError):
-        return "the run itself is on the cluster"
 
 
 def read_run(folder: Folder, earlier: Run | None = None, *, curves: bool = True) -> Run:

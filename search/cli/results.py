@@ -164,7 +164,8 @@ def prune(run: str, keep: tuple[str, ...], dry_run: bool) -> None:
     """
     prepare(None)
     from analysis.export.selection import picks
-    from analysis.run.trials import Run, Trial, read_info, read_run
+    from analysis.run.format import read_info
+    from analysis.run.trials import Run, Trial, read_run
     from search.failures import storage_watched
     from search.record.derived_files import with_estimates
     from search.record.lease import acquire

@@ -151,7 +151,7 @@ def _resume(
     added: "Extension | None" = None,
     listeners: tuple[str, ...] | None = None,
 ) -> None:
-    from analysis.run.trials import read_info
+    from analysis.run.format import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal
     from search.record.lease import acquire
@@ -185,7 +185,8 @@ def stop(run: str, wait: bool) -> None:
     It proposes nothing more. What runs is finished, and so are base and baselines, which a verdict needs.
     `temper resume` goes on with it.
     """
-    from analysis.run.trials import read_info, read_run
+    from analysis.run.format import read_info
+    from analysis.run.trials import read_run
     from search.record.derived_files import conclude
     from search.record.lease import ask_to_stop, await_end
     from trainables.storage import Folder

@@ -8,8 +8,8 @@ from contextlib import suppress
 from errno import EACCES, ENOTDIR
 from os import W_OK, X_OK, access, strerror
 
+from analysis.run.format import read_info
 from analysis.run.sessions import LEASES
-from analysis.run.trials import read_info
 from cluster.doctor.shared_storage import PREFIX
 from search.failures import PROBE
 from search.record.lease import Held, Lease, acquire

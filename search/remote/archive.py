@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from analysis.run.trials import FETCHED
+from analysis.run.format import FETCHED
 from trainables.errors import InvalidInput, TemperError
 from trainables.storage import Folder
 

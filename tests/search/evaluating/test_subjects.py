@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.run.trials import read_info
+from analysis.run.format import read_info
 from search.evaluating.evaluate import Result, evaluate
 from search.evaluating.subjects import Wanted, find
 from search.evaluating.words import as_json, table
