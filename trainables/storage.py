@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from errno import ENOENT, ENOTDIR
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,29 +25,6 @@ AT_ONCE = 16  # requests to remote storage; Arrow keeps 25 connections
 _LOCAL = fs.LocalFileSystem()
 Item = TypeVar("Item")
 Made = TypeVar("Made")
-
-
-def user_path(text: str, key: str) -> Path:
-    """Returns a path that the user wrote, whose leading `~` is expanded; what lies there may be missing.
-
-    Args:
-        text: the path.
-        key: what it was given as, for messages.
-
-    Raises:
-        InvalidInput: no path can be so, no home folder is known, or it lies where this process may not look.
-    """
-    try:
-        path = Path(text).expanduser()
-        path.stat()
-    except RuntimeError:
-        raise InvalidInput(f"{key}: got {text}, of which no home folder is known, expected the path in full") from None
-    except ValueError:
-        raise InvalidInput(f"{key}: got {text!r:.200}, expected the characters of a path") from None
-    except OSError as error:
-        if error.errno not in (ENOENT, ENOTDIR):
-            raise InvalidInput(f"{key}: got {text!r:.200}, expected another path ({error.strerror})") from None
-    return path
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
+from trainables.user_path import user_path
 
 
 def output_file(text: str, key: str) -> Path:

@@ -123,12 +123,9 @@ def export(
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", shell_complete=runs)
 @json_option("every point of the curves")
 @click.option(
-    "--html",
-    "place",
-    type=click.Path(),
-    metavar="FILE",
+    "--html", "place", type=click.Path(), metavar="FILE",
     help="Write a page with frontiers over each other, for any browser.",
-)
+)  # fmt: skip
 def compare(runs: tuple[str, ...], as_json: bool, place: str | None) -> None:
     """Hold several RUNs against each other on one reference point: frontiers, hypervolume by compute, what differs.
 

@@ -16,8 +16,8 @@ from search.cli.options import IMAGE_SIZE, LENGTH, NORM, POSITIVE, RADIUS, SETTI
 from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
 from trainables.user_modules import look_beside
+from trainables.user_path import user_path
 
 if TYPE_CHECKING:
     from search.study.study import Study

@@ -10,8 +10,8 @@ from trainables.data.image_folder import TRAIN, image_sizes
 from trainables.data.sources import read
 from trainables.data.splits import Splits, divided
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
 from trainables.user_code import is_reference
+from trainables.user_path import user_path
 
 FOLDER = "image_folder"
 LEAST = 10  # images that a study may hold out

@@ -31,7 +31,8 @@ from trainables.models.build import build, normalization
 from trainables.models.config import Network, Weights
 from trainables.models.weights import load_weights
 from trainables.recipe.recipe import Recipe
-from trainables.storage import Folder, user_path
+from trainables.storage import Folder
+from trainables.user_path import user_path
 
 Split = Literal["validation", "test"]
 RUN_FILE = "run.json"

@@ -13,7 +13,7 @@ from search.study.user_functions import carry_out, check_importable
 from trainables.attacks.config import PGD, Perturbation, UserAttack
 from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
+from trainables.user_path import user_path
 
 DEVICES, GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg", "kfd", "dri/render*", "accel*")  # dxg: WSL; kfd: AMD
 ELSEWHERE = "a cluster with more is joined by --address or `temper submit`"

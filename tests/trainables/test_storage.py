@@ -13,7 +13,8 @@ from pyarrow import fs
 from trainables import storage
 from trainables.data.memory_mapping import data_root
 from trainables.errors import InvalidInput
-from trainables.storage import AT_ONCE, Folder, for_each, user_path
+from trainables.storage import AT_ONCE, Folder, for_each
+from trainables.user_path import user_path
 
 
 def test_a_folder_that_another_makes_and_removes_meanwhile_is_listed(tmp_path: Path) -> None:

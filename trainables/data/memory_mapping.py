@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from trainables.errors import InvalidInput
 from trainables.memory_limit import memory_limit
-from trainables.storage import user_path
+from trainables.user_path import user_path
 
 CHUNK = 1 << 26  # bytes of an array that are read or written at once
 FOLDER = "memory_mapped"

@@ -7,7 +7,7 @@ from trainables.data.image_folder import TEST, class_folders, read_image_folder
 from trainables.data.sources import Arrays
 from trainables.data.splits import Examples, Splits, fitting, load_test
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
+from trainables.user_path import user_path
 
 KEY = "other_data"
 

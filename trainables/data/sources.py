@@ -19,9 +19,9 @@ from trainables.data.image_folder import class_names, read_image_folder
 from trainables.data.memory_mapping import data_root
 from trainables.data.user_data import arrays_of, class_names_of, drawn_alike, floats_of
 from trainables.errors import InvalidInput
-from trainables.storage import user_path
 from trainables.user_code import is_reference, user_function
 from trainables.user_errors import misfit, reported
+from trainables.user_path import user_path
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DIGITS_TEST_SIZE = 300

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.errors import InvalidInput
 from trainables.models.config import Weights
 from trainables.models.weight_files import State, states_of
-from trainables.storage import user_path
+from trainables.user_path import user_path
 
 COUNTER = "num_batches_tracked"  # BatchNorm counts its batches since PyTorch 0.4.1; files from before have no such
 VARIANCE = "running_var"
