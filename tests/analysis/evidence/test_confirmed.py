@@ -10,6 +10,7 @@ from analysis.evidence.comparisons import comparisons, confirmed
 from analysis.evidence.conditions import conditions_of, conditions_table
 from analysis.evidence.confirmation import read_confirmations
 from analysis.evidence.crossed import estimate
+from analysis.evidence.verdict import bounds
 from analysis.evidence.words import as_json, progress, sentences, status_lines
 from analysis.export.recipes import record
 from analysis.export.selection import picks, warnings
@@ -70,7 +71,7 @@ def test_its_interval_leaves_a_fortieth_out_on_each_side(tmp_path: Path) -> None
     run = confirmed_run(tmp_path, 0.7, 0.7, 0.5)
     (one,) = read_confirmations(run)
     level = estimate(one.robust(next(entry for entry in one.entries if entry.name == PICK)))
-    assert (confirmed(run)["a"].low, confirmed(run)["a"].high) == (level.lower(0.025), level.upper(0.025))
+    assert (confirmed(run)["a"].low, confirmed(run)["a"].high) == bounds(level, 0.025, least=0.0, most=1.0)
 
 
 def test_bounds_are_those_of_all_planned_comparisons_while_one_is_not_through(tmp_path: Path) -> None:

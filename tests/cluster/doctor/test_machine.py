@@ -192,10 +192,15 @@ def test_the_cards_that_ray_may_use_are_told_by_the_process_that_started_this_on
         ({"CUDA_VISIBLE_DEVICES": ""}, ""),
         ({}, None),
     ):
-        raylet = subprocess.Popen(["sleep", "60"], env=given)
+        raylet = subprocess.Popen(["cat"], env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert raylet.stdin is not None
+        assert raylet.stdout is not None
+        raylet.stdin.write(b"\n")
+        raylet.stdin.flush()
+        raylet.stdout.read(1)  # it runs by now: before, the kernel may not show its environment
         try:
             monkeypatch.setattr(os, "getppid", lambda pid=raylet.pid: pid)
             assert machine.visible_cards() == told
         finally:
             raylet.kill()
-            raylet.wait()
+            raylet.communicate()

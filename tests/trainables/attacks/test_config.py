@@ -67,7 +67,10 @@ KINDS = ", ".join(f"'{kind}'" for kind in CONFIGS)
         ({"kind": "pgd", "epsilon": 0.1}, ".steps: missing"),
         ({"kind": "pgd", "epsilon": 0.1, "steps": 3, "norms": "l2"}, ".norms: unknown key, did you mean norm?"),
         ({"kind": "mine:own", "epsilon": "x"}, ".epsilon: got 'x', expected a number"),
-        ({"kind": "mine:own", "epsilon": 8}, ".epsilon: got 8, expected a number in (0, 0.5], for pixels in [0, 1] "),
+        (
+            {"kind": "mine:own", "epsilon": 8},
+            ".epsilon: got 8, expected a number in (0, 0.5] such as 8/255, for pixels in",
+        ),
         ({"kind": "mine:own", "epsilon": 0.1, "setting": {}}, ".setting: unknown key, did you mean settings?"),
         (
             {"kind": "mine:own", "epsilon": 0.1, "settings": {"norm": "l2"}},

@@ -70,11 +70,11 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path, monkeypa
     def counted(name: str) -> None:
         original = getattr(Folder, name)
 
-        def act(self: Folder, *arguments: Any) -> Any:
+        def act(self: Folder, *arguments: Any, **named: Any) -> Any:
             if len(done) == moment:
                 raise Killed
             done.append(name)
-            return original(self, *arguments)
+            return original(self, *arguments, **named)
 
         patch.setattr(Folder, name, act)
 
