@@ -17,6 +17,7 @@ ORDINARY = 1 / 3  # epochs of ordinary training, as a share of the reference's a
 WIDER = 1.2  # largest epsilon to train with, as a share of the threat model's …
 MOST_EPSILON: Mapping[Norm, float] = {"linf": 0.5, "l2": math.inf}  # … but not more than a study may say
 BATCH = 128
+SHORT = 6  # characters of a radius that stays a decimal number
 FEW_IMAGES = 5000  # training images below which batches are half as large, so that an epoch has steps enough
 
 
@@ -66,6 +67,7 @@ class Contents:
             undefined=StrictUndefined,
         )
         environment.filters["quoted"] = _quoted
+        environment.filters["radius"] = _radius
         template = environment.from_string((files("search.drafting") / "study.yaml.j2").read_text(encoding="utf-8"))
         used = self.size.images(self.available)
         epochs = self.size.epochs
@@ -83,6 +85,12 @@ class Contents:
             most_epsilon=min(WIDER * self.epsilon, MOST_EPSILON[self.norm]),
             rate=0.001 if self.has_attention else 0.1,
         )
+
+
+def _radius(epsilon: float) -> str:
+    """Return a radius as the field writes it: 8/255 where it is so many steps of a byte, but 0.2, which is short."""
+    steps = round(255 * epsilon)
+    return f"{steps}/255" if epsilon == steps / 255 and len(str(epsilon)) > SHORT else str(epsilon)
 
 
 def _quoted(text: str) -> str:

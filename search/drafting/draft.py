@@ -1,7 +1,8 @@
 """Looks at a network, its data and the machine, and drafts a study of the right size for them."""
 
+import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +16,7 @@ from search.drafting.sizes import PLANNED, fitting
 from search.preflight.estimate import Slots
 from search.preflight.network_check import check_studys_network
 from search.preflight.timing import measured_slots
-from search.preflight.workload import workload
+from search.preflight.workload import Work, workload
 from search.recipes.fixed import FixedRecipes
 from search.remote.user_modules import user_modules
 from search.study.study import Study
@@ -32,7 +33,7 @@ from trainables.models.config import Network
 from trainables.models.weights import sealed
 
 MOST_PRUNED = (0.8, 0.5)  # shares of channels that are tried, in this order
-GREY_EPSILON, COLOUR_EPSILON, L2_EPSILON = 0.1, 0.03137, 0.5  # usual in the field; the second is 8 / 255
+GREY_EPSILON, COLOUR_EPSILON, L2_EPSILON = 0.1, 8 / 255, 0.5  # usual in the field
 TIMED = 6.0  # seconds for which each of two recipes is timed
 IMAGES = 4  # on which pruning is tried
 WIDTH = 116  # of the comment's lines
@@ -147,7 +148,11 @@ def draft(wish: Wish, target: Target, say: Callable[[str], object]) -> str:
             f"too long   that is more than --hours {wish.hours:g}, and less would compare nothing: allow more, take "
             "smaller images or a smaller network, or join a cluster with --address"
         )
-    notes = [*seen.found, f"Expected to take {takes} of the {wish.hours:g} h that it may, on {_where(measured)}."]
+    notes = [
+        *seen.found,
+        *_steps(works, measured[0], study.data.train_size or len(splits.train)),
+        f"Expected to take {takes} of the {wish.hours:g} h that it may, on {_where(measured)}.",
+    ]
     final = replace(contents, size=size, notes=_wrapped(notes))
     _study(final)
     return final.text()
@@ -215,6 +220,18 @@ def _nothing(line: str) -> None:
 
 def _where(measured: Sequence[Slots]) -> str:
     return " and ".join(f"{one.count} {'slot' if one.count == 1 else 'slots'} on {one.device}" for one in measured)
+
+
+def _steps(works: Sequence[Work], slots: Slots, images: int) -> Iterator[str]:
+    """Yield what a training step of the reference and of a proposal costs, in words."""
+    for work in works:
+        speed = {"pgd_at": slots.fixed, "": slots.proposed}.get(work.name)
+        if speed is not None:
+            batch = min(images, work.recipe.schedule.batch_size)
+            flops = work.flops / work.epochs / math.ceil(images / batch)
+            what = work.name or "a proposal, on average,"
+            costs = f"{flops:.2g} FLOPs, {flops / speed.flops_per_second:.2g} s in a {slots.device} slot"
+            yield f"A step of {what} on {batch} images costs {costs}."
 
 
 def _wrapped(notes: Sequence[str]) -> list[str]:

@@ -18,6 +18,9 @@ def test_a_study_is_written_for_ones_own_network_and_data_and_works(tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert "data       1,248 training images of 1 × 8 × 8 in 2 classes, and 249 held out" in done.stdout
     assert re.search(r"machine    \d+ slots? on CPU, [\d.]+ GFLOP/s each\nsize       ", done.stdout)
+    assert re.search(
+        r"^# A step of pgd_at on \d+ images costs [\d.e+]+ FLOPs", (tmp_path / "first.yaml").read_text(), re.M
+    )
     tried = temper("validate", "first.yaml", "--try", cwd=tmp_path)
     assert tried.returncode == 0, tried.stdout + tried.stderr
     assert "first.yaml: valid (4 baselines" in tried.stdout

@@ -17,18 +17,24 @@ from search.cli.app import temper
 from search.cli.studies import _name_of
 from search.drafting.contents import Contents
 from search.drafting.data import chosen_data
-from search.drafting.draft import Look, Wish, look
+from search.drafting.draft import Look, Wish, _steps, look
 from search.drafting.sizes import SIZES
+from search.preflight.estimate import Slots
+from search.preflight.workload import Work
 from search.study.grid import Name
 from search.study.study import Study
 from trainables.config import parse, read_yaml
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.errors import InvalidInput
+from trainables.estimation.speed import Speed
 from trainables.models.build import build
 from trainables.models.config import Network
+from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import Schedule
 from trainables.user_modules import look_in
 
+DIGITS = Data(name="digits", validation_size=200)
 NETWORKS = """
 import numpy as np
 import torch
@@ -133,6 +139,19 @@ def test_a_network_is_looked_at_and_a_study_is_written_for_it(model: str, norm: 
         assert seen.found[0] == "no channel of it can be removed, so the study searches over bits"
 
 
+def test_what_a_step_costs_is_said_of_the_reference_and_of_a_proposal() -> None:
+    recipe = Recipe(
+        data=DIGITS, model=Network(name="small"), schedule=Schedule(epochs=4, learning_rate=0.1, batch_size=100)
+    )
+    works = [Work("baseline", name, recipe, 1, 4e9, 4.0, None) for name in ("pgd_at", "fast_at")]
+    works.append(Work("proposed", "", recipe, 20, 2e9, 4.0, None))
+    slots = Slots("CPU", 2, Speed(1e9, 0.0, 0.0, 0.0), Speed(1e10, 0.0, 0.0, 0.0), 1.0)
+    assert [*_steps(works, slots, 250)] == [  # three batches an epoch
+        "A step of pgd_at on 100 images costs 3.3e+08 FLOPs, 0.33 s in a CPU slot.",
+        "A step of a proposal, on average, on 100 images costs 1.7e+08 FLOPs, 0.017 s in a CPU slot.",
+    ]
+
+
 def test_the_largest_epsilon_there_is_can_be_drafted() -> None:
     seen = look(Wish("mine", "drafted_networks:linear", "digits", epsilon=0.45), print)
     assert all(study["space"]["perturbation"]["epsilon"]["high"] == 0.5 for study in texts(seen))  # type: ignore[index]
@@ -142,7 +161,8 @@ def test_an_image_folder_is_named_with_a_size_and_colour_has_another_epsilon(fol
     seen = look(Wish("scans", "drafted_networks:grouped", folder), print)
     (study, *_) = texts(seen)
     assert study["data"] == {"name": "image_folder", "path": folder, "image_size": 24, "validation_size": 30}
-    assert study["threat_model"] == {"norm": "linf", "epsilon": 0.03137}
+    assert study["threat_model"] == {"norm": "linf", "epsilon": "8/255"}
+    assert parse(Study, study).threat_model.epsilon == 8 / 255
     assert seen.splits.train.images.shape == (150, 3, 24, 24)
     assert seen.found[0].startswith("warning: data: 30 validation images score the recipes")
     assert chosen_data(folder, 16)[0].image_size == 16
