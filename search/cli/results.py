@@ -216,8 +216,7 @@ def report(run: str, force: bool) -> None:
         derived = derived_files.derive(found, known)
     if (running := still_running(derived)) is not None:
         click.echo(running)
-    sentence = derived_files.conclude(derived)
-    click.echo(f"{sentence}\n\nReport   {folder.child('report.html')}")
+    click.echo(f"{derived_files.conclude(derived)}\n\nReport   {folder.child('report.html')}")
     if (unfinished := left_unfinished(derived)) is not None:
         click.echo(unfinished, err=True)
 

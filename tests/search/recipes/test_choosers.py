@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from search.recipes.choosers import RandomChooser
 from search.study.loading import changed, load
 from search.study.ranges import EpsilonRange, IntRange, RateRange
+from search.study.study import Study
 from tests.support.made_recordings import COUNT, finite, made
 from tests.support.recipes import combinations, propose
 from tests.support.searcher import Log, done
@@ -142,9 +143,8 @@ def test_levels_lie_at_equal_ratios_or_distances_and_whole_numbers_are_rounded_a
     assert math.prod([4, 3, 2, 3, 2]) == COUNT == len(list(combinations(finite())))
 
 
-def test_grid_goes_through_a_finite_space_once_and_ends() -> None:
-    single = ("space.label_smoothing={low: 0.1, high: 0.1}", "space.schedule.weight_decay={low: 0.001, high: 0.001}")
-    study = finite("sampler.kind=grid", "budget.trials=1000", "space.perturbation.kind=[pgd]", *single)
+def searched(study: Study) -> Log:
+    """Run a whole search, trial by trial, until nothing more is proposed."""
     log = Log(study)
     for number in itertools.count():
         suggestion = log.searcher.suggest(f"t{number}")
@@ -152,6 +152,13 @@ def test_grid_goes_through_a_finite_space_once_and_ends() -> None:
             break
         assert isinstance(suggestion, dict)
         log.searcher.on_trial_complete(f"t{number}", done(0.1 + number / 1e4, 1e9))
+    return log
+
+
+def test_grid_goes_through_a_finite_space_once_and_ends() -> None:
+    single = ("space.label_smoothing={low: 0.1, high: 0.1}", "space.schedule.weight_decay={low: 0.001, high: 0.001}")
+    study = finite("sampler.kind=grid", "budget.trials=1000", "space.perturbation.kind=[pgd]", *single)
+    log = searched(study)
     proposed = [key(one.params) for one in log.proposals if one.role == "proposed"]
     expected = [key(params) for params in combinations(study)]
     assert len(proposed) == len(set(proposed)) == 96
@@ -168,13 +175,7 @@ def test_any_sampler_comes_to_the_end_of_a_small_finite_space(kind: str) -> None
         "space.compression.pruning_ratio={low: 0.4, high: 0.6, step: 0.2}",
     )
     study = finite(f"sampler.kind={kind}", "budget.trials=1000", "space.perturbation.kind=[pgd]", *few)
-    log = Log(study)
-    for number in itertools.count():
-        suggestion = log.searcher.suggest(f"t{number}")
-        if suggestion == Searcher.FINISHED:
-            break
-        assert isinstance(suggestion, dict)
-        log.searcher.on_trial_complete(f"t{number}", done(0.1 + number / 1e4, 1e9))
+    log = searched(study)
     proposed = [key(one.params) for one in log.proposals if one.role == "proposed"]
     assert sorted(proposed) == sorted({key(params) for params in combinations(study)})
 
