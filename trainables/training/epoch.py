@@ -151,7 +151,7 @@ def train_epoch(
         chosen, examples = attack(number), len(batch[1])
         for part in trainer.parts(examples, batch_size):
             images, labels, index = (one[part] for one in batch)
-            target = loss.target(trainer.model, images, labels) if chosen.passes else labels
+            target = loss.target(trainer.model, images, labels)
             adversarial = perturb(chosen, trainer.model, images, target, trainer.generator)
             value, logits = loss(trainer.model, images, adversarial, labels)
             if soft is not None:

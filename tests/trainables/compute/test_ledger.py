@@ -1,12 +1,14 @@
 """The ledger against counts by hand, layer by layer."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 
-from trainables.attacks.config import FGSM, NFGSM, PGD, NoPerturbation, Perturbation, PublishedPGD
+from trainables.attacks.attack import Attack
+from trainables.attacks.config import FGSM, NFGSM, PGD, NoPerturbation, Norm, Perturbation, PublishedPGD
 from trainables.attacks.registry import attack_of
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.compute.flops import PassCost, measure
@@ -17,7 +19,7 @@ from trainables.evaluation.config import ScoringProtocol
 from trainables.execution.pipeline import Pipeline
 from trainables.execution.standalone import run
 from trainables.losses.config import Mixed, Trades
-from trainables.losses.losses import CrossEntropyLoss
+from trainables.losses.losses import CrossEntropyLoss, TrainingLoss, loss_of
 from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.recipe.recipe import Distillation, Recipe
@@ -65,6 +67,22 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
     assert all(module.training for module in model.modules())
 
 
+def an_epoch(model: nn.Module, x: Tensor, loss: TrainingLoss, attack: Attack) -> Ledger:
+    """The ledger after one epoch over these images."""
+    trainer = Trainer(
+        model=model,
+        optimizer=optimizer_of(model, Schedule(epochs=1, learning_rate=0.01)),
+        rate=lambda step: 0.01,
+        after_step=lambda: None,
+        augmentation=Augmentation(),
+        generator=torch.Generator().manual_seed(0),
+        cost=measure(model, x[:1]),
+        ledger=Ledger(),
+    )
+    train_epoch(trainer, x, torch.arange(len(x)) % 10, loss, lambda step: attack, first_step=0, batch_size=8)
+    return trainer.ledger
+
+
 PERTURBATIONS: list[tuple[Perturbation, int]] = [
     (NoPerturbation(), 0),
     (FGSM(epsilon=0.1), 1),
@@ -79,23 +97,34 @@ PERTURBATIONS: list[tuple[Perturbation, int]] = [
 def test_an_epoch_of_two_layers_is_charged_by_the_hand_count(perturbation: Perturbation, passes: int) -> None:
     """Convolution 1 → 4 on 8×8 pixels, then 256 → 10, by hand."""
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 10))
-    x, y = torch.rand(20, 1, 8, 8), torch.arange(20).remainder(10)
-    trainer = Trainer(
-        model=model,
-        optimizer=optimizer_of(model, Schedule(epochs=1, learning_rate=0.01)),
-        rate=lambda step: 0.01,
-        after_step=lambda: None,
-        augmentation=Augmentation(),
-        generator=torch.Generator().manual_seed(0),
-        cost=measure(model, x[:1]),
-        ledger=Ledger(),
-    )
-    train_epoch(trainer, x, y, CrossEntropyLoss(), lambda step: attack_of(perturbation), first_step=0, batch_size=8)
+    ledger = an_epoch(model, torch.rand(20, 1, 8, 8), CrossEntropyLoss(), attack_of(perturbation))
     convolution, linear = 2 * 64 * 9 * 4, 2 * 256 * 10  # FLOPs of one forward pass
     input_gradient = 2 * (convolution + linear)
     update = 2 * convolution + 3 * linear  # the first layer has no input gradient
-    assert trainer.ledger.attack == 20 * passes * input_gradient
-    assert trainer.ledger.update == 20 * update
+    assert ledger.attack == 20 * passes * input_gradient
+    assert ledger.update == 20 * update
+
+
+@dataclass(frozen=True)
+class NoiseAlone:
+    """An attack of the user's that asks the network nothing, and notes what it was to make unlikely."""
+
+    seen: list[Tensor]
+    passes: int = 0
+    norm: Norm = "linf"
+    bound: float = 0.1
+    sound: bool = True
+
+    def __call__(self, model: nn.Module, x: Tensor, target: Tensor, generator: Generator) -> Tensor:
+        self.seen.append(target)
+        return x
+
+
+def test_an_attack_that_makes_no_pass_has_the_losss_target_whose_pass_is_charged() -> None:
+    model, attack = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), NoiseAlone([])
+    ledger = an_epoch(model, torch.rand(4, 1, 8, 8), loss_of(Trades()), attack)
+    assert [one.shape for one in attack.seen] == [(4, 10)]
+    assert ledger.attack == 4 * 2 * 64 * 10
 
 
 NETWORKS = {
