@@ -14,7 +14,7 @@ from trainables.compression.calibration import SAMPLE, sampled_inputs
 from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantized_layers import ActivationQuantizer, WeightQuantizer
+from trainables.compression.quantized_layers import ActivationQuantizer, WeightQuantizer, fusible
 from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import measure
 from trainables.data.config import Data
@@ -121,6 +121,22 @@ def test_a_quantized_network_learns_from_scratch_as_one_in_floating_point_does(b
     ]
     assert clean[0] > 0.6
     assert clean[1] > clean[0] - 0.1
+
+
+@pytest.mark.parametrize(
+    ("bits", "wanted"),
+    [
+        ((8, 8), True),
+        ((4, 4), True),
+        ((6, 2), True),
+        ((4, 3), False),
+        ((2, 2), False),
+        ((16, 8), False),
+        ((8, 32), False),
+    ],
+)
+def test_runtimes_compute_in_integers_from_eight_bits_together_on(bits: tuple[int, int], wanted: bool) -> None:
+    assert fusible(*bits) is wanted
 
 
 def test_gradients_go_straight_through_inside_the_range_and_stop_outside() -> None:

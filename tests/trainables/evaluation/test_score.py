@@ -1,5 +1,6 @@
 """Scores of a network: a score that is no number counts as wrong, and the network is left as it was."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +34,7 @@ def test_scores_that_are_no_numbers_are_wrong() -> None:
     found = scored(NotANumber(0.8), images)
     assert found.clean.tolist() == [False] * 5 + [True] * 5
     assert found.robust.tolist() == [False] * 8 + [True] * 2  # the attack makes three of them bright
+    assert found.robust_standard_error == pytest.approx((0.2 * 0.8 / 10) ** 0.5)  # of all images, as is the accuracy
 
 
 def test_the_mode_of_each_part_stays() -> None:
