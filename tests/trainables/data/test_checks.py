@@ -48,6 +48,14 @@ def test_advice_on_pixels_outside_follows_how_far_they_are(images: np.ndarray, m
         checked_values(images.astype(np.float32), LABELS, "theirs")
 
 
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_the_image_with_a_pixel_that_is_no_number_is_named(number: float) -> None:
+    images = RAMP.copy()
+    images[7, 1, 2, 0] = images[9, 0] = number
+    with pytest.raises(InvalidInput, match=f"gave pixels that are {number}, first in image 7, expected numbers in"):
+        checked_values(images, LABELS, "theirs")
+
+
 @pytest.mark.parametrize("shape", [(0, 8, 8), (1, 0, 8), (3, 8, 0)])
 def test_images_without_a_pixel_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput, match="expected at least one pixel in each"):

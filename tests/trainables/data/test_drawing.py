@@ -20,6 +20,11 @@ def test_every_class_keeps_its_share(count: int, by_class: list[int] | None) -> 
     assert LABELS[some.images.flatten().astype(int)].tolist() == some.labels.tolist()
 
 
+def test_a_class_whose_share_is_less_than_half_an_image_gives_none() -> None:
+    rare = Examples(ALL.images, np.array([0] * 98 + [1, 2], dtype=np.int64))
+    assert np.bincount(drawn(rare, 10).labels, minlength=3).tolist() == [10, 0, 0]
+
+
 def test_a_smaller_draw_is_part_of_a_larger_one() -> None:
     draws = [set(drawn(ALL, count).images.flatten()) for count in (1, 7, 23, 50, 99, 100)]
     assert all(small < large for small, large in pairwise(draws))

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import datasets
 
 from trainables.data import sources
-from trainables.data.config import Data
+from trainables.data.config import Data, DataSet
 from trainables.data.splits import load_splits, load_test, pixel_statistics
 from trainables.errors import InvalidInput
 
@@ -214,6 +214,23 @@ def test_missing_fashion_mnist_names_the_three_ways(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("TEMPER_DATA", str(tmp_path))
     with pytest.raises(InvalidInput, match=r"apt-get install dataset-fashion-mnist.*idx files.*download"):
         load_splits(Data(name="fashion_mnist", validation_size=500))
+
+
+def test_digits_are_split_as_they_ever_were_and_reach_from_black_to_white() -> None:
+    """All results on them hang on which images are the test's."""
+    train, test = (sources.read(DataSet(name="digits"), split) for split in ("train", "test"))
+    assert (len(train.labels), len(test.labels)) == (1497, 300)
+    assert test.labels[:12].tolist() == [6, 6, 6, 2, 5, 6, 6, 2, 2, 1, 1, 9]
+    for one in (train, test):
+        assert (one.images.min(), one.images.max()) == (0, 1)
+        assert np.array_equal(16 * one.images, (16 * one.images).round())
+
+
+def test_the_same_seed_splits_alike_and_another_one_otherwise() -> None:
+    first, again, other = (
+        load_splits(Data(name="digits", validation_size=300, split_seed=seed)).fingerprint() for seed in (0, 0, 1)
+    )
+    assert first == again != other
 
 
 def test_classes_have_names_where_the_data_name_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from trainables.compute.ledger import Ledger
 from trainables.data.config import Data
 from trainables.data.splits import load_splits
 from trainables.evaluation.config import ScoringProtocol
-from trainables.evaluation.metrics import COMPUTE, METRICS, OBJECTIVES
+from trainables.evaluation.metrics import COMPUTE, METRICS, OBJECTIVES, own_flops
 from trainables.execution.pipeline import Pipeline
 from trainables.models.config import Network
 from trainables.recipe.recipe import Recipe
@@ -43,6 +43,13 @@ def test_phases_are_those_of_the_ledger() -> None:
     phases = {f"flops_{one.name}" for one in dataclasses.fields(Ledger)}
     assert {name for name in METRICS if name.startswith("flops_")} == phases
     assert len(phases) == 7
+
+
+def test_what_a_recipe_has_spent_itself_is_without_its_ancestors_and_never_below_nothing() -> None:
+    numbers = {"train_flops": 7.0, "planned_train_flops": None, "flops_ancestors": 3.0}
+    assert own_flops(numbers) == 4
+    assert own_flops(numbers, of="planned_train_flops") == 0
+    assert own_flops({"train_flops": 7.0}) == 7
 
 
 def test_what_is_planned_is_in_every_row() -> None:
