@@ -19,11 +19,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("outcome.json", {"metrics": {"train_flops": -1.0}}, "train_flops -1.0, expected a number from 0"),
     ("outcome.json", {"metrics": {"train_flops": "1e9"}}, "train_flops '1e9', expected a number"),
     ("outcome.json", {"metrics": {"inference_macs": float("nan")}}, "inference_macs nan, expected a number"),
+    ("outcome.json", {"metrics": {"train_flops": True}}, "train_flops True, expected a number"),
     ("outcome.json", {"metrics": [1, 2]}, "metrics is no group of numbers"),
     ("outcome.json", {"seconds": -5}, "seconds -5, expected a number from 0"),
     ("outcome.json", {"order": -1}, "order -1, expected a whole number from 0"),
     ("outcome.json", {"robust_correct": "ff", "examples": 9}, "examples 9, expected the number of images"),
     ("recipe.json", {"number": -1}, "number -1, expected a whole number from 0"),
+    ("recipe.json", {"number": True}, "number True, expected a whole number from 0"),
     ("recipe.json", {"number": 1.5}, "number 1.5, expected a whole number from 0"),
     ("recipe.json", {"recipe": []}, "recipe is no group of keys"),
 ]

@@ -24,6 +24,10 @@ def run(tmp_path: Path) -> Run:
     add(tmp_path, "b", number=2, state="pruned", reason="dominated at rung 2", scores=[0.1], correct=[True] * 16)
     add(tmp_path, "c", number=3, state=None, scores=[0.3])
     add(tmp_path, "again", role="confirm", number=4, robust=0.5)
+    file = tmp_path / "trials" / "a" / "recipe.json"
+    record = json.loads(file.read_text())
+    record["recipe"] |= {"of_another_version": None}  # a key that the others do not have
+    file.write_text(json.dumps(record))
     found = read_run(Folder(str(tmp_path)))
     write_known(found)
     return found
@@ -73,7 +77,11 @@ def test_what_is_younger_than_the_table_is_read_from_its_folder(run: Run, tmp_pa
 
 def test_trials_that_are_gone_are_known_no_more(run: Run) -> None:
     run.folder.child("trials", "b").remove()
-    assert set(read_known(run.folder).trials) == {"base", "a", "again"}
+    known = read_known(run.folder)
+    assert set(known.trials) == {"base", "a", "again"}
+    assert known.changed == 1
+    write_known(read_run_by(known, run.folder), known)
+    assert read_known(run.folder).changed == 0
 
 
 def test_a_trial_that_ends_comes_into_the_table(run: Run, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from search.events import Outcome, Proposal
+from search.gain import learning_curves
 from search.gain.learning_curves import LearningCurves
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
@@ -53,11 +54,21 @@ def test_what_learnt_nothing_or_did_not_finish_says_nothing() -> None:
     report(curves, reference, 0.2)
     report(curves, recipe(2, 1), 0.1, 0.1)
     level = {"chance_accuracy": 0.1, "chance_accuracy_stderr": 0.03, "answers_one_class": 1, "clean_accuracy": 0.1}
-    end(curves, recipe(2, 1), 0.1, **level)
+    end(curves, recipe(2, 1), 0.4, **level)
     report(curves, recipe(2, 2), 0.1, 0.1)
     end(curves, recipe(2, 2), None)
     end(curves, recipe(2, 4), 0.9)  # reported no epoch
     assert curves.predicted(reference) == 0.2
+
+
+def test_of_many_that_finished_the_newest_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning_curves, "COMPARED", 2)
+    curves, reference = LearningCurves(), recipe(4)
+    report(curves, reference, 0.2)
+    for seed, final in enumerate((0.9, 0.9, 0.3, 0.3), start=1):
+        report(curves, recipe(4, seed), 0.2)
+        end(curves, recipe(4, seed), final)
+    assert curves.predicted(reference) == pytest.approx(0.3)
 
 
 def test_no_network_is_expected_to_be_right_more_than_always() -> None:

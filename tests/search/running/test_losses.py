@@ -129,6 +129,9 @@ def test_the_record_keeps_the_reason_and_no_outcome(tmp_path: Path) -> None:
     assert list(standings(again).values()) == ["unfinished"]
     place.child("lost").write("2.json", b'{"reas')  # torn
     assert last_loss(place) == "its node was lost"
+    for number in range(9):
+        record.left_unfinished(proposal, f"loss {number + 3}")
+    assert last_loss(place) == "loss 11"
     assert [one.outcome for one in remember(again)] == [None]
 
 

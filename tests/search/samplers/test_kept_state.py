@@ -34,7 +34,8 @@ def test_evolution_crosses_what_optuna_would(kind: str, theirs: type[optuna.samp
         ours.sampler, plain.sampler = optuna_sampler(study, ask, shared), theirs(population_size=4, seed=ask)
         made = []
         for asked in (ours, plain):
-            trial = asked.ask({"x": FloatDistribution(0, 1), "kind": CategoricalDistribution(["a", "b"])})
+            parameters = {"x": FloatDistribution(0, 1), "kind": CategoricalDistribution(["a", "b"])}
+            trial = asked.ask({**parameters, "single": FloatDistribution(1, 1)})
             if trial.params["kind"] == "b":  # only some have it
                 trial.suggest_float("y", 0, 1)
             made.append(trial.params)

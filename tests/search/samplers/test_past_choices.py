@@ -33,6 +33,15 @@ WIDE = [
 LISTS = ["space.schedule.averaging=[null, 0.98]", "space.compression.mac_ratio={low: 0.1, high: 0.9, levels: 4}"]
 
 
+@pytest.mark.parametrize(("step", "held"), [(0.05, True), (0.2, True), (0.15, False), (0.3, False)])
+def test_a_ratio_between_the_steps_of_a_study_is_not_in_its_space(step: float, held: bool) -> None:
+    theirs = load("digits", ["space.compression.pruning_ratio={low: 0.4, high: 0.4}"])
+    recipe = propose(RandomChooser(np.random.default_rng(0)), theirs, FixedRecipes.of(theirs))
+    study = load("digits", [f"space.compression.pruning_ratio={{low: 0, high: 0.6, step: {step}}}"])
+    found = past_choices(recipe, {}, study, FixedRecipes.of(study))
+    assert (found is not None) is held
+
+
 @pytest.mark.parametrize("settings", [[], WIDE, [*WIDE, *LISTS]])
 def test_the_choices_that_are_read_off_a_recipe_make_it_again(settings: list[str]) -> None:
     study = load("digits", settings)
