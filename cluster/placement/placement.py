@@ -10,7 +10,7 @@ MARKET = "ray.io/market-type"
 _VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"(?:[A-Za-z0-9.-]{{1,253}}/)?{_VALUE}")
 _SELECTOR = re.compile(rf"(!?)(?:in\(({_VALUE}(?:, ?{_VALUE})*)\)|({_VALUE}))")
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # of shares of a card, in trials
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Free:
         """Places as many trials as fit, `at_most` where that is given, and returns how many were placed."""
         if not matches(self._labels, placement.labels):
             return 0
-        count = int(self._cpu / placement.cpu + _ROUNDING)
+        count = int(self._cpu / placement.cpu)
         count = count if at_most is None else min(count, at_most)
         if placement.gpu:
             count = self._take_cards(placement.gpu, count)

@@ -24,7 +24,8 @@ class FlakyClient:
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return SimpleNamespace(status=SimpleNamespace(value=answer), driver_exit_code=3, submission_id=name)
+        code = 3 if answer == "FAILED" else None
+        return SimpleNamespace(status=SimpleNamespace(value=answer), driver_exit_code=code, submission_id=name)
 
     async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
         yield "epoch 1\n"
@@ -46,9 +47,19 @@ def test_a_followed_search_outlives_a_lost_connection(monkeypatch: pytest.Monkey
     assert jobs_of(*LOST, "RUNNING", *LOST, "SUCCEEDED").follow("a", shown.append) == 0
     assert shown == ["epoch 1\n", "Connection reset by peer\n"]
     assert jobs_of("FAILED").follow("a", shown.append) == 3
+    assert jobs_of("STOPPED").wait("a") == 1  # without a code of its own
     monkeypatch.setattr(jobs, "LOST_SECONDS", -1.0)
     with pytest.raises(MachineFault, match=r"http://head:8265: tells nothing of job a \(refused\)"):
         jobs_of(*LOST).wait("a")
+
+
+def test_a_connection_may_be_lost_for_a_while_as_often_as_it_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: now.append(now.pop() + jobs.LOST_SECONDS * 0.8))
+    monkeypatch.setattr(jobs, "time", clock)
+    assert jobs_of("RUNNING", LOST[0], "RUNNING", LOST[0], "SUCCEEDED").wait("a") == 0
+    with pytest.raises(MachineFault):
+        jobs_of("RUNNING", *LOST, "SUCCEEDED").wait("a")
 
 
 def test_only_a_job_that_is_not_there_is_called_so() -> None:

@@ -1,10 +1,12 @@
 """A process of Ray's that ends while a search needs it."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from cluster.connection import interrupts as interrupts_module
+from cluster.connection import ray_watch
 from cluster.connection.interrupts import Interrupts
 from cluster.connection.ray_watch import dead_processes, watched
 
@@ -30,6 +32,20 @@ def test_nothing_is_told_after_the_session() -> None:
     dead.append("raylet")
     assert told == []
     assert dead_processes() == []  # this process has started none
+
+
+def test_nothing_is_told_of_processes_that_end_while_the_session_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, looking, told = threading.Event(), threading.Event(), list[str]()
+    monkeypatch.setattr(ray_watch, "threading", SimpleNamespace(Event=lambda: left, Thread=threading.Thread))
+
+    def dead() -> list[str]:
+        looking.set()
+        assert left.wait(5)
+        return ["raylet"]
+
+    with watched(told.append, dead, seconds=0.01):
+        assert looking.wait(5)
+    assert told == []
 
 
 def test_a_process_that_is_abandoned_says_why_and_how_to_go_on(

@@ -42,6 +42,7 @@ def test_what_runs_follows_nodes_that_join_and_leave() -> None:
 def test_a_limit_and_what_an_autoscaler_is_to_find_nodes_for() -> None:
     cluster = Cluster(Node({"CPU": 2.0}))
     assert cluster.room(at_most=1).slots(Placement(1)) == 1
+    assert cluster.room(at_most=1).has_place({}, Placement(1))
     assert not cluster.room(at_most=1).has_place({Placement(1): 1}, Placement(1))
     assert cluster.room(pending=2).has_place({Placement(1): 3}, Placement(1))
     assert not cluster.room(pending=2).has_place({Placement(1): 4}, Placement(1))

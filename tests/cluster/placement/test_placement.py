@@ -45,6 +45,11 @@ def test_overflow(wanted: dict[Placement, int], expected: int) -> None:
     assert overflow(NODES, wanted) == expected
 
 
+def test_shares_that_add_up_to_a_card_fit_on_it() -> None:
+    """In floating point, 1 - 0.4 holds 0.2 only 2.9999999999999996 times."""
+    assert overflow([Node({"CPU": 8.0, "GPU": 1.0})], {Placement(1, 0.4): 1, Placement(1, 0.2): 3}) == 0
+
+
 def test_what_fewer_nodes_can_hold_is_placed_first_whatever_the_order() -> None:
     nodes = [Node({"CPU": 4.0}, {ACCELERATOR: "a"}), Node({"CPU": 4.0}, {ACCELERATOR: "b"})]
     either, only = Placement(4, labels=((ACCELERATOR, "in(a, b)"),)), Placement(4, labels=((ACCELERATOR, "a"),))
