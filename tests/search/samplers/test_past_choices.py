@@ -30,6 +30,7 @@ WIDE = [
     "space.schedule.weight_decay={low: 1e-5, high: 1e-2}",
     "space.schedule.averaging={low: 0.9, high: 0.999}",
 ]
+DENSE = ["space.compression.pruning_ratio={low: 0, high: 0.2, step: 0.1}"]  # some of it, by a ratio of 0
 LISTS = ["space.schedule.averaging=[null, 0.98]", "space.compression.mac_ratio={low: 0.1, high: 0.9, levels: 4}"]
 
 
@@ -42,7 +43,7 @@ def test_a_ratio_between_the_steps_of_a_study_is_not_in_its_space(step: float, h
     assert (found is not None) is held
 
 
-@pytest.mark.parametrize("settings", [[], WIDE, [*WIDE, *LISTS]])
+@pytest.mark.parametrize("settings", [[], DENSE, WIDE, [*WIDE, *LISTS]])
 def test_the_choices_that_are_read_off_a_recipe_make_it_again(settings: list[str]) -> None:
     study = load("digits", settings)
     fixed = FixedRecipes.of(study)

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.attacks.pgd import PgdAttack
-from trainables.compute.flops import measure
+from trainables.compute.flops import PassCost, measure
 from trainables.compute.ledger import Ledger
-from trainables.evaluation.score import Score, evaluate
+from trainables.evaluation.config import ScoringProtocol
+from trainables.evaluation.score import Score, Scorer, evaluate
 
 
 class NotANumber(nn.Module):
@@ -35,6 +36,21 @@ def test_scores_that_are_no_numbers_are_wrong() -> None:
     assert found.clean.tolist() == [False] * 5 + [True] * 5
     assert found.robust.tolist() == [False] * 8 + [True] * 2  # the attack makes three of them bright
     assert found.robust_standard_error == pytest.approx((0.2 * 0.8 / 10) ** 0.5)  # of all images, as is the accuracy
+
+
+def test_progress_is_scored_by_fewer_steps_on_fewer_images_and_both_are_charged() -> None:
+    model, images, labels = NotANumber(2.0), torch.full((8, 1, 2, 2), 0.5), torch.tensor([0, 1, 0, 0, 0, 1, 0, 0])
+    protocol = ScoringProtocol(
+        epsilon=0.1, attack="pgd", steps=4, examples=6, progress_steps=2, progress_examples=3, batch_size=4
+    )
+    scorer, cost = Scorer(protocol, images, labels), PassCost(1, 100, 0, 0)
+    assert scorer.chance_accuracy == pytest.approx(4 / 6)
+    for score, count, right, steps in ((scorer.progress, 3, 2, 2), (scorer.full, 6, 4, 4)):
+        ledger = Ledger()
+        found = score(model, cost, ledger)
+        assert (len(found.clean), int(found.clean.sum()), found.gradients) == (count, right, right * steps)
+        assert ledger.as_dict() == {**Ledger().as_dict(), "validation": count + right + 100 * right * steps}
+        assert (found.kept is None) == (score == scorer.progress)
 
 
 def test_the_mode_of_each_part_stays() -> None:
