@@ -48,6 +48,9 @@ def test_by_the_table_a_run_is_as_it_is_by_its_folders(run: Run) -> None:
     assert known.passed_over == ""
     again = read_run_by(known, run.folder)
     assert isinstance(again.trials[1].history, Curve)
+    correct = again.trials[0].robust_correct
+    assert correct is not None
+    assert correct.tolist() == [True] * 5 + [False] * 6
     assert plain(again) == plain(read_run(run.folder))
 
 

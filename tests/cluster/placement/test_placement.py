@@ -35,6 +35,8 @@ def test_slots(placement: Placement, expected: int) -> None:
         ({Placement(1, 0.25): 9}, 1),
         ({Placement(1, 0.25): 4, Placement(1, 1): 1}, 0),  # the whole card is placed first
         ({Placement(1, 0.25): 5, Placement(1, 1): 1}, 1),
+        ({Placement(1, 0.4): 2, Placement(1, 0.6): 2}, 0),  # the larger shares first, one on each card
+        ({Placement(1): 2, Placement(3): 3}, 0),  # and what takes more CPUs: one here and two there
         ({Placement(1): 3, Placement(8, 1): 1}, 0),  # those without a GPU leave the node that has some to the other
         ({Placement(1): 4, Placement(8, 1): 1}, 1),
         ({Placement(1): 3, Placement(1, labels=ON_SPOT): 8}, 0),

@@ -87,10 +87,10 @@ def test_a_change_of_any_file_of_a_users_package_is_noticed_by_name(package: Pat
     assert "own_package" not in sys.modules  # a study from strangers is hashed before anything of it is called
 
 
-def test_a_module_of_one_file_is_hashed_alone_and_torchvisions_networks_are_no_code_of_the_users(package: Path) -> None:
+def test_a_module_of_one_file_is_hashed_alone_and_neither_listeners_nor_torchvisions_networks(package: Path) -> None:
     for name in ("own_file.py", "beside.py"):
         package.with_name(name).write_text("")
-    parts = fingerprint(load("digits", ["model.name=own_file:build"]), "data")
+    parts = fingerprint(load("digits", ["model.name=own_file:build", "listeners=['beside:tracker']"]), "data")
     assert [part for part in parts if part.startswith("module ")] == ["module own_file.py"]
     parts = fingerprint(load("digits", ["model.name=torchvision:resnet18"]), "data")
     assert not [part for part in parts if part.startswith("module ")]

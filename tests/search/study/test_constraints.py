@@ -7,7 +7,7 @@ import pytest
 from analysis.pareto.frontier import feasible, frontier
 from analysis.run.trials import read_run
 from search.samplers.ask_and_tell import OptunaSampler
-from search.study.constraints import Bound
+from search.study.constraints import Bound, keeps_all
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -51,6 +51,12 @@ def test_the_violation_is_relative_to_the_bound() -> None:
     assert at_least.violation({"clean_accuracy": 0.9}, {}) < 0
     at_most = Bound(metric="inference_macs", at_least=False, bound=0.5, of_dense=True)
     assert at_most.violation({"inference_macs": 75.0}, {"inference_macs": 100.0}) == pytest.approx(0.5)
+    nothing = Bound(metric="inference_macs", at_least=False, bound=0.0)
+    assert nothing.violation({"inference_macs": 5.0}, {}) == 5
+    assert [
+        keeps_all([at_least, at_most], {"clean_accuracy": clean, "inference_macs": 50.0}, {"inference_macs": 100.0})
+        for clean in (0.79, 0.8)
+    ] == [False, True]
 
 
 def test_optuna_is_told_of_violations() -> None:

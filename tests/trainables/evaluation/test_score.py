@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.attacks.pgd import PgdAttack
+from trainables.attacks.scoring_attack import ScoringAttack
 from trainables.compute.flops import PassCost, measure
 from trainables.compute.ledger import Ledger
-from trainables.evaluation.config import ScoringProtocol
+from trainables.evaluation.config import ScoringKind, ScoringProtocol
 from trainables.evaluation.score import Score, Scorer, evaluate
 
 
@@ -51,6 +52,13 @@ def test_progress_is_scored_by_fewer_steps_on_fewer_images_and_both_are_charged(
         assert (len(found.clean), int(found.clean.sum()), found.gradients) == (count, right, right * steps)
         assert ledger.as_dict() == {**Ledger().as_dict(), "validation": count + right + 100 * right * steps}
         assert (found.kept is None) == (score == scorer.progress)
+
+
+@pytest.mark.parametrize(("kind", "attack"), [("two_losses", ScoringAttack), ("pgd", PgdAttack)])
+def test_networks_are_attacked_as_the_protocol_says(kind: ScoringKind, attack: type) -> None:
+    protocol = ScoringProtocol(norm="l2", epsilon=0.25, attack=kind, steps=7)
+    made = Scorer(protocol, torch.zeros(1, 1, 2, 2), torch.zeros(1))._attack(7)
+    assert made == attack(norm="l2", epsilon=0.25, steps=7)
 
 
 def test_the_mode_of_each_part_stays() -> None:
