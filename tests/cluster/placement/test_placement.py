@@ -52,6 +52,12 @@ def test_shares_that_add_up_to_a_card_fit_on_it() -> None:
     assert overflow([Node({"CPU": 8.0, "GPU": 1.0})], {Placement(1, 0.4): 1, Placement(1, 0.2): 3}) == 0
 
 
+def test_trials_without_a_gpu_leave_the_nodes_that_have_one_whatever_the_order() -> None:
+    card, ours = {"CPU": 8.0, "GPU": 1.0}, {MARKET: "spot"}
+    nodes = [Node(card, ours), Node({"CPU": 8.0}, ours), Node(card), Node(card)]
+    assert overflow(nodes, {Placement(8, labels=ON_SPOT): 1, Placement(1, 1): 3}) == 0
+
+
 def test_what_fewer_nodes_can_hold_is_placed_first_whatever_the_order() -> None:
     nodes = [Node({"CPU": 4.0}, {ACCELERATOR: "a"}), Node({"CPU": 4.0}, {ACCELERATOR: "b"})]
     either, only = Placement(4, labels=((ACCELERATOR, "in(a, b)"),)), Placement(4, labels=((ACCELERATOR, "a"),))

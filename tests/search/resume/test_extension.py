@@ -59,6 +59,10 @@ def test_they_are_files_in_an_order_and_add_up(tmp_path: Path) -> None:
     budget = extended(STUDY, several).budget
     assert (budget.trials, budget.hours, budget.flops) == (4 + 66, None, 1e12)
     assert status_of(read_run(run)).planned == 9 + 66
+    limited = extended(
+        load("digits", ["budget={trials: 4, hours: 2, flops: 1e12}"]), [Extension(1, 0.5, 2e12), several[0]]
+    )
+    assert (limited.budget.trials, limited.budget.hours, limited.budget.flops) == (6, 2.5, 3e12)
     write_extension(run, Extension(trials=100, planned=80))  # the space holds no more
     assert status_of(read_run(run)).planned == 80
 
@@ -77,8 +81,11 @@ def test_what_was_spent_is_read_from_the_record(tmp_path: Path) -> None:
     add(tmp_path, "base", role="base", robust=0.1)
     add(tmp_path, "a", robust=0.5, flops=3e9, number=1)
     add(tmp_path, "b", state="fail", number=2)
+    add(tmp_path, "c", state=None, number=3)
+    rows = [{"epoch": epoch, "train_flops": epoch * 1e9, "flops_ancestors": 5e8} for epoch in (1, 2)]
+    Folder(str(tmp_path)).child("trials", "c", "checkpoint", "2").write_json("state.json", {"history": rows})
     spent = spent_of(read_run(Folder(str(tmp_path))))
-    assert (spent.trials, spent.finished, spent.flops) == (2, 1, 3e9)
+    assert (spent.trials, spent.finished, spent.flops) == (3, 1, 3e9 + 1.5e9)
 
 
 def test_an_extension_must_leave_something_to_spend() -> None:

@@ -7,7 +7,7 @@ import pytest
 from analysis.pareto.frontier import feasible, frontier
 from analysis.run.trials import read_run
 from search.samplers.ask_and_tell import OptunaSampler
-from search.study.constraints import Bound, keeps_all
+from search.study.constraints import Bound, eligible, keeps_all
 from search.study.loading import load
 from search.study.study import Study
 from tests.support.command import SMALL
@@ -57,6 +57,11 @@ def test_the_violation_is_relative_to_the_bound() -> None:
         keeps_all([at_least, at_most], {"clean_accuracy": clean, "inference_macs": 50.0}, {"inference_macs": 100.0})
         for clean in (0.79, 0.8)
     ] == [False, True]
+
+
+def test_who_is_no_better_than_chance_is_not_eligible_though_it_breaks_no_constraint() -> None:
+    assert eligible([], {"answers_one_class": 0.0}, {})
+    assert not eligible([], {"answers_one_class": 1.0}, {})
 
 
 def test_optuna_is_told_of_violations() -> None:

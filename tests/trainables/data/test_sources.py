@@ -16,7 +16,7 @@ from torchvision import datasets
 
 from trainables.data import sources
 from trainables.data.config import Data, DataSet
-from trainables.data.splits import load_splits, load_test, pixel_statistics
+from trainables.data.splits import Examples, Splits, load_splits, load_test, pixel_statistics
 from trainables.errors import InvalidInput
 
 RANDOM = np.random.default_rng(0)
@@ -231,6 +231,18 @@ def test_the_same_seed_splits_alike_and_another_one_otherwise() -> None:
         load_splits(Data(name="digits", validation_size=300, split_seed=seed)).fingerprint() for seed in (0, 0, 1)
     )
     assert first == again != other
+
+
+def test_a_fingerprint_is_of_every_image_and_every_label_of_both_parts() -> None:
+    def made(*changed: int) -> str:
+        images, labels = np.zeros((4, 1, 2, 2), np.float32), np.zeros(4, np.int64)
+        for number in changed:
+            images[number % 4, 0, 1, 1] += number < 4
+            labels[number % 4] += number >= 4
+        return Splits(Examples(images[:2], labels[:2]), Examples(images[2:], labels[2:])).fingerprint()
+
+    assert len({made(), *map(made, range(8))}) == 9
+    assert made() == made()
 
 
 def test_classes_have_names_where_the_data_name_them(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Scores of a network: a score that is no number counts as wrong, and the network is left as it was."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,10 +26,10 @@ class NotANumber(nn.Module):
         return torch.where(bright[:, None], torch.nan, scores)
 
 
-def scored(model: nn.Module, images: Tensor) -> Score:
-    attack = PgdAttack(epsilon=0.1, steps=3, step_size=0.1)
+def scored(model: nn.Module, images: Tensor, keep: int = 0) -> Score:
+    attack = PgdAttack(epsilon=0.1, steps=1, step_size=0.1) if keep else PgdAttack(epsilon=0.1, steps=3, step_size=0.1)
     labels, cost = torch.zeros(len(images), dtype=torch.long), measure(model, images[:1])
-    return evaluate(model, images, labels, attack, batch_size=4, cost=cost, ledger=Ledger())
+    return evaluate(model, images, labels, attack, batch_size=4, cost=cost, ledger=Ledger(), keep=keep)
 
 
 def test_scores_that_are_no_numbers_are_wrong() -> None:
@@ -59,6 +60,17 @@ def test_networks_are_attacked_as_the_protocol_says(kind: ScoringKind, attack: t
     protocol = ScoringProtocol(norm="l2", epsilon=0.25, attack=kind, steps=7)
     made = Scorer(protocol, torch.zeros(1, 1, 2, 2), torch.zeros(1))._attack(7)
     assert made == attack(norm="l2", epsilon=0.25, steps=7)
+
+
+def test_a_score_is_a_function_of_the_weights_whatever_was_drawn_before() -> None:
+    found = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        found.append(scored(NotANumber(2.0), torch.full((4, 1, 2, 2), 0.5), keep=4).kept)
+    assert found[0] is not None
+    assert found[1] is not None
+    assert len(np.unique(found[0].attacked)) > 1  # from a random start, by one step
+    assert np.array_equal(found[0].attacked, found[1].attacked)
 
 
 def test_the_mode_of_each_part_stays() -> None:
