@@ -113,14 +113,15 @@ def test_the_frontier_is_of_those_that_may_be_on_it_cheapest_first_and_of_equal_
 def test_models_begin_once_as_many_have_ended_as_the_study_says_and_know_what_runs() -> None:
     so_far, past = ProposalsSoFar(STUDY), [Observation({"x": 0.9}, 1.0, 0.2)]
     fresh, warm = Models(STUDY, so_far, {}), Models(STUDY, so_far, {SCORE: past})
+    eager = Models(load("digits", ["sampler.startup_trials=1"]), so_far, {})
     ended = [outcome(EndKind.LOST), *(outcome(EndKind.FINISHED, robust_accuracy=0.2 * n) for n in (1, 2, 3))]
     enough = []
     for number, one in enumerate(ended):
         proposal = known(number)
         so_far.known[proposal.recipe] = proposal
         so_far.end(proposal, one)
-        enough.append((fresh.know_enough, warm.know_enough))
-    assert enough == [(False, False), (False, False), (False, True), (True, True)]
+        enough.append((fresh.know_enough, warm.know_enough, eager.know_enough))
+    assert enough == [(False, False, False), (False, False, False), (False, True, True), (True, True, True)]
     runs = known(7, {0.5: 0.4})
     so_far.known[runs.recipe] = runs
     done = [row for one in so_far.ended for row in one.observations(STUDY)]

@@ -39,6 +39,14 @@ def test_shares_of_macs_are_counted_at_the_nearest_quarter_of_an_octave(wanted: 
     assert weight == 1
 
 
+def test_sizes_follow_weights_where_these_are_ranked_across_the_network_or_nothing_is_known() -> None:
+    assert ChannelPruning(pruning_ratio=0.5, scope="global").follows_weights()
+    assert not ChannelPruning(pruning_ratio=0.5, scope="uniform").follows_weights()
+    assert not ChannelPruning(pruning_ratio=0.5, scope="global", importance="random").follows_weights()
+    assert UserCompression(method="a:b").follows_weights()
+    assert not Quantization().follows_weights()
+
+
 def test_methods_without_an_amount_are_counted_as_they_are() -> None:
     assert [one.counted_as() for one in (NoCompression(), UserCompression(method="a:b"), Quantization())] == [()] * 3
 

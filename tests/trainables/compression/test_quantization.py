@@ -14,7 +14,7 @@ from trainables.compression.calibration import SAMPLE, sampled_inputs
 from trainables.compression.compressor import Compressors, layers_of
 from trainables.compression.config import Bits, ChannelPruning, Quantization
 from trainables.compression.pruning import ChannelPruner
-from trainables.compression.quantized_layers import ActivationQuantizer, WeightQuantizer, fusible
+from trainables.compression.quantized_layers import ActivationQuantizer, RoundedInput, WeightQuantizer, fusible
 from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import measure
 from trainables.data.config import Data
@@ -55,6 +55,43 @@ def test_weights_lie_on_a_grid_of_their_channel(bits: int) -> None:
     whole = copy.deepcopy(quantizer)
     whole.share = torch.ones(5)
     assert bool(((rounded - weight).square().sum(1) <= (whole(weight) - weight).square().sum(1) + 1e-12).all())
+
+
+def test_the_grid_of_weights_has_one_step_more_below_0_than_above() -> None:
+    weight = torch.tensor([[-1.0, 0.5], [0.5, -1.0]])
+    quantizer = WeightQuantizer(weight, 2)
+    assert quantizer.share.tolist() == pytest.approx([0.5, 0.5])
+    assert torch.equal(quantizer(weight), weight)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_range_contains_0_where_all_values_lie_on_one_side(sign: int) -> None:
+    sample = sign * torch.linspace(3, 4, 100)
+    quantizer = ActivationQuantizer(sample, 8)
+    assert int(quantizer.zero_point) == (0 if sign > 0 else 255)
+    assert float(quantizer.scale) * 255 == pytest.approx(4, rel=0.06)
+    torch.testing.assert_close(quantizer(sample), sample, rtol=0.06, atol=0)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("in_integers", [True, False])
+def test_inputs_of_the_deployed_file_are_rounded_as_those_of_the_network(bits: int, in_integers: bool) -> None:
+    values = torch.linspace(-2, 3, 1001)
+    quantizer = ActivationQuantizer(values[200:700], bits).eval()  # what lies beyond is cut
+    scale, zero = float(quantizer.scale), int(quantizer.zero_point)
+    deployed = RoundedInput(scale, zero, bits=bits, fusible=in_integers)
+    steps = (quantizer(values) / scale).round()
+    halves = ((values / scale) % 1 - 0.5).abs() < 1e-3  # which may be rounded either way
+    assert torch.equal((deployed(values) / scale).round()[~halves], steps[~halves])
+
+
+def test_ranges_are_fitted_to_as_many_images_as_the_study_says() -> None:
+    model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.ones(6, 1, 2, 2)
+    x[2:] = 100
+    quantize(model, Quantization(calibration_examples=2), x)
+    rounding = model[1].get_submodule("input_quantizer")
+    assert isinstance(rounding, ActivationQuantizer)
+    assert float(rounding.scale) * 255 == pytest.approx(1)
 
 
 def test_the_scale_of_weights_follows_them() -> None:
