@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.reachable import require_cluster
 from cluster.connection.session import Target, prepare_environment, require_free_ray
 from search.study.loading import load
 from search.study.study import Study
@@ -108,6 +109,7 @@ def run_study(
         check_resources_here(loaded)
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
+    require_cluster(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.run.trials import read_run
     from search.monitoring.progress import Terminal
     from search.preflight.network_check import tried
@@ -176,6 +178,7 @@ def resume_run(
     forget_changed()
     require_free_ray(address)
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
+    require_cluster(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.run.format import read_info
     from search.failures import storage_watched
     from search.monitoring.progress import Terminal

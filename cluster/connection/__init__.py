@@ -5,6 +5,7 @@
 - `ray_watch`: notices that a local session of Ray has lost a process
 - `session_folder`: makes the temporary folder of a local session, and removes those that killed sessions left
 - `authentication`: finds out whether a cluster asks for a token
+- `reachable`: refuses a cluster that cannot be joined, before anything is prepared for it
 - `runtime_env`: collects the code that other nodes are given
 - `jobs`: submits and follows Ray jobs
 """

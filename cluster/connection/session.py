@@ -3,8 +3,6 @@
 import logging
 import os
 import secrets
-import socket
-import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.connection.authentication import is_open, uses_tls
+from cluster.connection.authentication import is_open
 from cluster.connection.interrupts import INTERRUPTS, end, started_with
 from cluster.connection.ray_watch import watched
+from cluster.connection.reachable import require_cluster
 from cluster.connection.runtime_env import UNBOUND, runtime_env, shielded
 from cluster.connection.session_folder import session_folder
 from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput, MachineFault, first_line
 from trainables.memory_limit import memory_limit
 
-CONNECT_SECONDS = 5.0
 STARTS = 2  # times that a local session is started, if Ray gives it up after its 30 s
 _TIMED_OUT = "timed out"
 OBJECT_STORE_SHARE = 0.3  # of the memory, as Ray's own default
@@ -151,8 +149,7 @@ def session(
             own, and ends with the context.
         cpus: logical CPUs of the local session; None: as many as this process may use.
         beside: files or folders that a cluster's workers are given beside Temper's own code.
-        searches: whether Ray Tune is run. It cannot be by Ray Client, which would send it to the head without the
-            files and signals of this process.
+        searches: whether Ray Tune is run, which it cannot be by Ray Client.
 
     Raises:
         InvalidInput: no cluster answers at the address, or the one that does asks for no token.
@@ -162,17 +159,7 @@ def session(
 
     address = target.address
     if address is not None:
-        if searches and address.startswith("ray://"):
-            raise InvalidInput(
-                f"--address {address}: a search cannot run through Ray Client; run the command on a node of the "
-                "cluster with --address auto, or send it there with `temper submit`"
-            )
-        _knock(address)
-        if not target.allow_unauthenticated and is_open(address):
-            raise InvalidInput(
-                f"--address {address}: the cluster asks for no token, so whoever reaches it can run code there; start "
-                "its nodes with RAY_AUTH_MODE=token, or join it with --allow-unauthenticated"
-            )
+        require_cluster(address, allow_unauthenticated=target.allow_unauthenticated, searches=searches)
         try:
             with _code(beside) as environment, INTERRUPTS.exits():
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
@@ -256,37 +243,3 @@ def _code(beside: Mapping[str, Path | bytes] | None) -> Iterator[dict[str, Any] 
         return
     with runtime_env(beside) as environment:
         yield environment
-
-
-def _knock(address: str) -> None:
-    """Refuses an address where nothing listens within seconds, because Ray itself would try for minutes.
-
-    Raises:
-        InvalidInput: nothing listens there, or it speaks TLS and RAY_USE_TLS does not ask for it.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdigit():
-        return  # `auto`, or a text that Ray itself refuses at once
-    try:
-        bare = host.removeprefix("[").removesuffix("]")  # of an IPv6 address
-        with socket.create_connection((bare, int(port)), timeout=CONNECT_SECONDS) as answering:
-            agreed = uses_tls() or not _speaks_tls(answering)
-    except (OSError, OverflowError) as error:
-        raise InvalidInput(f"--address {address}: no Ray cluster answers there ({error})") from None
-    if not agreed:
-        raise InvalidInput(
-            f"--address {address}: the cluster speaks TLS; set RAY_USE_TLS=1, RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY "
-            "and RAY_TLS_CA_CERT (cluster/README.md says how)"
-        )
-
-
-def _speaks_tls(connection: socket.socket) -> bool:
-    """Returns whether the other side completes a TLS handshake; its certificate is left for Ray to check."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    try:
-        context.wrap_socket(connection).close()
-    except OSError:  # covers ssl.SSLError, a closed connection and a timeout
-        return False
-    return True

@@ -17,6 +17,7 @@ from search.cli.options import (
     cluster_address,
     json_option,
     prepare,
+    prepare_to_join,
 )
 from search.cli.output import alone
 from search.study.loading import load
@@ -111,7 +112,8 @@ def doctor(
     say = (lambda line: None) if as_json else click.echo
     with alone(as_json):
         loaded = load(study, settings) if study else None
-        prepare(address, allow_unauthenticated=True)  # an open cluster is a finding
+        # An open cluster is a finding, and Ray Client is enough.
+        prepare_to_join(address, allow_unauthenticated=True, searches=False)
         from search.preflight.doctor import examine
 
         seen = examine(loaded, address=address, storage=storage, price=price, say=say, try_network=not no_try)

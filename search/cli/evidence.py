@@ -20,6 +20,7 @@ from search.cli.options import (
     json_option,
     on_cluster,
     prepare,
+    prepare_to_join,
 )
 from search.cli.output import alone
 
@@ -126,7 +127,10 @@ def confirm(
     What was trained and attacked is kept in RUN: the same command goes on where it was stopped.
     """
     started = time.perf_counter()
-    prepare(address, allow_unauthenticated=allow_unauthenticated)
+    if dry_run:
+        prepare(address, allow_unauthenticated=allow_unauthenticated)
+    else:
+        prepare_to_join(address, allow_unauthenticated=allow_unauthenticated)
     from analysis.evidence import words
     from analysis.evidence.conditions import conditions_table
     from analysis.evidence.confirmation import read_confirmations

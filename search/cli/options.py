@@ -103,3 +103,11 @@ def prepare(address: str | None, *, allow_unauthenticated: bool = False) -> None
     from cluster.connection.session import prepare_environment
 
     prepare_environment(address, allow_unauthenticated=allow_unauthenticated)
+
+
+def prepare_to_join(address: str | None, *, allow_unauthenticated: bool, searches: bool = True) -> None:
+    """Do as `prepare`, and refuse a cluster that cannot be joined before anything is computed for it."""
+    prepare(address, allow_unauthenticated=allow_unauthenticated)
+    from cluster.connection.reachable import require_cluster
+
+    require_cluster(address, allow_unauthenticated=allow_unauthenticated, searches=searches)

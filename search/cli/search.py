@@ -14,7 +14,7 @@ from cluster.connection.session import Target
 from search.api import Searching, carry_out
 from search.cli.completion import runs
 from search.cli.completion import studies as names
-from search.cli.options import NO_TRY, OR_RESUME, SETTING, STORAGE, on_cluster, prepare
+from search.cli.options import NO_TRY, OR_RESUME, SETTING, STORAGE, on_cluster, prepare_to_join
 from search.cli.output import OUTPUTS
 from search.study.loading import load
 from trainables.errors import MachineFault
@@ -72,7 +72,7 @@ def search(
         from search.preflight.study_check import check_resources_here
 
         check_resources_here(loaded)
-    prepare(address, allow_unauthenticated=allow_unauthenticated)
+    prepare_to_join(address, allow_unauthenticated=allow_unauthenticated)
     from search.preflight.network_check import tried
     from search.record import run_directory
 
@@ -134,7 +134,7 @@ def _remark(text: str) -> None:
 def resume(run: str, force: bool, budget: tuple[str, ...], address: str | None, allow_unauthenticated: bool) -> None:
     """Go on with RUN, a run directory whose search was interrupted or killed, or has ended and gets more to spend."""
     started = time.perf_counter()
-    prepare(address, allow_unauthenticated=allow_unauthenticated)
+    prepare_to_join(address, allow_unauthenticated=allow_unauthenticated)
     from search.resume.extension import read_amounts
     from trainables.storage import Folder
 

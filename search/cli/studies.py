@@ -12,7 +12,17 @@ import click
 
 from cluster.connection.session import Target
 from search.cli.completion import studies as names
-from search.cli.options import IMAGE_SIZE, LENGTH, NORM, POSITIVE, RADIUS, SETTING, json_option, on_cluster, prepare
+from search.cli.options import (
+    IMAGE_SIZE,
+    LENGTH,
+    NORM,
+    POSITIVE,
+    RADIUS,
+    SETTING,
+    json_option,
+    on_cluster,
+    prepare_to_join,
+)
 from search.cli.output import alone
 from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
@@ -55,7 +65,7 @@ def init(file: str, force: bool, address: str | None, allow_unauthenticated: boo
     if not os.access(path.parent, os.W_OK):
         raise InvalidInput(f"{file}: cannot be written, expected a folder that is there and that you may write to")
     look_beside(path)
-    prepare(address, allow_unauthenticated=allow_unauthenticated)
+    prepare_to_join(address, allow_unauthenticated=allow_unauthenticated, searches=False)
     from search.drafting.draft import Wish, draft
 
     text = draft(Wish(name=_name_of(path), **wishes), Target(address, allow_unauthenticated), click.echo)

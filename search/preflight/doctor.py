@@ -90,7 +90,6 @@ def examine(
             check_studys_network(study, splits, say)
         else:
             say(NOT_TRIED)
-    # An open cluster is a finding, and Ray Client is enough.
     with session(Target(address, allow_unauthenticated=True), beside=beside, searches=False):
         nodes, silent = report(PACKAGES)
         access = _access(address)

@@ -21,6 +21,8 @@ from trainables.estimation.flops_planner import CPU
 from trainables.evaluation.config import attack_words
 from trainables.training.initial_network import initial_network
 
+NOT_PLANNED = "FLOPs cannot be planned, for the reason below"
+
 
 def show_plan(study: Study, *, try_network: bool, say: Callable[[str], object], address: str | None = None) -> None:
     """Try the network of a study, and print the plan of the study.
@@ -79,7 +81,7 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
         except InvalidInput as error:
             problem = error
     if problem is not None:
-        planned = [*_without_flops(study, fixed), f"FLOPs cannot be planned: {problem}"]
+        planned = [*_without_flops(study, fixed), NOT_PLANNED]
     return "\n".join([*lines, *planned, _where(study)]), problem
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import ray
 
+from cluster.connection import reachable
 from cluster.connection import session as module
 from cluster.connection.jobs import Jobs
 from cluster.connection.runtime_env import runtime_env
@@ -149,13 +150,13 @@ def test_python_without_docstrings_is_refused_in_words(monkeypatch: pytest.Monke
 
 
 def test_a_head_that_listens_on_ipv6_is_knocked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "uses_tls", lambda: True)  # so that nobody waits for an answer
+    monkeypatch.setattr(reachable, "uses_tls", lambda: True)  # so that nobody waits for an answer
     try:
         listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
         pytest.skip("this machine has no IPv6")
     with listening:
-        module._knock(f"ray://[::1]:{listening.getsockname()[1]}")
+        reachable._knock(f"ray://[::1]:{listening.getsockname()[1]}")
 
 
 def test_an_error_without_words_is_named_by_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +166,8 @@ def test_an_error_without_words_is_named_by_its_type(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ray.job_submission.JobSubmissionClient", fail)
     with pytest.raises(InvalidInput, match=r"no job server answers there \(ConnectionError\)"):
         Jobs("http://head:8265")
-    monkeypatch.setattr(module, "_knock", lambda address: None)
-    monkeypatch.setattr(module, "is_open", lambda address: False)
+    monkeypatch.setattr(reachable, "_knock", lambda address: None)
+    monkeypatch.setattr(reachable, "is_open", lambda address: False)
     monkeypatch.setattr("ray.init", fail)
     target = Target("10.0.0.1:6379")
     with pytest.raises(InvalidInput, match=r"no Ray cluster answers there \(ConnectionError\)"), session(target):

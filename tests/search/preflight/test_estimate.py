@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from search.preflight.dry_run import NOT_PLANNED
 from search.preflight.estimate import HANDOVER_SECONDS, HOUR, START_SECONDS, Slots, estimate, seconds_of
 from search.preflight.workload import Work, timed, workload
 from search.recipes.baselines import base_recipe
@@ -137,5 +138,6 @@ def test_a_plan_groups_a_grid_and_goes_without_flops_where_the_data_is_missing()
     assert any(line.split()[:4] == ["grid", "cut", "4", "recipes"] for line in lines)
     assert any(line.startswith("12 recipes, ") for line in lines)  # 2 bases, 6 baselines, 4 cells
     missing = plan_of(load("digits", ["data={name: image_folder, path: /nowhere, image_size: 8, validation_size: 10}"]))
-    assert "FLOPs cannot be planned: " in missing
+    assert NOT_PLANNED in missing
+    assert "/nowhere" not in missing  # the error says it, once
     assert "pgd_at_20" in missing
