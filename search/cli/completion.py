@@ -15,7 +15,8 @@ from click.shell_completion import (
 from search.study.loading import shipped
 
 SHELLS = ("bash", "zsh", "fish")
-WORDS = ("knee", "parity", "max-robust", "all")  # of `--pick`; `analysis.export.selection` has more to import
+ONE = ("knee", "parity", "max-robust")  # each means one trial; `analysis.export.selection` has more to import
+WORDS = (*ONE, "all")  # of `--pick`
 
 
 @add_completion_class
@@ -67,14 +68,17 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer run directories, and RUN:ID for each finished trial of the run that is typed or the only one that fits."""
+    """Offer run directories, and of the run that is typed, or the only one that fits, what may stand after its colon.
+
+    That is a word that means one trial, or a finished trial.
+    """
     place, colon, _ = incomplete.rpartition(":")
     found = [CompletionItem(place)] if colon else runs(ctx, param, incomplete)
     if len(found) != 1 or found[0].type != "plain":
         return found
     place = found[0].value
-    trials = [f"{place}:{name}" for name in _names(place)] if _is_run(place) else []  # a module:function has none
-    return [CompletionItem(one) for one in trials if one.startswith(incomplete)]
+    named = [f"{place}:{name}" for name in (*ONE, *_names(place))] if _is_run(place) else []  # else a module:function
+    return [CompletionItem(one) for one in named if one.startswith(incomplete)]
 
 
 def recordings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

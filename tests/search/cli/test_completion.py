@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
+from analysis.export import selection
+from search.cli import completion
 from search.cli.app import temper
 from tests.support.checkout import ROOT
 from tests.support.run_directories import worked_example
@@ -59,6 +61,9 @@ def test_networks_of_runs_are_offered_by_run_and_trial(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert offered("evaluate", "runs/o") == ["runs/one", "runs/other"]
     assert {"runs/one:pgd_at_20", "runs/one:a"} <= set(offered("evaluate", "runs/on"))
+    words = [f"runs/one:{word}" for word in completion.ONE]
+    assert offered("evaluate", "runs/one:")[:3] == words
+    assert offered("evaluate", "runs/other:a", "--transfer-from", "runs/one:k") == words[:1]
     assert offered("evaluate", "runs/one:pg") == ["runs/one:pgd_at_20"]
     assert offered("evaluate", "runs/one:a", "--transfer-from", "runs/other:pg") == ["runs/other:pgd_at_20"]
     assert offered("evaluate", "runs/none:") == []
@@ -82,6 +87,11 @@ def test_runs_trials_recordings_and_files_are_offered_wherever_they_are_named(
         ["record", "x", "--output"],
     ):
         assert [one.type for one in shell.get_completions(words, "a")] == ["file"], words
+
+
+def test_the_words_that_are_offered_are_those_that_choose() -> None:
+    assert completion.ONE == selection.ONE
+    assert completion.WORDS == selection.CHOICES
 
 
 CASES = {  # words as bash divides a line, and what must be among the answers
