@@ -79,9 +79,10 @@ def recipes(run: Run) -> pd.DataFrame:
     """Return one row for each recipe, ended or not, in the order of proposing: what was chosen, and what came of it.
 
     Returns:
-        Columns id, number, role, name, recipe (in words), state, reason, started, ended, seconds; `param.NAME` for each
-        parameter that a sampler chose, empty for fixed recipes and where it was not asked for; every final metric,
-        empty where the recipe has not finished; on_frontier (bool).
+        Columns id, number, role, name, recipe (in words), state, reason, started, ended, seconds; asked (the names of
+        the parameters that a sampler chose for it, between spaces); `param.NAME` for each of these, empty where it was
+        not asked for, and where it was and none was chosen; every final metric, empty where the recipe has not
+        finished; on_frontier (bool).
     """
     kept, standing = {trial.id for trial in frontier(run)}, standings(run)
     rows = [
@@ -96,14 +97,15 @@ def recipes(run: Run) -> pd.DataFrame:
             "started": trial.started,
             "ended": trial.ended,
             "seconds": trial.seconds,
+            "asked": " ".join(trial.params),
         }
         | {f"param.{name}": value for name, value in trial.params.items()}
         | trial.metrics
         | {"on_frontier": trial.id in kept}
         for trial in run.trials
     ]
-    always = ["id", "number", "role", "name", "recipe", "state", "reason", "started", "ended", "seconds", "on_frontier"]
-    table = pd.DataFrame(rows, columns=None if rows else always)
+    always = ["id", "number", "role", "name", "recipe", "state", "reason", "started", "ended", "seconds", "asked"]
+    table = pd.DataFrame(rows, columns=None if rows else [*always, "on_frontier"])
     params = sorted(name for name in table.columns if name.startswith("param."))
     metrics = [name for name in table.columns if name in METRICS]
     first = [name for name in table.columns if name not in (*params, *metrics, "on_frontier")]

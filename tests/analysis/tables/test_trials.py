@@ -35,6 +35,18 @@ def test_each_recipe_has_one_row_with_its_parameters_and_its_final_numbers(tmp_p
     assert read_run(run.folder).trials
 
 
+def test_a_choice_of_none_is_told_from_a_parameter_that_was_not_asked_for(tmp_path: Path) -> None:
+    run = worked_example(tmp_path)
+    first, second, *_ = [one for one in run.trials if one.role == "proposed"]
+    first.params.update({"epochs": 3, "averaging": None})
+    second.params.update({"epochs": 4})
+    write_report(run)
+    table = pd.read_parquet(io.BytesIO(Folder(str(run.folder)).read("recipes.parquet"))).set_index("id")
+    assert table["param.averaging"].isna().all()
+    assert [str(table.loc[one.id, "asked"]).split() for one in (first, second)] == [["epochs", "averaging"], ["epochs"]]
+    assert set(table["asked"].drop([first.id, second.id])) == {""}  # as of fixed recipes
+
+
 def test_a_run_without_trials_has_an_empty_table(tmp_path: Path) -> None:
     run = worked_example(tmp_path)
     empty = replace(run, trials=())
