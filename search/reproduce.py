@@ -73,7 +73,7 @@ def reproduce(path: str, *, force: bool = False) -> str:
     if pipeline.reason is not None:
         raise TemperError(f"{path}: {pipeline.reason}; the export has finished numbers")
     metrics = pipeline.metrics()
-    images = exported.evaluation.examples or len(splits.validation)  # that were scored
+    images = min(exported.evaluation.examples or math.inf, len(splits.validation))  # that were scored
     same = _here(threads, device, splits.fingerprint()).items() <= exported.environment.items()
     lines, wrong = [], []
     for name in EXACT:
@@ -113,5 +113,5 @@ def _here(threads: int, device: str, data: str) -> dict[str, Any]:
     return environment(threads, device) | {"data": data}
 
 
-def _tolerance(accuracy: float, examples: int) -> float:
+def _tolerance(accuracy: float, examples: float) -> float:
     return STANDARD_ERRORS * math.sqrt(2 * max(accuracy * (1 - accuracy), 1 / examples) / examples)
