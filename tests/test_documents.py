@@ -121,6 +121,14 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert len(links) >= 20
 
 
+def test_nobody_is_told_to_install_temper_from_an_index_where_it_is_not() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/*.ipynb"), *ROOT.glob("cluster/*.md")]
+    messages = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    told = [path for path in pages + messages if re.search(r"pip install.* '?temper-search", path.read_text())]
+    assert told == []
+    assert len(pages) >= 20
+
+
 def shown_commands() -> list[tuple[str, str]]:
     """Each line of a block of commands that begins with `temper`, and the document that shows it."""
     documents = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

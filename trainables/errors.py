@@ -1,5 +1,8 @@
 """Defines the exceptions that Temper raises on purpose, each with the exit code of the command that it ends."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
 
 class TemperError(Exception):
     """Base of all exceptions that Temper raises on purpose; the message names the cause and the fix."""
@@ -33,6 +36,24 @@ class MachineFault(TemperError):
 
 class StorageFull(MachineFault):
     """Raised where the storage has no room left for a file of the run, or cannot be written any more."""
+
+
+@contextmanager
+def typed_as(options: Mapping[str, str]) -> Iterator[None]:
+    """Names each problem by what the user typed, where a key of a study was filled in from it.
+
+    Args:
+        options: what was typed, such as `--weights`, by the beginnings of messages, such as `pretrained.path`. The
+            longest that fits is taken.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        keys = [max((key for key in options if one.startswith(key)), key=len, default="") for one in error.problems]
+        named = [options.get(key, "") + one.removeprefix(key) for key, one in zip(keys, error.problems)]
+        if named == list(error.problems):
+            raise
+        raise InvalidInput(*named) from error
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Says how a value is written that was given in another form, such as a range as a list; imports no torch."""
+"""Says how values are written: numbers with nouns, and what was given in another form; imports no torch."""
 
 import re
 from collections.abc import Sequence
@@ -16,6 +16,19 @@ def number_of(given: Any) -> Any:
     """Returns a fraction of whole numbers, as in 8/255, as a number, and anything else as it was given."""
     fraction = re.fullmatch(r"\s*(\d+)\s*/\s*([1-9]\d*)\s*", given) if isinstance(given, str) else None
     return int(fraction[1]) / int(fraction[2]) if fraction else given
+
+
+def counted(number: float, noun: str, form: str = "", plural: str = "") -> str:
+    """Returns a number with its noun, in the plural unless the number is written as 1.
+
+    Args:
+        number: the number.
+        noun: the noun in the singular.
+        form: how the number is written, as in a format string.
+        plural: the noun in the plural where that does not end in an s alone.
+    """
+    written = format(number, form)
+    return f"{written} {noun if written.strip() == '1' else plural or noun + 's'}"
 
 
 def how_to_write(got: Any, groups: Sequence[type[BaseModel]], *, group_expected: bool) -> str:

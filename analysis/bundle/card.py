@@ -14,6 +14,7 @@ from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from trainables.data.splits import Splits
 from trainables.evaluation.config import ThreatModel, attack_words, threat_words
+from trainables.value_forms import counted
 
 COUNTED = {
     "robust_accuracy": ("robust accuracy, found: validation split, {attack}", "{:.3f}"),
@@ -109,7 +110,7 @@ def _proven(here: Confirmed | None, there: Confirmed | None) -> list[tuple[str, 
         return []
     sides = (here, there if there is not None and there.number == here.number else None)
     whole = [f"{one.robust_accuracy:.3f} ({one.low:.3f} to {one.high:.3f})" if one else "" for one in sides]
-    seeds = f"confirmed: test split, mean of {here.seeds} fresh seeds"
+    seeds = f"confirmed: test split, mean of {counted(here.seeds, 'fresh seed')}"
     rows = [(f"robust accuracy, {seeds}, all attacks together", whole[0], whole[1])]
     for attack in here.after:
         left = [f"{one.after[attack]:.3f}" if one and attack in one.after else "" for one in sides]

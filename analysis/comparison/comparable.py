@@ -7,6 +7,7 @@ from analysis.pareto.frontier import compute_metric
 from analysis.run.trials import Run
 from trainables.errors import InvalidInput
 from trainables.evaluation.config import ThreatModel, attack_words, threat_words
+from trainables.value_forms import counted
 
 FEWEST = 2
 
@@ -47,7 +48,8 @@ def _threat(run: Run) -> str:
 
 def _attack(run: Run) -> str:
     evaluation = run.info["evaluation"]
-    return f"{attack_words(evaluation)}, {evaluation.get('examples') or 'all'} images"
+    scored = evaluation.get("examples")
+    return f"{attack_words(evaluation)}, {counted(scored, 'image') if scored else 'all images'}"
 
 
 def _compute(run: Run) -> str:

@@ -15,7 +15,7 @@ from analysis.run.trials import Run, Trial
 from trainables.errors import InvalidInput
 from trainables.execution.ending import State
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 1.0)  # of the reference's compute, at which the most robust recipe is told
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 1.0)  # of the reference's compute, at which the best score is told
 PARTS = (0.1, 0.25, 0.5, 1.0)  # of the compute that all runs have spent, at which hypervolumes are told
 
 
@@ -30,7 +30,8 @@ class Side:
         joint: ids of those on the frontier that no recipe of any run dominates.
         inside: number of its finished proposals and grid recipes inside the region.
         growth: how its hypervolume grew.
-        best: for each share of the reference's compute, the most robust recipe of its own that costs no more, if any.
+        best: for each share of the reference's compute, the recipe of its own that has the best score and costs no
+            more, if any.
     """
 
     name: str

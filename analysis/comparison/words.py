@@ -10,6 +10,7 @@ from analysis.pareto.parity import verdict
 from analysis.run.trials import Trial
 from trainables.evaluation.chance import at_chance
 from trainables.evaluation.config import ThreatModel, attack_words, threat_words
+from trainables.value_forms import counted
 
 NONE = "–"
 LONGEST = 40  # characters of a value that is told in a line
@@ -113,7 +114,7 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
         ("inside the region", [str(side.inside) for side in sides]),
         ("on the joint frontier", [f"{len(side.joint)} of {len(side.frontier)}" for side in sides]),
         *(
-            (f"robust at ≤ {share:.0%} compute", [_best(side.best[share], comparison) for side in sides])
+            (f"best score at ≤ {share:.0%} compute", [_best(side.best[share], comparison) for side in sides])
             for share in sides[0].best
         ),
         ("its own reference", [_robust(side.run.reference) for side in sides]),
@@ -128,7 +129,8 @@ def heading(comparison: Comparison) -> list[str]:
     kind = "marginal" if comparison.compute == "train_flops" else "end-to-end"
     weak = at_chance(comparison.reference.metrics)
     return [
-        f"{len(comparison.sides)} runs, {threat} under {attack_words(info['evaluation'])}; compute is {kind}.",
+        f"{counted(len(comparison.sides), 'run')}, {threat} under {attack_words(info['evaluation'])}; "
+        f"compute is {kind}.",
         f"Held by {comparison.yardstick}: its reference has {_robust(comparison.reference)} for "
         f"{metric(comparison.reference, comparison.compute):.3g} FLOPs; the region lies above "
         f"{comparison.point[0]:.3f} and below {10.0 ** comparison.point[1]:.3g} FLOPs.",

@@ -12,6 +12,7 @@ from analysis.evidence.sign_flip import smallest_p
 from analysis.evidence.verdict import Verdict
 from analysis.run.trials import Run
 from trainables.evaluation.config import Strength, threat_words
+from trainables.value_forms import counted
 
 SHOWN = 3  # failed trainings that a sentence names
 ENSEMBLE: Mapping[Strength, str] = {
@@ -75,13 +76,15 @@ def sentences(confirmation: Confirmation) -> list[str]:
         again = [one for one in made if confirmation.looks.get((one.pick.id, one.other.id), 0)]
         if again:
             lines.append(
-                f"{len(again)} of {planned} comparisons had been looked at before. Each further look at one has half "
-                "the probability of error of the one before, so that all together have at most twice the first's."
+                f"{len(again)} of {counted(planned, 'comparison')} had been looked at before. Each "
+                "further look at one has half the probability of error of the one before, so that all together have at "
+                "most twice the first's."
             )
+        together = f" for all {planned} comparisons together" if planned > 1 else ""
         lines.append(
-            f"Bounds are one-sided, 95% for all {planned} comparisons together, over seeds and images, under "
+            f"Bounds are one-sided, 95%{together}, over seeds and images, under "
             f"{threat_words(confirmation.setting.threat_model)}. The sign-flip test, which knows seeds alone and gives "
-            f"p ≥ {smallest_p(seeds):.3g} with {seeds} seeds, says of the pick being better: "
+            f"p ≥ {smallest_p(seeds):.3g} with {counted(seeds, 'seed')}, says of the pick being better: "
             + ", ".join(f"p = {one.p:.3g} against {one.other.name}" for one in made)
             + "."
         )
@@ -93,7 +96,7 @@ def _sentence(confirmation: Confirmation, one: Comparison, opponents: Sequence[C
     ensemble, seeds = ENSEMBLE[confirmation.setting.attack], len(confirmation.seeds)
     words = (
         f"{_upper(one.pick.name)} reaches {ours:.3f} against {one.other.name}'s {theirs:.3f} under {ensemble} "
-        f"({_points(one.verdict.estimate.mean)} points, {_bounds(one.verdict)}, {seeds} fresh seeds: "
+        f"({_points(one.verdict.estimate.mean)} points, {_bounds(one.verdict)}, {counted(seeds, 'fresh seed')}: "
         f"{_answer(one.verdict)}) for {_costs(confirmation, one)}"
     )
     for other in opponents:
@@ -130,7 +133,7 @@ def _answer(verdict: Verdict) -> str:
     if verdict.parity == "no":
         return f"no parity, it is more than {margin} below"
     more = verdict.more_seeds
-    seeds = f"about {more} more seed{'' if more == 1 else 's'} would decide"
+    seeds = f"about {counted(more or 0, 'more seed')} would decide"
     return f"undecided whether within {margin}; {seeds if more else 'more seeds alone would not decide'}"
 
 
@@ -192,8 +195,9 @@ def unreliable(confirmation: Confirmation) -> Sequence[str]:
 def progress(confirmation: Confirmation) -> str:
     """Return how far a confirmation is, in words."""
     whole = len(confirmation.seeds) * len(confirmation.entries)
-    seeds = f"{len(confirmation.seeds)} fresh seeds, {ENSEMBLE[confirmation.setting.attack]}"
-    words = f"confirmation {confirmation.number} ({seeds}): {len(confirmation.results)} of {whole} networks attacked"
+    seeds = f"{counted(len(confirmation.seeds), 'fresh seed')}, {ENSEMBLE[confirmation.setting.attack]}"
+    attacked = f"{len(confirmation.results)} of {counted(whole, 'network')} attacked"
+    words = f"confirmation {confirmation.number} ({seeds}): {attacked}"
     failed = len(confirmation.failures)
     return f"{words}, {failed} {'has' if failed == 1 else 'have'} come to nothing" if failed else words
 
@@ -209,6 +213,6 @@ def status_lines(run: Run) -> list[str]:
 
 def in_words(one: Confirmed) -> str:
     """Return what a confirmation found of one trial, such as `.702 (.694 to .710) with 6 fresh seeds`."""
-    words = f"{one.robust_accuracy:.3f} ({one.low:.3f} to {one.high:.3f}) with {one.seeds} fresh seeds"
+    words = f"{one.robust_accuracy:.3f} ({one.low:.3f} to {one.high:.3f}) with {counted(one.seeds, 'fresh seed')}"
     held = {"yes": ", at parity", "no": ", not at parity", "undecided": ", parity undecided", None: ""}[one.parity]
     return f"{words}{held}" + (f", UNRELIABLE: {'; '.join(one.doubts)}" if one.doubts else "")

@@ -83,8 +83,8 @@ def pick(run: Run, how: str, confirmed: Mapping[str, Confirmed] | None = None) -
         how: "knee": the proposal farthest above the chord from the cheapest to the most robust one, in robust
             accuracy and log10 of compute, both scaled to 0–1 (the cheapest where there is no bend), of the proposals in
             the region that the study asks for, or of all where none lies there; "parity": the cheapest proposal at
-            parity with the reference; "max-robust": the most robust proposal, by that estimate; "all": the whole
-            frontier, baselines included.
+            parity with the reference; "max-robust": the most robust proposal, which always goes by that estimate (*best
+            score* goes by what was measured); "all": the whole frontier, baselines included.
         confirmed: as for `picks`.
 
     Raises:

@@ -41,7 +41,7 @@ def _wrong_with_all(run: Run, finished: Sequence[Trial]) -> str | None:
     if not all(at_chance(trial.metrics) for trial in kept):
         return None
     at_best = max(kept, key=lambda trial: metric(trial, "robust_accuracy"))
-    return f"no proposal is better than chance (the most robust one: {at_chance(at_best.metrics)})"
+    return f"no proposal is better than chance (the one of the best score: {at_chance(at_best.metrics)})"
 
 
 def wrong_with_the_reference(run: Run) -> str | None:

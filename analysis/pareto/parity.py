@@ -62,9 +62,9 @@ def verdict(run: Run) -> str:
     """Return one sentence about a run: how robust its best proposal is beside the reference, for how much compute.
 
     The sentence is about the proposal on the frontier with the least marginal compute that keeps 95% of the reference's
-    robust accuracy; if there is none, about the most robust proposal. Where proposals on the frontier lie in the region
-    that the study asks for, only these are considered. It also names the best baseline within the same
-    end-to-end compute, and says so if the proposal gives up more robustness, or costs more, than the study allows.
+    robust accuracy, by its score; if there is none, about the one of the best score. Where proposals on the frontier
+    lie in the region that the study asks for, only these are considered. It also names the best baseline within the
+    same end-to-end compute, and says so if the proposal gives up more robustness, or costs more, than the study allows.
     Where there is nothing to compare, it says why.
     """
     reference, why_not = run.reference, why_no_verdict(run)

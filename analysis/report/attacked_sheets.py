@@ -26,7 +26,7 @@ def attacked_sheets(run: Run, table: pd.DataFrame, first: Sequence[str]) -> dict
     Args:
         run: the run.
         table: its table of `analysis.tables.trials.finished`.
-        first: ids of recipes to begin with; then come those of the frontier, the most robust first, and fixed ones.
+        first: ids of recipes to begin with; then come those of the frontier, the best scores first, and fixed ones.
 
     Returns:
         count, factor: number of images, and by how much their changes are magnified, so that all of them can be seen.

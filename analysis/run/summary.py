@@ -4,6 +4,7 @@ from typing import Any
 
 from trainables.attacks.config import recorded_words
 from trainables.compression.config import Quantization, words_of
+from trainables.value_forms import counted
 
 
 def summary(recipe: dict[str, Any]) -> str:
@@ -33,7 +34,7 @@ def summary(recipe: dict[str, Any]) -> str:
         teacher = f" from ({summary(soft['teacher'])})" if soft["teacher"] else ""
         parts.append(f"distilled {soft['weight']:.0%} T {soft['temperature']:.3g}{teacher}")
     cut = schedule.get("last_epoch_steps")  # runs of before 0.3 have no such key
-    parts += [_counted(schedule["epochs"], "epoch") + (f" (the last: {_counted(cut, 'step')})" if cut else "")]
+    parts += [counted(schedule["epochs"], "epoch") + (f" (the last: {counted(cut, 'step')})" if cut else "")]
     parts += [f"lr {schedule['learning_rate']:.2g}"]
     parts += [schedule["shape"]] if schedule["shape"] != "one_cycle" else []
     parts += ["AdamW"] if schedule["optimizer"] == "adamw" else []
@@ -41,7 +42,3 @@ def summary(recipe: dict[str, Any]) -> str:
     parts += [f"decay {schedule['weight_decay']:.2g}"] if schedule["weight_decay"] != 5e-4 else []
     parts += [f"averaged {schedule['averaging']:g}"] if schedule["averaging"] else []
     return " · ".join(parts + (["from scratch"] if recipe["base"] is None else []))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -6,6 +6,7 @@ from analysis.run.sessions import read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial
 from analysis.status.status import Phase, Status, best_proposal, status_of
+from trainables.value_forms import counted
 
 MOST_TOLD = 5  # trials that were left unfinished are told one by one
 
@@ -13,9 +14,8 @@ MOST_TOLD = 5  # trials that were left unfinished are told one by one
 def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[str]:
     """Return a status as lines for people to read; `now` as for `status_of`."""
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
-    of = f" of {status.planned}" if status.planned else ""
     running = "running" if status.phase is Phase.RUNNING else "unfinished"
-    counts = f"{status.ended.total()}{of} recipes ended ({states}), {len(status.running)} {running}"
+    counts = f"{ended(status)} ended ({states}), {len(status.running)} {running}"
     lines = [f"{run.folder}: {counts}"]
     wide = max((len(trial.name or trial.role) for trial in status.running), default=0)
     lines += [
@@ -28,6 +28,12 @@ def status_lines(run: Run, status: Status, now: datetime | None = None) -> list[
         share = f" = {flops / reference.metrics['train_flops']:.1%} of the reference" if reference else ""
         lines.append(f"best score of a proposal {score:.3f} for {flops:.3g} FLOPs{share}: {summary(best.recipe)}")
     return lines + _phase_lines(run, status, now or datetime.now(UTC))
+
+
+def ended(status: Status) -> str:
+    """Return how many recipes have ended, and of how many."""
+    total = status.ended.total()
+    return f"{total} of {counted(status.planned, 'recipe')}" if status.planned else counted(total, "recipe")
 
 
 def _phase_lines(run: Run, status: Status, now: datetime) -> list[str]:
@@ -60,9 +66,8 @@ def still_running(run: Run) -> str | None:
     status = status_of(run)
     if status.phase is not Phase.RUNNING:
         return None
-    of = f" of {status.planned}" if status.planned else ""
     return (
-        f"The search still runs: {status.ended.total()}{of} recipes have ended, with {len(status.running)} under way; "
+        f"The search still runs: {ended(status)} have ended, with {len(status.running)} under way; "
         "what is said here is of those that have ended."
     )
 
@@ -77,7 +82,7 @@ def left_unfinished(run: Run) -> str | None:
         return None
     told = "; ".join(f"{one.name or one.role} ({summary(one.recipe)}): {one.lost}" for one in left[:MOST_TOLD])
     more = f"; and {len(left) - MOST_TOLD} more" if len(left) > MOST_TOLD else ""
-    trials = "1 trial was" if len(left) == 1 else f"{len(left)} trials were"
+    trials = f"{counted(len(left), 'trial')} {'was' if len(left) == 1 else 'were'}"
     return (
         f"{run.folder}: {trials} left unfinished, and what needs them did not run. {told}{more}. What finished is "
         f"kept: `temper resume {run.folder.typed}` goes on with the rest. Where memory ran out, free some first."

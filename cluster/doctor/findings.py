@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from cluster.doctor.node_report import Report
 from cluster.doctor.shared_storage import Unshared
+from trainables.value_forms import counted
 
 FILE_SECONDS = 0.2  # a file of the storage, of which a trial writes several after each epoch
 CLOCK_SECONDS = 1.0  # with a larger difference, times in the record no longer say in which order things happened
@@ -130,13 +131,13 @@ def slowed(driver: Report, nodes: Sequence[Report], a_file: Mapping[str, float] 
         if seconds > FILE_SECONDS
     ]
     for node in nodes:
-        busy = node.load is not None and node.cpus is not None and node.load > node.cpus + 1
-        if busy:
-            lines.append(f"{node.name} is busy: {node.load:.1f} processes want its {node.cpus} CPUs")
+        if node.load is not None and node.cpus is not None and node.load > node.cpus + 1:
+            lines.append(f"{node.name} is busy: {node.load:.1f} processes want its {counted(node.cpus, 'CPU')}")
         if node.usable_cpus is not None and node.slots_cpus > node.usable_cpus:
             lines.append(
-                f"{node.name} runs trials for {node.slots_cpus:g} CPUs on the {node.usable_cpus} that they may use "
-                f"(affinity, or a control group's quota); start Ray there with --num-cpus={node.usable_cpus}"
+                f"{node.name} runs trials for {counted(node.slots_cpus, 'CPU', 'g')} on the "
+                f"{node.usable_cpus} that they may use (affinity, or a control group's quota); start Ray there with "
+                f"--num-cpus={node.usable_cpus}"
             )
         if node.shared_memory is not None and node.object_store > node.shared_memory:
             lines.append(
@@ -216,7 +217,8 @@ def _of_limits(node: Report) -> list[Finding]:
         found.append(Finding(node.name, problem, fix))
     wanted = FILES + int(FILES_A_CPU * node.slots_cpus)
     if node.files is not None and node.files < wanted:
-        problem = f"a process may open {node.files} files, of which Ray needs {wanted} for {node.slots_cpus:g} CPUs"
+        cpus = counted(node.slots_cpus, "CPU", "g")
+        problem = f"a process may open {node.files} files, of which Ray needs {wanted} for {cpus}"
         found.append(Finding(node.name, problem, "`ulimit -n 65536` before `ray start` there"))
     return found
 
@@ -243,7 +245,7 @@ def _of_devices(node: Report, gpu: float) -> list[Finding]:
         return [
             Finding(
                 node.name,
-                f"Ray places work on {node.promised_gpus:g} GPUs, the driver shows {len(node.gpus)}",
+                f"Ray places work on {counted(node.promised_gpus, 'GPU', 'g')}, the driver shows {len(node.gpus)}",
                 "install the NVIDIA driver and give the container its GPUs, or lower --num-gpus",
             )
         ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster.placement.capacity import nodes
 from cluster.placement.placement import ACCELERATOR, Node, Placement, factory, matches
+from trainables.value_forms import counted
 
 HEADROOM = 0.2  # left free, as a share of what one trial was measured to take
 SECONDS = 300.0  # the longest wait for a free card and the measurement on it
@@ -65,4 +66,4 @@ def measured_share(placement: Placement, measure: Callable[..., Any], *arguments
     fit, cores = trials_that_fit(found.peak, found.total), trials_with_cores(alike, placement)
     takes = f"a trial takes {found.peak / 1e9:.2f} of {found.total / 1e9:.1f} GB on {found.device}"
     limit = f", {fit} would fit, the node's CPUs are for {cores}" if cores < fit else f", with {HEADROOM:.0%} to spare"
-    return 1 / min(fit, cores), f"{min(fit, cores)} trials a card: {takes}{limit}"
+    return 1 / min(fit, cores), f"{counted(min(fit, cores), 'trial')} a card: {takes}{limit}"

@@ -18,6 +18,7 @@ from search.cli.options import NO_TRY, OR_RESUME, SETTING, STORAGE, on_cluster, 
 from search.cli.output import OUTPUTS
 from search.study.loading import load
 from trainables.errors import MachineFault
+from trainables.value_forms import counted
 
 if TYPE_CHECKING:  # they import pyarrow, for which `temper validate` need not wait
     from analysis.run.extensions import Extension
@@ -231,9 +232,11 @@ def _watch(lease: "Lease", started: float, target: Target, search: Searching) ->
     if unfinished is not None and not any(trial.metrics for trial in run.trials):
         raise MachineFault(unfinished)
     sentence = conclude(run)
-    of = "" if timing.ended == len(run.trials) else f"of {len(run.trials)} "  # after a resume, or with some unfinished
+    ended = counted(len(run.trials), "recipe")
+    if timing.ended != len(run.trials):  # after a resume, or with some unfinished
+        ended = f"{timing.ended} of {ended}"
     click.echo(
-        f"\n{timing.ended} {of}recipes in {timing.wall:.0f} s on {timing.slots} slots, orchestration "
+        f"\n{ended} in {timing.wall:.0f} s on {counted(timing.slots, 'slot')}, orchestration "
         f"{timing.orchestration:.0%} of the slots' time, done after {time.perf_counter() - started:.0f} s."
     )
     click.echo(f"\n{sentence}\n")

@@ -28,6 +28,7 @@ from search.study.loading import load, shipped
 from trainables.errors import InvalidInput
 from trainables.user_modules import look_beside
 from trainables.user_path import user_path
+from trainables.value_forms import counted
 
 if TYPE_CHECKING:
     from search.study.study import Study
@@ -107,8 +108,7 @@ def validate(study: str, settings: tuple[str, ...], tries: bool, as_json: bool) 
         found = {"valid": True, "baselines": len(loaded.baselines), "proposals": proposals, "notes": notes}
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    counted = [f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts]
-    click.echo(f"{study}: valid ({', '.join(counted)})")
+    click.echo(f"{study}: valid ({', '.join(counted(n, what) for n, what in counts)})")
 
 
 def _look_further(study: "Study", tries: bool, say: Callable[[str], object]) -> None:

@@ -41,6 +41,7 @@ from trainables.evaluation.config import Strength
 from trainables.execution.ending import State
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
+from trainables.value_forms import counted
 
 Check = Callable[[], object]
 Clock = Callable[[], float]
@@ -174,7 +175,7 @@ def dry_run(prepared: Prepared) -> list[str]:
     opponents_of = sum(bool(some) for some in prepared.candidates)
     lines = [f"{one.part:9} {one.name}" for one in (*prepared.contenders, *candidates)]
     lines.append(
-        f"{len(left)} trainings, and of {opponents_of} opponents, once chosen, as many seeds; "
+        f"{counted(len(left), 'training')}, and of {counted(opponents_of, 'opponent')}, once chosen, as many seeds; "
         f"{len(recipes) + opponents_of * len(plan.seeds)} networks attacked by the {plan.setting.attack} ensemble on "
         f"{images:,} test images; seeds {plan.seeds[0]} to {plan.seeds[-1]}"
     )
@@ -183,8 +184,9 @@ def dry_run(prepared: Prepared) -> list[str]:
     if seconds is not None:
         training, attacking = hours(plan, prepared.candidates, found, images, seconds)
         lines.append(
-            f"about {training:.2g} hours of one device for all trainings, and {attacking:.2g} at most for all attacks, "
-            f"at the speed of the search's trainings{'; other conditions come on top' if prepared.conditions else ''}"
+            f"about {counted(training, 'hour', '.2g')} of one device for all trainings, and {attacking:.2g} at most "
+            "for all attacks, at the speed of the search's trainings"
+            f"{'; other conditions come on top' if prepared.conditions else ''}"
         )
     return lines + precision(plan, found, images, opponents_of)
 
@@ -201,12 +203,12 @@ def deadline(hours: float | None, still_held: Callable[[], object], clock: Clock
         still_held: raises if another driver has taken the run.
         clock: returns a time in seconds.
     """
-    end = None if hours is None else clock() + 3600 * hours
+    began = clock()
 
     def check() -> None:
         still_held()
-        if end is not None and clock() >= end:
-            raise TimeIsOver(f"{hours:g} hours are over (--max-hours)")
+        if hours is not None and clock() >= began + 3600 * hours:
+            raise TimeIsOver(f"{counted(hours, 'hour', 'g')} {'is' if hours == 1 else 'are'} over (--max-hours)")
 
     return check
 

@@ -13,6 +13,7 @@ from search.confirm.plan import Plan
 from search.confirm.trainings import with_ancestors
 from trainables.ensemble.ensemble import BLACK_BOX, ENSEMBLES, passes_at_most
 from trainables.evaluation.metrics import own_flops
+from trainables.value_forms import counted
 
 FLOPS_PER_PASS = 2  # forward passes that a pass with a gradient for the image costs
 FLOPS_PER_MAC = 2
@@ -85,7 +86,8 @@ def precision(plan: Plan, found: Mapping[str, Trial], images: int, opponents: in
     """
     lines = []
     if len(plan.seeds) < FEWEST_SEEDS:
-        lines.append(f"{len(plan.seeds)} seeds never decide: --seeds 6 or more do where the difference is clear")
+        never = f"{counted(len(plan.seeds), 'seed')} {'decides nothing' if len(plan.seeds) == 1 else 'never decide'}"
+        lines.append(f"{never}: --seeds 6 or more do where the difference is clear")
     pairs = [
         (pick, other)
         for pick in plan.contenders

@@ -27,16 +27,28 @@ from trainables.compression.config import ChannelPruning
 from trainables.config import parse, read_yaml
 from trainables.data.config import Data
 from trainables.data.splits import Splits
-from trainables.errors import InvalidInput
+from trainables.errors import InvalidInput, typed_as
+from trainables.evaluation.config import ThreatModel
 from trainables.models.build import build
 from trainables.models.config import Network
 from trainables.models.weights import sealed
+from trainables.value_forms import counted
 
 MOST_PRUNED = (0.8, 0.5)  # shares of channels that are tried, in this order
 GREY_EPSILON, COLOUR_EPSILON, L2_EPSILON = 0.1, 8 / 255, 0.5  # usual in the field
 TIMED = 6.0  # seconds for which each of two recipes is timed
 IMAGES = 4  # on which pruning is tried
 WIDTH = 116  # of the comment's lines
+TYPED = {  # what a user typed, by how problems with it begin
+    "--model: name": "--model",
+    "model.name": "--model",
+    "data.path": "--data",
+    "data.name": "--data",
+    "data.image_size": "--image-size",
+    "--data: image_size": "--image-size",
+    "pretrained.path": "--pretrained",
+    "threat_model: epsilon": "--epsilon",
+}
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,13 @@ def look(wish: Wish, say: Callable[[str], object]) -> Look:
     Raises:
         InvalidInput: the data or the network cannot be used.
     """
+    with typed_as(TYPED):
+        return _look(wish, say)
+
+
+def _look(wish: Wish, say: Callable[[str], object]) -> Look:
+    if wish.epsilon is not None:
+        parse(ThreatModel, {"norm": wish.norm, "epsilon": wish.epsilon}, where="threat_model")
     network = parse(Network, {"name": wish.model}, where="--model")
     data, splits = chosen_data(wish.data, wish.image_size)
     say(f"data       {_images(splits)}")
@@ -142,7 +161,8 @@ def draft(wish: Wish, target: Target, say: Callable[[str], object]) -> str:
     size, expected = fitting(works, measured, len(splits.train), wish.hours)
     images = size.images(len(splits.train)) or len(splits.train)
     takes = f"about {expected:.2g} h" if expected >= 0.1 else f"about {expected * 3600:.0f} s"
-    say(f"size       {images:,} images, {size.epochs} epochs of full training, {size.trials} proposals: {takes}")
+    trained = f"{counted(images, 'image', ',')}, {counted(size.epochs, 'epoch')} of full training"
+    say(f"size       {trained}, {counted(size.trials, 'proposal')}: {takes}")
     if expected > wish.hours:
         say(
             f"too long   that is more than --hours {wish.hours:g}, and less would compare nothing: allow more, take "
@@ -219,7 +239,7 @@ def _nothing(line: str) -> None:
 
 
 def _where(measured: Sequence[Slots]) -> str:
-    return " and ".join(f"{one.count} {'slot' if one.count == 1 else 'slots'} on {one.device}" for one in measured)
+    return " and ".join(f"{counted(one.count, 'slot')} on {one.device}" for one in measured)
 
 
 def _steps(works: Sequence[Work], slots: Slots, images: int) -> Iterator[str]:
@@ -231,7 +251,7 @@ def _steps(works: Sequence[Work], slots: Slots, images: int) -> Iterator[str]:
             flops = work.flops / work.epochs / math.ceil(images / batch)
             what = work.name or "a proposal, on average,"
             costs = f"{flops:.2g} FLOPs, {flops / speed.flops_per_second:.2g} s in a {slots.device} slot"
-            yield f"A step of {what} on {batch} images costs {costs}."
+            yield f"A step of {what} on {counted(batch, 'image')} costs {costs}."
 
 
 def _wrapped(notes: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from analysis.export.selection import one_trial
 from analysis.pareto.parity import label
 from analysis.run.summary import summary
 from analysis.run.trials import Run, read_run
+from search.evaluating.given import TYPED, data_of, of_onnx, of_weights
 from search.reproduce import read_exported
 from search.resume.comparison import check_run, compare
 from trainables.attacks.config import Norm
@@ -23,13 +24,9 @@ from trainables.checkpoints.trained_model import rebuild
 from trainables.config import parse
 from trainables.data.config import Data
 from trainables.data.drawing import drawn
-from trainables.data.splits import Examples, Splits, load_splits, load_test, pixel_statistics
-from trainables.deployment.onnx_runtime import OnnxModel, OnnxNetwork
-from trainables.errors import InvalidInput
+from trainables.data.splits import Examples, Splits, load_splits, load_test
+from trainables.errors import InvalidInput, typed_as
 from trainables.evaluation.config import ThreatModel
-from trainables.models.build import build, normalization
-from trainables.models.config import Network, Weights
-from trainables.models.weights import load_weights
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 from trainables.user_path import user_path
@@ -37,7 +34,6 @@ from trainables.user_path import user_path
 Split = Literal["validation", "test"]
 RUN_FILE = "run.json"
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"  # in a folder that `temper export --bundle` wrote
-VALIDATION = 10  # images that are held out where no validation split is used: the fewest that there may be
 
 
 @dataclass(frozen=True)
@@ -144,17 +140,25 @@ def find(wanted: Wanted, say: Callable[[str], object]) -> Subject:
         return _bundled(wanted, folder, say)
     if _is_run(wanted.model):
         raise InvalidInput(f"{wanted.model}: is a run, expected {wanted.model}:knee or another of its networks")
+    with typed_as(TYPED):
+        return _given(wanted, say)
+
+
+def _given(wanted: Wanted, say: Callable[[str], object]) -> Subject:
+    """Find a network that no run has made, by what the options say of it and of its images."""
     if wanted.data is None:
         raise InvalidInput(
             f"{wanted.model}: is neither RUN:ID nor a folder that `temper export --bundle` wrote, so --data is needed: "
             "a run, a data set's name, module:function or an image folder"
         )
     about = _known(wanted.data, None, wanted, say)[1] if _is_run(wanted.data) else None
-    data = _data(wanted.data, wanted.image_size) if about is None else about.data
+    data = data_of(wanted.data, wanted.image_size) if about is None else about.data
     splits = load_splits(data) if about is None else about.splits
     if wanted.model.endswith(".onnx"):
-        return _subject(wanted, wanted.model, _onnx(wanted, say), about, data, splits, white_box=False)
-    model = _named(wanted, data, splits, say)
+        model = of_onnx(wanted.model, wanted.weights, say)
+        return _subject(wanted, wanted.model, model, about, data, splits, white_box=False)
+    pixels = wanted.pixel_mean, wanted.pixel_std
+    model = of_weights(wanted.model, wanted.weights, pixels, data, splits, say)
     return _subject(wanted, wanted.model, model, about, data, splits)
 
 
@@ -260,42 +264,3 @@ def _threat_model(wanted: Wanted, known: _Known | None) -> ThreatModel:
     if epsilon is None:
         raise InvalidInput(f"--epsilon: is needed, since no run says which one is meant in the norm {norm}")
     return parse(ThreatModel, {"norm": norm, "epsilon": epsilon}, where="threat model")
-
-
-def _data(name: str, image_size: int | None) -> Data:
-    """Make the configuration of a data set that is no run's."""
-    if user_path(name, "--data").is_dir():
-        if image_size is None:
-            raise InvalidInput("--image-size: is needed with an image folder, such as --image-size 64")
-        given = {"name": "image_folder", "path": name, "image_size": image_size}
-    else:
-        given = {"name": name}
-    return parse(Data, {**given, "validation_size": VALIDATION}, where="--data")
-
-
-def _onnx(wanted: Wanted, say: Callable[[str], object]) -> nn.Module:
-    if wanted.weights is not None:
-        raise InvalidInput("--weights: goes with module:function, an ONNX file has its own")
-    try:
-        content = Path(wanted.model).read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{wanted.model}: {error.strerror}") from error
-    model = OnnxModel(content, threads=torch.get_num_threads())
-    if len(model.outputs) > 1:
-        say(f"{wanted.model}: of its outputs {', '.join(model.outputs)}, the first is taken for the scores")
-    return OnnxNetwork(model)
-
-
-def _named(wanted: Wanted, data: Data, splits: Splits, say: Callable[[str], object]) -> nn.Module:
-    normalized = {"pixel_mean": wanted.pixel_mean, "pixel_std": wanted.pixel_std}
-    network = parse(Network, {"name": wanted.model, **normalized}, where="model")
-    if wanted.weights is None:
-        raise InvalidInput(f"{wanted.model}: --weights FILE is needed: without it the network would be untrained")
-    shape = splits.train.images.shape[1:]
-    pixels = pixel_statistics(data, splits.train)
-    if (text := normalization(network, pixels)) is not None:
-        say(text)
-    with torch.random.fork_rng(devices=[]):
-        model = build(network, shape, classes=splits.classes, pixels=pixels)
-    load_weights(model, parse(Weights, {"path": wanted.weights}, where="--weights"))
-    return model.eval()

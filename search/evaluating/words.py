@@ -15,6 +15,7 @@ from trainables.assessment.evaluate_model import Evaluation
 from trainables.ensemble.ensemble import TurnResult
 from trainables.evaluation.chance import chance_error, learnt_nothing
 from trainables.evaluation.config import threat_words
+from trainables.value_forms import counted
 
 
 def table(subject: Subject, result: Result) -> list[str]:
@@ -23,7 +24,7 @@ def table(subject: Subject, result: Result) -> list[str]:
     images = len(found.clean)
     lines = [
         subject.name,
-        f"{images:,} {subject.split} images, {threat_words(found.threat_model)}, {found.attack} ensemble"
+        f"{counted(images, f'{subject.split} image', ',')}, {threat_words(found.threat_model)}, {found.attack} ensemble"
         f"{'' if found.white_box else ' without gradients'}",
         "",
         f"{'attack':20} {'broke':>7} {'left right':>11} {'passes/image':>13} {'seconds':>8}",

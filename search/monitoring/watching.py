@@ -12,13 +12,14 @@ from analysis.run.sessions import read_sessions
 from analysis.run.summary import summary
 from analysis.run.trials import Run, Trial, read_run
 from analysis.status.status import Phase, Status, status_of
-from analysis.status.words import status_lines
+from analysis.status.words import ended, status_lines
 from search.monitoring.sketch import Marks, bar, length_of, marks_of, sketch
 from search.resume.extension import extended, spent_of
 from search.study.algorithms import Budget
 from search.study.loading import read_study
 from trainables.execution.ending import State
 from trainables.storage import Folder
+from trainables.value_forms import counted
 
 HOME = "\x1b[H\x1b[J"  # moves the cursor to the corner, and erases all below
 SECONDS = 2.0  # from one look to the next, …
@@ -83,8 +84,7 @@ def frame(run: Run, status: Status, budget: Budget, now: datetime, width: int, m
 def counts(status: Status) -> str:
     """Return how many recipes have ended, by state, and how many run."""
     states = ", ".join(f"{count} {state.value}" for state, count in sorted(status.ended.items())) or "none yet"
-    of = f" of {status.planned}" if status.planned else ""
-    return f"{status.ended.total()}{of} recipes ended ({states}), {len(status.running)} run"
+    return f"{ended(status)} ended ({states}), {len(status.running)} run"
 
 
 def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[str]:
@@ -96,11 +96,12 @@ def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[st
     began, hours = (status.since, spent.hours) if status.phase is Phase.RUNNING else (None, spent.hours)
     if began is not None and (sessions := read_sessions(run.folder)):
         hours = sessions[-1].hours_before + (now - began).total_seconds() / 3600
-    parts = [(f"{spent.trials} of {budget.trials} proposals", spent.trials / budget.trials if budget.trials else 1.0)]
+    proposed = f"{spent.trials} of {counted(budget.trials, 'proposal')}"
+    parts = [(proposed, spent.trials / budget.trials if budget.trials else 1.0)]
     if budget.flops is not None:
         parts.append((f"{spent.flops:.2g} of {budget.flops:.2g} FLOPs", spent.flops / budget.flops))
     if budget.hours is not None:
-        parts.append((f"{hours:.2g} of {budget.hours:g} hours", hours / budget.hours))
+        parts.append((f"{hours:.2g} of {counted(budget.hours, 'hour', 'g')}", hours / budget.hours))
     used = max(share for _, share in parts)
     left = ""
     if began is not None and 0 < used < 1 and spent.trials:

@@ -22,6 +22,7 @@ from search.study.study import Study
 from trainables.data.splits import load_splits
 from trainables.errors import Unsound
 from trainables.storage import Folder
+from trainables.value_forms import counted
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _expectation(measured: Sequence[Slots], expected: Estimate, study: Study, wo
         lines.append(f"{one.device:14s} {one.count:5d} {rates[0]:>16s} {rates[1]:>16s}")
     total = sum(work.trials * work.flops for work in works)
     wall = f"{expected.hours:.2f} h" if expected.hours >= 0.5 else f"{expected.hours * 3600:.0f} s"
-    lines.append(f"\n{expected.trials} trials, {total:.3g} FLOPs of training: about {wall} of wall time")
+    lines.append(f"\n{counted(expected.trials, 'trial')}, {total:.3g} FLOPs of training: about {wall} of wall time")
     for device, hours in expected.device_hours.items():
         lines.append(f"{hours:.3g} {unit}-hours" + (f" ({device})" if device != unit else ""))
     if expected.cost is not None:

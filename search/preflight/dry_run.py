@@ -20,6 +20,7 @@ from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import CPU
 from trainables.evaluation.config import attack_words
 from trainables.training.initial_network import initial_network
+from trainables.value_forms import counted
 
 NOT_PLANNED = "FLOPs cannot be planned, for the reason below"
 
@@ -116,13 +117,13 @@ def _with_flops(works: Sequence[Work], how: str) -> list[str]:
         cells = [work for work in works if work.role == "grid" and work.name == name]
         count = sum(cell.trials for cell in cells)
         flops, about = sum(cell.trials * cell.flops for cell in cells), any(cell.about for cell in cells)
-        lines.append(line("grid", name, f"{count:3d} recipes", flops, about))
+        lines.append(line("grid", name, counted(count, "recipe", "3d"), flops, about))
     for work in works:
         if work.role == "proposed":
-            what = f"{work.trials:3d} recipes of {work.epochs:.1f} epochs"
+            what = f"{counted(work.trials, 'recipe', '3d')} of {work.epochs:.1f} epochs"
             lines.append(line("proposed", "", what, work.trials * work.flops, work.about))
     count = sum(work.trials for work in works)
-    return [*lines, f"{count} recipes, {total:.3g} FLOPs; {how}"]
+    return [*lines, f"{counted(count, 'recipe')}, {total:.3g} FLOPs; {how}"]
 
 
 def _epochs(number: float) -> str:
@@ -150,9 +151,9 @@ def _without_flops(study: Study, fixed: FixedRecipes) -> list[str]:
         if one.role != "grid"
     ]
     for name, count in Counter(one.name for one in fixed if one.role == "grid").items():
-        lines.append(f"  {'grid':9s} {name:{width}s} {count:3d} recipes")
+        lines.append(f"  {'grid':9s} {name:{width}s} {counted(count, 'recipe', '3d')}")
     if trials := planned_proposals(study, fixed):
-        lines.append(f"  proposed  {trials} recipes out of the space, {_start(study)}")
+        lines.append(f"  proposed  {counted(trials, 'recipe')} out of the space, {_start(study)}")
     return lines
 
 

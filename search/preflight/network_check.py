@@ -23,6 +23,7 @@ from trainables.models.build import normalization
 from trainables.network_check.check import CheckedNetwork, check_network
 from trainables.network_check.subject import Form, Subject
 from trainables.recipe.recipe import Recipe
+from trainables.value_forms import counted
 
 IMAGES = 4  # training images that a network is checked on
 PROPOSALS = 16  # random proposals among which ways of training are looked for
@@ -73,9 +74,10 @@ def few_scored(asked: int | None, held_out: int) -> str:
         return ""
     points = 100 * 2 * math.sqrt(2 * 0.25 / scored)
     key, advice = ("data", "hold out") if scored == held_out else ("evaluation.examples", "score")
+    score = f"{counted(scored, 'validation image')} {'scores' if scored == 1 else 'score'}"
     return (
-        f"{key}: {scored} validation images score the recipes, so a difference below {points:.0f} points is luck "
-        f"(two standard errors at one half); {advice} {ENOUGH} or more"
+        f"{key}: {score} the recipes, so a difference below {points:.0f} points is luck (two standard errors at one "
+        f"half); {advice} {ENOUGH} or more"
     )
 
 
@@ -92,8 +94,8 @@ def lines_of(checked: CheckedNetwork) -> list[str]:
     found = [f"{finding.kind}: {finding.text}" for finding in checked.findings]
     return [
         *found,
-        f"network tried in {checked.seconds:.1f} s: {checked.parameters:,} parameters, dense and in {checked.forms} "
-        f"compressed {'form' if checked.forms == 1 else 'forms'}",
+        f"network tried in {checked.seconds:.1f} s: {checked.parameters:,} parameters, dense and in "
+        f"{counted(checked.forms, 'compressed form')}",
     ]
 
 

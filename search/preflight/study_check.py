@@ -14,6 +14,7 @@ from trainables.attacks.config import PGD, Perturbation, UserAttack
 from trainables.cpu_limit import usable_cpus
 from trainables.errors import InvalidInput
 from trainables.user_path import user_path
+from trainables.value_forms import counted
 
 DEVICES, GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg", "kfd", "dri/render*", "accel*")  # dxg: WSL; kfd: AMD
 ELSEWHERE = "a cluster with more is joined by --address or `temper submit`"
@@ -66,7 +67,7 @@ def _never_reached(study: Study) -> list[str]:
     wanted, allowed = len(study.first), study.budget.trials
     if wanted <= allowed:
         return []
-    return [f"first lists {wanted} proposals, of which budget.trials lets {allowed} run"]
+    return [f"first lists {counted(wanted, 'proposal')}, of which budget.trials lets {allowed} run"]
 
 
 def _idle_cards(study: Study) -> list[str]:

@@ -10,6 +10,7 @@ from search.samplers.limits import Limits
 from search.study.algorithms import Budget, Currency
 from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import Ending
+from trainables.value_forms import counted
 
 # A search goes on for as long as a whole budget more is expected to gain this share of the hypervolume found. On the
 # recorded digits table half of 60 trials are spared by it, without loss; a share of 0.5 loses 2%.
@@ -101,12 +102,13 @@ class BudgetTracker(Listener):
         """
         budget = self._budget
         if budget.hours is not None and self._hours() >= budget.hours:
-            return f"{budget.hours:g} hours are over"
+            return f"{counted(budget.hours, 'hour', 'g')} {'is' if budget.hours == 1 else 'are'} over"
         flops = 0.0 if budget.flops is None else sum(self._flops.values())
         if budget.flops is not None and flops >= budget.flops:
             return f"proposals have spent {flops:.3g} FLOPs of {budget.flops:.3g}"
         if budget.patience is not None and not self._gained(budget.patience):
-            return f"the last {budget.patience} finished proposals gained no hypervolume"
+            last = "finished proposal" if budget.patience == 1 else f"{budget.patience} finished proposals"
+            return f"the last {last} gained no hypervolume"
         if self.has_converged and not pending:
             gain = f"less than {LEAST_WORTH:.0%} of the hypervolume found"
             return f"converged: a whole budget more is expected to gain {gain}"

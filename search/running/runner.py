@@ -46,6 +46,7 @@ from trainables.errors import InvalidInput
 from trainables.models.build import build
 from trainables.models.weights import load_weights
 from trainables.user_code import LISTENERS
+from trainables.value_forms import counted
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,9 @@ def resume(
         if added is not None:
             write_extension(folder, extensions[-1])
         done = sum(one.outcome is not None for one in past)
-        terminal.line(f"{done} recipes have ended before, {len(past) - done} continue from their checkpoints")
+        have, go_on = "has" if done == 1 else "have", len(past) - done
+        continues = "continues from its checkpoint" if go_on == 1 else "continue from their checkpoints"
+        terminal.line(f"{counted(done, 'recipe')} {have} ended before, {go_on} {continues}")
 
     return _run(
         study,
@@ -263,7 +266,7 @@ def _run(
             widest = max(len(one.name) for one in fixed)
             tally, hypervolume = Tally(fixed, study.constraints), Hypervolume.of(study, fixed)
             progress = Progress(tally, total, at_once, widest, started, terminal.line, terminal.status)
-            terminal.line(f"{total} recipes, {at_once} at once, into {folder}")
+            terminal.line(f"{counted(total, 'recipe')}, {at_once} at once, into {folder}")
             progress.begin()
             metrics = RayMetrics(folder.name)
             monitor = Monitor(metrics, tally, hypervolume, planned=total, slots=lambda: capacity.slots)

@@ -13,6 +13,7 @@ from search.simulation.driver import Simulated, simulate, trace
 from search.simulation.recording import read
 from search.simulation.virtual_cluster import VirtualCluster
 from search.study.loading import changed
+from trainables.value_forms import counted
 
 
 def simulate_in_words(
@@ -75,9 +76,9 @@ def _in_words(simulated: Simulated, cluster: VirtualCluster, hypervolume: float)
     each = 1e3 * simulated.deciding / max(1, simulated.decisions)
     return "\n".join(
         [
-            f"{len(simulated.endings)} recipes ended: "
+            f"{counted(len(simulated.endings), 'recipe')} ended: "
             + ", ".join(f"{count} {state}" for state, count in ended.items()),
-            f"virtual time   {simulated.seconds / 3600:.2f} h on {cluster.workers} workers"
+            f"virtual time   {simulated.seconds / 3600:.2f} h on {counted(cluster.workers, 'worker')}"
             + ("" if isnan(simulated.utilisation) else busy),  # nan: every trial began at once
             f"a trial        {simulated.trial_seconds:.0f} s on average (recorded seconds × {cluster.stretch:g})",
             f"decisions      {simulated.decisions}, {each:.1f} ms each",

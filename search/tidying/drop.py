@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from analysis.run.trials import Run, Trial
 from search.tidying.needed import needed
 from trainables.checkpoints.thinning import thin, would_free
+from trainables.value_forms import counted
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,13 @@ def words(dropped: Dropped, *, dry_run: bool) -> list[str]:
     """Return what was dropped, in lines."""
     kept = ", ".join(f"{count} {why}" for why, count in sorted(dropped.kept.items()))
     would = "would be " if dry_run else ""
+    weights = counted(sum(dropped.kept.values()), "trial")
     lines = [
-        f"weights of {sum(dropped.kept.values())} trials {would}kept ({kept}), of {dropped.lost} {would}dropped",
+        f"weights of {weights} {would}kept ({kept}), of {dropped.lost} {would}dropped",
         f"{dropped.freed / 1e6:.1f} of {dropped.before / 1e6:.1f} MB {would}freed; learning curves and recipes stay",
     ]
-    if dropped.unfinished:
+    if dropped.unfinished == 1:
+        lines.append("1 trial has not ended, and is left as it is")
+    elif dropped.unfinished:
         lines.append(f"{dropped.unfinished} trials have not ended, and are left as they are")
     return lines

@@ -48,7 +48,7 @@ def test_a_study_of_constant_networks_has_no_verdict_and_says_why(tmp_path: Path
     assert sum(line.endswith("; has learnt nothing") for line in lines) == 1
     (verdict,) = [line for line in lines if line.startswith("No verdict: ")]
     assert verdict.startswith("No verdict: the reference, b0, has learnt nothing: it")
-    assert "; besides, no proposal is better than chance (the most robust one: it" in verdict
+    assert "; besides, no proposal is better than chance (the one of the best score: it" in verdict
     run = tmp_path / "runs" / "constant"
     assert json.loads((run / "frontier.json").read_text()) == []
     assert "complete: has learnt nothing: it" in (run / "report.html").read_text()

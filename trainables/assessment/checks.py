@@ -11,6 +11,7 @@ import numpy as np
 
 from trainables.assessment.probes import SAME, WIDER, Answers, Probes
 from trainables.ensemble.ensemble import Attacked
+from trainables.value_forms import counted
 
 FEW, FEW_IMAGES = 0.01, 5  # share and number of images up to which a sign may be chance
 MASKED = 0.01  # share of the gradients that may be zero
@@ -38,7 +39,7 @@ def unsteady(found: Answers) -> str | None:
     """Answers that differ from call to call: what breaks an image once may not break it again."""
     if not found.unsteady:
         return None
-    return f"its scores for {found.unsteady} images differ from one call to the next by more than {SAME:.1%}"
+    return f"its scores for {counted(found.unsteady, 'image')} differ from one call to the next by more than {SAME:.1%}"
 
 
 def mixed(found: Answers) -> str | None:
@@ -46,14 +47,14 @@ def mixed(found: Answers) -> str | None:
     if found.unsteady or not found.mixed:  # answers that differ anyway say nothing of the other images
         return None
     return (
-        f"its scores for {found.mixed} of {found.compared} images are others beside other images, by more than "
-        f"{SAME:.1%}: they mix across the batch"
+        f"its scores for {found.mixed} of {counted(found.compared, 'image')} are others beside other images, by more "
+        f"than {SAME:.1%}: they mix across the batch"
     )
 
 
 def not_finite(found: Answers) -> str | None:
     """Scores that say nothing, and can be neither right nor attacked."""
-    return f"its scores for {found.not_finite} images are not finite" if found.not_finite else None
+    return f"its scores for {counted(found.not_finite, 'image')} are not finite" if found.not_finite else None
 
 
 def moved_buffers(seen: Observed) -> str | None:
@@ -130,7 +131,7 @@ def black_box_is_stronger(seen: Observed) -> str | None:
     broken, given = sum(turn.broken for turn in turns), turns[0].given
     if not _many(broken, given):
         return None
-    return f"attacks without gradients broke {broken} of the {given} images that those with gradients left"
+    return f"attacks without gradients broke {broken} of the {counted(given, 'image')} that those with gradients left"
 
 
 def single_step_gap(seen: Observed) -> str | None:

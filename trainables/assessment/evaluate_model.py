@@ -28,6 +28,7 @@ from trainables.ensemble.ensemble import (
 )
 from trainables.ensemble.self_test import check_attacks
 from trainables.evaluation.config import Strength, ThreatModel, threat_words
+from trainables.value_forms import counted
 
 Bits = NDArray[np.bool_]
 Array = NDArray[Any]
@@ -82,7 +83,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         """Return its numbers in a line, without the images."""
-        said = f"{threat_words(self.threat_model)}, {self.attack} attack, {len(self.clean)} images: "
+        said = f"{threat_words(self.threat_model)}, {self.attack} attack, {counted(len(self.clean), 'image')}: "
         said += f"robust accuracy {self.robust_accuracy:.3f}, clean {self.clean_accuracy:.3f}"
         return said + (f"; unreliable: {'; '.join(self.unreliable)}" if self.unreliable else "")
 

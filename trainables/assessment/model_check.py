@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
 from trainables.user_errors import reported
+from trainables.value_forms import counted
 
 FEW = 2  # images that are tried
 WITHOUT = "from Python, `white_box=False` attacks without gradients"
@@ -60,7 +61,7 @@ def _check_data(images: Tensor, labels: Tensor) -> None:
 def _scores(model: nn.Module, x: Tensor) -> object:
     """Returns what a network gives for images. Raises InvalidInput: it fails, or changes them."""
     given = x.clone()
-    count = "one image" if len(x) == 1 else f"{len(x)} images"
+    count = counted(len(x), "image")
     with frozen(model), torch.no_grad(), reported("model", f": cannot be called with {count}", _expected(model, x)):
         scores: object = model(given)
     if not torch.equal(given, x):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from trainables.data.memory_mapping import new_array
 from trainables.errors import InvalidInput
+from trainables.value_forms import counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,7 +63,7 @@ def read_image_folder(
         except Exception as error:  # Pillow's decoders raise many kinds: OSError, SyntaxError, ValueError, zlib.error
             unreadable.append(f"data.path: {path}: cannot be read ({_reason(error)}); mend or remove the file")
     if unreadable:
-        more = [f"data.path: … and {len(unreadable) - SHOWN} more files"] if len(unreadable) > SHOWN else []
+        more = [f"data.path: … and {counted(len(unreadable) - SHOWN, 'more file')}"] if len(unreadable) > SHOWN else []
         raise InvalidInput(*unreadable[:SHOWN], *more)
     return images, np.array([label for _, label in files], dtype=np.int64)
 

@@ -8,6 +8,7 @@ from trainables.data.sources import Arrays
 from trainables.data.splits import Examples, Splits, fitting, load_test
 from trainables.errors import InvalidInput
 from trainables.user_path import user_path
+from trainables.value_forms import counted
 
 KEY = "other_data"
 
@@ -40,8 +41,8 @@ def _folders(test: Path, splits: Splits) -> tuple[str, ...]:
     if not names:
         if len(found) != splits.classes:
             raise InvalidInput(
-                f"{KEY}.path: {test}: got {len(found)} folders, expected one for each of the {splits.classes} classes "
-                "of data"
+                f"{KEY}.path: {test}: got {counted(len(found), 'folder')}, expected one for each of the "
+                f"{splits.classes} classes of data"
             )
         return tuple(sorted(found, key=int)) if all(name.isdecimal() for name in found) else found
     folders = tuple(name if name in found or str(number) in names else str(number) for number, name in enumerate(names))

@@ -12,6 +12,7 @@ from torch import nn
 from trainables.compression.quantized_layers import RoundedInput
 from trainables.deployment.onnx_runtime import OnnxModel
 from trainables.errors import InvalidInput
+from trainables.value_forms import counted
 
 TRACED = 2  # number of images that the operators are recorded for
 NUMBERS = (TRACED, 1, 3)  # numbers of images that are tried
@@ -44,8 +45,8 @@ def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple
             scores = deployed.scores(images.numpy())
         except InvalidInput as error:
             raise InvalidInput(
-                f"model.name: the network cannot be written as ONNX, since its file fails on {number} images "
-                f"({advice}): {error}"
+                f"model.name: the network cannot be written as ONNX, since its file fails on "
+                f"{counted(number, 'image')} ({advice}): {error}"
             ) from error
         if scores.shape != expected.shape:
             difference = f"an output of shape {scores.shape} instead of {expected.shape}"
@@ -54,8 +55,8 @@ def check_numbers_of_images(content: bytes, model: nn.Module, image_shape: tuple
         else:
             continue
         raise InvalidInput(
-            f"model.name: the network cannot be written as ONNX, since its file gives {difference} for {number} images "
-            f"({advice})"
+            f"model.name: the network cannot be written as ONNX, since its file gives {difference} for "
+            f"{counted(number, 'image')} ({advice})"
         )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainables.deployment.latency import CALLS, WARM_UP, Latency, milliseconds
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen
+from trainables.value_forms import counted
 
 Images = NDArray[np.float32]
 PACKAGES = ("onnx", "onnxruntime")
@@ -74,7 +75,8 @@ class OnnxModel:
             scores = self._called(images)
         except Exception as error:  # as in __init__
             raise InvalidInput(
-                f"onnx: onnxruntime fails on {len(images)} images of shape {images.shape[1:]} ({_first_line(error)})"
+                f"onnx: onnxruntime fails on {counted(len(images), 'image')} of shape {images.shape[1:]} "
+                f"({_first_line(error)})"
             ) from error
         return np.asarray(scores, np.float32)
 
@@ -146,7 +148,7 @@ def require_onnx() -> None:
         except ImportError:
             missing.append(package)
     if missing:
-        raise InvalidInput(f"onnx: needs {' and '.join(missing)}, expected after pip install 'temper-search[onnx]'")
+        raise InvalidInput(f"onnx: needs {' and '.join(missing)}, expected after pip install {' '.join(PACKAGES)}")
 
 
 def _first_line(error: Exception) -> str:

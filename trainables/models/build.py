@@ -21,6 +21,7 @@ from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
 from trainables.user_code import TORCHVISION, user_function
 from trainables.user_errors import misfit, reported
+from trainables.value_forms import counted
 
 Pixels = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -94,22 +95,30 @@ def _pixel_norm(network: Network, image_shape: tuple[int, ...], pixels: Pixels) 
     fitting = {1, channels, *((3,) if channels == 1 and network.name.startswith(TORCHVISION) else ())}
     if len(mean) not in fitting:
         raise InvalidInput(
-            f"model.pixel_mean: got {len(mean)} numbers for images of {channels} channels, expected one for each"
+            f"model.pixel_mean: got {counted(len(mean), 'number')} for images of {counted(channels, 'channel')}, "
+            "expected one for each"
         )
     return PixelNorm(mean, std)
 
 
-def normalization(network: Network, pixels: Pixels) -> str | None:
+def normalization(
+    network: Network, pixels: Pixels, *, said: str = "pixel_mean and pixel_std of the model"
+) -> str | None:
     """Returns in words how pixels are normalized for weights that may have been trained otherwise.
 
     None where the user normalizes them, or has said how they are.
+
+    Args:
+        network: the network.
+        pixels: mean and standard deviation of the training images, by channel.
+        said: how the user says others.
     """
     if network.is_users or network.pixel_mean is not None:
         return None
     mean, std = (", ".join(f"{one:.4g}" for one in numbers) for numbers in pixels)
     return (
         f"pixels are normalized by mean {mean} and standard deviation {std}, of the training images; weights that were "
-        "trained with others need these as pixel_mean and pixel_std of the model"
+        f"trained with others need these as {said}"
     )
 
 

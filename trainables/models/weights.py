@@ -10,6 +10,7 @@ from trainables.errors import InvalidInput
 from trainables.models.config import Weights
 from trainables.models.weight_files import State, states_of
 from trainables.user_path import user_path
+from trainables.value_forms import counted
 
 COUNTER = "num_batches_tracked"  # BatchNorm counts its batches since PyTorch 0.4.1; files from before have no such
 VARIANCE = "running_var"
@@ -125,7 +126,7 @@ def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
     hint = ""
     if len(wrong) <= 2 and len(lengths) == 1 and in_length_alone:  # weight and bias of the last layer
         (theirs,), (ours,) = lengths.pop()
-        hint = f"; it seems to be of a network of {theirs} classes, expected {ours}"
+        hint = f"; it seems to be of a network of {counted(theirs, 'class', plural='classes')}, expected {ours}"
     raise InvalidInput(f"pretrained.path: {path}: tensors of another shape: {shapes}{hint}")
 
 

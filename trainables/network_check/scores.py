@@ -10,6 +10,7 @@ from trainables.evaluation.probabilities import looks_like_probabilities
 from trainables.models.build import frozen
 from trainables.network_check.error_words import in_words
 from trainables.network_check.findings import Finding, note, warning
+from trainables.value_forms import counted
 
 ROUNDING = 1e-3  # how far scores that should be equal may be apart, as a share of the largest score
 FAR = 1000.0  # times a pixel: where logits have left what probabilities cannot leave
@@ -35,7 +36,7 @@ def check_scores(model: nn.Module, x: Tensor, classes: int, name: str) -> list[F
     kept = x.clone()
     with frozen(model), torch.no_grad():
         with in_words(
-            f"{name}: cannot be called with {len(x)} images at once",
+            f"{name}: cannot be called with {counted(len(x), 'image')} at once",
             f"expected a network that takes any number of images, with sizes read off them; {NO_TRY}",
         ):
             scores = model(x)
@@ -94,7 +95,7 @@ def check_train_mode(model: nn.Module, x: Tensor, classes: int, name: str, lefto
         InvalidInput: the network cannot be called in train mode, or not with one image although a batch has one.
     """
     model.train()
-    with in_words(f"{name}: cannot be called in train mode with {len(x)} images", NO_TRY):
+    with in_words(f"{name}: cannot be called in train mode with {counted(len(x), 'image')}", NO_TRY):
         scores = model(x)
     _expect_scores(scores, (len(x), classes), name, "in train mode")
     try:

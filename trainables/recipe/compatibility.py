@@ -4,6 +4,7 @@ from trainables.attacks.config import FGSM, Perturbation
 from trainables.compression.config import Compression
 from trainables.losses.config import CrossEntropy, Loss, SoftTerm
 from trainables.recipe.schedule import Loop, Schedule
+from trainables.value_forms import counted
 
 
 def unfit(perturbation: Perturbation, loss: Loss, loop: Loop, soft: SoftTerm | None = None) -> list[str]:
@@ -29,5 +30,5 @@ def unreached(compression: Compression, schedule: Schedule) -> list[str]:
     most = max(1, schedule.epochs)
     if compression.steps <= most:
         return []
-    epochs = "1 epoch" if schedule.epochs == 1 else f"{schedule.epochs} epochs"
+    epochs = counted(schedule.epochs, "epoch")
     return [f"compression.steps: got {compression.steps} with {epochs}, expected at most {most}"]

@@ -12,7 +12,7 @@ function compared(one, other) {
   return table.up ? order : -order;
 }
 
-// Until a heading is clicked: the frontier first, then baselines, then what is most robust.
+// Until a heading is clicked: the frontier first, then baselines, then the best scores.
 function standingFirst(one, other) {
   const rank = (row) => (row.on_frontier ? 0 : row.role === "baseline" ? 1 : row.complete ? 2 : 3);
   return rank(one) - rank(other) || (other.robust_accuracy ?? -1) - (one.robust_accuracy ?? -1);

@@ -81,7 +81,8 @@ def test_networks_at_chance_are_on_no_frontier(tmp_path: Path) -> None:
 
 def test_proposals_that_are_all_at_chance_are_said(tmp_path: Path) -> None:
     assert verdict(run_of(tmp_path, {}, CONSTANT, {"robust_accuracy": 0.1})) == (
-        "No verdict: no proposal is better than chance (the most robust one: it answers one class for every image)."
+        "No verdict: no proposal is better than chance (the one of the best score: it answers one class for "
+        "every image)."
     )
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
+from cluster.connection.session import Target
 from search.cli.app import temper
 from search.cli.studies import _name_of
 from search.drafting.contents import Contents
@@ -195,8 +197,8 @@ def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
     [
         ("drafted_networks:wrong", "digits", None, "does not take images of shape (1, 8, 8)"),
         ("drafted_networks:missing", "digits", None, "has no missing"),
-        ("resnet50", "digits", None, "--model: name: got 'resnet50', expected small, eight_layer, "),
-        ("odd", "nowhere", None, "--model: name: got 'odd', expected small, eight_layer, "),
+        ("resnet50", "digits", None, "--model: got 'resnet50', expected small, eight_layer, "),
+        ("odd", "nowhere", None, "--model: got 'odd', expected small, eight_layer, "),
         ("small", "nowhere", None, "--data: got nowhere, expected digits"),
         ("small", "image_folder", None, "--data: got image_folder, expected digits"),
         ("small", "digits", 32, "--image-size: got 32 with digits"),
@@ -205,6 +207,40 @@ def test_weights_take_the_place_of_ordinary_training(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_refused(model: str, data: str, size: int | None, problem: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(problem)):
         look(Wish("mine", model, data, image_size=size), print)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"pretrained": "nowhere.pt"}, "--pretrained: nowhere.pt: No such file"),
+        ({"epsilon": 8.0}, "--epsilon: got 8, expected"),
+        ({"data": "drafted_networks:none"}, "--data: got 'drafted_networks:none', which"),
+    ],
+)
+def test_problems_are_told_by_the_options_that_were_typed(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInput, match=f"^{re.escape(problem)}"):
+        look(Wish(**{"name": "mine", "model": "small", "data": "digits", **given}), print)
+
+
+def test_a_study_is_drafted_for_the_cluster_that_is_named_and_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, drafted = tmp_path / "mine.yaml", list[Target]()
+
+    def draft(wish: Wish, target: Target, say: object) -> str:
+        drafted.append(target)
+        return "name: mine"
+
+    monkeypatch.setattr("search.drafting.draft.draft", draft)
+    arguments = ["init", str(file), "--model", "small", "--data", "digits", "--address", "127.0.0.1:1"]
+    with pytest.raises(InvalidInput, match=r"--address 127\.0\.0\.1:1: no Ray cluster answers there"):
+        CliRunner().invoke(temper, arguments, catch_exceptions=False)
+    assert not drafted
+    monkeypatch.setattr("cluster.connection.reachable.require_cluster", lambda *_, **__: None)
+    done = CliRunner().invoke(temper, [*arguments, "--allow-unauthenticated"], catch_exceptions=False)
+    assert drafted == [Target("127.0.0.1:1", allow_unauthenticated=True)]
+    assert done.output.endswith(f"Next       temper search {file} --address 127.0.0.1:1\n")
+    assert file.read_text() == "name: mine"
 
 
 def test_a_folder_without_a_readable_image_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from analysis.run.format import read_info
 from search.evaluating.evaluate import Result, evaluate
 from search.evaluating.subjects import Wanted, find
 from search.evaluating.words import as_json, table
+from tests.support.command import temper_here
 from tests.support.run_directories import INFO, worked_example
 from trainables.checkpoints.deployed_model import DeployedModel
 from trainables.compression.compressor import Compressors
@@ -49,6 +50,29 @@ def test_a_network_with_weights_is_evaluated_on_the_test_split(files: Path) -> N
     assert all(image.numpy().tobytes() in rows for image in subject.images)
     found = evaluate(subject, "quick", 0).network
     assert [turn.name for turn in found.turns] == ["PGD on two losses", "APGD-T"]
+
+
+def test_pixels_are_normalized_as_the_options_say_or_else_it_is_said_how(files: Path) -> None:
+    said: list[object] = []
+    given = replace(SMALL, weights=str(files / "weights.pt"))
+    usual = find(given, said.append)
+    assert said == [
+        "pixels are normalized by mean 0.305 and standard deviation 0.376, of the training images; weights that were "
+        "trained with others need these as --pixel-mean and --pixel-std"
+    ]
+    subject = find(replace(given, pixel_mean=(0.5,), pixel_std=(0.25,)), said.append)
+    assert len(said) == 1
+    model = build(Network(name="small"), (1, 8, 8), pixels=((0.5,), (0.25,))).eval()
+    model.load_state_dict(torch.load(files / "weights.pt"))
+    with torch.no_grad():
+        assert torch.equal(subject.model(subject.images), model(subject.images))
+        assert not torch.allclose(subject.model(subject.images), usual.model(subject.images), atol=0.01)
+
+
+def test_the_command_hands_on_how_pixels_are_normalized(files: Path) -> None:
+    options = ["--weights", str(files / "weights.pt"), "--data", "digits", "--epsilon", "0.05"]
+    done = temper_here("evaluate", "small", *options, "--pixel-mean", "0.5,0.25", "--pixel-std", "0.25,-1")
+    assert done.stderr.strip() == "--pixel-std.1: got -1.0, expected a number > 0.0"
 
 
 def test_a_deployed_file_is_attacked_without_gradients(files: Path) -> None:
@@ -110,17 +134,19 @@ def test_a_file_for_other_images_is_refused_in_words(files: Path) -> None:
         ({"data": None}, r"small: is neither RUN:ID nor a folder .*, so --data is needed"),
         ({"weights": None}, r"small: --weights FILE is needed"),
         ({"epsilon": None}, r"--epsilon: is needed"),
-        ({"epsilon": 8.0}, r"epsilon: got 8, expected a number in \(0, 0.5\]"),
+        ({"epsilon": 8.0}, r"^--epsilon: got 8, expected a number in \(0, 0.5\]"),
         ({"data": "digit"}, r"data.*digits"),
-        ({"model": "smal"}, r"model.*small"),
+        ({"model": "smal"}, r"^MODEL: got 'smal', expected small"),
+        ({"pixel_mean": (0.5,)}, r"^--pixel-mean and --pixel-std: got one of them, expected both or none"),
+        ({"pixel_mean": (0.5, 0.5), "pixel_std": (1.0, 1.0)}, r"^--pixel-mean: got 2 numbers for images of 1 channel,"),
         ({"split": "validation"}, r"--split validation: a data set has none by itself"),
-        ({"weights": "nowhere.pt"}, r"nowhere.pt: No such file"),
+        ({"weights": "nowhere.pt"}, r"^--weights: nowhere.pt: No such file"),
         ({"model": "nowhere.onnx", "weights": None}, r"nowhere.onnx: No such file"),
         ({"model": "a.onnx"}, r"--weights: goes with module:function"),
         ({"source": "small"}, r"--transfer-from: got 'small', expected RUN:ID"),
     ],
 )
-def test_what_cannot_be_found_is_refused_in_words(files: Path, changed: dict[str, str | None], words: str) -> None:
+def test_what_cannot_be_found_is_refused_in_words(files: Path, changed: dict[str, object], words: str) -> None:
     given = replace(SMALL, **{"weights": str(files / "weights.pt"), **changed})  # type: ignore[arg-type]  # by name
     with pytest.raises(InvalidInput, match=words):
         find(given, print)
@@ -131,7 +157,7 @@ def test_paths_that_cannot_be_are_refused_by_what_they_were_given_as() -> None:
         find(Wanted(model=300 * "x"), print)
     with pytest.raises(InvalidInput, match=r"^--data: got ~nobody-of-that-name/x, of which no home folder is known"):
         find(Wanted(model="small", data="~nobody-of-that-name/x", weights="w"), print)
-    with pytest.raises(InvalidInput, match=r"^pretrained\.path: got ~nobody-of-that-name/x, of which"):
+    with pytest.raises(InvalidInput, match=r"^--weights: got ~nobody-of-that-name/x, of which"):
         find(Wanted(model="small", data="digits", weights="~nobody-of-that-name/x"), print)
 
 

@@ -91,7 +91,7 @@ def test_hours_count_until_now(tmp_path: Path) -> None:
     run = running(tmp_path)
     now = BEGUN + timedelta(minutes=30)
     (line,) = spending(run, status_of(run, now), Budget(trials=100, hours=1.0), now)
-    assert line == "spent 4 of 100 proposals, 0.5 of 1 hours; about 30 min left at this pace"
+    assert line == "spent 4 of 100 proposals, 0.5 of 1 hour; about 30 min left at this pace"
 
 
 def test_marks_are_those_that_an_output_can_show(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,8 @@ def test_few_validation_images_are_warned_of_with_the_difference_that_is_luck() 
     study = load("digits", [*FEW, "data.validation_size=50"])
     said: list[object] = []
     check_studys_network(study, load_splits(study.data), said.append)
-    assert said[0] == (
+    told = [line for line in said if not str(line).startswith("trying ")]  # which a busy machine has time for
+    assert told[0] == (
         "warning: data: 50 validation images score the recipes, so a difference below 20 points is luck (two standard "
         "errors at one half); hold out 100 or more"
     )

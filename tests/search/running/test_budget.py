@@ -194,7 +194,7 @@ def test_patience_does_not_count_what_breaks_a_constraint() -> None:
     made.ended(proposal("proposed", 2), complete(0.7, 1e9))
     assert made.over() is None
     made.ended(proposal("proposed", 2), complete(0.9, 4e9))  # more robust, but too dear to be of use
-    assert made.over() == "the last 1 finished proposals gained no hypervolume"
+    assert made.over() == "the last finished proposal gained no hypervolume"
 
 
 def test_a_spent_budget_ends_proposing_and_says_why() -> None:
