@@ -16,6 +16,13 @@ ROUNDING = 1e-5  # how far outside [0, 1] arithmetic in 32 bits may leave a pixe
 OVERSHOOT = 0.25  # how far interpolation may go beyond [0, 1]
 DARK = 0.1  # images are nearly black if no pixel is brighter
 FAR_ABOVE = 2.0  # pixels above it are of another scale
+# What is said of tables and signals, whose numbers have no scale that is known beforehand.
+RESCALED = (
+    "(x - low) / (high - low) by the lowest and highest of the training split, of a table those of each column; drop "
+    "what is constant, and clip the test split"
+)
+MISSING = "fill what is missing or drop those rows; a constant column that is divided by its range is nan too"
+AS_NUMBERS = "images as numbers: images.astype(float)"
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +41,8 @@ def check_form(images: NDArray[Any], labels: NDArray[Any], name: str) -> None:
     if not (np.issubdtype(images.dtype, np.floating) or np.issubdtype(images.dtype, np.integer)) and (
         images.dtype != np.bool_
     ):
-        raise InvalidInput(f"data.name: {name} gave images of {images.dtype}, expected numbers")
+        advice = f"; {AS_NUMBERS}" if images.dtype == object else ""
+        raise InvalidInput(f"data.name: {name} gave images of {images.dtype}, expected numbers{advice}")
     if 0 in images.shape[1:]:
         raise InvalidInput(f"data.name: {name} gave images {images.shape}, expected at least one pixel in each")
     _check_order(images.shape, name)
@@ -77,7 +85,7 @@ def checked_values(images: NDArray[np.float32], labels: NDArray[Any], name: str)
     Raises:
         InvalidInput: they do not; it names the first image.
     """
-    rounded = False
+    rounded, pictures = False, 1 not in images.shape[2:]  # not a table or signals
     for part in chunks(images):
         some = images[part]
         finite = np.isfinite(some)
@@ -85,7 +93,7 @@ def checked_values(images: NDArray[np.float32], labels: NDArray[Any], name: str)
             number = int(np.argwhere(~finite)[0][0])
             raise InvalidInput(
                 f"data.name: {name} gave pixels that are {some[~finite][0]}, first in image {part.start + number}, "
-                "expected numbers in [0, 1]"
+                f"expected numbers in [0, 1]{'' if pictures else f'; {MISSING}'}"
             )
         if not some.size:
             continue
@@ -94,7 +102,7 @@ def checked_values(images: NDArray[np.float32], labels: NDArray[Any], name: str)
             wrong = np.argwhere((some < -ROUNDING) | (some > 1 + ROUNDING))[0]
             raise InvalidInput(
                 f"data.name: {name} gave pixels outside [0, 1], first {some[tuple(wrong)]:g} in image "
-                f"{part.start + int(wrong[0])}; {_scale(low, high)}"
+                f"{part.start + int(wrong[0])}; {_scale(low, high, pictures=pictures)}"
             )
         rounded = rounded or low < 0 or high > 1
     if len(labels) and labels.min() < 0:
@@ -188,10 +196,12 @@ def _told(some: NDArray[Any], names: Sequence[str]) -> str:
     return f"{'class' if len(some) == 1 else 'classes'} {shown}" + (" …" if len(some) > SHOWN else "")
 
 
-def _scale(low: float, high: float) -> str:
-    """Returns what to do about pixels from `low` to `high`."""
+def _scale(low: float, high: float, *, pictures: bool) -> str:
+    """Returns what to do about numbers from `low` to `high`, in pictures or in tables and signals."""
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return "expected images.clip(0, 1) if interpolation went beyond, as bicubic resizing does"
+    if not pictures:
+        return f"expected numbers in [0, 1]; {RESCALED}"
     if low < -OVERSHOOT:
         return (
             "images are given before normalization: the networks that the study knows by name, and torchvision's, "
@@ -203,26 +213,45 @@ def _scale(low: float, high: float) -> str:
 
 
 def _hint(images: NDArray[Any], labels: NDArray[Any]) -> str:
-    count = images.shape[:1]
-    if images.dtype == object:
-        return "; images of one shape make one array: numpy.stack(images)"
+    """Returns how images and labels are brought into form; each part begins with a semicolon."""
     if images.ndim == 1 and labels.ndim == 4:
         return "; the images come first, and the labels second"
+    return _images_hint(images) + _labels_hint(labels, images.shape[:1])
+
+
+def _images_hint(images: NDArray[Any]) -> str:
+    if images.ndim == 2:
+        kinds = (
+            "" if images.dtype.kind in "biuf" else "; columns of words or of several kinds: pandas.get_dummies(table)"
+        )
+        rows = "; images as rows: images.reshape(n, channels, height, width)"
+        return f"{kinds or rows}; rows of a table (n, columns): numpy.asarray(table, float)[:, :, None, None]"
+    if images.dtype == object:
+        return f"; {AS_NUMBERS if images.ndim == 4 else 'images of one shape make one array: numpy.stack(images)'}"
     if images.ndim == 3:
         one = "; images of one channel: images[:, None]"
         signals = "; signals (n, channels, length): images[:, :, None]"
         return one + signals if images.dtype.kind == "f" else one
-    if images.ndim == 2:
-        rows = "; images as rows: images.reshape(n, channels, height, width)"
-        return f"{rows}; rows of a table (n, columns): images[:, :, None, None]"
+    return ""
+
+
+def _labels_hint(labels: NDArray[Any], count: tuple[int, ...]) -> str:
     if labels.ndim == 1 and labels.shape != count:
-        return f"; {len(images)} images need as many labels"
+        return f"; {count[0] if count else 0} images need as many labels"
     if labels.dtype.kind in "USO":
         return "; labels as words: numpy.unique(labels, return_inverse=True)[1]"
     if labels.ndim == 2 and labels.shape[0] in count and labels.shape[1] == 1:
         return "; labels in a column: labels[:, 0]"
     if labels.ndim == 2 and labels.shape[0] in count:
         return "; labels as rows of 0 and 1: labels.argmax(1)"
-    if labels.shape == count and labels.dtype.kind in "fb":
-        return f"; labels as {'fractions' if labels.dtype.kind == 'f' else 'truth values'}: labels.astype(int)"
-    return ""
+    if labels.shape != count or labels.dtype.kind not in "fb":
+        return ""
+    if labels.dtype.kind == "b":
+        return "; labels as truth values: labels.astype(int)"
+    if not (known := np.isfinite(labels)).all():
+        return (
+            f"; {labels.size - known.sum()} labels are missing, the first of image {known.argmin()}: drop these images"
+        )
+    if (labels % 1).any():
+        return "; labels that are no classes: numpy.digitize(labels, edges) makes classes of ranges"
+    return "; labels as fractions: labels.astype(int)"

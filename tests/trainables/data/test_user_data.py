@@ -222,7 +222,7 @@ def test_a_tensor_of_theirs_is_not_changed(loaded) -> None:  # type: ignore[no-u
         ("LABELS, IMAGES", "the images come first"),
         (
             "IMAGES.reshape(40, -1), LABELS",
-            r"as rows: images.reshape.*; rows of a table .*: images\[:, :, None, N",
+            r"as rows: images.reshape.*; rows of a table .*: numpy.asarray\(table, float\)\[:, :, None, N",
         ),
         (
             "IMAGES[:, 0], LABELS",
