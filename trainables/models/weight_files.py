@@ -6,6 +6,8 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import PosixPath
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,19 @@ AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
 PLAIN = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module")
 WRAPPERS = (*AVERAGED, *PLAIN, "checkpoint")
 DEEPEST = 4  # wrappers inside wrappers
-# What checkpoints hold beside tensors, and PyTorch would refuse: options of the command line, and NumPy's numbers.
+NUMPY_TYPES = ("float64", "float32", "float16", "int64", "int32", "uint32", "uint8", "bool", "str")
+# What checkpoints hold beside tensors, and PyTorch would refuse: options of the command line, paths and times among
+# them, and NumPy's numbers and arrays, such as losses by epoch and states of random numbers.
 HARMLESS_CLASSES: list[Any] = [
     argparse.Namespace,
+    PosixPath,
+    datetime,
+    timedelta,
     np.dtype,
-    np.float64(0).__reduce__()[0],  # the function that makes a number, whose module differs between versions
-    *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+    np.ndarray,
+    np.float64(0).__reduce__()[0],  # the functions that make a number and an array, whose module differs by version
+    np.empty(0).__reduce__()[0],
+    *(type(np.dtype(name)) for name in NUMPY_TYPES),
 ]
 BEGINNINGS = {
     b"version https://git-lfs": "is a pointer of Git LFS, not the weights; `git lfs pull` fetches them",
@@ -108,6 +117,7 @@ def _why_not_loaded(error: Exception, content: bytes) -> str:
             return "it is a TorchScript archive; save torch.jit.load(path).state_dict()"
         if "data.pkl" not in names:
             return "it is an archive of another program or of torch.export; save network.state_dict()"
+        return "it holds objects that are not loaded without running code; save network.state_dict() alone"
     for start, format_ in FORMATS.items():
         if content.startswith(start):
             return format_

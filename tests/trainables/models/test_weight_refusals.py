@@ -5,6 +5,7 @@ import io
 import math
 import os
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut to a header": (lambda: tensors_file()[:20], "is a damaged or cut safetensors file"),
     "a pickled network": (
         lambda: saved(nn.Linear(2, 2)), "an object of torch.nn.modules.linear.Linear, .* network.state_dict",
+    ),
+    "objects in an array": (
+        lambda: saved({"model": {"w": torch.zeros(2)}, "seen": np.array([Counter], dtype=object)}),
+        r"it holds objects that are not loaded without running code; save network.state_dict\(\) alone",
     ),
     "cut, as old versions wrote": (
         lambda: cut(saved({"weight": torch.zeros(100, 100)}, zipped=False)), "is damaged or cut",

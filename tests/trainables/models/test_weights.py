@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ FORMS: dict[str, Callable[[State], Any]] = {
         "ema": {name: value + 1 for name, value in state.items() if "running" not in name},
     },
     "under a key of somebody's own": lambda state: {"best_model": state, "history": {"loss": [0.3]}, "epoch": 3},
+    "beside what scripts keep to go on": lambda state: {
+        "model": state,
+        "losses": np.array([0.3, 0.2]),
+        "random": np.random.RandomState(0).get_state(),
+        "folder": Path("here"),
+        "begun": datetime(2026, 11, 30),
+        "taken": timedelta(seconds=3),
+    },
     "under keys of somebody's own": lambda state: {
         "state": {"model": prefixed("module.")(state)},
         "rng": {"torch": {}},
