@@ -31,6 +31,17 @@ def counted(number: float, noun: str, form: str = "", plural: str = "") -> str:
     return f"{written} {noun if written.strip() == '1' else plural or noun + 's'}"
 
 
+def radius_words(epsilon: float, digits: int) -> str:
+    """Returns a radius as the field writes it: 8/255 where it is so many steps of a byte, but 0.2, which is short.
+
+    Args:
+        epsilon: the radius, for pixels in [0, 1].
+        digits: significant digits of any other; a radius that they tell exactly is no fraction.
+    """
+    rounded, steps = f"{epsilon:.{digits}g}", round(255 * epsilon)
+    return f"{steps}/255" if epsilon == steps / 255 and float(rounded) != epsilon else rounded
+
+
 def how_to_write(got: Any, groups: Sequence[type[BaseModel]], *, group_expected: bool) -> str:
     """Returns the end of a message on a value that does not fit: how it may have been meant; empty if that is unknown.
 

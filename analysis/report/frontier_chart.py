@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from analysis.pareto.dominance import non_dominated
 from analysis.pareto.frontier import CANDIDATES
 from trainables.evaluation.config import attack_words
+from trainables.value_forms import radius_words
 
 COLOURS = {"baseline": "#c2410c", "grid": "#7c3aed", "proposed": "#1d4ed8", "confirm": "#15803d"}
 OUTSIDE = "#9ca3af"  # grey, of proposals and grid recipes outside the region that the study asks for
@@ -51,7 +52,7 @@ def title(info: dict[str, Any]) -> str:
         info: the run's run.json.
     """
     threat = info["threat_model"]
-    return f"{info['study']}: {NORMS[threat['norm']]} ε = {threat['epsilon']:g}"
+    return f"{info['study']}: {NORMS[threat['norm']]} ε = {radius_words(threat['epsilon'], digits=4)}"
 
 
 def draw_frontier_png(table: pd.DataFrame, info: dict[str, Any], least: float | None = None) -> bytes:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from analysis.run.trials import Run, Trial
 from trainables.evaluation.config import attack_words
+from trainables.value_forms import radius_words
 
 AXES = {"pruning": "channels removed", "quantization": "bits of weights and activations"}
 SCORES = {"robust_accuracy": "", "robust_accuracy_as_published": ", scored as published"}
@@ -93,8 +94,9 @@ def _legend(figure: Figure, info: dict[str, Any], table: pd.DataFrame, colours: 
         Line2D([], [], color=colours[arm["name"]], marker="o", markersize=4, label=arm["name"] + SCORES[arm["score"]])
         for arm in _arms(info, table)
     ]
+    radius = radius_words(threat["epsilon"], digits=4)
     lines += [
-        Line2D([], [], color="#374151", label=f"robust ({attack}, ε = {threat['epsilon']:g})"),
+        Line2D([], [], color="#374151", label=f"robust ({attack}, ε = {radius})"),
         Line2D([], [], color="#374151", linestyle="--", label="clean"),
         Line2D([], [], color="#9ca3af", label="the base before compression"),
     ]

@@ -16,14 +16,17 @@ from analysis.evidence import words
 from analysis.evidence.conditions import cell, conditions_of
 from analysis.evidence.confirmation import Confirmation
 from analysis.evidence.rows import broken_by, rows
+from analysis.pareto.frontier import OURS
 from analysis.pareto.parity import verdict
 from analysis.report.epsilon_curves import axis_words, epsilon_curves
-from analysis.report.frontier_chart import title
+from analysis.report.frontier_chart import NORMS, title
 from analysis.report.page_data import PARAM, endings, page_data, shortened
 from analysis.run.trials import Run
 from analysis.status.words import left_unfinished, still_running
 from analysis.tables.rungs import rung_rows, rung_table
 from trainables.evaluation.config import attack_words, threat_words
+from trainables.user_code import TORCHVISION, is_reference
+from trainables.value_forms import radius_words
 
 SCRIPTS = (
     "state",
@@ -63,6 +66,7 @@ def render(run: Run, table: pd.DataFrame, grid: bytes | None, confirmations: Seq
         title=title(run.info),
         attack=attack_words(run.info["evaluation"]),
         verdict=verdict(run),
+        any_found=bool((table["on_frontier"] & table["role"].isin(OURS)).any()),
         grid=b64encode(grid).decode() if grid else None,
         confirmations=[_confirmation(one) for one in confirmations],
         estimated=any(trial.estimate for trial in run.trials),
@@ -88,14 +92,24 @@ def _circumstances(run: Run) -> Iterator[tuple[str, str]]:
     """Yield what the numbers of the search are of: name and words."""
     info = run.info
     threat = info["threat_model"]
-    yield "norm and ε", f"{threat['norm']}, {threat['epsilon']:g} of a pixel's range of 0 to 1"
+    radius = radius_words(threat["epsilon"], digits=4)
+    yield "norm and ε", f"{NORMS[threat['norm']]}, {radius} for pixels from 0 to 1"
     yield "attack of the search", attack_words(info["evaluation"])
     reference = next((trial for trial in run.trials if trial.id == info["reference"]), None)
     if reference is not None:
         yield "data", _settings(reference.recipe["data"])
-        yield "network", _settings(reference.recipe["model"])
+        yield "network", _settings(_of_network(reference.recipe["model"]))
         yield "reference", f"{reference.name} ({reference.id})"
     yield "objectives", ", ".join(f"{one['metric']} {one['direction']}" for one in info["objectives"])
+
+
+def _of_network(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a network without those that say nothing of it: the user's normalizes pixels itself."""
+    name = settings["name"]
+    unused = {"normalization"} if is_reference(name) and not name.startswith(TORCHVISION) else set()
+    if name != "wide_resnet":
+        unused |= {"depth", "width"}
+    return {key: value for key, value in settings.items() if key not in unused}
 
 
 def _settings(settings: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from trainables.cpu_limit import usable_cpus
 from trainables.data.splits import Splits, load_splits
 from trainables.errors import InvalidInput
 from trainables.estimation.flops_planner import CPU
-from trainables.evaluation.config import attack_words
+from trainables.evaluation.config import attack_words, threat_words
 from trainables.training.initial_network import initial_network
 from trainables.value_forms import counted
 
@@ -72,8 +72,7 @@ def _plan(study: Study, splits: Splits | None, problem: InvalidInput | None) -> 
     lines = [
         f"{study.name}: {study.description}" if study.description else study.name,
         f"data {study.data.name}, model {study.model.name}, objectives {', '.join(study.objectives)}",
-        f"threat model {study.threat_model.norm} epsilon {protocol.epsilon}, "
-        f"scored by {attack_words(protocol.model_dump())}",
+        f"threat model {threat_words(study.threat_model)}, scored by {attack_words(protocol.model_dump())}",
     ]
     planned: list[str] = []
     if splits is not None:

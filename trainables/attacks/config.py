@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, Valid
 
 from trainables.config import Frozen, Length, PositiveInt, Share
 from trainables.user_code import OneOf, Reference, members
-from trainables.value_forms import number_of
+from trainables.value_forms import number_of, radius_words
 
 EPSILON = "a number in (0, 0.5] such as 8/255, for pixels in [0, 1]"
 Epsilon = Annotated[float, BeforeValidator(number_of), Field(gt=0, le=0.5, description=EPSILON)]
@@ -78,7 +78,9 @@ class AttackConfig(PerturbationConfig):
 
     def _words(self, name: str, epsilon: float, norm: Norm = "linf") -> str:
         length = " L2" if norm == "l2" else ""
-        return f"{name}{length} ε {epsilon:.3g}" + (f" warm-up {self.warm_up:.0%}" if self.warm_up else "")
+        return f"{name}{length} ε {radius_words(epsilon, digits=3)}" + (
+            f" warm-up {self.warm_up:.0%}" if self.warm_up else ""
+        )
 
 
 class FGSM(AttackConfig):

@@ -7,6 +7,7 @@ from pydantic import ValidationInfo, field_validator
 
 from trainables.attacks.config import Norm, radius
 from trainables.config import Frozen, Length, PositiveInt
+from trainables.value_forms import radius_words
 
 ScoringKind = Literal["two_losses", "pgd"]
 Strength = Literal["quick", "standard", "full"]  # of the ensemble that networks are attacked by once they are trained
@@ -76,5 +77,5 @@ def attack_words(evaluation: Mapping[str, Any]) -> str:
 
 
 def threat_words(threat_model: ThreatModel) -> str:
-    """Returns a threat model in words, such as `L∞ ε 0.2`."""
-    return f"{_NORMS[threat_model.norm]} ε {threat_model.epsilon:.4g}"
+    """Returns a threat model in words, such as `L∞ ε 8/255`."""
+    return f"{_NORMS[threat_model.norm]} ε {radius_words(threat_model.epsilon, digits=4)}"

@@ -38,10 +38,21 @@ def test_a_run_is_reported_with_and_without_finished_trials(tmp_path: Path, tria
     page = (tmp_path / "report.html").read_text()
     assert ("pgd_at_20" in page) == trials
     assert "L∞ ε = 0.2" in page
+    assert "L∞, 0.2 for pixels from 0 to 1" in page
+    assert ("Found, not confirmed" in page) == trials
+    assert ("name small, normalization True</dd>" in page) == trials
     table = finished(run)
     assert len(staircase(table, "train_flops")) == (3 if trials else 0)
     assert draw_frontier_png(table, run.info).startswith(b"\x89PNG")
     assert (len(frontier_figure(table, run.info).data) > 1) == trials
+
+
+def test_a_radius_is_written_as_the_field_does_in_the_report(tmp_path: Path) -> None:
+    start(tmp_path, threat_model={"norm": "l2", "epsilon": 128 / 255})
+    write_report(read_run(Folder(str(tmp_path))))
+    page = (tmp_path / "report.html").read_text()
+    assert "L2 ε = 128/255" in page
+    assert "L2, 128/255 for pixels from 0 to 1" in page
 
 
 def test_the_report_says_what_was_found_in_the_network_and_nothing_for_older_runs(tmp_path: Path) -> None:

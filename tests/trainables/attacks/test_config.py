@@ -15,7 +15,7 @@ from trainables.recipe.recipe import Recipe
 WORDS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "none"}, "ordinary"),
     ({"kind": "fgsm", "epsilon": 0.1, "step_size": None, "warm_up": 0.0}, "FGSM ε 0.1"),
-    ({"kind": "n_fgsm", "epsilon": 8 / 255, "warm_up": 0.3}, "N-FGSM ε 0.0314 warm-up 30%"),
+    ({"kind": "n_fgsm", "epsilon": 8 / 255, "warm_up": 0.3}, "N-FGSM ε 8/255 warm-up 30%"),
     ({"kind": "pgd", "norm": "linf", "epsilon": 0.236, "steps": 5, "step_size": None}, "PGD-5 ε 0.236"),
     ({"kind": "pgd", "norm": "l2", "epsilon": 1, "steps": 10, "warm_up": 0.5}, "PGD-10 L2 ε 1 warm-up 50%"),
     ({"kind": "pgd_as_published", "epsilon": 0.05, "steps": 20}, "PGD-20 as published ε 0.05"),
