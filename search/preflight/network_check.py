@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.preflight.study_check import oddities
+from search.preflight.weights_check import tried_weights
 from search.recipes.choosers import RandomChooser
 from search.recipes.fixed import FixedRecipes
 from search.recipes.proposals import propose
@@ -54,7 +55,8 @@ def check_studys_network(study: Study, splits: Splits, say: Callable[[str], obje
     warnings = [f"warning: {one}" for one in [*filter(None, [dark, few]), *oddities(study)]]
     normalized = None if study.pretrained is None else normalization(study.model, subject.pixels)
     notes = [] if normalized is None else [f"note: {normalized}"]
-    lines = [*warnings, *notes, *lines_of(check_network(subject, say))]
+    checked = lines_of(check_network(subject, say))
+    lines = [*warnings, *notes, *tried_weights(study, splits), *checked]
     for line in lines:
         say(line)
     return tuple(lines[:-1])
