@@ -96,8 +96,7 @@ def pick(run: Run, how: str, confirmed: Mapping[str, Confirmed] | None = None) -
     if how != "all":
         chosen = [trial for trial in chosen if trial.role in OURS]
     if not chosen:
-        whom = "recipe" if how == "all" else "proposal"
-        raise InvalidInput(f"{run.folder}: nothing to export, no finished {whom} is on the frontier")
+        raise InvalidInput(f"{run.folder}: nothing to pick, {_why_nothing(run, how)}")
     if how == "max-robust":
         return [max(chosen, key=lambda trial: estimate(trial, "robust_accuracy"))]
     if how == "knee":
@@ -108,6 +107,14 @@ def pick(run: Run, how: str, confirmed: Mapping[str, Confirmed] | None = None) -
         if how == "all"
         else [_confirmed_at_parity(run, confirmed or {}) or _cheapest_at_parity(run, chosen, confirmed or {})]
     )
+
+
+def _why_nothing(run: Run, how: str) -> str:
+    """Says why nothing can be picked from a run's frontier, and what can be picked all the same."""
+    if not any(trial.state is State.COMPLETE for trial in run.trials):
+        return "no recipe has finished"
+    whom = "recipe" if how == "all" else "proposal"
+    return f"no finished {whom} is on the frontier; a baseline's name or the beginning of an id picks any that finished"
 
 
 def warnings(run: Run, trials: Sequence[Trial], confirmed: Mapping[str, Confirmed]) -> list[str]:

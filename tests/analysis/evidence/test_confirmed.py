@@ -174,7 +174,7 @@ def test_what_breaks_a_constraint_is_not_at_parity(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "run.json").read_text()) | {"constraints": [bound]}
     (tmp_path / "run.json").write_text(json.dumps(info))
     run = again(tmp_path)
-    with pytest.raises(InvalidInput, match="nothing to export"):
+    with pytest.raises(InvalidInput, match="nothing to pick, no finished proposal"):
         picks(run, ["parity"], confirmed(run))
     told, *others = warnings(run, [trial for trial in run.trials if trial.id == "a"], confirmed(run))
     assert told.endswith("at parity")

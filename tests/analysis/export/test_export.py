@@ -54,7 +54,7 @@ def test_parity_says_how_close_it_came(tmp_path: Path) -> None:
 def test_nothing_on_the_frontier_and_unknown_words_are_refused(tmp_path: Path) -> None:
     start(tmp_path)
     run = read_run(Folder(str(tmp_path)))
-    with pytest.raises(InvalidInput, match="nothing to export"):
+    with pytest.raises(InvalidInput, match=r"nothing to pick, no recipe has finished$"):
         pick(run, "knee")
     with pytest.raises(InvalidInput, match="expected one of knee"):
         pick(run, "best")
@@ -72,7 +72,9 @@ def test_the_choice_that_is_offered_first_always_finds_something(tmp_path: Path)
     run = read_run(Folder(str(tmp_path / "few")))
     assert first_pick(run) == "all"
     assert [trial.id for trial in pick(run, "all")] == ["pgd"]
-    with pytest.raises(InvalidInput, match="nothing to export"):
+    with pytest.raises(
+        InvalidInput, match="nothing to pick, no finished proposal is on the frontier; a baseline's name"
+    ):
         pick(run, "knee")
 
 
