@@ -90,12 +90,13 @@ def counts(status: Status) -> str:
 def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[str]:
     """Return what is spent of each limit, and about how long the search will go on.
 
-    The time is by the limit that is used up first, at the pace of the search so far, earlier drivers included.
+    The time is by the limit that is used up first, at the pace of the search so far, earlier drivers included. A clock
+    that is behind the driver's tells no time.
     """
     spent = spent_of(run)
     began, hours = (status.since, spent.hours) if status.phase is Phase.RUNNING else (None, spent.hours)
     if began is not None and (sessions := read_sessions(run.folder)):
-        hours = sessions[-1].hours_before + (now - began).total_seconds() / 3600
+        hours = sessions[-1].hours_before + max(0.0, (now - began).total_seconds()) / 3600
     proposed = f"{spent.trials} of {counted(budget.trials, 'proposal')}"
     parts = [(proposed, spent.trials / budget.trials if budget.trials else 1.0)]
     if budget.flops is not None:
@@ -104,7 +105,7 @@ def spending(run: Run, status: Status, budget: Budget, now: datetime) -> list[st
         parts.append((f"{hours:.2g} of {counted(budget.hours, 'hour', 'g')}", hours / budget.hours))
     used = max(share for _, share in parts)
     left = ""
-    if began is not None and 0 < used < 1 and spent.trials:
+    if began is not None and hours > 0 and 0 < used < 1 and spent.trials:
         left = f"; about {length_of(3600 * hours * (1 - used) / used)} left at this pace"
     return [f"spent {', '.join(words for words, _ in parts)}{left}"]
 

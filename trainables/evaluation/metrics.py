@@ -126,7 +126,10 @@ _TABLE = (
     Metric(name="epoch", words="number of the epoch, from 1", each_epoch=True),
     Metric(name="loss", words="mean loss of the epoch", each_epoch=True, curve="train/loss"),
     Metric(name="learning_rate", words="at the epoch's last step", each_epoch=True, curve="train/learning_rate"),
-    Metric(name="train_accuracy", words="share of perturbed training images that were right", each_epoch=True),
+    Metric(
+        name="train_accuracy", words="share of perturbed training images that were right", each_epoch=True,
+        curve="train/accuracy",
+    ),
     Metric(
         name="planned_train_flops", unit="FLOPs", words="marginal compute after the whole schedule", each_epoch=True,
         recorded=True,

@@ -30,7 +30,7 @@ from trainables.storage import Folder
 RECIPE = base_recipe(load("digits"))
 ROWS = [
     {"epoch": epoch, "loss": 1 / epoch, "learning_rate": 0.1, "clean_accuracy": 0.8, "robust_accuracy": 0.1 * epoch,
-     "train_flops": 1e9 * epoch, "end_to_end_flops": 2e9 * epoch}
+     "train_accuracy": 0.5, "train_flops": 1e9 * epoch, "end_to_end_flops": 2e9 * epoch}
     for epoch in (1, 2)
 ]  # fmt: skip
 METRICS = {"robust_accuracy": 0.2, "train_flops": 2e9, "epochs": 2}
@@ -62,6 +62,7 @@ def test_curves_are_there_while_a_trial_runs_and_the_same_when_rebuilt(tmp_path:
         for row in ROWS:
             live.reported(proposal, row)
         assert scalars(label)["train/loss"] == [(1, 1.0), (2, 0.5)]
+        assert scalars(label)["train/accuracy"] == [(1, 0.5), (2, 0.5)]
         live.ended(proposal, Outcome(FINISHED, METRICS, 1.0))
     written, shown = scalars(label), images(label)
     assert np.array_equal(shown["images, and under attack"][:4, 4:], shown["images, and under attack"][4:, :4])

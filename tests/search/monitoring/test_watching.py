@@ -94,6 +94,13 @@ def test_hours_count_until_now(tmp_path: Path) -> None:
     assert line == "spent 4 of 100 proposals, 0.5 of 1 hour; about 30 min left at this pace"
 
 
+def test_a_clock_that_is_behind_the_drivers_tells_no_time(tmp_path: Path) -> None:
+    run = running(tmp_path)
+    now = BEGUN - timedelta(minutes=30)
+    (line,) = spending(run, status_of(run, now), Budget(trials=100, hours=1.0), now)
+    assert line == "spent 4 of 100 proposals, 0 of 1 hours"
+
+
 def test_marks_are_those_that_an_output_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     assert marks_of("utf-8") == Marks()
