@@ -11,7 +11,7 @@ from search.gain.models import Models, observed
 from search.gain.proposals_so_far import KnownProposal, ProposalsSoFar, final_observation
 from search.recipes.fixed import FixedRecipes
 from search.study.loading import load
-from search.surrogate.gaussian_process import Observation, sampling_variance
+from search.surrogate.gaussian_process import GaussianProcess, Observation, sampling_variance
 from trainables.execution.ending import Ending, EndKind
 
 SETTINGS = [
@@ -85,6 +85,7 @@ def test_what_runs_is_what_has_not_ended_in_whatever_order_that_is() -> None:
     assert running(0, 1, 2)
     so_far.end(several[1], outcome(EndKind.DIVERGED))
     assert running(0, 2)
+    assert running(0, 2)
     so_far.end(several[0], outcome(EndKind.LOST))
     assert running(2)
     so_far.known[several[3].recipe] = several[3]
@@ -128,7 +129,7 @@ def test_models_begin_once_as_many_have_ended_as_the_study_says_and_know_what_ru
     model = warm.of(Axis(SCORE))
     assert model is not None
     assert model.seen == [*past, *done, *runs.observations(STUDY)]
-    mean, _ = model.process.predict(model.seen, [{"x": 0.3}])
+    mean, _ = GaussianProcess([*past, *done]).predict(model.seen, [{"x": 0.3}])
     assert model.predict([{"x": 0.3}])[0] == -mean  # a cost
 
 
