@@ -245,12 +245,12 @@ def _where(measured: Sequence[Slots]) -> str:
 def _steps(works: Sequence[Work], slots: Slots, images: int) -> Iterator[str]:
     """Yield what a training step of the reference and of a proposal costs, in words."""
     for work in works:
-        speed = {"pgd_at": slots.fixed, "": slots.proposed}.get(work.name)
-        if speed is not None:
+        if work.name in ("pgd_at", ""):
             batch = min(images, work.recipe.schedule.batch_size)
-            flops = work.flops / work.epochs / math.ceil(images / batch)
+            steps = work.epochs * math.ceil(images / batch)
+            flops, seconds = work.flops / steps, slots.training_seconds(work) / steps
             what = work.name or "a proposal, on average,"
-            costs = f"{flops:.2g} FLOPs, {flops / speed.flops_per_second:.2g} s in a {slots.device} slot"
+            costs = f"{flops:.2g} FLOPs, {seconds:.2g} s in a {slots.device} slot"
             yield f"A step of {what} on {counted(batch, 'image')} costs {costs}."
 
 

@@ -74,6 +74,7 @@ def _resized(works: Sequence[Work], size: Size, available: int) -> list[Work]:
             work,
             flops=work.flops * longer * images,
             epochs=work.epochs * longer,
+            passes=work.passes * longer * images,
             trials=size.trials if work.role == "proposed" else work.trials,
         )
         for work in works

@@ -29,6 +29,33 @@ class Slots:
     proposed: Speed
     devices: float
 
+    def training_seconds(self, work: Work) -> float:
+        """Return the seconds that one trial trains: so many for each pass of a batch, and so many for each FLOP.
+
+        A small network spends its time on passes, a large one on FLOPs. The two timed recipes, of which one is larger,
+        tell these apart; where they do not, a recipe is as fast as the one that was timed for it.
+        """
+        pass_seconds, flop_seconds = self._rates(work)
+        return pass_seconds * work.passes + flop_seconds * work.flops
+
+    def _rates(self, work: Work) -> tuple[float, float]:
+        """Solve seconds per FLOP = passes per FLOP · seconds per pass + seconds per FLOP, without negative numbers."""
+        one, other = self.fixed, self.proposed
+        if one.passes_per_flop == other.passes_per_flop:
+            return 0.0, 1 / self.speed(work).flops_per_second
+        slope = (1 / one.flops_per_second - 1 / other.flops_per_second) / (one.passes_per_flop - other.passes_per_flop)
+        rest = 1 / one.flops_per_second - slope * one.passes_per_flop
+        if slope < 0:  # the smaller network is the faster one: passes cost nothing that was measured
+            return 0.0, 1 / self.speed(work).flops_per_second
+        if rest < 0:  # passes alone take the time
+            speed = self.speed(work)
+            return 1 / (speed.flops_per_second * speed.passes_per_flop), 0.0
+        return slope, rest
+
+    def speed(self, work: Work) -> Speed:
+        """Return the speed of the recipe that was timed for this work."""
+        return self.proposed if work.role == "proposed" else self.fixed
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -75,8 +102,7 @@ def estimate(
 
 def seconds_of(work: Work, slots: Slots) -> float:
     """Return the seconds that one trial takes in a slot, with the handover from the trial before it."""
-    speed = slots.proposed if work.role == "proposed" else slots.fixed
-    return HANDOVER_SECONDS + speed.seconds(work.flops, work.epochs)
+    return HANDOVER_SECONDS + slots.training_seconds(work) + slots.speed(work).around(work.epochs)
 
 
 def _total(works: Sequence[Work], slots: Slots) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from cluster.doctor.per_node import ask_nodes
@@ -84,5 +85,5 @@ def _mean(answers: Speed | list[Speed] | Exception) -> Speed:
     if isinstance(answers, Exception):
         raise TemperError(f"the study's own step failed on a node: {answers}") from answers
     all_of = answers if isinstance(answers, list) else [answers]
-    fields = ("flops_per_second", "progress_seconds", "score_seconds", "start_seconds")
-    return Speed(*(sum(getattr(one, field) for one in all_of) / len(all_of) for field in fields))
+    means = {one.name: sum(getattr(each, one.name) for each in all_of) / len(all_of) for one in fields(Speed)}
+    return Speed(**means)

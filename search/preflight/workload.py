@@ -21,7 +21,9 @@ from trainables.compression.compressor import Compressors
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Splits
 from trainables.estimation.flops_planner import CPU, FlopsPlanner
+from trainables.estimation.speed import passes_a_step
 from trainables.recipe.recipe import Recipe
+from trainables.training.batches import schedule_steps
 from trainables.training.initial_network import initial_network
 
 SAMPLE = 16  # random proposals whose mean stands for all proposals
@@ -38,6 +40,7 @@ class Work:
         trials: number of recipes.
         flops: FLOPs that each trial itself trains with: attacks are included, ancestors and scoring are not.
         epochs: epochs of training of each trial.
+        passes: passes of a batch through the network in that training.
         after: name of the fixed recipe that must finish first; None: it can begin at once.
         about: whether the FLOPs are about these, because layers become as wide as trained weights will say.
     """
@@ -48,6 +51,7 @@ class Work:
     trials: int
     flops: float
     epochs: float
+    passes: float
     after: str | None
     about: bool = False
 
@@ -78,7 +82,10 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
         before = one.recipe.separate_teacher or one.recipe.base
         after = names.get(before.id) if before is not None else None
         flops, epochs = planning.own_flops(one.recipe), one.recipe.schedule.epochs
-        work.append(Work(one.role, one.name, one.recipe, len(several), flops, epochs, after, _is_about(one.recipe)))
+        passes = _passes(one.recipe, splits)
+        work.append(
+            Work(one.role, one.name, one.recipe, len(several), flops, epochs, passes, after, _is_about(one.recipe))
+        )
     trials = planned_proposals(study, fixed)
     if not trials:
         return tuple(work)
@@ -91,8 +98,12 @@ def workload(study: Study, fixed: FixedRecipes, splits: Splits) -> tuple[Work, .
         mean = min(mean, study.budget.flops / trials)
     elif study.budget.flops is not None and mean:
         trials = min(trials, max(1, round(study.budget.flops / mean)))
-    base = fixed.base.name
-    return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, base, about=True))
+    base, passes = fixed.base.name, float(np.mean([_passes(recipe, splits) for recipe in drawn]))
+    return (*work, Work("proposed", "", middle, trials, mean, epochs_of_all, passes, base, about=True))
+
+
+def _passes(recipe: Recipe, splits: Splits) -> float:
+    return passes_a_step(recipe) * schedule_steps(len(splits.train), recipe.schedule)
 
 
 def timed(works: Sequence[Work], reference: str) -> tuple[Recipe, Recipe]:

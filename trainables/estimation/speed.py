@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from trainables.attacks.registry import attack_of
 from trainables.compute.ledger import Ledger
 from trainables.data.splits import Examples, Splits
 from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.score import Scorer
 from trainables.execution.pipeline import set_conditions
+from trainables.losses.losses import loss_of
 from trainables.recipe.recipe import Recipe
+from trainables.recipe.schedule import FreeLoop
+from trainables.training.batches import batch_sizes
 from trainables.training.initial_network import initial_network
 from trainables.training.train_state import TrainState
 
@@ -23,6 +27,7 @@ class Speed:
 
     Attributes:
         flops_per_second: FLOPs of training per second, attacks included, as the ledger counts them.
+        passes_per_flop: passes of a batch through the network for each of these FLOPs: small networks have many.
         progress_seconds: seconds to measure the progress score after an epoch.
         score_seconds: seconds to measure the full score of the result.
         start_seconds: seconds to build, compress and count the network.
@@ -32,11 +37,19 @@ class Speed:
     progress_seconds: float
     score_seconds: float
     start_seconds: float
+    passes_per_flop: float = 0.0
 
-    def seconds(self, flops: float, epochs: float) -> float:
-        """Returns the seconds that a recipe with so many FLOPs of training in so many epochs takes."""
-        scored = max(1, epochs) * self.progress_seconds + self.score_seconds
-        return self.start_seconds + flops / self.flops_per_second + scored
+    def around(self, epochs: float) -> float:
+        """Returns the seconds that a recipe of so many epochs takes beside its training: its start and its scores."""
+        return self.start_seconds + max(1, epochs) * self.progress_seconds + self.score_seconds
+
+
+def passes_a_step(recipe: Recipe) -> int:
+    """Returns how often a training step passes its batch through the network, with or without a gradient."""
+    if isinstance(recipe.loop, FreeLoop):
+        return recipe.loop.replays
+    loss = loss_of(recipe.loss)
+    return int(attack_of(recipe.perturbation).passes + loss.target_passes + loss.full_passes)
 
 
 def time_recipe(
@@ -64,9 +77,10 @@ def time_recipe(
     fitting = int(seconds / 2 / max(took, 1e-6) * WARM_UP_BATCHES)
     images = min(len(splits.train), max(WARM_UP_BATCHES, fitting) * size)
     flops, took, started, state = _train(recipe, splits, device, images)
+    passes = passes_a_step(recipe) * len(batch_sizes(images, size))
     share = min(1.0, seconds / 4 / max(1e-6, _scoring(state, evaluation, splits.validation, device, 0.05)[1]))
     progress, score = _scoring(state, evaluation, splits.validation, device, share)
-    return Speed(flops / took, progress, score, started)
+    return Speed(flops / took, progress, score, started, passes / flops)
 
 
 def _train(recipe: Recipe, splits: Splits, device: torch.device, images: int) -> tuple[float, float, float, TrainState]:

@@ -145,8 +145,8 @@ def test_what_a_step_costs_is_said_of_the_reference_and_of_a_proposal() -> None:
     recipe = Recipe(
         data=DIGITS, model=Network(name="small"), schedule=Schedule(epochs=4, learning_rate=0.1, batch_size=100)
     )
-    works = [Work("baseline", name, recipe, 1, 4e9, 4.0, None) for name in ("pgd_at", "fast_at")]
-    works.append(Work("proposed", "", recipe, 20, 2e9, 4.0, None))
+    works = [Work("baseline", name, recipe, 1, 4e9, 4.0, 108.0, None) for name in ("pgd_at", "fast_at")]
+    works.append(Work("proposed", "", recipe, 20, 2e9, 4.0, 36.0, None))
     slots = Slots("CPU", 2, Speed(1e9, 0.0, 0.0, 0.0), Speed(1e10, 0.0, 0.0, 0.0), 1.0)
     assert [*_steps(works, slots, 250)] == [  # three batches an epoch
         "A step of pgd_at on 100 images costs 3.3e+08 FLOPs, 0.33 s in a CPU slot.",

@@ -1,10 +1,11 @@
 """The size of a drafted study: as much as fits into the hours."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from search.drafting.sizes import PLANNED, SIZES, fitting
+from search.drafting.sizes import PLANNED, SIZES, Size, _resized, fitting
 from search.preflight.estimate import START_SECONDS, Slots, estimate
 from search.preflight.workload import Work
 from trainables.data.config import Data
@@ -19,8 +20,8 @@ RECIPE = Recipe(
     schedule=Schedule(epochs=1, learning_rate=0.1),
 )
 WORKS = [
-    Work("baseline", "pgd_at", RECIPE, 1, 4e12, PLANNED.epochs, None),
-    Work("proposed", "", RECIPE, PLANNED.trials, 1e12, PLANNED.epochs / 2, None),
+    Work("baseline", "pgd_at", RECIPE, 1, 4e12, PLANNED.epochs, 1e5, None),
+    Work("proposed", "", RECIPE, PLANNED.trials, 1e12, PLANNED.epochs / 2, 4e4, None),
 ]
 IMAGES = 50_000
 
@@ -50,6 +51,14 @@ def test_work_grows_with_epochs_images_and_proposals() -> None:
         found, expected = fitting(WORKS, slots(1e9), IMAGES, seconds / 3600 * (1 + 1e-9))
         assert SIZES.index(found) <= SIZES.index(size)  # another one that does more may take less time
         assert expected <= seconds / 3600 * (1 + 1e-9)
+
+
+def test_overhead_of_passes_grows_with_epochs_and_images() -> None:
+    """A machine on which a FLOP costs nothing beside a pass, as a small network's does on a GPU."""
+    fast = Speed(1e18, 0.0, 0.0, 0.0, 1e-9)
+    alone = [Slots("CPU", 1, replace(fast, flops_per_second=1e12), replace(fast, passes_per_flop=1e-15), 1)]
+    whole, half = (estimate(_resized(WORKS[:1], Size(share, 20, 24), IMAGES), alone).hours for share in (1.0, 0.5))
+    assert whole - half == pytest.approx(1e5 / 2 / 1e3 / 3600, rel=1e-3)  # 1e12 FLOP/s · 1e-9 passes/FLOP
 
 
 def test_more_hours_or_a_faster_machine_never_give_less() -> None:

@@ -23,15 +23,44 @@ STUDY = load("digits", ["data.train_size=200", "data.validation_size=100"])
 FAST, SLOW = Speed(100.0, 0.0, 0.0, 0.0), Speed(50.0, 2.0, 5.0, 1.0)
 
 
-def work(trials: int, flops: float, *, name: str = "", after: str | None = None, epochs: float = 1) -> Work:
-    return Work("baseline" if name else "proposed", name, base_recipe(STUDY), trials, flops, epochs, after)
+def work(
+    trials: int, flops: float, *, name: str = "", after: str | None = None, epochs: float = 1, passes: float = 0
+) -> Work:
+    return Work("baseline" if name else "proposed", name, base_recipe(STUDY), trials, flops, epochs, passes, after)
 
 
 def test_a_trial_takes_its_flops_its_scoring_and_its_start() -> None:
-    assert SLOW.seconds(100.0, 3) == 1 + 100 / 50 + 3 * 2 + 5
-    assert SLOW.seconds(100.0, 0) == 1 + 100 / 50 + 2 + 5  # weights as they are: scored once
-    assert seconds_of(work(1, 100.0), Slots("CPU", 1, FAST, SLOW, 1)) == HANDOVER_SECONDS + SLOW.seconds(100.0, 1)
+    assert SLOW.around(3) == 1 + 3 * 2 + 5
+    assert SLOW.around(0) == 1 + 2 + 5  # weights as they are: scored once
+    assert seconds_of(work(1, 100.0), Slots("CPU", 1, FAST, SLOW, 1)) == HANDOVER_SECONDS + 100 / 50 + SLOW.around(1)
     assert seconds_of(work(1, 100.0, name="b"), Slots("CPU", 1, FAST, SLOW, 1)) == HANDOVER_SECONDS + 1
+
+
+def timed_at(passes: float, flops: float, seconds: float) -> Speed:
+    return Speed(flops / seconds, 0.0, 0.0, 0.0, passes / flops)
+
+
+def test_two_timed_recipes_tell_what_a_pass_costs_and_what_a_flop_does() -> None:
+    """0.005 s a pass and 1e-11 s a FLOP are found, and hold for recipes of any size."""
+
+    def seconds(passes: float, flops: float) -> float:
+        return 0.005 * passes + 1e-11 * flops
+
+    large, little = (timed_at(*one, seconds(*one)) for one in ((800.0, 6e11), (400.0, 2e10)))
+    slots = Slots("CPU", 1, large, little, 1)
+    for name in ("pgd", ""):
+        for passes, flops in ((800.0, 6e11), (400.0, 2e10), (300.0, 1e9), (100.0, 1e12)):
+            found = slots.training_seconds(work(1, flops, name=name, passes=passes))
+            assert found == pytest.approx(seconds(passes, flops))
+
+
+@pytest.mark.parametrize(("small", "kind"), [(0.2, "passes"), (0.0005, "FLOPs")])
+def test_timings_that_fit_no_such_sum_are_taken_for_passes_or_for_flops_alone(small: float, kind: str) -> None:
+    """A large recipe took a second; a small one of a hundredth of its FLOPs in a tenth of its passes took this long."""
+    slots = Slots("CPU", 1, timed_at(1000.0, 1e11, 1.0), timed_at(100.0, 1e9, small), 1)
+    more_passes, more_flops = work(1, 1e11, name="pgd", passes=2000.0), work(1, 2e11, name="pgd", passes=1000.0)
+    found = slots.training_seconds(more_passes), slots.training_seconds(more_flops)
+    assert found == pytest.approx((2.0, 1.0) if kind == "passes" else (1.0, 2.0))
 
 
 def test_equal_slots_share_the_work() -> None:
@@ -87,6 +116,10 @@ def test_planned_work_is_what_trials_are_charged_for() -> None:
     assert (dense, proposal.base) == (by_name["pgd_at_20"].recipe, None)
     speed = time_recipe(proposal, STUDY.protocol, splits, threads=1, gpu=False, seconds=0.2)
     assert 1e8 < speed.flops_per_second < 1e13
+    steps = by_name["pgd_at_20"].passes / by_name["n_fgsm_at_5"].passes
+    assert steps == (20 * (7 + 1)) / (5 * (1 + 1))  # epochs, and passes of attack and update
+    planned = works[-1].passes / works[-1].flops  # of proposals on average; of this one, on fewer images, about as many
+    assert planned / 5 < speed.passes_per_flop < planned * 5
     assert 0 < speed.progress_seconds < 10
 
 
