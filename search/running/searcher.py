@@ -23,6 +23,7 @@ from search.samplers.sampler import Candidate, Restoring, Sampler, SearchState
 from search.study.resources import Role
 from search.study.space import BASE
 from search.study.study import Study
+from trainables.collector import paused
 from trainables.errors import TemperError
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.execution.report import Report
@@ -103,6 +104,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Refuse objectives and a space from Tune, since they come from the study."""
         return not metric and not config
 
+    @paused()  # nearly all that an ask makes is dropped at its end, so that there is no garbage to look for
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next recipe as `{"id", "role", "number", "recipe"}`, None if Tune must wait, or FINISHED."""
         if self._hopeless:
@@ -226,8 +228,7 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return self._proposal_of(fixed) if (fixed := self._take(self._waiting, lambda one: one.role)) else None
 
     def _next_held(self) -> Proposal | None:
-        held = self._take(self._held, lambda one: "proposed")
-        return None if held is None else self._proposed(held)
+        return self._proposed(held) if (held := self._take(self._held, lambda one: "proposed")) else None
 
     def _take(self, waiting: list[_Waits], role: Callable[[_Waits], Role]) -> _Waits | None:
         """Return the first of those that wait which can run now, and take it from them."""
@@ -284,9 +285,8 @@ class ParetoSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types
         return Fixed("base", f"{BASE}.{base.schedule.epochs}epochs", base)
 
     def _proposed(self, candidate: Candidate) -> Proposal:
-        params, distributions = candidate.params, candidate.distributions
         asked, number = self._asked.pop(candidate.recipe.id), next(self._numbers)
-        return Proposal(candidate.recipe, "proposed", None, number, params, distributions, asked)
+        return Proposal(candidate.recipe, "proposed", None, number, candidate.params, candidate.distributions, asked)
 
     def _nothing_left(self) -> bool:
         """Return whether all was suggested that can run in this session, whose ordinary base may have been lost."""

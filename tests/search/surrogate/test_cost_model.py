@@ -16,7 +16,7 @@ from search.study.resources import Role
 from search.study.study import Study
 from search.surrogate.cost_model import OWN_FLOPS, CostModel
 from tests.support.command import SMALL
-from trainables.attacks.config import NFGSM, PGD
+from trainables.attacks.config import FGSM, NFGSM, PGD
 from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.config import ChannelPruning, Quantization
 from trainables.data.splits import Splits, load_splits
@@ -25,8 +25,9 @@ from trainables.evaluation.config import ScoringProtocol
 from trainables.evaluation.metrics import own_flops
 from trainables.execution.ending import FINISHED
 from trainables.execution.pipeline import Pipeline, set_conditions
+from trainables.losses.config import Trades
 from trainables.recipe.recipe import Distillation, Recipe
-from trainables.recipe.schedule import Schedule
+from trainables.recipe.schedule import FreeLoop, Schedule
 
 EVALUATION = ScoringProtocol(epsilon=0.1, steps=1, progress_steps=1, progress_examples=10)
 TINY = [*SMALL, "data.train_size=30", "data.validation_size=10", "pretraining.epochs=1"]
@@ -240,3 +241,28 @@ def test_sizes_between_the_counted_ratios_are_not_far_off(splits: Splits, finish
         metrics = with_own(finished(recipe).metrics())
         for name, planned in told(recipe).items():
             assert planned == pytest.approx(metrics[name], rel=0.15), (ratio, name)
+
+
+def test_recipes_that_differ_in_what_costs_nothing_are_planned_once(
+    splits: Splits, finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[Recipe] = []
+    plan = FlopsPlanner.plan
+
+    def planning(self: FlopsPlanner, recipe: Recipe) -> Any:
+        planned.append(recipe)
+        return plan(self, recipe)
+
+    monkeypatch.setattr(FlopsPlanner, "plan", planning)
+    told = costs(MARGINAL, splits, finished, "base")
+    faster = Schedule(epochs=2, learning_rate=0.05)
+    assert told(tuned()) == told(tuned(perturbation=NFGSM(epsilon=0.1), schedule=faster))
+    assert len(planned) == 1
+    others = [tuned(perturbation=PGD(epsilon=0.2, steps=3)), tuned(schedule=epochs(3)), tuned(loss=Trades())]
+    others += [tuned(base=None), tuned(loop=FreeLoop(), perturbation=FGSM(epsilon=0.2)), tuned(seed=1)]
+    for one in others:
+        told(one)
+    assert len(planned) == 1 + len(others)
+    end(told, ROBUST, "baseline")  # now its own weights can be counted with
+    told(tuned())
+    assert len(planned) == 2 + len(others)

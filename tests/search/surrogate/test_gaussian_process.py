@@ -46,6 +46,24 @@ def test_a_smooth_function_is_interpolated_with_an_honest_deviation() -> None:
     assert (deviation > 0).all()
 
 
+def test_predictions_are_those_of_a_process_in_closed_form() -> None:
+    """With two observations, of which the variances differ, and scores that are normalized."""
+    seen = [Observation({"x": 0.0}, 1.0, 0.2, 0.001), Observation({"x": 1.0}, 1.0, 0.6, 0.0)]
+    surrogate, there = GaussianProcess(seen), [{"x": 0.25}, {"x": 1.0}]
+    kernel, noise, spread = surrogate._kernel, surrogate.noise, 0.2
+    at, fresh = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([[0.25, 1.0], [1.0, 1.0]])
+    inverse = np.linalg.inv(kernel(at) + np.diag([0.001 / spread**2, 1e-10]))
+    across, prior = kernel(fresh, at), kernel.k1(fresh) + noise * np.eye(2)
+    covariance = spread**2 * (prior - across @ inverse @ across.T - noise * np.eye(2))
+    for mean, told in (
+        (surrogate.predict(seen, there)[0], np.sqrt(np.diag(covariance))),
+        (surrogate.predict_jointly(seen, there)[0], covariance),
+    ):
+        assert mean == pytest.approx(0.4 + spread * across @ inverse @ [-1.0, 1.0])
+        which = surrogate.predict if told.ndim == 1 else surrogate.predict_jointly
+        assert which(seen, there)[1] == pytest.approx(told, rel=1e-6)
+
+
 def test_what_it_predicts_is_a_function_of_what_it_is_given() -> None:
     seen = [Observation(place, 1.0, truth(**place)) for place in places(20, 2)]
     first, again = (GaussianProcess(seen).predict(seen, places(5, 3)) for _ in range(2))
