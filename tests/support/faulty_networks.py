@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -170,6 +171,20 @@ class HidesATensor(Faulty):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) @ self.mixing
+
+
+class DrawsABuffer(Faulty):
+    """Random features, by PyTorch's generator and by NumPy's, that its state_dict lacks, and fixed ones."""
+
+    def __init__(self, image_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(image_shape, classes)
+        self.body.register_buffer("order", torch.from_numpy(np.random.permutation(image_shape[-1])), persistent=False)
+        self.register_buffer("mixing", torch.randn(classes, classes), persistent=False)
+        self.register_buffer("fixed", torch.linspace(0.5, 1, classes), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[..., self.body.get_buffer("order")]
+        return super().forward(x) @ self.get_buffer("mixing") * self.get_buffer("fixed")
 
 
 class FailsInTraining(Faulty):

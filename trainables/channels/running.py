@@ -23,8 +23,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from trainables.channels.kept_state import state_kept
 from trainables.channels.operators import PRODUCTS, UNNAMED, Operation, operation
-from trainables.compute.shapes import random_states_kept
 from trainables.models.build import frozen
+from trainables.random_states import random_states_kept
 
 _JOINS = ("cat", "concat", "concatenate")
 _ELEMENTWISE = {"add", "sub", "rsub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "pow", "where"}

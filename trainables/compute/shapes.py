@@ -1,16 +1,14 @@
 """Runs a network on shapes alone: a copy on PyTorch's `meta` device, on which nothing is computed."""
 
 import copy
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainables.compute.counter import plain_kernels
+from trainables.random_states import random_states_kept
 
 Result = TypeVar("Result")
 
@@ -48,15 +46,3 @@ def _without_values(model: nn.Module) -> nn.Module:
                     empty = nn.Parameter(empty, requires_grad=value.requires_grad)
                 replaced[id(value)] = empty
     return copy.deepcopy(model, replaced)
-
-
-@contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Keeps the random states of PyTorch's CPU generator, of Python and of NumPy, from which a network may draw."""
-    state, of_numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(state)
-            np.random.set_state(of_numpy)

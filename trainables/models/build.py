@@ -16,7 +16,13 @@ from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
 from trainables.models.misfits import precision_advice, scores_advice
-from trainables.models.module_sizes import adopt_changed_number, fit_sizes, save_buffer
+from trainables.models.module_sizes import (
+    adopt_changed_number,
+    drawn_buffers,
+    fit_sizes,
+    save_buffer,
+    save_drawn_buffers,
+)
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
 from trainables.user_code import TORCHVISION, user_function
@@ -79,6 +85,8 @@ def build(
     if isinstance(model, nn.Module) and network.name not in NETWORKS:
         model.register_forward_hook(first_output)
     _check(model, network.name, image_shape, classes)
+    if network.is_users:
+        save_drawn_buffers(model, lambda: _of_user(network.name, image_shape, classes))
     go_around()
     return to_channels_last(model)
 
@@ -290,7 +298,7 @@ def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
                 fitting[id(present)] = nn.Parameter(fresh, present.requires_grad) if is_parameter else fresh
             replaced.append(present)  # kept, so that no other tensor gets its id
             setattr(module, key, fitting[id(present)])
-    whole = OrderedDict(state)
+    whole = OrderedDict({**drawn_buffers(model), **state})  # weights of earlier versions are without these
     whole._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
     model.load_state_dict(whole)
     if fitting or changed:

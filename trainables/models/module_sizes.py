@@ -1,10 +1,11 @@
-"""Sets the sizes that layers keep as numbers to those of their tensors, so that pruned networks run and can be loaded.
+"""Sets the sizes that layers keep as numbers to those of their tensors, and has saved what a network is rebuilt from.
 
 A layer without a tensor of its size takes it from its input. A module of the user's that keeps a size as a number gets
 a buffer `pruned_<number's name>` when that number changes; it is saved with the weights. So is a buffer that the user's
-code makes, from when it has become narrower.
+code makes, from when it has become narrower, and from the start if the code draws it at random.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from trainables.random_states import random_states_kept
+
 CHANGED = "pruned_"  # beginning of the name of a buffer that holds a changed number
+_DRAWN = "drawn_buffers"  # mark of modules with buffers that are saved because the user's code draws them
 _KEEPS_GROUPS = "keeps_groups"  # mark of convolutions whose groups had several channels before pruning
 
 
@@ -63,6 +67,60 @@ def save_buffer(module: nn.Module, name: str) -> bool:
     there = name in module._non_persistent_buffers_set
     module._non_persistent_buffers_set.discard(name)
     return there
+
+
+def save_drawn_buffers(model: nn.Module, build: Callable[[], nn.Module]) -> None:
+    """Lets buffers be saved with the weights that the user's code draws anew each time and that are not saved.
+
+    Without them the weights are of no use, such as those of layers behind random Fourier features. Which buffers are
+    drawn shows in a second network; none is built where all buffers are saved.
+
+    Args:
+        model: the network.
+        build: builds it once more; random states are left as they were.
+    """
+    if not any(module._non_persistent_buffers_set for module in model.modules()):
+        return
+    with random_states_kept():
+        again = build()
+    for name, module in model.named_modules():
+        other = _named(again, name)
+        for key in sorted(module._non_persistent_buffers_set):
+            if other is not None and not _equal(module._buffers.get(key), other._buffers.get(key)):
+                save_buffer(module, key)
+                setattr(module, _DRAWN, {*getattr(module, _DRAWN, ()), key})
+
+
+def drawn_buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the buffers, by name, that are saved because the user's code draws them."""
+    return {
+        f"{name}.{key}" if name else key: module.get_buffer(key)
+        for name, module in model.named_modules()
+        for key in getattr(module, _DRAWN, ())
+    }
+
+
+def drawn_tensors(model: nn.Module, again: nn.Module) -> list[str]:
+    """Returns the names of tensors that modules hold beside parameters and buffers, and that differ once built anew."""
+    return [
+        f"{name}.{key}" if name else key
+        for name, module in model.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, Tensor) and not _equal(value, getattr(_named(again, name), key, None))
+    ]
+
+
+def _named(model: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return model.get_submodule(name)
+    except AttributeError:  # the user's code builds something else each time
+        return None
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and torch.equal(one, other)
 
 
 def keeps_groups(module: nn.Module) -> bool:

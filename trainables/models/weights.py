@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
 from trainables.models.config import Weights
+from trainables.models.module_sizes import drawn_buffers
 from trainables.models.weight_files import State, states_of
 from trainables.user_path import user_path
 from trainables.value_forms import counted
@@ -57,7 +58,7 @@ def load_weights(model: nn.Module, weights: Weights) -> None:
                     ready[name] = _checked(name, fitted[name], wanted[name], weights.path)
                 model.load_state_dict(ready)
                 return
-    raise InvalidInput(f"pretrained.path: {weights.path} {_other_tensors(states[0], wanted)}")
+    raise InvalidInput(f"pretrained.path: {weights.path} {_other_tensors(states[0], wanted)}{_drawn(model, states[0])}")
 
 
 def _read(weights: Weights) -> bytes:
@@ -164,6 +165,18 @@ def _other_tensors(state: State, wanted: Mapping[str, Tensor]) -> str:
     return (
         "holds other tensors than the network: "
         f"missing {', '.join(missing[:3]) or 'none'}, unknown {', '.join(extra[:3]) or 'none'}"
+    )
+
+
+def _drawn(model: nn.Module, state: State) -> str:
+    """Says which missing tensors are drawn anew in each build, so that the weights do not fit; empty if none is."""
+    parts = {name.rpartition(".")[2] for name in state}
+    drawn = sorted(name for name in drawn_buffers(model) if name.rpartition(".")[2] not in parts)
+    if not drawn:
+        return ""
+    return (
+        f"; the network's code draws {', '.join(drawn[:3])} anew each time it is built, with persistent=False, so that "
+        "weights without it fit nothing: save it with them, or draw it from a generator with a seed"
     )
 
 

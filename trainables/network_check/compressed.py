@@ -14,6 +14,7 @@ from trainables.compression.config import ChannelPruning, Compression, Quantizat
 from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
 from trainables.models.build import frozen, load_compressed
+from trainables.models.module_sizes import drawn_tensors
 from trainables.network_check.error_words import in_words
 from trainables.network_check.findings import Finding, note, warning
 from trainables.network_check.scores import same_scores
@@ -68,7 +69,7 @@ def check_compressed(
         with in_words(f"{name}: the network cannot be rebuilt from its weights{stage} (attach)", advice):
             rebuilt = Compressors(methods, seed=seed).load(build(seed + 1), state, epochs=epoch)
             again = _scores(rebuilt, x)
-        _expect(same_scores(again, scores, RELOADED), name, _unlike(epoch, compressed=bool(methods)))
+        _expect(same_scores(again, scores, RELOADED), name, _unlike(epoch, model, rebuilt, compressed=bool(methods)))
         with in_words(f"{name}: bits fails", advice):
             told = [bits for layer in layers_of(model).values() for bits in compressors.bits(layer)]
         _expect(all(1 <= bits <= FLOAT for bits in told), name, f"bits gave {sorted(set(told))}, expected 1 to {FLOAT}")
@@ -148,12 +149,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _unlike(epoch: int, *, compressed: bool) -> str:
+def _unlike(epoch: int, model: nn.Module, rebuilt: nn.Module, *, compressed: bool) -> str:
     if compressed:
         return f"the network rebuilt after step {epoch} gives other scores (attach)"
+    drawn = drawn_tensors(model, rebuilt)
+    named = f", such as {', '.join(drawn[:LISTED])}" if drawn else ""
     return (
         "gives other scores after it was saved and loaded into a network that was built anew, expected the same: "
-        "something that matters to them is neither a parameter nor a buffer; use `register_buffer`"
+        f"something that matters to them is neither a parameter nor a buffer{named}; use `register_buffer`"
     )
 
 

@@ -66,7 +66,7 @@ REFUSED = {
     "NeedsAFile": r"cannot be built \(FileNotFoundError: .*width.nowhere.json.*\) in "
     r"faulty_networks.py line \d+",
     "HoldsALock": r"cannot be copied, .*\(TypeError: .*\); expected modules that copy.deepcopy copies: no locks",
-    "HidesATensor": "neither a parameter nor a buffer; use `register_buffer`",
+    "HidesATensor": "neither a parameter nor a buffer, such as mixing; use `register_buffer`",
     "FailsInTraining": r"cannot be called in train mode with [24] images \(RuntimeError: .*\) in layer head \(Linear\)",
     "PythonError": r"cannot be called with [24] images at once \(KeyError: [24]\) in layer "
     r"PythonError, faulty_networks.py",
@@ -86,7 +86,16 @@ def test_a_network_with_a_fault_is_refused_in_words(name: str) -> None:
     assert refused.value.exit_code == 2
 
 
-WORKING = ["Faulty", "Prints", "ZeroHead", "MovesItsChannels", "LogProbabilities", "ZeroOrMore", "SmallLogits"]
+WORKING = [
+    "Faulty",
+    "Prints",
+    "ZeroHead",
+    "MovesItsChannels",
+    "LogProbabilities",
+    "ZeroOrMore",
+    "SmallLogits",
+    "DrawsABuffer",
+]
 
 
 @pytest.mark.parametrize("name", WORKING)
