@@ -200,9 +200,11 @@ def to_channels_last(model: nn.Module) -> nn.Module:
 
 
 def first_output(model: nn.Module, inputs: object, output: object) -> object:
-    """Returns the first of several outputs; it is a hook of networks that give auxiliary scores too in training."""
+    """Returns what is called logits of several outputs, else the first; it is a hook of networks that give several."""
     if isinstance(output, Mapping):
-        return next(iter(output.values()), output)
+        return output.get("logits", next(iter(output.values()), output))
+    if isinstance(logits := getattr(output, "logits", None), Tensor):
+        return logits
     return output[0] if isinstance(output, tuple | list) and output else output
 
 

@@ -23,7 +23,10 @@ def scores_advice(scores: object, classes: int) -> str:
         classes: number of classes of the data.
     """
     if not isinstance(scores, Tensor):
-        return f"it gives a {type(scores).__name__}"
+        return (
+            f"it gives a {type(scores).__name__}, expected a tensor of shape (1, {classes}) for one image, by itself, "
+            "as the first of a tuple, list or dict, or by the name of logits"
+        )
     given = f"it gives {tuple(scores.shape)} for one image, expected (1, {classes})"
     if scores.ndim != 2 or not scores.is_floating_point():
         return given

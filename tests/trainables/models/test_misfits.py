@@ -9,7 +9,12 @@ from trainables.models.misfits import precision_advice, scores_advice
 @pytest.mark.parametrize(
     ("scores", "classes", "said"),
     [
-        ([], 2, "it gives a list"),
+        (
+            [],
+            2,
+            "it gives a list, expected a tensor of shape (1, 2) for one image, by itself, as the first of a tuple, "
+            "list or dict, or by the name of logits",
+        ),
         (torch.zeros(1), 2, "it gives (1,) for one image, expected (1, 2)"),
         (
             torch.zeros(1, 1),

@@ -1,12 +1,13 @@
 """Networks: their known sizes, that each can be pruned, quantized and rebuilt, and what is refused."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.compression.compressor import Compressors
 from trainables.compression.config import ChannelPruning, Quantization
@@ -14,7 +15,7 @@ from trainables.compression.pruning import ChannelPruner
 from trainables.compute.flops import forward_flops
 from trainables.config import parse
 from trainables.errors import InvalidInput
-from trainables.models.build import build, load_compressed, normalization, to_channels_last
+from trainables.models.build import build, first_output, load_compressed, normalization, to_channels_last
 from trainables.models.config import Network
 
 CIFAR, GREY = (3, 32, 32), (1, 28, 28)
@@ -115,6 +116,33 @@ def test_only_weights_of_two_dimensional_layers_change_their_layout() -> None:
     assert model.get_parameter("0.weight").is_contiguous(memory_format=torch.channels_last)
     assert model.get_parameter("1.weight").is_contiguous()
     assert model.get_parameter("2.weight").is_contiguous()
+
+
+class Several(NamedTuple):
+    features: Tensor
+    logits: Tensor
+
+
+@dataclass
+class Described:
+    features: Tensor
+    logits: Tensor
+
+
+def test_logits_are_taken_by_their_name_and_else_what_comes_first() -> None:
+    features, logits = torch.zeros(1, 3), torch.ones(1, 2)
+    for given in (
+        Several(features, logits),
+        Described(features, logits),
+        {"features": features, "logits": logits},
+        {"out": logits, "aux": features},
+        (logits, features),
+        [logits],
+        logits,
+    ):
+        assert first_output(nn.Identity(), (), given) is logits
+    nothing: dict[str, Tensor] = {}
+    assert first_output(nn.Identity(), (), nothing) is nothing
 
 
 def test_pixels_are_normalized_by_channel() -> None:
