@@ -109,6 +109,23 @@ def _padded(axes: int, convolve: Callable[..., Tensor]) -> Callable[..., Tensor]
     return convolved
 
 
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Computes `torch.nn.functional.scaled_dot_product_attention`, also of fewer heads of keys than of queries."""
+    if enable_gqa:
+        heads = int(query.shape[-3])
+        key, value = (one.repeat_interleave(heads // int(one.shape[-3]), -3) for one in (key, value))
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+
+
 def matrix_transpose(x: Tensor) -> Tensor:
     """Computes `x.mT`."""
     return x.transpose(-2, -1)
@@ -218,6 +235,7 @@ DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {
     torch.bilinear: bilinear,
     functional.instance_norm: instance_norm,
     functional.interpolate: interpolate,
+    functional.scaled_dot_product_attention: attention,
     **{
         convolve: _padded(axes, convolve)
         for axes, convolve in enumerate((functional.conv1d, functional.conv2d, functional.conv3d), 1)

@@ -18,7 +18,7 @@ from trainables.deployment.batchnorm_folding import fold_batchnorm
 from trainables.deployment.decompositions import Decomposed
 from trainables.deployment.onnx_check import TRACED, check_numbers_of_images
 from trainables.deployment.onnx_runtime import require_onnx
-from trainables.deployment.operator_places import place_of_refused
+from trainables.deployment.operator_places import place_of_packing, place_of_refused
 from trainables.errors import InvalidInput
 
 OPSET = 20  # version of ONNX's operators, the newest that PyTorch's tracing exporter writes
@@ -42,12 +42,30 @@ def to_onnx(model: nn.Module, image_shape: tuple[int, ...], compressors: Compres
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     compressors.deploy(model)
     _store_computed_weights(model)
-    with _traceable_attention():
+    with _traceable_attention(), _packing_told(model, image_shape):
         with Decomposed():
             content = _traced(model, image_shape)
         content = fold_batchnorm(content)
         check_numbers_of_images(content, model, image_shape)
     return content
+
+
+@contextmanager
+def _packing_told(model: nn.Module, image_shape: tuple[int, ...]) -> Iterator[None]:
+    """Says of a network that cannot be written that it packs sequences, if it does: that is why, whatever failed."""
+    try:
+        yield
+    except InvalidInput as refused:
+        place = place_of_packing(model, torch.zeros(TRACED, *image_shape))
+        if place is None:
+            raise
+        raise InvalidInput(
+            f"model.name: the network cannot be written as ONNX, since it packs sequences{place}: PyTorch's exporter "
+            "writes a recurrent layer between pack_padded_sequence, with a tensor of as many lengths as x.shape[0] "
+            "says, and pad_packed_sequence, and no other use of packed sequences or of the lengths that come back; "
+            "where all lengths are equal, call the layer without packing "
+            f"({str(refused).removeprefix('model.name: ')})"
+        ) from refused
 
 
 def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
@@ -62,6 +80,8 @@ def _traced(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
         warnings.filterwarnings("ignore", category=TracerWarning)
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # what is not folded is computed
+        # Packed sequences: `_packing_told` says which can be written.
+        warnings.filterwarnings("ignore", "pack_padded_sequence has been called with a Python list", UserWarning)
         # Recurrent layers: the file is run on other numbers of images afterwards.
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size other than 1", UserWarning)
         # Instance normalization without kept statistics takes the images' own, in eval mode too.

@@ -33,15 +33,27 @@ def place_of_refused(error: BaseException, model: nn.Module, images: Tensor) -> 
     return (_place_of_call(named[1], model, images) if named else "") or location(error, model)
 
 
-def _place_of_call(operator: str, model: nn.Module, images: Tensor) -> str:
-    """Returns where an operator such as `aten::median` is called first; empty if it is not."""
+def place_of_packing(model: nn.Module, images: Tensor) -> str | None:
+    """Returns where a network packs sequences first, as ` in layer rows (Rows), net.py line 12`; None: it does not.
+
+    Args:
+        model: the network, in eval mode.
+        images: images (n, channels, height, width) that it is run on.
+    """
+    return _place_of_call("aten::_pack_padded_sequence", model, images)
+
+
+def _place_of_call(operator: str, model: nn.Module, images: Tensor) -> str | None:
+    """Returns where an operator such as `aten::median` is called first; None if it is not."""
     try:
         with torch.no_grad(), warnings.catch_warnings(), _Function(operator), _Dispatched(operator):
             warnings.simplefilter("ignore")
             model(images)
     except _Called as called:
         return location(called, model)
-    return ""
+    except Exception:  # the network's own code fails before it comes to the call, which is what was refused then
+        return None
+    return None
 
 
 class _Called(Exception):

@@ -6,12 +6,17 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
 from torch import nn
 from torch.export import Dim
+from torch.nn.functional import multi_head_attention_forward
+from torch.overrides import TorchFunctionMode
 
+from trainables.deployment.operator_places import place_of_packing
 from trainables.errors import InvalidInput
+from trainables.models.error_places import location
 
 TRACED = 2  # images of the example; an axis of size 1 could be taken for a fixed one
 
@@ -39,15 +44,32 @@ def to_program(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
             "ignore", "The tensor attributes .* were assigned during export", UserWarning
         )  # of LSTM
         try:
-            program = torch.export.export(
-                model, (torch.zeros(TRACED, *image_shape),), dynamic_shapes=({0: Dim("n", min=1)},)
-            )
+            with _ContiguousKeys():
+                program = torch.export.export(
+                    model, (torch.zeros(TRACED, *image_shape),), dynamic_shapes=({0: Dim("n", min=1)},)
+                )
             torch.export.save(program, content)
         except Exception as error:  # whatever following the network runs into
+            place = place_of_packing(model, torch.zeros(TRACED, *image_shape))
+            reason = _reason(error) if place is None else "it packs sequences, whose shapes it cannot follow"
             raise InvalidInput(
-                f"model.name: the network cannot be written by torch.export ({_reason(error)})"
+                f"model.name: the network cannot be written by torch.export ({reason}){place or location(error, model)}"
             ) from error
     return content.getvalue()
+
+
+class _ContiguousKeys(TorchFunctionMode):
+    """Mode in which attention with projections of their own for keys and values copies what it projects.
+
+    A projection of a part of a tensor, such as `x[..., :6]`, asks torch.export (torch 2.14.1) whether that is
+    contiguous, which it is taken to be for one number of images, so that the program would be for that number alone.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if func is multi_head_attention_forward and named.get("use_separate_proj_weight"):
+            args = (*(one.clone(memory_format=torch.contiguous_format) for one in args[:3]), *args[3:])
+        return func(*args, **named)
 
 
 def _reason(error: Exception) -> str:

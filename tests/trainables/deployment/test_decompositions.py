@@ -34,6 +34,10 @@ OPERATORS: dict[str, Operator] = {
         x, BY_CHANNEL[0], BY_CHANNEL[1], BY_CHANNEL[2], BY_CHANNEL[3], use_input_stats=False, eps=0.1
     ),
     "mT": lambda x: x @ x.mT,
+    "attention": lambda x: functional.scaled_dot_product_attention(x, x[:, 1:2], x, is_causal=True),
+    "attention of grouped queries": lambda x: functional.scaled_dot_product_attention(
+        x, x[:, :2], x[:, 2:4], x.new_ones(9, 9).tril().bool(), scale=0.5, enable_gqa=True
+    ),
     "interpolate": lambda x: functional.interpolate(x, size=(4, 12), mode="bilinear"),
     "interpolate by area": lambda x: functional.interpolate(x, size=(4, 12), mode="area"),
     "interpolate by area, scaled": lambda x: functional.interpolate(x, scale_factor=0.5, mode="area"),

@@ -10,9 +10,10 @@ import pytest
 import torch
 from _pytest.mark import ParameterSet
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torchvision.models import get_model
 
-from tests.support.layer_kinds import KINDS, SHAPE, Images, images, labels, trained_a_little
+from tests.support.layer_kinds import CLASSES, KINDS, SHAPE, Images, images, labels, trained_a_little
 from trainables.compression.compressor import Compressors
 from trainables.compression.config import Quantization
 from trainables.compression.quantization import Quantizer
@@ -129,6 +130,49 @@ def test_a_network_that_draws_random_numbers_is_not_blamed_on_the_number_of_imag
     torch.manual_seed(0)
     with pytest.raises(InvalidInput, match=r"for 2 images .it draws random numbers, or PyTorch's exporter writes"):
         to_onnx(FixedNumber(lambda x, n: x + torch.rand(n, 1, 1, 1)), SHAPE, NOTHING)
+
+
+class Packed(nn.Module):
+    """A recurrent layer that is given packed rows, whose lengths it packs in one of several ways."""
+
+    def __init__(self, pack: Callable[[Tensor], PackedSequence]) -> None:
+        super().__init__()
+        self.pack = pack
+        self.rows, self.head = nn.GRU(24, 6, batch_first=True), nn.Linear(6, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, last = self.rows(self.pack(x.transpose(1, 2).flatten(2)))
+        found = pad_packed_sequence(outputs, batch_first=True)[0]
+        scores: Tensor = self.head(found.mean(1) + last[-1])
+        return scores
+
+
+def by_tensor(x: Tensor) -> PackedSequence:
+    return pack_padded_sequence(x, torch.full((x.shape[0],), 8), batch_first=True)
+
+
+def by_list(x: Tensor) -> PackedSequence:
+    return pack_padded_sequence(x, [8] * len(x), batch_first=True)
+
+
+def by_a_fixed_number(x: Tensor) -> PackedSequence:
+    return pack_padded_sequence(x, torch.full((len(x),), 8), batch_first=True)
+
+
+@pytest.mark.parametrize("pack", [by_list, by_a_fixed_number])
+def test_packed_sequences_that_cannot_be_written_are_the_reason_that_is_told(
+    pack: Callable[[Tensor], PackedSequence],
+) -> None:
+    torch.manual_seed(0)
+    words = r"since it packs sequences in layer Packed, test_layer_kinds.py line \d+: .*call the layer without packing"
+    with pytest.raises(InvalidInput, match=words):
+        to_onnx(Packed(pack), SHAPE, NOTHING)
+
+
+def test_packed_sequences_with_lengths_in_a_tensor_are_written() -> None:
+    torch.manual_seed(0)
+    model = Packed(by_tensor)
+    assert apart(to_onnx(model, SHAPE, NOTHING), model, images(3), integer=True) < 1e-5
 
 
 def test_pytorchs_fused_attention_is_as_it_was_after_an_export() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from trainables.compression.config import Quantization
 from trainables.compression.quantization import Quantizer
@@ -23,6 +24,18 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.out(self.rows(x.flatten(1, 2))[0][:, -1]))
+
+
+class Crossed(nn.Module):
+    """Attention to parts of rows, which have fewer features than the queries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.out = nn.MultiheadAttention(8, 2, kdim=6, vdim=4, batch_first=True), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1, 2)
+        return torch.as_tensor(self.out(self.attention(x, x[..., :6], x[..., 4:])[0].mean(1)))
 
 
 class Branching(nn.Module):
@@ -42,6 +55,7 @@ MADE: dict[str, Callable[[], nn.Module]] = {
     "attention": lambda: nn.Sequential(
         nn.Flatten(1, 2), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Flatten(), nn.Linear(64, 10)
     ),
+    "attention to parts": Crossed,
     "normalized": lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)),
 }
 
@@ -89,6 +103,18 @@ def test_a_residual_network_has_a_program() -> None:
         torch.testing.assert_close(program(images), network(images))
 
 
+class Packed(nn.Module):
+    """A recurrent layer that is given a packed sequence of rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.GRU(8, 6, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        packed = pack_padded_sequence(x.flatten(1, 2), torch.full((len(x),), 8), batch_first=True)
+        return torch.as_tensor(self.rows(packed)[1][-1])
+
+
 class Fixed(nn.Module):
     """Computes with the number of images that it was traced with."""
 
@@ -101,8 +127,16 @@ def test_a_number_of_images_that_is_kept_is_the_reason_that_is_told() -> None:
         to_program(Fixed(), (1, 8, 8))
 
 
+def test_packed_sequences_are_the_reason_that_is_told_with_their_place() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"\(it packs sequences, .*\) in layer 0 \(Packed\), test_torch_export.py line \d+"
+    ):
+        to_program(nn.Sequential(Packed(), nn.Linear(6, 10)), (1, 8, 8))
+
+
 def test_what_cannot_be_followed_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(InvalidInput, match=r"cannot be written by torch.export .*data-dependent") as raised:
+    words = r"cannot be written by torch.export .*data-dependent.* in layer Branching, test_torch_export.py line \d+$"
+    with pytest.raises(InvalidInput, match=words) as raised:
         to_program(Branching(), (1, 8, 8))
     assert "\n" not in str(raised.value)
     assert capsys.readouterr() == ("", "")
