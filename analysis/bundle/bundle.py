@@ -133,7 +133,7 @@ def _write(
     )
     check_program(folder, images[0], int(here.model.scores(images[:1])[0].argmax()))
     doing("timing them beside the reference", 0, 0)
-    there = reference_of(run, trial)
+    there, no_reference = reference_of(run, trial)
     rows = timed(here, there, images[:1])
     checks = {name: f"{share:.2%} of {len(images):,} validation images alike" for name, share in alike.items()}
     shown = [(name, what, checks.get(name, "")) for name, what in FILES.items() if (folder / name).exists()]
@@ -147,8 +147,7 @@ def _write(
     if here.no_program:
         lines.append(f"  model.pt2 is left out: {here.no_program}")
     lines += [f"  one image in {one.in_words}" for one in rows if one.in_words]
-    beside = "timed in turn" if there is not None else "there is no other network of a reference to compare with"
-    return [*lines, f"  p50 and p95 on this machine, 1 thread; {beside}"]
+    return [*lines, f"  p50 and p95 on this machine, 1 thread; {no_reference or 'timed in turn'}"]
 
 
 def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:

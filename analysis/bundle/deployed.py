@@ -78,17 +78,19 @@ def deploy(trial: Trial, recipe: Recipe, network: nn.Module, shape: tuple[int, .
         return Deployed(trial, content, model, None, str(problem).removeprefix("model.name: "))
 
 
-def reference_of(run: Run, trial: Trial) -> Deployed | None:
-    """Return the reference's network, to compare with; None where there is no other, or it is gone."""
-    if run.reference is None or run.reference.id == trial.id:
-        return None
-    recipe = recipe_of(run, run.reference)
-    splits = load_splits(recipe.data)
+def reference_of(run: Run, trial: Trial) -> tuple[Deployed | None, str]:
+    """Return the reference's network, to compare with, and else None and why there is none."""
+    if run.reference is None:
+        return None, "the run has no finished reference to compare with"
+    if run.reference.id == trial.id:
+        return None, "this is the reference itself"
     try:
+        recipe = recipe_of(run, run.reference)
+        splits = load_splits(recipe.data)
         network = network_of(run, run.reference, recipe, splits)
-    except InvalidInput:
-        return None  # its weights were dropped
-    return deploy(run.reference, recipe, network, splits.validation.images.shape[1:])
+        return deploy(run.reference, recipe, network, splits.validation.images.shape[1:]), ""
+    except InvalidInput as problem:  # its weights were dropped, or it has no ONNX form, though this network has one
+        return None, f"the reference, {run.reference.name}, is not compared with: {problem}"
 
 
 def timed(here: Deployed, there: Deployed | None, image: NDArray[np.float32]) -> list[Compared]:

@@ -24,6 +24,7 @@ from analysis.bundle import bundle, deployed
 from analysis.bundle.bundle import write_bundles
 from analysis.bundle.card import card as card_of
 from analysis.bundle.checks import check_files
+from analysis.bundle.deployed import reference_of
 from analysis.evidence.comparisons import Confirmed
 from analysis.export.networks import network_of, recipe_of
 from analysis.run.trials import Run, read_run
@@ -379,8 +380,24 @@ def test_without_a_program_weights_are_tried_in_the_network_that_is_rebuilt(
 def test_the_reference_itself_is_compared_with_no_other(run: Run, tmp_path: Path) -> None:
     *_, timed, last = written(run, "pgd", tmp_path / "new")
     assert re.fullmatch(r"  one image in [\d.]+ / [\d.]+ ms by model.pt2", timed)
-    assert last.endswith("there is no other network of a reference to compare with")
+    assert last.endswith("1 thread; this is the reference itself")
     assert "the dense reference" not in (tmp_path / "new" / "README.md").read_text()
+
+
+def test_why_there_is_no_reference_to_compare_with_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = run.finished("pruned")
+    assert trial is not None
+    assert reference_of(replace(run, trials=(trial,)), trial) == (
+        None, "the run has no finished reference to compare with"
+    )  # fmt: skip
+
+    def refused(*_: object) -> nn.Module:
+        raise InvalidInput("data.name: gone")
+
+    for failing in ("load_splits", "network_of", "to_onnx"):
+        with monkeypatch.context() as patched:
+            patched.setattr(deployed, failing, refused)
+            assert reference_of(run, trial) == (None, "the reference, pgd_at_20, is not compared with: data.name: gone")
 
 
 def test_a_folder_that_holds_something_is_left_alone(run: Run, tmp_path: Path) -> None:
