@@ -34,12 +34,20 @@ def weighted_layers(model: nn.Module) -> dict[str, Weighted]:
 def weights_of(layer: nn.Module) -> list[str]:
     """Returns the names of a layer's weights that can be quantized.
 
-    It is empty for a layer whose weight is computed before each call by a hook, as torch.nn.utils.weight_norm does.
+    It is empty for a layer whose weight is computed before each call by a hook, as torch.nn.utils.weight_norm does, and
+    for a layer of complex numbers, which PyTorch rounds none of.
     """
+    if is_complex(layer):
+        return []
     names = _ATTENTION if isinstance(layer, nn.MultiheadAttention) else ("weight",)
     return [
         name for name in names if parametrize.is_parametrized(layer, name) or layer._parameters.get(name) is not None
     ]
+
+
+def is_complex(layer: nn.Module) -> bool:
+    """Returns whether a layer computes with complex numbers."""
+    return any(parameter.is_complex() for parameter in layer.parameters(recurse=False))
 
 
 def own_weights(layer: nn.Module) -> dict[str, Tensor]:
@@ -91,7 +99,9 @@ def left_in_floating_point(model: nn.Module, *, weights: bool, inputs: bool) -> 
     left: dict[str, str] = {}
     layers = weighted_layers(model)
     for name, layer in layers.items():
-        if weights and not weights_of(layer):
+        if weights and is_complex(layer):
+            left[f"{name}.weight"] = "is of complex numbers, which are not rounded"
+        elif weights and not weights_of(layer):
             left[f"{name}.weight"] = (
                 "is computed by a hook before each call; the functions of torch.nn.utils.parametrizations can be "
                 "quantized"
@@ -108,6 +118,8 @@ def left_in_floating_point(model: nn.Module, *, weights: bool, inputs: bool) -> 
 
 
 def _why_no_input(model: nn.Module, name: str) -> str:
+    if is_complex(model.get_submodule(name)):
+        return "is of complex numbers, which are not rounded"
     owner = name.rpartition(".")[0]
     if isinstance(model.get_submodule(owner), nn.MultiheadAttention):
         return "is computed inside nn.MultiheadAttention, which reads this layer's weight without calling it"

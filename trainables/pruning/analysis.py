@@ -139,6 +139,8 @@ def _left_alone(model: nn.Module, seen: Seen, prunable: set[Key], why: Mapping[K
         elif key not in prunable:
             if id(weight) in used or id(weight) in seen.touched:
                 otherwise = "its weight is used in a way that cannot be followed"
+            elif weight.is_complex():
+                otherwise = "it computes with complex numbers"
             else:
                 otherwise = "it is not used when the network runs"
             left.append(LeftAlone(name, why.get(key, otherwise)))

@@ -276,6 +276,29 @@ def test_a_fused_weight_norm_is_rounded_after_it_and_its_state_is_kept() -> None
     assert parametrize.is_parametrized(layer, "weight")
 
 
+class Waves(nn.Module):
+    """A linear layer of complex numbers between real ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(12, 12, dtype=torch.cfloat)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.as_tensor(self.inner(torch.fft.fft(x)).abs())
+
+
+def test_layers_of_complex_numbers_stay_as_they_are_and_are_named() -> None:
+    torch.manual_seed(0)
+    model = Rows(Waves())
+    quantizer = quantized(model)
+    reason = "is of complex numbers, which are not rounded"
+    assert quantizer.left_as_is() == {"body.inner.weight": reason, "input of body.inner": reason}
+    assert quantizer.bits(model.get_submodule("body.inner")) == (32, 32)
+    assert quantizer.bits(model.embed) == (8, 8)
+    compressors = Compressors([Quantization()], seed=0)
+    assert torch.equal(scores(compressors.load(Rows(Waves()), model.state_dict()), images(4)), scores(model, images(4)))
+
+
 def test_inputs_may_be_given_by_name() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:

@@ -124,6 +124,19 @@ def test_an_architecture_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons == ["too many others had to be tried", "it makes the scores"]
 
 
+def test_a_layer_of_complex_numbers_is_said_to_be_one() -> None:
+    class Waves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.Linear(64, 12, dtype=torch.cfloat), nn.Linear(12, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.as_tensor(self.head(self.inner(x.flatten(1).to(torch.cfloat)).abs()))
+
+    told = {one.layer: one.reason for one in analyse(Waves(), X[:1]).left_alone}
+    assert told["inner"] == "it computes with complex numbers"
+
+
 def test_two_matrices_of_one_module_are_two_groups() -> None:
     class Matrices(nn.Module):
         def __init__(self) -> None:
