@@ -5,6 +5,7 @@ The share of the schedule that was trained is one of its inputs, so it learns fr
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ USED = 256  # observations that a prediction is made from, at most
 # Medians of the scales' log-normal priors, of a standard deviation of 1 each, where scores have a variance of 1:
 SIGNAL, NOISE = 1.0, 0.1  # variances
 JITTER = 1e-10  # least variance of an observation; scikit-learn's own
-LENGTH = 1.0  # length scale, as a share of the whole range of a parameter
+LENGTH = 1.0  # length scale, as a share of the whole range of a parameter; see `prior_lengths`
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,17 @@ def sampling_variance(score: float, images: int) -> float:
     return smoothed * (1 - smoothed) / images
 
 
+def prior_lengths(names: Sequence[str]) -> Array:
+    """Return the median of the prior of each input's length scale: `(names,)`, where 1 is the input's whole range.
+
+    A choice among k alternatives has an input for each, 0 or 1, by which any two of them lie as far apart as the two of
+    another choice. With lengths of 1 recipes of several such choices would tell hardly anything of each other: lengths
+    of the many are to be longer (as with the number of inputs in arXiv 2402.02229), here k/2.
+    """
+    alternatives = Counter(name.partition("=")[0] for name in names)
+    return np.array([LENGTH * max(1.0, alternatives[name.partition("=")[0]] / 2) for name in names])
+
+
 class GaussianProcess:
     """Predicts the final scores of recipes. Predictions depend on the given observations and on nothing else."""
 
@@ -57,6 +69,7 @@ class GaussianProcess:
             self._inputs([one.features for one in scales], [one.share for one in scales]),
             _scores(scales),
             _relative_variances(scales),
+            np.append(prior_lengths(self._names), LENGTH),
         )
 
     def predict(self, seen: Sequence[Observation], features: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
@@ -183,8 +196,8 @@ def _relative_variances(seen: Sequence[Observation]) -> Array:
     return np.array([max(one.variance / spread, JITTER) for one in seen])
 
 
-def _fitted(inputs: Array, scores: Array, variances: Array) -> Any:
-    """Return the kernel with the most probable scales, of largest likelihood times prior.
+def _fitted(inputs: Array, scores: Array, variances: Array, lengths: Array) -> Any:
+    """Return the kernel with the most probable scales, of largest likelihood times prior, given medians of lengths.
 
     Scales of largest likelihood alone explain a handful of observations far too well: predictions would be certain,
     and wrong.
@@ -193,7 +206,7 @@ def _fitted(inputs: Array, scores: Array, variances: Array) -> Any:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-    scales = Matern(np.ones(inputs.shape[1]), (0.1, 20.0), nu=2.5)
+    scales = Matern(lengths, (0.1, 20.0), nu=2.5)
     kernel = ConstantKernel(1.0, (0.05, 50.0)) * scales + WhiteKernel(0.05, (1e-4, 1.0))
     with warnings.catch_warnings(), _one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is as good as any beyond
@@ -208,7 +221,7 @@ def _most_probable(
 
     Args:
         objective: returns minus the logarithm of the likelihood, and its gradient, by the scales' logarithms.
-        start: the scales' logarithms: the signal's variance, a length for each input, the noise's variance.
+        start: the scales' logarithms: the signal's variance, the median of each input's length, the noise's variance.
         bounds: `(scales, 2)`.
 
     Returns:
@@ -216,7 +229,7 @@ def _most_probable(
     """
     from scipy.optimize import minimize
 
-    medians = np.log([SIGNAL, *[LENGTH] * (len(start) - 2), NOISE])
+    medians = np.concatenate([[np.log(SIGNAL)], start[1:-1], [np.log(NOISE)]])
 
     def posterior(scales: Array) -> tuple[float, Array]:
         value, gradient = objective(scales)

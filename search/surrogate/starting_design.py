@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.surrogate.gaussian_process import LENGTH, NOISE, Array
+from search.surrogate.gaussian_process import NOISE, Array, prior_lengths
 
 
 def information(chosen: Sequence[Mapping[str, float]], features: Sequence[Mapping[str, float]]) -> Array:
@@ -30,7 +30,7 @@ def information(chosen: Sequence[Mapping[str, float]], features: Sequence[Mappin
         done, open_ = (
             np.array([[one.get(name, 0.5) for name in names] for one in some]) for some in (chosen, features)
         )
-        kernel = Matern(LENGTH, nu=2.5)
+        kernel = Matern(prior_lengths(names), nu=2.5)
         across = kernel(open_, done)
         known = np.linalg.solve(kernel(done) + NOISE * np.eye(len(done)), across.T)
         variance = np.maximum(variance - (across.T * known).sum(axis=0), 0.0)
