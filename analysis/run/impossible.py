@@ -1,9 +1,12 @@
 """Finds values in a trial's record that no search writes: a record that was edited, or damaged without being torn."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+_LARGEST = sys.float_info.max
 _SHARES = ("accuracy", "_share", "_stderr", "answers_one_class")  # ends of the names of metrics between 0 and 1
 _UNSIGNED = ("flops", "_macs", "_bitops", "_bytes", "_seconds", "_joules", "_ratio", "parameters", "epochs", "epoch")
 
@@ -34,20 +37,27 @@ def _problems(record: Mapping[str, Any], outcome: Mapping[str, Any]) -> Iterator
         yield "metrics is no group of numbers"
         return
     for name, value in metrics.items():
+        low, high, expected = _limits(name)
         if not _number(value):
             yield f"{name} {value!r}, expected a number"
-        elif name.endswith(_SHARES) and not 0 <= value <= 1:
-            yield f"{name} {value!r}, expected a number from 0 to 1"
-        elif name.endswith(_UNSIGNED) and value < 0:
-            yield f"{name} {value!r}, expected a number from 0"
+        elif not low <= value <= high:
+            yield f"{name} {value!r}, expected {expected}"
     bits: Any = outcome.get("robust_correct")
     examples: Any = outcome.get("examples")
     if bits and not (_whole(examples) and (examples + 7) // 8 == len(bits) // 2):
         yield f"examples {examples!r}, expected the number of images that robust_correct has bits for"
 
 
+@lru_cache(maxsize=1024)  # trials have the same forty names
+def _limits(name: str) -> tuple[float, float, str]:
+    """Return the least and the largest value that a metric may have, and what to say where it has another one."""
+    if name.endswith(_SHARES):
+        return 0, 1, "a number from 0 to 1"
+    return (0, math.inf, "a number from 0") if name.endswith(_UNSIGNED) else (-math.inf, math.inf, "a number")
+
+
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _whole(value: Any) -> bool:
