@@ -95,9 +95,12 @@ class Listener:
 
     Attributes:
         live_only: whether to skip what happened before a resume, since it was written or shown already.
+        last_epoch_only: whether each epoch replaces what it was told of the one before, so that of a trial from before
+            a resume the last one is enough.
     """
 
     live_only: ClassVar[bool] = False
+    last_epoch_only: ClassVar[bool] = False
 
     def proposed(self, proposal: Proposal) -> None:
         """Called once for each recipe, when it is about to run."""

@@ -32,24 +32,26 @@ class ReferencePointTracker(Listener):
         """
         self._rule, self._compute = study.reference_point, compute_of(study)
         self._recipe, self._planned = fixed.reference.recipe, planned
-        self._reference: Mapping[str, float] | None = None
+        self._ended_well: Mapping[str, float] | None = None  # its final numbers; None also where it learnt nothing
         self._latest: dict[str, float] = {}
         self._curves = LearningCurves()
         self._largest: dict[str, float] = {}
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        self._curves.reported(proposal, row)
+        if self._ended_well is None:  # nobody asks for curves from then on
+            self._curves.reported(proposal, row)
         if row.get(SCORE) is not None and proposal.recipe.id == self._recipe.id:
             self._latest = {name: float(row[name]) for name in (SCORE, "clean_accuracy") if row.get(name) is not None}
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        self._curves.ended(proposal, outcome)
+        if self._ended_well is None:
+            self._curves.ended(proposal, outcome)
         if outcome.metrics is None:
             return
         for name, value in outcome.metrics.items():
             self._largest[name] = max(self._largest.get(name, value), value)
-        if proposal.recipe.id == self._recipe.id:
-            self._reference = outcome.metrics
+        if proposal.recipe.id == self._recipe.id and at_chance(outcome.metrics) is None:
+            self._ended_well = outcome.metrics
 
     def point(self, base: float) -> NDArray[np.float64] | None:
         """Return `(2,)`: robust accuracy and decades of compute; None where the reference spends no compute.
@@ -80,12 +82,6 @@ class ReferencePointTracker(Listener):
         if point is None:
             return None
         return np.array([-point[0], point[1], *(axis.worst(self._value(axis, base)) for axis in axes[2:])])
-
-    @property
-    def _ended_well(self) -> Mapping[str, float] | None:
-        """The final numbers of the reference; None before it has ended, and where it learnt nothing."""
-        ended = self._reference
-        return ended if ended is not None and at_chance(ended) is None else None
 
     def _value(self, axis: Axis, base: Mapping[str, float]) -> float:
         name, ended = axis.metric, self._ended_well

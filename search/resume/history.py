@@ -61,6 +61,8 @@ class _Bases:
 
 def _remembered(run: Run, trial: Trial, bases: _Bases) -> RememberedTrial:
     recipe = bases.recipe(trial.recipe)
+    if trial.params:  # a sampler makes it once more from these, and compares
+        recipe = recipe.known_as(trial.id)
     asked = None if trial.asked is None else Asked(**trial.asked)
     proposal = Proposal(recipe, _role(trial), trial.name, trial.number, trial.params, trial.distributions, asked)
     outcome, history = None, trial.history

@@ -25,6 +25,8 @@ class BudgetTracker(Listener):
         has_converged: whether the last candidate was not worth what it costs, and nothing has ended since.
     """
 
+    last_epoch_only = True
+
     def __init__(
         self,
         budget: Budget,

@@ -21,19 +21,18 @@ class TimeModel(Listener):
 
     def __init__(self) -> None:
         """Start without any trials."""
-        self._last: dict[str, tuple[float, float]] = {}
+        self._last: dict[str, Row] = {}
         self._trials: list[tuple[float, float, float]] = []  # epochs, FLOPs and seconds of each that ended
 
     def reported(self, proposal: Proposal, row: Row, ending: object = None) -> None:
-        is_base = proposal.role == "base"
-        flops = row.get("end_to_end_flops" if is_base else "train_flops")
-        if flops is not None:
-            self._last[proposal.recipe.id] = float(row["epoch"]), float(flops) if is_base else own_flops(row)
+        if row.get("end_to_end_flops" if proposal.role == "base" else "train_flops") is not None:
+            self._last[proposal.recipe.id] = row
 
     def ended(self, proposal: Proposal, outcome: Outcome) -> None:
-        last = self._last.pop(proposal.recipe.id, None)
-        if last is not None and outcome.seconds > 0 and outcome.state is not State.FAIL:
-            self._trials.append((*last, outcome.seconds))
+        row = self._last.pop(proposal.recipe.id, None)
+        if row is not None and outcome.seconds > 0 and outcome.state is not State.FAIL:
+            flops = float(row["end_to_end_flops"]) if proposal.role == "base" else own_flops(row)
+            self._trials.append((float(row["epoch"]), flops, outcome.seconds))
 
     def seconds(self, epochs: Array, flops: Array) -> Array | None:
         """Predict how long trials keep a worker busy.

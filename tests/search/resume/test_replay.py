@@ -181,6 +181,18 @@ def test_of_epochs_those_are_told_that_heed_any_and_no_garbage_is_looked_for(mon
     assert resting.collecting == {False}
 
 
+class HeardOfLast(Heard):
+    last_epoch_only = True
+
+
+def test_some_are_told_the_last_epoch_of_each_trial_alone() -> None:
+    heard = HeardOfLast()
+    replay(past(), [heard])
+    assert [word for word in heard.words if word.startswith("epoch")] == [
+        "epoch 1 of 0, its last", "epoch 2 of 1, its last", "epoch 1 of 2",
+    ]  # fmt: skip
+
+
 def test_only_what_still_runs_is_planned_anew() -> None:
     study = finite(*settings("cost_aware"), "budget.trials=8")
     curves = made(study).of(study)
