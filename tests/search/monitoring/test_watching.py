@@ -98,7 +98,7 @@ def test_a_clock_that_is_behind_the_drivers_tells_no_time(tmp_path: Path) -> Non
     run = running(tmp_path)
     now = BEGUN - timedelta(minutes=30)
     (line,) = spending(run, status_of(run, now), Budget(trials=100, hours=1.0), now)
-    assert line == "spent 4 of 100 proposals, 0 of 1 hours"
+    assert line == "spent 4 of 100 proposals, 0 of 1 hour"
 
 
 def test_marks_are_those_that_an_output_can_show(monkeypatch: pytest.MonkeyPatch) -> None:

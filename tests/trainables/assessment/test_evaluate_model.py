@@ -172,7 +172,7 @@ class Pairs(nn.Module):
         (WithoutGradients(), "no gradient reaches its images, expected one, since attacks follow it", True),
         (Constant(), "no gradient reaches its images, .*: its scores do not depend on them", True),
         (InPlaceFirst(), r"fails on images that need a gradient \(RuntimeError: a leaf Variable.*`white_box", True),
-        (Pairs(), r"model: cannot be called with one image \(RuntimeError: .*takes any number of images", False),
+        (Pairs(), r"model: cannot be called with 1 image \(RuntimeError: .*takes any number of images", False),
         (
             nn.Sequential(nn.Flatten(), nn.Linear(16, 5).double()),
             r"cannot be called with 2 images \(RuntimeError: .*the images are torch.float32, its parameters "

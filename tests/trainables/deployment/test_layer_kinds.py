@@ -105,9 +105,9 @@ class FixedNumber(nn.Module):
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        (lambda x, n: x.reshape(n, 3, 8, 8), "its file fails on 1 images"),
+        (lambda x, n: x.reshape(n, 3, 8, 8), "its file fails on 1 image "),
         (lambda x, n: x / n, "its file gives scores that differ by up to"),
-        (lambda x, n: torch.stack([x[i] for i in range(n)]), "its file (fails on 1 images|gives an output of shape)"),
+        (lambda x, n: torch.stack([x[i] for i in range(n)]), "its file (fails on 1 image |gives an output of shape)"),
     ],
 )
 def test_a_network_that_fixes_the_number_of_images_is_refused(use: Callable[[Tensor, int], Tensor], words: str) -> None:
