@@ -243,7 +243,7 @@ def carry_out(lease: "Lease", search: Searching) -> "tuple[Run, Timing]":
         from analysis.run.trials import read_run
         from search.record import derived_files  # the first result would wait for this as well
 
-        return derived_files.derive(read_run(lease.run)), timing
+        return derived_files.derive(read_run(lease.run.kept())), timing
 
 
 def _carried_out(lease: "Lease", search: Searching) -> "Results":

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainables.errors import MachineFault, StorageFull, TemperError
 from trainables.execution.ending import Ending, EndKind
+from trainables.local_files import AWAY, PATIENCE
 from trainables.storage import Folder
 from trainables.user_errors import innermost
 
@@ -22,7 +23,8 @@ PROBE = ".probe"  # a file by which a storage is tried
 PROBE_BYTES = 1_000_000  # about what the checkpoint of a small network takes
 _HEADING = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)  # above each of a trial's errors
 _PLACE = re.compile(r' +File "([^"]+)", line (\d+)')  # a place in the code, in a traceback
-_STORAGE, _ARROW = "trainables/storage.py", "pyarrow/"  # places in the code where a storage is used
+_STORAGE = ("trainables/storage.py", "trainables/local_files.py")  # places in the code where a storage is used
+_ARROW = "pyarrow/"
 # Errors that a trial meets where a process or a node that it needs is lost.
 _RAYS_OWN = (
     "ray.exceptions.NodeDiedError",
@@ -146,15 +148,21 @@ def check_machine(ending: Ending, why_unwritable: Callable[[], str | None]) -> N
         raise MachineFault(fault)
 
 
-def why_unwritable(folder: Folder) -> str | None:
+def why_unwritable(folder: Folder, patience: float = PATIENCE) -> str | None:
     """Return what is wrong with the storage of a run, in the system's words; None where a file can be written there.
 
     A trial whose storage was full often dies of what follows from it, which does not say so.
+
+    Args:
+        folder: the run's folder, which is not made where it is gone.
+        patience: seconds for which it is waited for then.
     """
     try:
-        folder.write(PROBE, bytes(PROBE_BYTES))
+        folder.kept(patience).write(PROBE, bytes(PROBE_BYTES))
         folder.delete(PROBE)
     except OSError as error:
+        if AWAY in str(error):
+            return AWAY
         return storage_fault(str(error)) or (os.strerror(error.errno) if error.errno else str(error))
     return None
 
@@ -186,7 +194,8 @@ def storage_watched(folder: Folder, verb: str = "resume") -> Iterator[None]:
                 "suffice? Free some, or allow fewer trials at once with resources.max_concurrent. What finished is "
                 f"kept: {_goes_on(folder, verb)} goes on with it."
             ) from None
-        fault = next(filter(None, map(storage_fault, texts)), None) or why_unwritable(folder)
+        away = AWAY if any(AWAY in text for text in texts) else None
+        fault = next(filter(None, map(storage_fault, texts)), away) or why_unwritable(folder, patience=0.0)
         if fault is None:
             raise
         raise _stopped(folder, fault, verb) from None
@@ -200,7 +209,9 @@ def _stopped(folder: Folder, fault: str, verb: str) -> StorageFull:
         problem, todo = f"the folder for temporary files, {_full_temporary()}, is full", "free some space there, then"
     else:
         problem, todo = "the storage is full", "free some space, then"
-    goes_on = f"{_goes_on(folder, verb)} goes on with it" if _has_begun(folder) else "begin the search again"
+    goes_on = (
+        f"{_goes_on(folder, verb)} goes on with it" if fault == AWAY or _has_begun(folder) else "begin the search again"
+    )
     return StorageFull(
         f"{folder}: {problem}. What finished is kept, and every epoch that was written; {todo} {goes_on}."
     )

@@ -25,10 +25,10 @@ from tests.support.order import LONGEST, TESTS, is_among_the_longest
 
 # From the ground up: each room may import those before it, and no other.
 FLOORS = {
-    "trainables": "errors value_forms config user_path memory_limit cpu_limit collector storage broken_kernels "
-    "random_states user_errors user_source user_modules user_code models data attacks losses compute channels pruning "
-    "compression evaluation ensemble assessment conditions deployment recipe checkpoints training execution "
-    "estimation network_check trainable",
+    "trainables": "errors value_forms config user_path memory_limit cpu_limit collector local_files storage "
+    "broken_kernels random_states user_errors user_source user_modules user_code models data attacks losses compute "
+    "channels pruning compression evaluation ensemble assessment conditions deployment recipe checkpoints training "
+    "execution estimation network_check trainable",
     "cluster": "object_cache connection placement doctor",
     "analysis": "run pareto status evidence tables export bundle comparison report results",
     "search": "failures study events recipes remote resume surrogate gain samplers halving monitoring record running "

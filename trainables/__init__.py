@@ -4,7 +4,7 @@ Each room has a `config.py` without torch, which holds what a study may say, bes
 line below may import only from the lines above it:
 
 - `errors`, `config`, `value_forms`: exceptions, validation, how values are written
-- `user_path`, `storage`: paths that a user wrote, folders on any storage
+- `user_path`, `local_files`, `storage`: paths that a user wrote, local files, folders on any storage
 - `memory_limit`, `cpu_limit`, `collector`: memory and CPUs that may be used, and a pause of the search for garbage
 - `random_states`: keeps the random states from which code of the user's may draw
 - `broken_kernels`: goes around a kernel of PyTorch's that ends the process on some processors

@@ -6,17 +6,26 @@ import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from pyarrow import fs
 from pydantic_core import from_json
 
 from trainables.errors import InvalidInput
+from trainables.local_files import (
+    PATIENCE,
+    attended,
+    check_standing,
+    create_file,
+    make_folder,
+    stamp,
+    write_file,
+    write_stream,
+)
 
 LISTINGS = (
     5  # times that a folder is looked for; one repetition sufficed in 300,000 listings beside a process that made it
@@ -35,10 +44,14 @@ class Folder:
         uri: the storage as the user wrote it: a path, whose leading `~` is expanded, or an `s3://`, `gs://`, … URI,
             with Arrow's options after a `?` if any, e.g. `s3://bucket/runs?endpoint_override=minio.example:9000`.
         parts: names of the folders on the way from there to this folder.
+        standing: how many of `parts` lead to the folder that must stand already, see `kept`; None: none must.
+        patience: seconds for which that folder is waited for.
     """
 
     uri: str
     parts: tuple[str, ...] = ()
+    standing: int | None = field(default=None, compare=False)
+    patience: float = field(default=PATIENCE, compare=False)
 
     def __post_init__(self) -> None:
         """Expands a leading `~`, and refuses (InvalidInput) a URI with a password, which would appear in messages."""
@@ -56,7 +69,7 @@ class Folder:
         for part in parts:
             if part in ("", ".", "..") or "/" in part or "\\" in part:
                 raise InvalidInput(f"{part!r}: not a name for a folder or file")
-        return Folder(self.uri, (*self.parts, *parts))
+        return replace(self, parts=(*self.parts, *parts))
 
     def __str__(self) -> str:
         root, mark, options = self.uri.partition("?") if self.local is None else (self.uri, "", "")
@@ -80,7 +93,26 @@ class Folder:
 
     def anchored(self) -> "Folder":
         """Returns the same folder by its absolute path, for processes that have another working directory."""
-        return self if self.local is None else Folder(str(self.local))
+        return self if self.local is None else replace(self, uri=str(Folder(self.uri).local))
+
+    def kept(self, patience: float = PATIENCE) -> "Folder":
+        """Returns the same folder, which no write into it or below it makes anew where it is gone.
+
+        A local folder that is gone, as while a network's file system is away, is waited for; after `patience` seconds
+        each `write`, `read`, `names` and `make` raises OSError in words. Remote storage that is away fails by itself.
+        """
+        return replace(self, standing=len(self.parts), patience=patience)
+
+    def make(self) -> None:
+        """Makes the local folder; on remote storage a folder is there once something is in it. Raises OSError."""
+        path, standing = self._path(), self._standing()
+        if path is not None:
+
+            def task() -> None:
+                check_standing(standing)
+                make_folder(path, standing)
+
+            attended(task, self.patience)
 
     def write(self, name: str, content: bytes, *, lasting: bool = False) -> None:
         """Writes one file so that a reader sees all of it or nothing of it.
@@ -94,32 +126,15 @@ class Folder:
                 before this returns, which takes 8 ms on a solid-state disk where it would take 0.1 ms (ext4).
 
         Raises:
-            OSError: the storage is full, or cannot be written; no part of the file is left then.
+            OSError: the storage is full, or cannot be written, or is away; no part of the file is left then.
         """
-        system, folder = self._resolve()
-        target = f"{folder}/{name}"
-        if not isinstance(system, fs.LocalFileSystem):
-            system.create_dir(folder, recursive=True)
-            _write(system, target, content)
+        path, standing = self._path(), self._standing()
+        if path is not None:
+            attended(lambda: write_file(path, name, content, lasting=lasting, standing=standing), self.patience)
             return
-        # The name is unique because two processes may write the same file: one that the driver believes dead, since
-        # the connection to it was lost, and the one that has replaced it.
-        staging = f"{target}.{uuid4().hex}.partial"
-        place = Path(folder)
-        changed = [place, *(one.parent for one in (place, *place.parents) if lasting and not one.is_dir())]
-        try:
-            system.create_dir(folder, recursive=True)
-            _write(system, staging, content)
-            if lasting:
-                _sync(staging)
-            system.move(staging, target)
-        except OSError:
-            with suppress(OSError):
-                system.delete_file(staging)
-            raise
-        for one in changed if lasting else ():
-            with suppress(OSError):  # some filesystems have no such operation on folders
-                _sync(one)
+        system, folder = self._resolve()
+        system.create_dir(folder, recursive=True)
+        write_stream(system, f"{folder}/{name}", content)
 
     def create(self, name: str, content: bytes) -> bool:
         """Makes one local file unless there is one of that name, and returns whether it did.
@@ -134,24 +149,22 @@ class Folder:
         local = self.local
         if local is None:
             raise ValueError(f"{self}: files can be created exclusively in local folders only")
-        local.mkdir(parents=True, exist_ok=True)
-        try:
-            file = os.open(local / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            return False
-        try:
-            with os.fdopen(file, "wb") as stream:
-                stream.write(content)
-        except OSError:
-            (local / name).unlink()
-            raise
-        return True
+        return create_file(local, name, content)
 
     def read(self, name: str) -> bytes:
         """Returns the content of one file. Raises FileNotFoundError."""
         system, folder = self._resolve()
-        with system.open_input_stream(f"{folder}/{name}") as stream:
-            return bytes(stream.read())
+        standing = self._standing()
+
+        def task() -> bytes:
+            try:
+                with system.open_input_stream(f"{folder}/{name}") as stream:
+                    return bytes(stream.read())
+            except FileNotFoundError:
+                check_standing(standing)
+                raise
+
+        return attended(task, self.patience)
 
     def write_json(self, name: str, content: object, *, lasting: bool = False) -> None:
         """Writes plain data as indented JSON. Raises ValueError for NaN and infinities, which JSON cannot express."""
@@ -175,15 +188,15 @@ class Folder:
         A local folder that another process makes while Arrow looks for it is an error of Arrow's, so it is looked for
         again.
         """
-        system, folder = self._resolve()
-        for left in reversed(range(LISTINGS)):
-            try:
-                found = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-                break
-            except FileNotFoundError:
-                if not left:
-                    raise
-        return sorted(info.base_name for info in found if not info.base_name.endswith(".partial"))
+        standing = self._standing()
+
+        def task() -> list[str]:
+            found = self._listed()
+            if not found:
+                check_standing(standing)
+            return sorted(info.base_name for info in found if not info.base_name.endswith(".partial"))
+
+        return attended(task, self.patience)
 
     def exists(self, name: str = "") -> bool:
         """Returns whether this folder exists, or the file or folder `name` in it."""
@@ -207,7 +220,7 @@ class Folder:
         """
         system, folder = self._resolve()
         if isinstance(system, fs.LocalFileSystem):
-            return [_stamp(f"{folder}/{place}") for place in places]
+            return [stamp(f"{folder}/{place}") for place in places]
         found = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
         known = {one.path: (one.mtime_ns or 0, one.size or 0) for one in found if one.type == fs.FileType.File}
         return [known.get(f"{folder}/{place}", (0, 0)) for place in places]
@@ -239,6 +252,17 @@ class Folder:
             return None
         return os.path.join(os.getcwd(), self.uri.removeprefix("file://"), *self.parts).rstrip("/") or "/"
 
+    def _standing(self) -> str | None:
+        """Returns the path of the local folder that must stand; None where none must, or the storage is remote."""
+        return None if self.standing is None else Folder(self.uri, self.parts[: self.standing])._path()
+
+    def _listed(self) -> list[fs.FileInfo]:
+        system, folder = self._resolve()
+        for _ in range(LISTINGS - 1):
+            with suppress(FileNotFoundError):
+                return list(system.get_file_info(fs.FileSelector(folder, allow_not_found=True)))
+        return list(system.get_file_info(fs.FileSelector(folder, allow_not_found=True)))
+
     def _resolve(self) -> tuple[fs.FileSystem, str]:
         path = self._path()
         if path is not None:
@@ -264,14 +288,6 @@ def for_each(folder: Folder, task: Callable[[Item], Made], items: Sequence[Item]
         return list(pool.map(task, items))
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
-
-
 @lru_cache(maxsize=16)  # opening asks the store where its bucket lies, which would be done again for each file
 def _remote(uri: str) -> tuple[fs.FileSystem, str]:
     try:
@@ -279,17 +295,3 @@ def _remote(uri: str) -> tuple[fs.FileSystem, str]:
     except (ValueError, OSError) as error:
         raise InvalidInput(f"{uri}: cannot be opened as storage ({error})") from error
     return system, str(root)
-
-
-def _write(system: fs.FileSystem, path: str, content: bytes) -> None:
-    with system.open_output_stream(path) as stream:
-        stream.write(content)
-
-
-def _sync(path: str | Path) -> None:
-    """Waits until a local file's content, or a folder's entries, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -73,6 +73,13 @@ def _why_unfit(place: Path) -> str | None:
     return f"has {free / 1e6:.0f} MB free" if free < ROOM else None
 
 
+def session_path() -> Path:
+    """Returns the folder of the Ray session that this process is in, on this node; a local session's goes with it."""
+    from ray._private import worker
+
+    return Path(worker._global_node.get_session_dir_path())
+
+
 def remove_abandoned() -> None:
     """Removes the folders of this user's sessions whose process is gone, which is so where their lock can be taken.
 

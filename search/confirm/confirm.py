@@ -273,7 +273,7 @@ def confirm(
             INTERRUPTS.check()
             check()
 
-        trials = folder.child("trials").anchored()
+        trials = folder.child("trials").anchored().kept()
         networks = [recipe for _, recipe in plan.networks() if recipe.id in finished]
         placement = capacity.placements["confirm"]
 

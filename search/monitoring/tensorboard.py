@@ -152,7 +152,8 @@ class LiveCurves(Listener):
         with suppress(OSError):
             if recipe.id not in self._files:
                 place = self._root / _label(proposal.number, proposal.name or proposal.role, recipe.id)
-                place.mkdir(parents=True, exist_ok=True)
+                for one in (self._root, place):  # the run's own folder is not made anew
+                    one.mkdir(exist_ok=True)
                 self._files[recipe.id] = EventFile((place / file_name()).open("wb", buffering=0))
             _write_row(self._files[recipe.id], row)
 

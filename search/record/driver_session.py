@@ -16,6 +16,7 @@ from search.events import Listener, Proposal
 from search.failures import ending_of
 from search.record.lease import Lost
 from search.record.provenance import now
+from trainables.local_files import PATIENCE
 from trainables.storage import Folder
 from trainables.user_modules import user_folders
 
@@ -67,8 +68,8 @@ def driver_session(
     number = 1 + max(session_numbers(folder), default=1 if resumes else 0)
     place, started, closing = folder.child(SESSIONS, str(number)), clock(), Closing()
 
-    def end(why: End, reason: str) -> None:
-        place.write_json(
+    def end(why: End, reason: str, patience: float = PATIENCE) -> None:
+        place.kept(patience).write_json(
             ENDED, {"why": why.value, "reason": reason, "when": now(), "hours": (clock() - started) / 3600}
         )
 
@@ -91,9 +92,9 @@ def driver_session(
     except BaseException as error:
         with suppress(OSError):  # e.g. of a full storage: the error that ended the session is the one to report
             if isinstance(error, KeyboardInterrupt):
-                end(End.INTERRUPTED, error.reason if isinstance(error, Interrupted) else SIGNALS[SIGINT])
+                end(End.INTERRUPTED, error.reason if isinstance(error, Interrupted) else SIGNALS[SIGINT], 0.0)
             else:
-                end(End.FAILED, ending_of(str(error) or type(error).__name__).detail or "")
+                end(End.FAILED, ending_of(str(error) or type(error).__name__).detail or "", 0.0)
         raise
     if closing.unfinished:
         end(End.FAILED, f"{closing.unfinished} of its trials lost their processes or nodes; {closing.reason}")

@@ -25,7 +25,7 @@ from trainables.storage import Folder
 RELEASED, STOP = "released", "stop"
 BEAT_SECONDS = 5.0  # from one renewal to the next
 LEASE_SECONDS = 60.0  # without a renewal for so long, a driver has lost its run to whoever claims it
-MISSED = 2  # looks in a row that find no claim, after which the folder is taken for gone
+AWAY_SHARE = 0.5  # of a lease, for which no look may find the claim: then the folder is taken for gone
 SILENT_BEATS = 2.5  # a holder whose last renewal is older than a lease is watched for so many renewals more
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a laptop sleeps
 
@@ -68,7 +68,7 @@ class Lease:
     on_lost: Callable[[], object] = field(default=lambda: None)
     _renewed: float = field(default_factory=elapsed)
     _number: int = 0
-    _missed: int = 0  # looks in a row that have not found this driver's claim
+    _missed: float | None = None  # when a look first did not find this driver's claim; None: the last one did
     _looking: threading.Lock = field(default_factory=threading.Lock)  # the renewing thread looks, and so does `check`
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -112,7 +112,7 @@ class Lease:
 
     @property
     def _place(self) -> Folder:
-        return self.run.child(LEASES, str(self.term))
+        return self.run.child(LEASES, str(self.term)).kept(patience=0.0)
 
     def _release(self) -> None:
         begun = self.run.exists("run.json") or self.run.child("trials").names()
@@ -126,7 +126,7 @@ class Lease:
         while not self._ended.wait(self.beat):
             with suppress(OSError):  # tried again at the next beat; until somebody claims the run, it is this driver's
                 self._look()
-                if self.lost is None and not self._missed:
+                if self.lost is None and self._missed is None:
                     self._heed()
                     self._renew()
             if self.lost is not None:
@@ -156,12 +156,12 @@ class Lease:
         """Find out whether another driver has claimed a later term, or the run's folder was moved or removed."""
         with self._looking:
             later, before = _latest(self.run), self.lost
-            self._missed = 0 if later else self._missed + 1
+            self._missed = None if later else self._missed or elapsed()
             if later > self.term:
                 who = words(holder_of(self.run.child(LEASES, str(later))))
                 self.lost = f"{who} has gone on with this run, since this driver was silent for {self.length:.0f} s"
-            elif self._missed >= MISSED:
-                self.lost = "the folder was moved or removed, or what is in it of who works on it"
+            elif self._missed is not None and elapsed() - self._missed >= AWAY_SHARE * self.length:
+                self.lost = "the folder was moved or removed, or its claim in there, or its storage is away"
             if before is None and self.lost is not None:
                 self.on_lost()
 

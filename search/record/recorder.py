@@ -1,10 +1,11 @@
 """Writes the files of a run directory from which all others are derived: study.yaml, run.json and trials/.
 
-Each is on the disk before the search goes on, so that none is lost or empty after a loss of power.
+Each is on the disk before the search goes on, so that none is lost or empty after a loss of power. While the
+run's folder is away, what is written of a trial waits for it: no folder is made anew in its place.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import yaml
@@ -39,6 +40,7 @@ class Record(Listener):
     folder: Folder
     endings: int = 0
     still_held: Callable[[], object] = lambda: None
+    _has_trials: bool = field(default=False, init=False)  # whether trials/ was made, which is not made anew
 
     def begin(
         self,
@@ -147,7 +149,10 @@ class Record(Listener):
 
     def _trial(self, proposal: Proposal) -> Folder:
         self.still_held()
-        return self.folder.child("trials", proposal.recipe.id)
+        if not self._has_trials:
+            self.folder.kept().child("trials").make()
+            self._has_trials = True
+        return self.folder.child("trials").kept().child(proposal.recipe.id)
 
 
 def grid_record(study: Study, fixed: FixedRecipes) -> dict[str, Any] | None:

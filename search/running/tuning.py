@@ -11,6 +11,7 @@ from ray.widgets.util import in_notebook
 
 from analysis.run.extensions import Spent
 from cluster.connection.interrupts import INTERRUPTS
+from cluster.connection.session_folder import session_path
 from cluster.object_cache import ObjectCache
 from search.events import Listener
 from search.failures import why_unwritable
@@ -33,7 +34,7 @@ from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 from trainables.trainable import Allotment, RecipeTrainable, Setting
 
-TUNE_STATE = ".tune"  # folder of Tune's experiment state, which no resumed search needs
+TUNE_STATE = ".tune"  # folder in a run that earlier versions left there when they were killed; nothing needs it
 
 
 def tune_study(
@@ -71,7 +72,7 @@ def tune_study(
     """
     setting = Setting(
         evaluation=study.protocol,
-        trials=folder.anchored().child("trials"),
+        trials=folder.anchored().child("trials").kept(),
         bases=fixed.parents,
         teachers=fixed.teachers,
         shares={role: Allotment(one.cpu, one.gpu, one.device) for role, one in capacity.placements.items()},
@@ -120,8 +121,9 @@ def tune_study(
             trial_dirname_creator=_trial_id,
         ),
         run_config=tune.RunConfig(
-            name=TUNE_STATE,
-            storage_path=str(folder.anchored()),
+            name="tune",
+            # No resumed search needs Tune's state, and Tune would make the folder of a run anew that is away.
+            storage_path=str(session_path()),
             callbacks=[InterruptCallback(checks), hangs, ForgetCallback()],
             verbose=0,
             progress_reporter=reporter,

@@ -4,13 +4,15 @@ import json
 import os
 import shlex
 import threading
+import time
 from errno import ENOSPC
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyarrow import fs
 
-from trainables import storage
+from trainables import local_files, storage
 from trainables.data.memory_mapping import data_root
 from trainables.errors import InvalidInput
 from trainables.storage import AT_ONCE, Folder, for_each
@@ -186,3 +188,58 @@ def test_other_paths_are_taken_whether_anything_lies_there_or_not(
     assert user_path("~/été", "key") == tmp_path / "été"
     assert user_path(str(tmp_path), "key") == tmp_path
     assert user_path(str(tmp_path / "file" / "below"), "key") == tmp_path / "file" / "below"
+
+
+def test_a_kept_folder_that_is_away_is_waited_for_and_not_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, away = tmp_path / "runs", tmp_path / "away"
+    trials = Folder(str(runs)).child("one", "trials")
+    trials.child("a").write("recipe.json", b"{}")
+    trial, naps = trials.anchored().kept().child("a"), list[float]()
+
+    def back(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) % 3 == 0:
+            away.rename(runs)
+
+    monkeypatch.setattr(local_files, "time", SimpleNamespace(sleep=back, monotonic=time.monotonic))
+    for task in (
+        lambda: trial.write("outcome.json", b"done", lasting=True),
+        lambda: trial.child("checkpoint", "1").write("state.json", b"{}"),
+        lambda: trial.child("attempts").make(),
+        lambda: trial.read("recipe.json"),
+        lambda: trial.names(),
+    ):
+        runs.rename(away)
+        task()
+    assert len(naps) == 15
+    assert trial.names() == ["attempts", "checkpoint", "outcome.json", "recipe.json"]
+    assert trial.read("outcome.json") == b"done"
+    with pytest.raises(FileNotFoundError):  # the folder stands, so it is the file that is missing
+        trial.read("nothing")
+    assert trial.child("nothing").names() == []
+    assert len(naps) == 15
+
+
+@pytest.mark.parametrize("mount_point", [False, True])
+def test_a_kept_folder_that_stays_away_is_a_fault_of_the_storage_in_words(mount_point: bool, tmp_path: Path) -> None:
+    """An empty mount point that can be written, or the run's folder without what is in it, is as good as none."""
+    trials = Folder(str(tmp_path / "one")).child("trials")
+    trials.child("a").write("recipe.json", b"{}")
+    (tmp_path / "one").rename(tmp_path / "away")
+    if mount_point:
+        (tmp_path / "one").mkdir()
+    trial = trials.kept(patience=0.0).child("a")
+    told = f"{tmp_path}/one/trials: the folder is gone, or its storage is away"
+    for task in (
+        lambda: trial.write("outcome.json", b"done"),
+        lambda: trial.make(),
+        lambda: trial.read("recipe.json"),
+        lambda: trial.names(),
+    ):
+        with pytest.raises(OSError, match=told) as found:
+            task()
+        assert not isinstance(found.value, FileNotFoundError)
+    assert not (tmp_path / "one" / "trials").exists()
+    assert (tmp_path / "one").exists() == mount_point

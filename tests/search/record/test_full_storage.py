@@ -1,10 +1,11 @@
-"""A storage that is full from any one write on: the record stays whole, nothing has failed, and a resume ends it."""
+"""A storage that is full from any one write on, or away: the record stays whole, nothing failed, a resume ends it."""
 
 import os
 from errno import EACCES, ENOSPC
 from functools import partial
 from os import strerror
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from analysis.run.trials import read_run
 from cluster.connection.runtime_env import COMMIT
 from search.cli.app import temper
+from search.events import Listener, Outcome, Proposal
 from search.failures import storage_watched, why_unwritable
 from search.recipes.fixed import FixedRecipes
 from search.record.driver_session import driver_session
@@ -23,6 +25,7 @@ from search.study.study import Study
 from tests.support.command import SMALL
 from tests.support.run_directories import worked_example
 from tests.support.searcher import done, searcher
+from trainables import local_files
 from trainables.errors import StorageFull
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.storage import Folder
@@ -123,3 +126,44 @@ def test_whenever_it_becomes_full_nothing_is_lost_and_nothing_fails(
         after = {one.id: one.metrics for one in read_run(folder).trials if one.state is State.COMPLETE}
         assert set(after) == recipes
         assert before.items() <= after.items()
+
+
+def test_an_outcome_waits_for_a_run_that_is_away_and_is_not_told_of_where_it_stays_away(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMMIT, "1f")
+    runs, away = tmp_path / "runs", tmp_path / "away"
+    folder, told, slept = Folder(str(runs)).child("one"), list[str](), [0.0]
+
+    class After(Listener):
+        def ended(self, proposal: Proposal, outcome: Outcome) -> None:
+            told.append(proposal.recipe.id)
+
+    def nap(seconds: float) -> None:
+        slept[0] += seconds
+        assert not runs.exists()
+        if len(told) == 0 and slept[0] > 6:
+            away.rename(runs)
+
+    monkeypatch.setattr(local_files, "time", SimpleNamespace(sleep=nap, monotonic=lambda: slept[0]))
+    record = Record(folder)
+    record.begin(study, FixedRecipes.of(study), command="temper search", data_fingerprint="1f", device="cpu")
+    searching = searcher(study, record, After(), why_unwritable=partial(why_unwritable, folder))
+    first, second = searching.suggest("t0"), None
+    runs.rename(away)
+    searching.on_trial_complete("t0", done(0.5, 1e9))
+    assert isinstance(first, dict)
+    assert told == [first["id"]] == [one.id for one in read_run(folder).trials if one.state is State.COMPLETE]
+
+    second = searching.suggest("t1")
+    runs.rename(away)
+    words = r"one: the storage cannot be written \(the folder is gone.* `temper resume .*one` goes on with it"
+    with pytest.raises(StorageFull, match=words), storage_watched(folder):
+        searching.on_trial_complete("t1", done(0.5, 1e9))
+    assert not runs.exists()
+    assert len(told) == 1
+    with pytest.raises(StorageFull):  # and so does a trial that could not write for so long
+        searching.on_trial_complete("t1", error=True)
+    away.rename(runs)
+    assert isinstance(second, dict)
+    assert {one.id: one.state for one in read_run(folder).trials}[second["id"]] is State.RUNNING

@@ -188,12 +188,26 @@ def test_two_threads_that_notice_a_loss_at_once_tell_of_it_once(run: Folder, mon
     assert told == ["lost"]
 
 
-def test_a_folder_that_more_looks_than_needed_have_missed_is_gone(run: Folder) -> None:
-    lease = try_to_hold(run)
-    run.remove()
-    lease._missed = module.MISSED  # as two threads at once may count
+def test_a_folder_that_is_away_for_a_part_of_a_lease_is_waited_for_and_not_made_anew(run: Folder) -> None:
+    lease, away = try_to_hold(run), Path(f"{run}.away")
+    Path(str(run)).rename(away)
+    for _ in range(5):  # how many looks miss it does not matter, but for how long
+        lease._look()
+    with pytest.raises(OSError, match="the folder is gone, or its storage is away"):
+        lease._renew()
+    assert lease.lost is None
+    assert not run.exists()
+    away.rename(str(run))
+    lease._look()
+    lease._renew()
+    assert lease._missed is lease.lost is None
+    Path(str(run)).rename(away)
+    lease._look()
+    assert lease._missed is not None
+    lease._missed -= 0.5 * lease.length
     lease._look()
     assert str(lease.lost).startswith("the folder was moved or removed")
+    assert not run.exists()
 
 
 def test_a_driver_that_notices_only_at_its_end_that_it_has_lost_leaves_the_others_run(tmp_path: Path) -> None:

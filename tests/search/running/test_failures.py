@@ -1,5 +1,6 @@
 """What a failure is said to be, how a hung trial is ended, and what is torn in a run directory."""
 
+import traceback
 from errno import ENOSPC, EROFS
 from os import strerror
 from pathlib import Path
@@ -93,6 +94,17 @@ def test_the_last_line_of_the_users_is_named_once(raised: str, reason: str, tmp_
     assert ending_of(f"{TRACEBACK}{theirs}{inside}{raised}") == Ending(EndKind.LOST, reason)
 
 
+def test_a_trial_whose_run_stays_away_is_ended_by_the_storage_and_done_again(tmp_path: Path) -> None:
+    try:
+        Folder(str(tmp_path)).child("trials").kept(patience=0.0).child("a").write("outcome.json", b"")
+    except OSError:
+        error = traceback.format_exc()
+    ending = ending_of(error)
+    assert ending.kind is EndKind.KILLED
+    told = f"the storage failed it: trainables.local_files.Away: {tmp_path}/trials: the folder is gone, or its storage"
+    assert str(ending.detail).startswith(told)
+
+
 @pytest.mark.parametrize(
     ("error", "machine", "reason"),
     [
@@ -167,6 +179,9 @@ def test_an_error_that_does_not_say_so_is_one_of_the_storage_where_that_cannot_b
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Folder(str(tmp_path / "one"))
+    assert why_unwritable(folder, patience=0.0) == "the folder is gone, or its storage is away"
+    assert not folder.exists()
+    folder.make()
     assert why_unwritable(folder) is None
     assert folder.names() == []
 

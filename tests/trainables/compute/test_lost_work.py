@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import trainables.storage
+import trainables.local_files
 from trainables.attacks.config import NFGSM
 from trainables.checkpoints.checkpoint import read_newest, torn, write
 from trainables.compression.config import ChannelPruning
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_no_part_of_a_file_behind(tmp_path: Path, monkeypatch
         raise OSError(ENOSPC, strerror(ENOSPC))
 
     Folder(str(tmp_path)).write("state.json", b"old")
-    monkeypatch.setattr(trainables.storage, "_write", full)
+    monkeypatch.setattr(trainables.local_files, "write_stream", full)
     with pytest.raises(OSError, match="No space left"):
         Folder(str(tmp_path)).write("state.json", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"state.json": b"old"}
