@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from trainables.compression.config import Compression, Quantization
 from trainables.compression.weight_layers import Layer
 from trainables.compute.counter import FlopCounter
-from trainables.models.build import load_compressed, to_channels_last
+from trainables.models.build import to_channels_last
+from trainables.models.weights import load_compressed
 
 FLOAT = 32  # bits of a number that is not quantized
 

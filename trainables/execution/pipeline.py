@@ -26,7 +26,7 @@ from trainables.evaluation.score import Score, Scorer
 from trainables.execution.divergence import catastrophic_overfitting, diverged
 from trainables.execution.ending import Ending, EndKind, State
 from trainables.losses.distillation import SoftLoss
-from trainables.models.build import load_compressed
+from trainables.models.weights import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.storage import Folder
 from trainables.training.batches import schedule_images

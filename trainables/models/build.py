@@ -1,7 +1,6 @@
 """Builds networks, with the normalization of pixels inside, so that attacks work on images in [0, 1]."""
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,13 +15,7 @@ from trainables.broken_kernels import go_around
 from trainables.errors import InvalidInput
 from trainables.models.config import NETWORKS, Network
 from trainables.models.misfits import precision_advice, scores_advice
-from trainables.models.module_sizes import (
-    adopt_changed_number,
-    drawn_buffers,
-    fit_sizes,
-    save_buffer,
-    save_drawn_buffers,
-)
+from trainables.models.module_sizes import save_drawn_buffers
 from trainables.models.resnets import resnet18, wide_resnet
 from trainables.models.wrappers import unwrapped
 from trainables.user_code import TORCHVISION, user_function
@@ -271,38 +264,3 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in wanted:
             parameter.requires_grad_(requires_grad)
-
-
-def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """Loads a state_dict whose layers may be narrower than the model's, and shrinks the model to fit.
-
-    In this way a pruned network is rebuilt without unpickling it: its shapes come from the tensors. Shared tensors stay
-    shared.
-
-    Args:
-        model: the uncompressed network; it is changed and returned.
-        state: the weights of a compressed network, with the same names.
-    """
-    fitting: dict[int, Tensor] = {}  # the tensors of another shape, by the ids of those that they replace
-    changed, replaced = False, []
-    for name, value in state.items():
-        owner, _, key = name.rpartition(".")
-        module = model.get_submodule(owner)
-        if key not in module._parameters and key not in module._buffers and adopt_changed_number(module, key, value):
-            changed = True
-            continue
-        present = getattr(module, key)
-        if present.shape != value.shape:
-            save_buffer(module, key)  # the code makes it whole, so that it is among the weights once it is narrower
-            if id(present) not in fitting:
-                fresh = torch.empty_like(value, device=present.device)
-                is_parameter = isinstance(present, nn.Parameter)
-                fitting[id(present)] = nn.Parameter(fresh, present.requires_grad) if is_parameter else fresh
-            replaced.append(present)  # kept, so that no other tensor gets its id
-            setattr(module, key, fitting[id(present)])
-    whole = OrderedDict({**drawn_buffers(model), **state})  # weights of earlier versions are without these
-    whole._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
-    model.load_state_dict(whole)
-    if fitting or changed:
-        fit_sizes(model)
-    return to_channels_last(model)

@@ -1,14 +1,16 @@
-"""Loads the user's file of trained weights: fits its names to the network's, and checks every tensor."""
+"""Loads weights: a user's file, its names fitted to the network's, or those of a compressed network."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from trainables.errors import InvalidInput
+from trainables.models.build import to_channels_last
 from trainables.models.config import Weights
-from trainables.models.module_sizes import drawn_buffers
+from trainables.models.module_sizes import adopt_changed_number, drawn_buffers, fit_sizes, save_buffer
 from trainables.models.weight_files import State, states_of
 from trainables.user_path import user_path
 from trainables.value_forms import counted
@@ -188,3 +190,38 @@ def _beside(state: State, wanted: Mapping[str, Tensor]) -> tuple[str, list[str]]
         if _completed(inside, wanted).keys() == wanted.keys():
             return prefix, sorted(name for name in state if not name.startswith(prefix))
     return None
+
+
+def load_compressed(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Loads a state_dict whose layers may be narrower than the model's, and shrinks the model to fit.
+
+    In this way a pruned network is rebuilt without unpickling it: its shapes come from the tensors. Shared tensors stay
+    shared.
+
+    Args:
+        model: the uncompressed network; it is changed and returned.
+        state: the weights of a compressed network, with the same names.
+    """
+    fitting: dict[int, Tensor] = {}  # the tensors of another shape, by the ids of those that they replace
+    changed, replaced = False, []
+    for name, value in state.items():
+        owner, _, key = name.rpartition(".")
+        module = model.get_submodule(owner)
+        if key not in module._parameters and key not in module._buffers and adopt_changed_number(module, key, value):
+            changed = True
+            continue
+        present = getattr(module, key)
+        if present.shape != value.shape:
+            save_buffer(module, key)  # the code makes it whole, so that it is among the weights once it is narrower
+            if id(present) not in fitting:
+                fresh = torch.empty_like(value, device=present.device)
+                is_parameter = isinstance(present, nn.Parameter)
+                fitting[id(present)] = nn.Parameter(fresh, present.requires_grad) if is_parameter else fresh
+            replaced.append(present)  # kept, so that no other tensor gets its id
+            setattr(module, key, fitting[id(present)])
+    whole = OrderedDict({**drawn_buffers(model), **state})  # weights of earlier versions are without these
+    whole._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(whole)
+    if fitting or changed:
+        fit_sizes(model)
+    return to_channels_last(model)

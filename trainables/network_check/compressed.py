@@ -13,8 +13,9 @@ from trainables.compression.compressor import FLOAT, Compressors, layers_of
 from trainables.compression.config import ChannelPruning, Compression, Quantization, UserCompression
 from trainables.compute.flops import forward_flops
 from trainables.errors import InvalidInput
-from trainables.models.build import frozen, load_compressed
+from trainables.models.build import frozen
 from trainables.models.module_sizes import drawn_tensors
+from trainables.models.weights import load_compressed
 from trainables.network_check.error_words import in_words
 from trainables.network_check.findings import Finding, note, warning
 from trainables.network_check.scores import same_scores

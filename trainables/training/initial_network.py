@@ -9,8 +9,8 @@ from trainables.checkpoints.trained_model import TrainedModel
 from trainables.compression.compressor import Compressors
 from trainables.compute.flops import forward_flops
 from trainables.data.splits import Splits, pixel_statistics
-from trainables.models.build import build, load_compressed
-from trainables.models.weights import load_weights
+from trainables.models.build import build
+from trainables.models.weights import load_compressed, load_weights
 from trainables.recipe.recipe import Recipe
 
 

@@ -14,7 +14,7 @@ from trainables.compute.flops import measure
 from trainables.compute.ledger import Ledger
 from trainables.losses.distillation import SoftLoss
 from trainables.losses.losses import loss_of
-from trainables.models.build import load_compressed
+from trainables.models.weights import load_compressed
 from trainables.recipe.recipe import Recipe
 from trainables.recipe.schedule import FreeLoop
 from trainables.training.batches import batch_sizes, epoch_sizes, schedule_steps

@@ -21,8 +21,9 @@ from trainables.compression.config import (
 )
 from trainables.compression.size import forward_bitops, stored_bytes
 from trainables.compute.flops import forward_flops
-from trainables.models.build import build, load_compressed
+from trainables.models.build import build
 from trainables.models.config import Network
+from trainables.models.weights import load_compressed
 from trainables.network_check.compressed import check_compressed
 
 Methods = tuple[Compression | Quantization, ...]

@@ -29,8 +29,8 @@ from trainables.execution.standalone import run
 from trainables.losses.config import CrossEntropy, Mixed, SoftTerm, Trades
 from trainables.losses.distillation import SoftLoss
 from trainables.losses.losses import loss_of
-from trainables.models.build import load_compressed
 from trainables.models.config import Network
+from trainables.models.weights import load_compressed
 from trainables.recipe.recipe import Distillation, Recipe
 from trainables.recipe.schedule import Augmentation, Schedule
 from trainables.storage import Folder

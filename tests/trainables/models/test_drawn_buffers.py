@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tests.support.faulty_networks import DrawsABuffer
 from trainables.checkpoints.tensors import pack_model
 from trainables.errors import InvalidInput
-from trainables.models.build import build, frozen, load_compressed
+from trainables.models.build import build, frozen
 from trainables.models.config import Network, Weights
-from trainables.models.weights import load_weights
+from trainables.models.weights import load_compressed, load_weights
 
 SHAPE = (1, 8, 8)
 DRAWN = {"mixing", "body.order"}

@@ -15,8 +15,9 @@ from trainables.compression.pruning import ChannelPruner
 from trainables.compute.flops import forward_flops
 from trainables.config import parse
 from trainables.errors import InvalidInput
-from trainables.models.build import build, first_output, load_compressed, normalization, to_channels_last
+from trainables.models.build import build, first_output, normalization, to_channels_last
 from trainables.models.config import Network
+from trainables.models.weights import load_compressed
 
 CIFAR, GREY = (3, 32, 32), (1, 28, 28)
 NETWORKS = [

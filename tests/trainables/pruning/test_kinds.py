@@ -13,7 +13,8 @@ from tests.support.kinds import KINDS
 from trainables.checkpoints.tensors import pack_model
 from trainables.compression.config import ChannelPruning, Scope
 from trainables.compression.pruning import ChannelPruner
-from trainables.models.build import first_output, load_compressed
+from trainables.models.build import first_output
+from trainables.models.weights import load_compressed
 from trainables.pruning.analysis import analyse
 
 X = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -10,8 +10,9 @@ from torch.nn.functional import cross_entropy
 from trainables.checkpoints.tensors import pack_model
 from trainables.compression.config import ChannelPruning
 from trainables.compression.pruning import ChannelPruner
-from trainables.models.build import build, load_compressed
+from trainables.models.build import build
 from trainables.models.config import Network
+from trainables.models.weights import load_compressed
 from trainables.pruning.analysis import WEIGHTED, analyse
 
 # For each family the least side of an image that it accepts, and the share of its layers that are pruned.

@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d
 from trainables.checkpoints.tensors import pack_model
 from trainables.compression.compressor import Compressors
 from trainables.compression.config import ChannelPruning
-from trainables.models.build import load_compressed
+from trainables.models.weights import load_compressed
 from trainables.pruning.analysis import analyse
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))

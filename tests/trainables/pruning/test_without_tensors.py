@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainables.compression.config import ChannelPruning
 from trainables.compression.pruning import ChannelPruner
-from trainables.models.build import load_compressed
+from trainables.models.weights import load_compressed
 from trainables.pruning.analysis import analyse
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
